@@ -1,0 +1,1 @@
+"""The activation pipeline: streams audience profiles into Salesforce Marketing Cloud."""

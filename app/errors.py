@@ -1,0 +1,156 @@
+"""Every error that this product raises on purpose, as a decision tree: the class says what to do next.
+
+::
+
+    ActivationError                 one clear text, a remedy, an exit code
+    ├── UsageError                  wrong usage or configuration                      exit 2
+    │   └── UnknownDestination      no destination of that name is connected
+    ├── ServiceUnreachable          Redis or the broker does not answer               exit 3
+    ├── WorkHasProblems             the command worked, what it looked at has faults  exit 1
+    ├── LeaseLost                   another worker holds the lane: stop sending, settle nothing
+    ├── SealBroken                  no key of ACTIVATION_SECRET_KEYS opens this value
+    └── CallError                   one call to Marketing Cloud was not accepted
+        ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay
+        │   ├── ContactUnknown      the contact does not exist        -> POST it once
+        │   ├── AddressRequired     a new contact came without email  -> outcome excluded
+        │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
+        ├── ContactTroubled         may pass, this contact alone      -> park it, try it again later
+        ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
+        ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`
+        ├── DestinationUnreachable  nobody answers                    -> the task retries, lanes keep their entries
+        └── DestinationBroken       an operator has to mend it        -> stop the destination, keep its backlog
+
+A text carries ids, counts, field names and remedies, never profile data. What Marketing Cloud said in its own words may
+quote a value; it travels in `CallError.service_message`, which is only ever stored sealed and never printed by `str()`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ActivationError(Exception):
+    """Base of all: `remedy` is what the reader can do about it, empty when the text says it already."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, text: str, *, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+class UsageError(ActivationError):
+    """The command, the environment or a file is wrong. `problems` holds every finding when there are several."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, *, remedy: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(text, remedy=remedy)
+        self.problems = problems
+
+
+class UnknownDestination(UsageError):
+    def __init__(self, destination_id: str) -> None:
+        super().__init__(
+            f"No destination {destination_id!r} is connected.",
+            remedy="`activation destinations` lists those that are; `activation connect FILE` adds one.",
+        )
+
+
+class ServiceUnreachable(ActivationError):
+    """Redis or the Celery broker does not answer; nothing was lost, the same call can be made again."""
+
+    exit_code = 3
+
+
+class WorkHasProblems(ActivationError):
+    """The command did its work and found faults, which it has listed."""
+
+
+class LeaseLost(ActivationError):
+    """The lane belongs to another worker by now; whatever is unsettled here will be done by that one."""
+
+
+class SealBroken(ActivationError):
+    """A sealed value that no configured key opens."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} cannot be opened with any key of ACTIVATION_SECRET_KEYS.",
+            remedy="Add the key it was sealed with back to the end of ACTIVATION_SECRET_KEYS and restart.",
+        )
+
+
+class Throttle(StrEnum):
+    """The three signals of an account that is asked for too much; each has its own answer."""
+
+    RATE = "rate"  # 429 with errorcode 50100: wait for Retry-After
+    BLOCKED = "blocked"  # 429 with errorcode 50200: too many at once, open the account's circuit
+    UNAVAILABLE = "unavailable"  # 503 with errorcode 50300: wait for Retry-After
+
+
+class CallError(ActivationError):
+    """One call was not accepted.
+
+    `code` is a stable word for programs. `service_message` is Marketing Cloud's own text and may quote profile data:
+    store it sealed only. `request_id` is the requestServiceMessageID that Salesforce support asks for.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str,
+        remedy: str = "",
+        http_status: int | None = None,
+        service_message: str = "",
+        request_id: str = "",
+        wait_seconds: float | None = None,
+    ) -> None:
+        super().__init__(text, remedy=remedy)
+        self.code = code
+        self.http_status = http_status
+        self.service_message = service_message
+        self.request_id = request_id
+        self.wait_seconds = wait_seconds
+
+
+class ContactRefused(CallError):
+    """Refused for what this contact carries; sending the same again would be refused again."""
+
+
+class ContactUnknown(ContactRefused):
+    """PATCH named a contact that does not exist."""
+
+
+class AddressRequired(ContactRefused):
+    """A contact can only be created with an email address, and none was sent."""
+
+
+class AttributeRefused(ContactRefused):
+    """An attribute or attribute set of the call is not known to the account, whatever the catalog says."""
+
+
+class ContactTroubled(CallError):
+    """A 5xx, a timeout, a conflict or a cut connection: may pass, and says nothing of other contacts."""
+
+
+class TokenRefused(CallError):
+    """The access token was not accepted; `token` is dropped from the cache only if it is still that one."""
+
+
+class AccountThrottled(CallError):
+    """The account is asked for too much. `kind` tells which of three signals, `wait_seconds` the server's wish."""
+
+    def __init__(self, text: str, *, kind: Throttle, wait_seconds: float | None = None, **more: object) -> None:
+        super().__init__(text, code=f"throttled_{kind}", wait_seconds=wait_seconds, **more)  # type: ignore[arg-type]  # passed on as given
+        self.kind = kind
+
+
+class DestinationUnreachable(CallError):
+    """No connection, no name, or no usable answer from the token endpoint; it may come back by itself."""
+
+
+class DestinationBroken(CallError):
+    """Bad credentials, a missing scope, an address off the allowlist, a field that is not there: someone must act."""

@@ -1,0 +1,172 @@
+"""Every Redis key: its type, who writes it, and how long it lives.
+
+All keys of a destination carry the hash tag `{destination}` and all keys of an account `{account}`, so that one script
+touches one slot and Redis Cluster works. An *account* is one Marketing Cloud tenant (its subdomain): the rate, the
+number of calls in flight and the yearly quota belong to it, however many destinations share it.
+
+================================  ======  ==================  ==========================================================
+key                               type    written by          meaning and life
+================================  ======  ==================  ==========================================================
+act:destinations                  set     destinations        ids of all connected destinations; for good
+act:accounts                      set     destinations        account keys of all connected destinations; for good
+act:job:ID                        set     producer            destinations that a job went to; JOB_LIFE
+act:alerts                        stream  alerts              the newest alerts, bounded by count
+act:sweep                         string  sweep               guards a sweep against a second beat; seconds
+act:{D}:config                    string  destinations        the destination, sealed; until disconnect
+act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
+act:{D}:state                     hash    destination_state   enabled, paused or stopped, since, why; until disconnect
+act:{D}:probe                     string  destination_state   who probes a stopped destination; seconds
+act:{D}:catalog                   string  catalog             attribute-set definitions with their time; until disconnect
+act:{D}:lane:N:live               stream  producer, lanes     profiles waiting, sealed; each until it is settled
+act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind live
+act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
+act:{D}:lane:N:parked             hash    lanes               the parked entries themselves
+act:{D}:lane:N:lease              string  lanes               token of the worker that holds the lane; LEASE, renewed
+act:{D}:lane:N:wake               string  producer, lanes     a wake-up is on its way; WAKE_MARK
+act:{D}:lane:N:window             set     lanes               entries being worked on, read after a crash; until settled
+act:{D}:lane:N:suspects           hash    lanes               entry -> crashes it was part of; until settled
+act:{D}:lane:N:settled            string  lanes               id of the last settlement, so that a repeat does nothing
+act:{D}:lane:N:delivered          hash    lanes               contact tag -> what was delivered; DELIVERED_LIFE, swept
+act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
+act:{D}:job:ID                    hash    producer, lanes     counts by outcome; JOB_LIFE
+act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
+act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
+act:{D}:failed                    hash    lanes               failure id -> sealed record
+act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
+act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
+act:{A}:pace                      hash    pacing              rate, in-flight limit, circuit
+act:{A}:seats                     hash    pacing              holder -> calls it may have in flight
+act:{A}:flows                     hash    pacing              who used and who waits for the rate; short-lived fields
+act:{A}:calls                     hash    pacing              day (epoch days) -> calls made; CALLS_LIFE
+================================  ======  ==================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LANES = 16  # contacts are spread over this many; a change would send the waiting entries of a contact to two lanes
+DESTINATIONS = "act:destinations"
+ACCOUNTS = "act:accounts"
+ALERTS = "act:alerts"
+SWEEP = "act:sweep"
+
+JOB_LIFE_SECONDS = 30 * 86_400
+RUN_LIFE_SECONDS = 35 * 86_400
+CHUNK_LIFE_SECONDS = 3_600
+CALLS_LIFE_SECONDS = 800 * 86_400
+
+
+def job_index(job_id: str) -> str:
+    return f"act:job:{job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKeys:
+    """The keys of one lane; all share the destination's hash tag."""
+
+    base: str
+    live: str = field(init=False)
+    backfill: str = field(init=False)
+    later: str = field(init=False)
+    parked: str = field(init=False)
+    lease: str = field(init=False)
+    wake: str = field(init=False)
+    window: str = field(init=False)
+    suspects: str = field(init=False)
+    settled: str = field(init=False)
+    delivered: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if name != "base":
+                object.__setattr__(self, name, f"{self.base}:{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationKeys:
+    """The keys of one destination."""
+
+    destination_id: str
+
+    @property
+    def base(self) -> str:
+        return f"act:{{{self.destination_id}}}"
+
+    @property
+    def config(self) -> str:
+        return f"{self.base}:config"
+
+    @property
+    def pepper(self) -> str:
+        return f"{self.base}:pepper"
+
+    @property
+    def state(self) -> str:
+        return f"{self.base}:state"
+
+    @property
+    def probe(self) -> str:
+        return f"{self.base}:probe"
+
+    @property
+    def catalog(self) -> str:
+        return f"{self.base}:catalog"
+
+    @property
+    def failures(self) -> str:
+        return f"{self.base}:failures"
+
+    @property
+    def failed(self) -> str:
+        return f"{self.base}:failed"
+
+    def lane(self, lane: int) -> LaneKeys:
+        return LaneKeys(f"{self.base}:lane:{lane}")
+
+    def chunk(self, chunk_id: str) -> str:
+        return f"{self.base}:chunk:{chunk_id}"
+
+    def job(self, job_id: str) -> str:
+        return f"{self.base}:job:{job_id}"
+
+    def run(self, hour: int) -> str:
+        return f"{self.base}:run:{hour}"
+
+    @property
+    def everything(self) -> str:
+        """A SCAN pattern for `disconnect`."""
+        return f"{self.base}:*"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """The keys of one account (Marketing Cloud tenant)."""
+
+    account: str
+
+    @property
+    def base(self) -> str:
+        return f"act:{{{self.account}}}"
+
+    def token(self, client: str) -> str:
+        return f"{self.base}:token:{client}"
+
+    def token_lock(self, client: str) -> str:
+        return f"{self.base}:token:{client}:lock"
+
+    @property
+    def pace(self) -> str:
+        return f"{self.base}:pace"
+
+    @property
+    def seats(self) -> str:
+        return f"{self.base}:seats"
+
+    @property
+    def flows(self) -> str:
+        return f"{self.base}:flows"
+
+    @property
+    def calls(self) -> str:
+        return f"{self.base}:calls"
