@@ -1,0 +1,152 @@
+"""The environment, read once: every setting has a name, a type, a default and a line of documentation.
+
+`docs/configuration.md` is generated from `OPTIONS`. A value may come from a file named by the same variable with
+`_FILE` appended. All problems are reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from environs import EnvError, FileAwareEnv
+
+from app.errors import UsageError
+
+PREFIX = "ACTIVATION_"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One environment variable: `name` without the prefix, upper case; `default` as it is used when unset."""
+
+    name: str
+    default: Any
+    doc: str
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+
+OPTIONS = (
+    Option("REDIS_URL", "", "Redis that holds the state. Unset: a private server is started under HOME."),
+    Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis. AMQP works too."),
+    Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
+    Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
+    Option("ALLOW_LOCAL_HOSTS", False, "Lets a destination name loopback base URLs, for the sandbox."),
+    Option("CONNECT_TIMEOUT_SECONDS", 5.0, "How long to wait for a connection to Marketing Cloud."),
+    Option("READ_TIMEOUT_SECONDS", 120.0, "How long to wait for an answer. Marketing Cloud itself gives up after 120 s; a smaller value risks two calls at once for one contact."),
+    Option("WORKER_CONCURRENCY", 32, "Lanes that one worker process drains at once (threads)."),
+    Option("CALLS_AT_ONCE", 64, "HTTP calls that one worker process may have in flight; the account's max_in_flight holds over all processes."),
+    Option("WINDOW_SIZE", 200, "Waiting profiles that a lane reads at once."),
+    Option("SLICE_SECONDS", 2.0, "How long a task works on a lane before it gives its slot to others."),
+    Option("LEASE_SECONDS", 15.0, "How long a lane stays with a worker that gives no sign of life."),
+    Option("WAKE_MARK_SECONDS", 10.0, "After this long a wake-up counts as lost and the sweep sends another."),
+    Option("SWEEP_SECONDS", 5.0, "How often beat looks for lanes that have work and no wake-up."),
+    Option("CATALOG_REFRESH_SECONDS", 900.0, "How often beat refreshes the attribute-set definitions of each destination."),
+    Option("RETRY_WINDOW_SECONDS", 86_400.0, "A profile that meets trouble is tried for at least this long …"),
+    Option("RETRY_MINIMUM", 8, "… and at least this often, before it is set aside as failed."),
+    Option("RETRY_BASE_SECONDS", 2.0, "First delay of the exponential back-off (full jitter)."),
+    Option("RETRY_CAP_SECONDS", 300.0, "Longest delay of the back-off for one contact or one destination."),
+    Option("PROBE_BASE_SECONDS", 30.0, "A stopped destination is probed with one call after this long, then ever less often …"),
+    Option("PROBE_CAP_SECONDS", 1200.0, "… up to this."),
+    Option("CRASHES_ALLOWED", 3, "A profile that was alone in a window when its worker died this often is set aside."),
+    Option("FAILURES_KEPT", 100_000, "Failed profiles kept for replay, per destination."),
+    Option("FAILURES_KEPT_DAYS", 30, "Days that a failed profile is kept for replay."),
+    Option("DELIVERED_LIFE_DAYS", 400, "Days after its last delivery that a contact's delivered state is kept."),
+    Option("DELIVER_RATE_LIMIT", "", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the shared limiter paces the calls."),
+    Option("ENQUEUE_RATE_LIMIT", "", "Celery rate limit of activation.enqueue in each worker."),
+    Option("REFRESH_RATE_LIMIT", "10/m", "Celery rate limit of attributes.refresh in each worker."),
+    Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
+    Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop finishes what is in flight."),
+    Option("ALERT_URL", "", "Alerts are posted there as JSON."),
+    Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """All of `OPTIONS` as values. Has no repr: it holds keys and URLs with passwords."""
+
+    redis_url: str
+    broker_url: str
+    secret_keys: str
+    home: Path
+    allow_local_hosts: bool
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    worker_concurrency: int
+    calls_at_once: int
+    window_size: int
+    slice_seconds: float
+    lease_seconds: float
+    wake_mark_seconds: float
+    sweep_seconds: float
+    catalog_refresh_seconds: float
+    retry_window_seconds: float
+    retry_minimum: int
+    retry_base_seconds: float
+    retry_cap_seconds: float
+    probe_base_seconds: float
+    probe_cap_seconds: float
+    crashes_allowed: int
+    failures_kept: int
+    failures_kept_days: int
+    delivered_life_days: int
+    deliver_rate_limit: str
+    enqueue_rate_limit: str
+    refresh_rate_limit: str
+    task_retries: int
+    soft_shutdown_seconds: float
+    alert_url: str
+    log_level: str
+
+    @classmethod
+    def from_env(cls) -> Settings:
+        """Read the environment. Raises `UsageError` with every problem found."""
+        env = FileAwareEnv(prefix=PREFIX, strip_whitespace=True)
+        types = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for option in OPTIONS:
+            read = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[
+                types[option.field]
+            ]
+            try:
+                value = read(option.name, option.default)
+            except (EnvError, ValueError) as error:
+                problems.append(f"{option.variable}: {str(error).removeprefix('Environment variable ')}")
+                continue
+            if types[option.field] in (int, float) and value < 0:
+                problems.append(f"{option.variable}: must not be negative.")
+            values[option.field] = value
+        problems += _unknown_variables(os.environ)
+        if problems:
+            raise UsageError("The environment has problems.", problems=tuple(problems))
+        return cls(**values)
+
+    @property
+    def keys(self) -> list[str]:
+        return [key.strip() for key in self.secret_keys.split(",") if key.strip()]
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A misspelt variable would be ignored in silence; name the likely one."""
+    from difflib import get_close_matches
+
+    known = {option.variable for option in OPTIONS}
+    problems = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known:
+            likely = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {likely[0]}?" if likely else ""
+            problems.append(f"{name}: no such setting.{hint}")
+    return problems
