@@ -143,9 +143,7 @@ class TokenRefused(CallError):
 class AccountThrottled(CallError):
     """The account is asked for too much. `kind` tells which of three signals, `wait_seconds` the server's wish."""
 
-    def __init__(
-        self, text: str, *, kind: Throttle, wait_seconds: float | None = None, **more: object
-    ) -> None:
+    def __init__(self, text: str, *, kind: Throttle, wait_seconds: float | None = None, **more: object) -> None:
         super().__init__(text, code=f"throttled_{kind}", wait_seconds=wait_seconds, **more)  # type: ignore[arg-type]  # passed on as given
         self.kind = kind
 

@@ -117,9 +117,7 @@ class Settings:
         values: dict[str, Any] = {}
         problems: list[str] = []
         for option in OPTIONS:
-            read = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[
-                types[option.field]
-            ]
+            read = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[types[option.field]]
             try:
                 value = read(option.name, option.default)
             except (EnvError, ValueError) as error:

@@ -1,0 +1,115 @@
+"""Profiles that could not be delivered: kept sealed with all that explains why, until replayed, discarded or too old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.keys import DestinationKeys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.errors import CallError
+    from app.lanes.entries import Entry
+    from app.sealing import KeyRing
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed profile, opened. Times are epoch ms; `service_message` is Marketing Cloud's own text."""
+
+    id: str
+    failed_at_ms: int
+    code: str
+    text: str
+    remedy: str
+    service_message: str
+    request_id: str
+    http_status: int | None
+    attempts: int
+    first_tried_at_ms: int
+    arrived_at_ms: int
+    occurred_at_ms: int
+    job_id: str
+    force: bool
+    profile: Any
+
+
+def _purpose(destination_id: str) -> bytes:
+    return b"failure:" + destination_id.encode()
+
+
+def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyRing, *, now_ms: int) -> bytes:
+    """The sealed record of a failed entry."""
+    return ring.seal(
+        orjson.dumps(
+            {
+                "code": error.code,
+                "text": str(error),
+                "remedy": error.remedy,
+                "service_message": error.service_message,
+                "request_id": error.request_id,
+                "http_status": error.http_status,
+                "attempts": entry.attempts + 1,
+                "first_tried_at_ms": entry.first_tried_at_ms or now_ms,
+                "arrived_at_ms": entry.arrived_at_ms,
+                "occurred_at_ms": entry.occurred_at_ms,
+                "job_id": entry.job_id,
+                "force": entry.force,
+                "profile": entry.profile,
+            }
+        ),
+        _purpose(destination_id),
+    )
+
+
+class FailureStore:
+    """Lists and removes failures of one destination."""
+
+    def __init__(self, redis: Redis, ring: KeyRing, destination_id: str) -> None:
+        self._redis = redis
+        self._ring = ring
+        self._destination_id = destination_id
+        self._keys = DestinationKeys(destination_id)
+
+    def __len__(self) -> int:
+        return int(self._redis.zcard(self._keys.failures))  # type: ignore[arg-type]  # sync client
+
+    def all(
+        self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Iterator[Failure]:
+        """Oldest first, filtered by code and time of failing."""
+        low: int | str = "-inf" if since_ms is None else since_ms
+        high: int | str = "+inf" if until_ms is None else until_ms
+        ids: Any = self._redis.zrangebyscore(self._keys.failures, low, high, withscores=True)
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            records: Any = self._redis.hmget(self._keys.failed, [failure_id for failure_id, _ in page])
+            for (failure_id, score), sealed in zip(page, records, strict=True):
+                if sealed is None:
+                    continue
+                record = orjson.loads(self._ring.open(sealed, _purpose(self._destination_id)))
+                if code is None or record["code"] == code:
+                    yield Failure(id=failure_id.decode(), failed_at_ms=int(score), **record)
+
+    def remove(self, failure_ids: Sequence[str]) -> None:
+        with self._redis.pipeline() as pipeline:
+            for start in range(0, len(failure_ids), _PAGE):
+                page = failure_ids[start : start + _PAGE]
+                pipeline.zrem(self._keys.failures, *page)
+                pipeline.hdel(self._keys.failed, *page)
+            pipeline.execute()
+
+    def beyond(self, *, most: int, older_than_ms: int) -> list[str]:
+        """Ids that are over the bounds of age and count, oldest first."""
+        old: Any = self._redis.zrangebyscore(self._keys.failures, "-inf", older_than_ms)
+        excess = len(self) - most
+        if excess > len(old):
+            old = self._redis.zrange(self._keys.failures, 0, excess - 1)
+        return [failure_id.decode() for failure_id in old]

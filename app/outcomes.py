@@ -1,0 +1,97 @@
+"""What became of waiting profiles, written down for settlement: counters, delivered rows, parked and failed entries.
+
+Every entry gets exactly one outcome here, or none yet (parked, or left in its lane).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from app.backoff import full_jitter
+from app.errors import CallError
+from app.failures import seal_failure
+from app.lanes.lane import Settlement
+
+if TYPE_CHECKING:
+    from app.lanes.entries import Entry
+    from app.sealing import KeyRing
+    from app.settings import Settings
+
+
+class Outcome(StrEnum):
+    DELIVERED = "delivered"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+
+
+class Ledger:
+    """Collects the outcomes of a session until they are settled."""
+
+    def __init__(self, destination_id: str, ring: KeyRing, settings: Settings) -> None:
+        self._destination_id = destination_id
+        self._ring = ring
+        self._settings = settings
+        self.pending = Settlement()
+
+    def take(self) -> Settlement:
+        """What is to be settled now; a new settlement begins."""
+        settlement, self.pending = self.pending, Settlement()
+        return settlement
+
+    def close(self, entry: Entry, outcome: Outcome) -> None:
+        """The entry leaves its lane with this outcome."""
+        self._leave(entry)
+        self.pending.count(outcome)
+        self.pending.count_job(entry.job_id, outcome)
+
+    def close_all(self, entries: Iterable[Entry], outcome: Outcome) -> None:
+        for entry in entries:
+            self.close(entry, outcome)
+
+    def exclude(self, entry: Entry, reason: str, detail: str = "") -> None:
+        self.close(entry, Outcome.EXCLUDED)
+        self.pending.count_job(entry.job_id, f"why:{reason}")
+        self.pending.count(f"why:{reason}|{detail}" if detail else f"why:{reason}")
+
+    def fail(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
+        """Kept sealed for replay, with everything an operator needs to mend it."""
+        self.close(entry, Outcome.FAILED)
+        self.pending.count_job(entry.job_id, f"why:{error.code}")
+        self.pending.count(f"why:{error.code}|{error}")
+        self.pending.failures.append(
+            (uuid4().hex[:16], now_ms, seal_failure(entry, error, self._destination_id, self._ring, now_ms=now_ms))
+        )
+
+    def retry_later(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
+        """Park the entry for its next try, or give it up when it had all its tries."""
+        attempts = entry.attempts + 1
+        tried_for_ms = now_ms - (entry.first_tried_at_ms or now_ms)
+        settings = self._settings
+        if attempts >= settings.retry_minimum and tried_for_ms >= settings.retry_window_seconds * 1000:
+            self.fail(entry, exhausted(error, attempts), now_ms=now_ms)
+            return
+        delay = full_jitter(attempts, base_seconds=settings.retry_base_seconds, cap_seconds=settings.retry_cap_seconds)
+        due_ms = now_ms + int(max(delay, error.wait_seconds or 0) * 1000)
+        self._leave(entry)
+        self.pending.parked.append((due_ms, entry.parked_fields(now_ms)))
+        self.pending.count("retried")
+
+    def _leave(self, entry: Entry) -> None:
+        (self.pending.backfill_ids if entry.backfill else self.pending.live_ids).append(entry.id)
+
+
+def exhausted(error: CallError, attempts: int) -> CallError:
+    """The last error of many, as the reason why an entry is given up."""
+    return CallError(
+        f"Given up after {attempts} tries; the last one: {error}",
+        code="retries_exhausted",
+        remedy=error.remedy or "Replay it once Marketing Cloud is well: `activation failures DESTINATION --replay`.",
+        http_status=error.http_status,
+        service_message=error.service_message,
+        request_id=error.request_id,
+    )
