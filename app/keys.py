@@ -17,6 +17,7 @@ act:{D}:pepper                    string  destinations        sealed key of the 
 act:{D}:state                     hash    destination_state   enabled, paused or stopped, since, why; until disconnect
 act:{D}:probe                     string  destination_state   who probes a stopped destination; seconds
 act:{D}:catalog                   string  catalog             attribute-set definitions with their time; until disconnect
+act:{D}:catalog:failure          string  catalog             why the last fetch failed; until the next good one
 act:{D}:lane:N:live               stream  producer, lanes     profiles waiting, sealed; each until it is settled
 act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind live
 act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
@@ -34,6 +35,7 @@ act:{D}:failures                  zset    lanes               failure ids by tim
 act:{D}:failed                    hash    lanes               failure id -> sealed record
 act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
 act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
+act:{A}:token:CLIENT:refused     string  sfmc.tokens         the last refusal of a token request, sealed; at most 20 min
 act:{A}:pace                      hash    pacing              rate, in-flight limit, circuit
 act:{A}:seats                     hash    pacing              holder -> calls it may have in flight
 act:{A}:flows                     hash    pacing              who used and who waits for the rate; short-lived fields
@@ -53,7 +55,7 @@ SWEEP = "act:sweep"
 
 JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400
-CHUNK_LIFE_SECONDS = 3_600
+CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before giving it out again
 CALLS_LIFE_SECONDS = 800 * 86_400
 
 

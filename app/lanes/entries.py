@@ -16,6 +16,7 @@ from app.errors import SealBroken
 from app.sealing import KeyRing
 
 FORCE = "x"  # send even what is delivered already
+REPLAYED = "r"  # yields to what arrived since
 
 
 def purpose(destination_id: str) -> bytes:
@@ -63,10 +64,10 @@ def read_entry(raw: list[Any], *, backfill: bool, ring: KeyRing, seal_purpose: b
         job_id=fields[b"j"].decode(),
         occurred_at_ms=int(fields[b"o"] or arrived),
         arrived_at_ms=arrived,
-        force=fields[b"f"] == b"x",
+        force=FORCE.encode() in fields[b"f"],
         attempts=int(fields.get(b"n", 0)),
         first_tried_at_ms=int(fields.get(b"t", 0)),
         sealed=sealed,
         profile=profile,
-        returned=b"a" in fields,
+        returned=b"a" in fields or REPLAYED.encode() in fields[b"f"],
     )

@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import LeaseLost
 from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
+from app.lanes.entries import Entry, purpose, read_entry
 from app.lua import script
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from app.sealing import KeyRing
 
 PLAIN_MARK = "1"
 _START = "0-0"
@@ -115,6 +118,14 @@ class Lane:
             if backfill_entries:
                 self._cursor_backfill = backfill_entries[-1][0]
         return Read(now_ms, crashes, live_entries, backfill_entries)
+
+    def waiting(self, ring: KeyRing, *, most: int) -> list[Entry]:
+        """The oldest entries of both streams, opened, without taking them into a window."""
+        return [
+            read_entry(raw, backfill=backfill, ring=ring, seal_purpose=purpose(self.destination_id))
+            for key, backfill in ((self._keys.live, False), (self._keys.backfill, True))
+            for raw in self._redis.xrange(key, count=most)
+        ]
 
     def delivered(self, tags: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
         """The delivered rows of these contacts."""

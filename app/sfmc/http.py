@@ -1,7 +1,7 @@
 """HTTP to one host: requests' adapter with everything that is the same for each call settled once.
 
-`requests.Session` reads the environment, merges settings, resolves proxies and builds a cookie jar for every single call;
-that costs more CPU than the rest of a delivery. Here proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and certificates
+`requests.Session` reads the environment, merges settings, resolves proxies and makes a cookie jar for each single call,
+which costs more CPU than sending it. Here proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and certificates
 (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are read when the transport is made. It keeps no cookies, follows no redirect and
 repeats nothing, so one `send` is at most one call at the other end.
 """
@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from requests import PreparedRequest, Response, exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
-from urllib3 import HTTPConnectionPool, HTTPResponse, Timeout
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, NameResolutionError
 
-from app import __version__
-from app.errors import CallError, ContactTroubled, DestinationUnreachable
+from app.errors import CallError, ContactTroubled, DestinationUnreachable, UsageError
 
 # What a lost answer means depends on the call: trouble of one contact, or a service that gives no answer.
 WhenLost: TypeAlias = type[ContactTroubled] | type[DestinationUnreachable]
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 class _OneHostAdapter(HTTPAdapter):
-    """Overrides the methods that requests exposes for subclasses, so that each question is answered once, not per call."""
+    """Overrides methods that requests exposes for subclasses, so that each question is answered once, not per call."""
 
     def __init__(self, base_url: str, *, pool_size: int, verify: bool | str, proxies: dict[str, str]) -> None:
         # Blocking: a thread beyond pool_size waits for a connection, instead of opening one that is thrown away.
@@ -43,11 +43,11 @@ class _OneHostAdapter(HTTPAdapter):
         sample = PreparedRequest()
         sample.method, sample.url = "GET", base_url
         self._pool = super().get_connection_with_tls_context(sample, verify, proxies=proxies)
-        super().cert_verify(self._pool, base_url, verify, None)
+        super().cert_verify(self._pool, base_url, verify, None)  # type: ignore[no-untyped-call]  # so in types-requests
         self._proxies = proxies
         self._targets: dict[str, str] = {}
 
-    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> ConnectionPool:
         return self._pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
@@ -60,8 +60,8 @@ class _OneHostAdapter(HTTPAdapter):
             target = self._targets[url] = super().request_url(request, self._proxies)
         return target
 
-    # A Response would be built only to be taken apart again, with a cookie jar of its own; `send` hands this on as it is.
-    def build_response(self, req: PreparedRequest, resp: HTTPResponse) -> Response:  # noqa: ARG002
+    # A Response would be built, with a cookie jar, only to be taken apart again; `send` hands this on as it is.
+    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:  # noqa: ARG002
         # Reading to the end gives the connection back to the pool.
         return Answer(resp.status, resp.headers, resp.read(decode_content=True))  # type: ignore[return-value]
 
@@ -85,14 +85,20 @@ class Transport:
         self.base_url = base_url.rstrip("/")
         self.host = urlsplit(self.base_url).netloc
         self._timeout = Timeout(connect=connect_timeout_seconds, read=read_timeout_seconds)
-        self._adapter = _OneHostAdapter(
-            self.base_url,
-            pool_size=pool_size,
-            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
-            proxies={} if local else get_environ_proxies(self.base_url),
-        )
+        try:
+            self._adapter = _OneHostAdapter(
+                self.base_url,
+                pool_size=pool_size,
+                verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+                proxies={} if local else get_environ_proxies(self.base_url),
+            )
+        except OSError:  # requests' own errors are of its kind
+            raise UsageError(
+                f"The proxy or the certificates for {self.host} are not usable.",
+                remedy="Check HTTPS_PROXY, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
+            ) from None
         self._headers = {
-            "User-Agent": f"activation-pipeline/{__version__}",
+            "User-Agent": "activation-pipeline",
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
         }
@@ -109,7 +115,7 @@ class Transport:
         """One call. `path` starts with a slash, `body` is JSON.
 
         Raises `DestinationUnreachable` if there is no connection, and `when_lost` if the request has gone out and its
-        answer has not come: the other end may have done what was asked. Any answer at all is returned, whatever it says.
+        answer has not come: the other end may have done what was asked. Any answer is returned, whatever it says.
         """
         headers = self._headers.copy()
         if bearer is not None:

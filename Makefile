@@ -1,0 +1,77 @@
+# `make` lists what there is. `make demo` and `make test` need nothing before them but Python and make itself.
+
+# The newest of the Pythons that every part runs on; `make PYTHON=... VENV=...` chooses another or another place.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Stamps: an install is repeated only when what it depends on has changed.
+RUN = $(VENV)/.installed-run
+DEV = $(VENV)/.installed-dev
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint types format drill bench compose-check configuration lock clean
+# a target that fails half-way must not look made
+.DELETE_ON_ERROR:
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUN) ## the whole pipeline against a local Marketing Cloud, on this machine, once through
+	$(BIN)/activation demo
+
+up: $(RUN) ## the whole stack in the foreground, until Ctrl-C
+	$(BIN)/activation up
+
+test: $(DEV) ## everything that CI checks: format, lint, types, all tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
+
+lint: $(DEV) ## ruff: format and rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(DEV) ## put the code into its format, mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+drill: $(DEV) ## the long fault drills: processes killed, Redis restarted, outages
+	$(BIN)/python -m pytest -m drill tests/system
+
+bench: $(DEV) ## benchmarks; prints its figures
+	$(BIN)/python -m tests.benchmarks
+
+compose-check: ## build the image and run docker-compose.yml for real (needs Docker or Podman)
+	deploy/compose-check
+
+configuration: $(RUN) ## make docs/configuration.md anew from app/settings.py
+	$(BIN)/python -m app.settings > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+lock: ## make constraints.txt anew, with the newest versions that pyproject.toml allows
+	deploy/lock
+
+clean: ## remove the virtual environment and every cache; .activation, which holds data, stays
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find app tasks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(RUN): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[embedded,sandbox]'
+	@touch $@
+
+# what tests need holds all that a run needs
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[embedded,sandbox,dev]'
+	@touch $(RUN) $@

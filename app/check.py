@@ -1,0 +1,132 @@
+"""The preflight: everything that can be known to be wrong with a destination before the first call is spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from app import catalog as catalogs
+from app.destination_state import now_ms
+from app.errors import CallError
+from app.mapping import Problem, find_problems
+
+if TYPE_CHECKING:
+    from app.catalog import Catalog, CatalogStore
+    from app.destinations import Destination, Limits
+    from app.sfmc import MarketingCloud
+
+# PATCH of a contact asks for both, reading the definitions for the first one.
+SCOPES = ("list_and_subscribers_read", "list_and_subscribers_write")
+# Salesforce's thresholds for profile attributes: more than 50 is aggressive, more than 100 extreme, 200 the end.
+_MANY, _EXTREME, _NEAR_END, _END = 50, 100, 180, 200
+_EXPIRES_WITHIN = timedelta(days=14)
+_MINUTES_A_DAY = 1440
+_SHORT_QUOTA_DAYS = 30
+
+
+def preflight(destination: Destination, client: MarketingCloud, store: CatalogStore) -> list[Problem]:
+    """Ask the account itself: credentials, scopes, definitions, and whether the mapping fits them.
+
+    Problems of level `error` stop deliveries, a `warning` is worth knowing. Without a token nothing else is asked. The
+    definitions are kept in `store` when no error was found, so that a failed test leaves a running destination's alone.
+    """
+    try:
+        token = client.test_connection()
+    except CallError as error:
+        return [_of_call(error, "account")]
+    problems = list(_scope_problems(token.scopes))
+    time_ms = now_ms()
+    found: Catalog | None = None
+    try:
+        found = catalogs.fetch(client, time_ms)
+    except CallError as error:
+        if not (error.code == "missing_scope" and any(problem.level == "error" for problem in problems)):
+            problems.append(_of_call(error, "attribute-set definitions"))
+    problems += find_problems(destination, found)
+    if found is not None:
+        problems += _size_problems(found)
+        if not any(problem.level == "error" for problem in problems):
+            store.put(destination.id, found)
+    problems += _sharing_problems(destination)
+    problems += _date_problems(destination, datetime.fromtimestamp(time_ms / 1000, UTC).date())
+    problems += _quota_problems(destination.limits)
+    return problems
+
+
+def _of_call(error: CallError, where: str) -> Problem:
+    return Problem("error", where, f"{error} ({error.code})", error.remedy)
+
+
+def _scope_problems(scopes: frozenset[str]) -> Iterator[Problem]:
+    if not scopes:
+        yield Problem(
+            "warning",
+            "account",
+            "The token does not say which scopes it has.",
+            f"Make sure that the installed package has {' and '.join(SCOPES)}.",
+        )
+        return
+    for scope in SCOPES:
+        if scope not in scopes:
+            yield Problem(
+                "error",
+                "account",
+                f"The installed package lacks the scope {scope} (missing_scope).",
+                "Add it in Setup > Apps > Installed Packages; it may take 5 minutes to show.",
+            )
+
+
+def _size_problems(found: Catalog) -> Iterator[Problem]:
+    count = sum(
+        attribute.set_name == catalogs.DEMOGRAPHICS and not attribute.is_primary_key
+        for attribute in found.attributes.values()
+    )
+    if count >= _NEAR_END:
+        text = f"The account has {count} profile attributes of {_END} that it may have."
+    elif count > _EXTREME:
+        text = f"The account has {count} profile attributes; Salesforce calls more than {_EXTREME} extreme."
+    elif count > _MANY:
+        text = f"The account has {count} profile attributes; Salesforce calls more than {_MANY} aggressive."
+    else:
+        return
+    yield Problem("warning", catalogs.DEMOGRAPHICS, text, "Remove attributes that nothing uses any more.")
+
+
+def _sharing_problems(destination: Destination) -> Iterator[Problem]:
+    counts = Counter(segment.mapping_id for segment in destination.segments)
+    first = {segment.mapping_id: number for number, segment in reversed(list(enumerate(destination.segments)))}
+    for mapping_id, count in counts.items():
+        if count > 1:
+            yield Problem(
+                "warning",
+                f"segments[{first[mapping_id]}].mapping_id",
+                f"{count} segments share the Mapping ID {mapping_id}; a contact in any of them counts as a member.",
+                "Give each segment a field of its own if they are to be told apart.",
+            )
+
+
+def _date_problems(destination: Destination, today: date) -> Iterator[Problem]:
+    for number, segment in enumerate(destination.segments):
+        if segment.end is None or segment.end > today + _EXPIRES_WITHIN:
+            continue
+        past = segment.end < today
+        yield Problem(
+            "warning",
+            f"segments[{number}].end",
+            f"Its status {'has not been written since' if past else 'is written until'} {segment.end}.",
+            "Change or remove `end` and connect the file again if it is to go on.",
+        )
+
+
+def _quota_problems(limits: Limits) -> Iterator[Problem]:
+    days = limits.calls_per_year / (limits.calls_per_minute * _MINUTES_A_DAY)
+    if days < _SHORT_QUOTA_DAYS:
+        last = f"{days:.0f} days" if days >= 2 else f"{days * 24:.1f} hours"  # days
+        yield Problem(
+            "warning",
+            "limits.calls_per_year",
+            f"At {limits.calls_per_minute:,} calls a minute, {limits.calls_per_year:,} calls a year last {last}.",
+            "Expect a long backfill to use them up; lower limits.calls_per_minute or agree on more with Salesforce.",
+        )

@@ -1,0 +1,217 @@
+"""One wake-up of one lane: may the destination deliver, is the lane free, work at it, and what comes next.
+
+`Delivery` is made once per worker process; everything that is worth keeping between wake-ups (connections, tokens, compiled
+mappings, the pool of calling threads) lives in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from secrets import token_hex
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from app import catalog
+from app.destination_state import Status, now_ms
+from app.errors import CallError, DestinationBroken, DestinationUnreachable, LeaseLost, UnknownDestination, UsageError
+from app.keys import LANES
+from app.lanes.lane import PLAIN_MARK, Lane, rouse
+from app.mapping import CompiledMapping, compile_mapping
+from app.outcomes import Ledger, exhausted
+from app.pacing.pacer import Pacer
+from app.session import Result, Session
+from app.sfmc import MarketingCloud
+
+if TYPE_CHECKING:
+    from app.destinations import Destination
+    from app.resources import Resources
+
+LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What the task does after a wake-up: wake lanes now, or come back in a while with `mark`."""
+
+    wake: tuple[int, ...] = ()
+    come_back_seconds: float | None = None
+    mark: str = PLAIN_MARK
+
+
+class Delivery:
+    """Drains lanes. One in a process, used by many threads."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+        self._settings = resources.settings
+        self.stopping = Event()
+        self._calls = ThreadPoolExecutor(resources.settings.calls_at_once, thread_name_prefix="call")
+        self._clients: dict[str, tuple[str, MarketingCloud]] = {}
+        self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
+        self._lock = Lock()
+
+    def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
+        """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
+        try:
+            destination = self._r.destinations.get(destination_id)
+        except UnknownDestination:
+            log.warning("Wake-up for %s, which is not connected any more; nothing is delivered.", destination_id)
+            return Next()
+        state = self._r.states.get(destination_id)
+        if self.stopping.is_set() or state.status is Status.PAUSED:
+            return Next()
+        lane = Lane(self._r.redis, destination_id, number, lease_seconds=self._settings.lease_seconds)
+        probing = state.on_probation
+        if probing:
+            self._give_up_old(lane, destination, state.status, state.since_ms, state.tries)
+            wait = state.wait_seconds(now_ms())
+            if wait > 0 or not self._r.states.take_probe(destination_id, lane.token):
+                return self._postpone(lane, mark, max(wait, 1.0))
+        try:
+            if not lane.open():
+                return Next()
+            try:
+                result = self._work(lane, destination, probing=probing)
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+                return Next()
+            return self._conclude(lane, destination, result, probing=probing)
+        finally:
+            if probing:
+                self._r.states.end_probe(destination_id)
+
+    def close(self) -> None:
+        """Stop taking work; sessions under way end with what is in flight."""
+        self.stopping.set()
+
+    # -- one session ---------------------------------------------------------------------------------------------------
+
+    def _work(self, lane: Lane, destination: Destination, *, probing: bool) -> Result:
+        client = self.client(destination)
+        try:
+            mapping = self.mapping(destination, refresh=probing)
+        except CallError as error:
+            return Result(error=error)
+        session = Session(
+            lane=lane,
+            destination=destination,
+            mapping=mapping,
+            reload_mapping=lambda: self.mapping(destination, refresh=True),
+            pepper=self._r.destinations.pepper(destination.id),
+            client=client,
+            pacer=Pacer(
+                self._r.redis,
+                destination.account.key,
+                holder=f"{destination.id}/{lane.number}/{lane.token}",
+                flow=destination.id,
+                calls_per_minute=destination.limits.calls_per_minute,
+                max_in_flight=destination.limits.max_in_flight,
+                calls_per_year=destination.limits.calls_per_year,
+                stop_at_yearly_quota=destination.limits.stop_at_yearly_quota,
+            ),
+            calls=self._calls,
+            ring=self._r.ring,
+            settings=self._settings,
+            stopping=self.stopping,
+            only_one_call=probing,
+        )
+        return session.run()
+
+    def _conclude(self, lane: Lane, destination: Destination, result: Result, *, probing: bool) -> Next:
+        states, seconds = self._r.states, self._settings.wake_mark_seconds
+        if result.error is not None:
+            status = Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.TROUBLED
+            state = states.trouble(destination.id, result.error, status=status)
+            log.error("%s is %s: %s %s", destination.id, state.status, result.error, result.error.remedy)
+            return self._let_go(lane, state.wait_seconds(now_ms()))
+        if result.wait_seconds:
+            return self._let_go(lane, result.wait_seconds)
+        if probing and result.answered:
+            states.enable(destination.id)
+            log.info("%s answers again; delivery goes on.", destination.id)
+            left = lane.release(mark_seconds=seconds)
+            others = [n for n in range(LANES) if n != lane.number]
+            return Next((*([lane.number] if left else []), *self.rouse(destination.id, others)))
+        return Next((lane.number,)) if lane.release(mark_seconds=seconds) else Next()
+
+    def _let_go(self, lane: Lane, wait_seconds: float) -> Next:
+        """Release the lane, to come back after a wait if anything is left."""
+        countdown = min(max(wait_seconds, 0.1), LONGEST_COUNTDOWN_SECONDS)
+        mark = token_hex(8)
+        if lane.release(mark_seconds=countdown + self._settings.wake_mark_seconds, mark=mark):
+            return Next(come_back_seconds=countdown, mark=mark)
+        return Next()
+
+    def _postpone(self, lane: Lane, mark: str, wait_seconds: float) -> Next:
+        countdown = min(wait_seconds, LONGEST_COUNTDOWN_SECONDS)
+        new_mark = token_hex(8)
+        if lane.postpone(mark, new_mark, mark_seconds=countdown + self._settings.wake_mark_seconds):
+            return Next(come_back_seconds=countdown, mark=new_mark)
+        return Next()
+
+    def rouse(self, destination_id: str, lanes: list[int]) -> list[int]:
+        return rouse(self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds)
+
+    def _give_up_old(
+        self, lane: Lane, destination: Destination, status: Status, since_ms: int, tries: int
+    ) -> None:
+        """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
+
+        A stopped destination keeps its backlog: there someone has to act, however long that takes.
+        """
+        window_ms = int(self._settings.retry_window_seconds * 1000)
+        now = now_ms()
+        if status is not Status.TROUBLED or tries < self._settings.retry_minimum or now - since_ms < window_ms:
+            return
+        if not lane.open():
+            return
+        state = self._r.states.get(destination.id)
+        error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), tries)
+        ledger = Ledger(destination.id, self._r.ring, self._settings)
+        try:
+            for entry in lane.waiting(self._r.ring, most=self._settings.window_size):
+                if now - entry.arrived_at_ms >= window_ms:
+                    ledger.fail(entry, error, now_ms=now)
+            if len(ledger.pending):
+                lane.settle(ledger.take())
+        except LeaseLost:
+            return
+        lane.release(mark_seconds=self._settings.wake_mark_seconds)
+
+    # -- what is kept between sessions ---------------------------------------------------------------------------------
+
+    def client(self, destination: Destination) -> MarketingCloud:
+        """The client of the destination's account; a replaced destination gets a new one."""
+        with self._lock:
+            known = self._clients.get(destination.id)
+            if known is None or known[0] != destination.version:
+                known = (destination.version, self._r.client(destination))
+                self._clients[destination.id] = known
+            return known[1]
+
+    def mapping(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
+        """The mapping compiled against the catalog. Raises `DestinationBroken` when it names what is not there."""
+        found = None if refresh else self._r.catalogs.get(destination.id)
+        if found is None:
+            found = catalog.refresh(destination, self.client(destination), self._r.catalogs, now_ms())
+        known = self._mappings.get(destination.id)
+        if known is not None and known[:2] == (destination.version, found.version):
+            return known[2]
+        try:
+            compiled = compile_mapping(destination, found)
+        except UsageError as error:
+            if not refresh:
+                return self.mapping(destination, refresh=True)  # the field may have been made since
+            raise DestinationBroken(
+                "; ".join(error.problems) or str(error),
+                code="mapping_broken",
+                remedy=f"Mend the mapping or make the field in Marketing Cloud; `activation check {destination.id}` "
+                "names each; delivery goes on by itself then.",
+            ) from error
+        self._mappings[destination.id] = (destination.version, found.version, compiled)
+        return compiled
+

@@ -1,0 +1,158 @@
+"""The kinds of value in a destination file, as marshmallow fields: text, numbers, the notation of sources and targets.
+
+Every scalar arrives as text (`app.destination_file` reads it so). No message quotes a value, since any of them may be a
+secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from marshmallow import ValidationError, fields, validate
+
+from app.destinations import Source, Target
+
+_PATH = re.compile(r"[^\s.\[\]]+(\.[^\s.\[\]]+)*")
+_URL_PATH = re.compile(r"[A-Za-z0-9_./~-]*")
+
+
+def likely(word: str, known: Iterable[str]) -> str:
+    """A sentence that names the known word that was probably meant, or all of them."""
+    folded = {_fold(name): name for name in known}
+    near = difflib.get_close_matches(_fold(word), folded, n=1)
+    return f" Did you mean {folded[near[0]]}?" if near else f" Known are {', '.join(folded.values())}."
+
+
+def _fold(word: str) -> str:
+    return re.sub(r"[\s_-]", "", word).lower()
+
+
+def read_text(value: Any, *, not_text: str = "must be text.") -> str:
+    """The text without the space around it. Raises `ValidationError` when nothing is left."""
+    if not isinstance(value, str):
+        raise ValidationError(not_text)
+    text = value.strip()
+    if not text:
+        raise ValidationError("is empty. Give a value or remove the line.")
+    return text
+
+
+class Text(fields.String):
+    default_error_messages = {"required": "is missing.", "null": "is empty. Give a value or remove the line."}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return read_text(value)
+
+
+class Whole(fields.Integer):
+    default_error_messages = {"invalid": "must be a whole number.", "null": "must be a whole number."}
+
+
+class Switch(fields.Boolean):
+    default_error_messages = {"invalid": "must be true or false.", "null": "must be true or false."}
+
+
+class Day(fields.Date):
+    default_error_messages = {"invalid": "must be a date such as 2026-12-31."}
+
+
+def one_of(*choices: str, default: str) -> Text:
+    return Text(load_default=default, validate=validate.OneOf(choices, error=f"must be one of {', '.join(choices)}."))
+
+
+def between(least: int, most: int | None, *, default: int) -> Whole:
+    text = f"must be between {least:,} and {most:,}." if most else f"must be at least {least:,}."
+    return Whole(load_default=default, validate=validate.Range(least, most, error=text))
+
+
+class SourceText(fields.Field[Source]):
+    """`IdentityMap: namespace`, `xdm: a.b.c` or `const: text`; the first word in any case."""
+
+    default_error_messages = {"required": "is missing.", "null": "is empty."}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Source:
+        not_text = 'must be text in quotes, such as "xdm: person.name.firstName".'
+        kind, _colon, name = read_text(value, not_text=not_text).partition(":")
+        name = name.strip()
+        if not name:
+            raise ValidationError(
+                'says no source. Write "IdentityMap: NAMESPACE", "xdm: PATH.TO.FIELD" or "const: TEXT".'
+            )
+        match kind.strip().lower():
+            case "identitymap":
+                return Source("identity", name)
+            case "const":
+                return Source("const", name)
+            case "xdm" if _PATH.fullmatch(name):
+                return Source("xdm", name)
+            case "xdm":
+                raise ValidationError(
+                    "is no path to one value. Write field names with dots between them, without [ ] and spaces."
+                )
+        raise ValidationError(f"has an unknown kind of source.{likely(kind, ('IdentityMap', 'xdm', 'const'))}")
+
+
+class TargetText(fields.Field[Target]):
+    """`Identity: salesforceContactKey` or `Attribute: SET NAME.ATTRIBUTE NAME`; the set ends at the first dot."""
+
+    default_error_messages = {"required": "is missing.", "null": "is empty."}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Target:
+        not_text = 'must be text in quotes, such as "Attribute: Email Demographics.First Name".'
+        kind, _colon, name = read_text(value, not_text=not_text).partition(":")
+        name = name.strip()
+        match kind.strip().lower():
+            case "identity" if name == "salesforceContactKey":
+                return Target("contact_key")
+            case "identity":
+                raise ValidationError(
+                    "names an unknown identity. The only one is salesforceContactKey, spelt exactly so."
+                )
+            case "attribute":
+                set_name, _dot, attribute = (part.strip() for part in name.partition("."))
+                if set_name and attribute:
+                    return Target("attribute", set_name, attribute)
+                raise ValidationError(
+                    "names no attribute. Write the set, a dot and the attribute: "
+                    '"Attribute: Email Demographics.First Name".'
+                )
+        raise ValidationError(
+            'says no target. Write "Identity: salesforceContactKey" or "Attribute: SET NAME.ATTRIBUTE NAME".'
+        )
+
+
+class LocalUrl(Text):
+    """A base URL on this very machine; whether local hosts are allowed at all is asked in `app.destination_file`."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = read_text(value)
+        try:
+            url = urlsplit(text)
+            port = url.port
+        except ValueError:
+            raise ValidationError("is no URL.") from None
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValidationError("must be a URL that begins with http:// or https://.")
+        if not _is_loopback(url):
+            raise ValidationError(
+                "names a host that is not this machine. Remove it: Salesforce's hosts are derived from "
+                "account.subdomain."
+            )
+        if url.username is not None or url.query or url.fragment or not _URL_PATH.fullmatch(url.path):
+            raise ValidationError("must be a host, a port and perhaps a path, nothing else.")
+        host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+        return f"{url.scheme}://{host}{f':{port}' if port is not None else ''}{url.path}".rstrip("/")
+
+
+def _is_loopback(url: SplitResult) -> bool:
+    if url.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(url.hostname or "").is_loopback
+    except ValueError:
+        return False

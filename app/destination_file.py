@@ -1,0 +1,169 @@
+"""Reading a destination file: YAML, `${VARIABLES}` of the environment, and every problem at once.
+
+YAML is read with each scalar as text, so that `no` stays a word, `0123` keeps its zero and a date needs no quotes; the
+schema says what a text has to be. Only null is special. Nothing here evaluates anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from marshmallow import ValidationError
+from yaml.composer import ComposerError
+from yaml.events import AliasEvent
+from yaml.reader import ReaderError
+
+from app.destination_schema import DESTINATION
+from app.destinations import Destination
+from app.errors import UsageError
+
+_VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NULL = "tag:yaml.org,2002:null"
+
+
+def load(text: str, *, environ: Mapping[str, str], allow_local_hosts: bool, where: str = "file") -> Destination:
+    """The destination that a file's text describes.
+
+    `${NAME}` in a value is replaced from `environ`, `$${NAME}` stays as `${NAME}`. Raises `UsageError`, which holds one
+    line per problem in `problems`: its path in the file, what is wrong, what to do. No line quotes a value.
+    """
+    try:
+        raw, twice = _read_yaml(text)
+    except (yaml.MarkedYAMLError, ReaderError) as error:
+        raise UsageError(f"{where} is not valid YAML.", problems=(_yaml_problem(text, error),)) from None
+    if not isinstance(raw, dict):
+        raise UsageError(
+            f"{where} holds no destination.",
+            problems=("top level: must hold names and values, such as `id: spring-campaign`.",),
+        )
+    unset: dict[str, str] = {}
+    filled = _fill_in(raw, "", environ, unset)
+    problems = dict.fromkeys([*twice, *(f"{path}: {problem}" for path, problem in unset.items())])
+    destination: Destination | None = None
+    found: list[tuple[str, str]] = []
+    try:
+        destination = DESTINATION.load(filled)
+    except ValidationError as error:
+        found = list(_flatten(error.messages, ""))
+    if not allow_local_hosts:
+        found = _refuse_local_hosts(filled, found)
+    problems |= dict.fromkeys(f"{path or 'top level'}: {problem}" for path, problem in found if path not in unset)
+    if problems or destination is None:
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        raise UsageError(f"{where} has {count}.", problems=tuple(problems))
+    return destination
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with all scalars as text; notes names that are given twice, refuses aliases (which could explode)."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag == _NULL]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.twice: list[str] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(AliasEvent):
+            mark = self.get_event().start_mark  # type: ignore[no-untyped-call]  # so in types-PyYAML
+            raise ComposerError(None, None, "aliases (*name) are not supported", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # as PyYAML calls it
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                first = lines.get(key.value)
+                if first is not None:
+                    self.twice.append(f"line {line}: {key.value} is given twice, first in line {first}. Remove one.")
+                lines.setdefault(key.value, line)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str) -> tuple[Any, list[str]]:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data(), loader.twice
+    finally:
+        loader.dispose()
+
+
+def _yaml_problem(text: str, error: yaml.MarkedYAMLError | ReaderError) -> str:
+    """Where and what, without the excerpt that PyYAML would show: it may hold the secret."""
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"line {line}: a character that YAML does not allow. Save the file as plain text in UTF-8."
+    mark = error.problem_mark or error.context_mark
+    at = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "somewhere"
+    hint = ""
+    if error.problem == "mapping values are not allowed here":
+        hint = ' Quote a value that holds a colon, such as "xdm: person.name.firstName".'
+    elif error.problem and "\\t" in error.problem:
+        hint = " Indent with spaces, not with tabs."
+    return f"{at}: {error.problem or error.context}.{hint}"
+
+
+def _fill_in(value: Any, path: str, environ: Mapping[str, str], unset: dict[str, str]) -> Any:
+    """`value` with its variables replaced; `unset` gains a problem for each path that names one that is not set."""
+    match value:
+        case dict():
+            return {
+                key: _fill_in(item, f"{path}.{key}" if path else str(key), environ, unset)
+                for key, item in value.items()
+            }
+        case list():
+            return [_fill_in(item, f"{path}[{number}]", environ, unset) for number, item in enumerate(value)]
+        case str():
+            return _VARIABLE.sub(lambda found: _variable(found, path, environ, unset), value)
+    return value
+
+
+def _variable(found: re.Match[str], path: str, environ: Mapping[str, str], unset: dict[str, str]) -> str:
+    escape, name = found.groups()
+    if escape:
+        return f"${{{name}}}"
+    if not _VARIABLE_NAME.fullmatch(name):
+        unset[path] = "${…} holds no name of a variable. Write $${ for a plain ${."
+    elif name not in environ:
+        unset[path] = f"the environment variable {name} is not set. Set it, or write the value here."
+    return environ.get(name, "")
+
+
+def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Marshmallow's nested messages as (path in the file, text)."""
+    match messages:
+        case dict():
+            for key, inner in messages.items():
+                if key == "_schema":
+                    yield from _flatten(inner, path)
+                elif isinstance(key, int):
+                    yield from _flatten(inner, f"{path}[{key}]")
+                else:
+                    yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+        case list():
+            for inner in messages:
+                yield from _flatten(inner, path)
+        case _:
+            yield path, str(messages)
+
+
+def _refuse_local_hosts(filled: dict[str, Any], found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Where local hosts are not allowed, a base URL is refused as such, whatever else is wrong with it."""
+    account = filled.get("account")
+    given = [name for name in ("auth_base_url", "rest_base_url") if isinstance(account, dict) and name in account]
+    if not given:
+        return found
+    text = (
+        "is for local hosts only, and they are not allowed here. Salesforce's hosts are derived from "
+        "account.subdomain. Remove it, or set ACTIVATION_ALLOW_LOCAL_HOSTS=1 to use the sandbox."
+    )
+    paths = ("account.auth_base_url", "account.rest_base_url")
+    return [item for item in found if item[0] not in paths] + [(f"account.{name}", text) for name in given]

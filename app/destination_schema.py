@@ -1,0 +1,258 @@
+"""What a destination file may say, as marshmallow schemas: the edge where text becomes `app.destinations` objects.
+
+No message quotes a value, since any of them may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from app.destination_fields import Day, LocalUrl, SourceText, Switch, TargetText, Text, between, likely, one_of
+from app.destinations import (
+    Account,
+    Consent,
+    Destination,
+    Limits,
+    MappingRow,
+    Options,
+    Segment,
+    Source,
+    Target,
+    default_status_values,
+)
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SALESFORCE_HOST = re.compile(
+    r"(?:https?://)?([a-z0-9-]+)\.(?:auth|rest|soap|login)\.(?:marketingcloudapis|exacttarget)\.com(?:/.*)?"
+)
+_LIMITS, _OPTIONS = Limits(), Options()
+
+
+class _Section(Schema):
+    """A part of the file: names and values, where an unknown name is an error that says which one was meant."""
+
+    class Meta:
+        unknown = EXCLUDE  # reported below, with the likely name
+
+    error_messages = {"type": "must hold names and values, such as `name: value`."}
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _name_unknown(self, _: Any, original: Any, **__: Any) -> None:
+        if isinstance(original, Mapping):
+            unknown = [str(key) for key in original if key not in self.fields]
+            if unknown:
+                raise ValidationError({key: f"is unknown here.{likely(key, tuple(self.fields))}" for key in unknown})
+
+
+def _check_subdomain(value: str) -> None:
+    if _SUBDOMAIN.fullmatch(value):
+        return
+    if pasted := _SALESFORCE_HOST.fullmatch(value.lower()):
+        raise ValidationError(f"must be the first part of the host only. Write {pasted[1]}.")
+    raise ValidationError(
+        "may hold a-z, 0-9 and - only. Write the first part of the host only, without https:// and without what comes "
+        "after the first dot."
+    )
+
+
+def _no_space(value: str) -> None:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValidationError("must not hold white space. Was something else pasted along?")
+
+
+class AccountSchema(_Section):
+    subdomain = Text(required=True, validate=_check_subdomain)
+    client_id = Text(required=True, validate=_no_space)
+    client_secret = Text(required=True, validate=_no_space)
+    account_id = Text(load_default=None, validate=validate.Regexp(r"[0-9]+\Z", error="must be the MID, digits only."))
+    auth_base_url = LocalUrl()
+    rest_base_url = LocalUrl()
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _both_urls(self, _: Any, original: Any, **__: Any) -> None:
+        for given, other in (("auth_base_url", "rest_base_url"), ("rest_base_url", "auth_base_url")):
+            if isinstance(original, Mapping) and given in original and other not in original:
+                raise ValidationError(f"is missing, while {given} is given. Give both or neither.", other)
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Account:
+        local = "rest_base_url" in data
+        if not local:
+            data["auth_base_url"] = f"https://{data['subdomain']}.auth.marketingcloudapis.com"
+            data["rest_base_url"] = f"https://{data['subdomain']}.rest.marketingcloudapis.com"
+        return Account(**data, local=local)
+
+
+class RowSchema(_Section):
+    source = SourceText(required=True)
+    target = TargetText(required=True)
+    transform = Text(load_default=None, validate=validate.OneOf(["sha256"], error="must be sha256, or left out."))
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> MappingRow:
+        return MappingRow(**data)
+
+
+class SegmentSchema(_Section):
+    id = Text(required=True, validate=_no_space)
+    mapping_id = Text(required=True)
+    namespace = Text(load_default="ups")
+    name = Text(load_default="")
+    start = Day(load_default=None, allow_none=True)
+    end = Day(load_default=None, allow_none=True)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _ends_after_start(self, data: Mapping[str, Any], **_: Any) -> None:
+        start, end = data.get("start"), data.get("end")
+        if isinstance(start, date) and isinstance(end, date) and end < start:
+            raise ValidationError("lies before start.", "end")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Segment:
+        return Segment(**data)
+
+
+class LimitsSchema(_Section):
+    calls_per_minute = between(1, 1_000_000, default=_LIMITS.calls_per_minute)
+    calls_per_year = between(1, None, default=_LIMITS.calls_per_year)
+    max_in_flight = between(1, 500, default=_LIMITS.max_in_flight)
+    stop_at_yearly_quota = Switch(load_default=_LIMITS.stop_at_yearly_quota)
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Limits:
+        return Limits(**data)
+
+
+class StatusValuesSchema(_Section):
+    realized = Text()
+    existing = Text()
+    exited = Text()
+
+    @post_load
+    def _make(self, data: dict[str, str], **_: Any) -> dict[str, str]:
+        return default_status_values() | data
+
+
+class ConsentSchema(_Section):
+    source = SourceText(required=True)
+    allowed = fields.List(
+        Text(),
+        required=True,
+        validate=validate.Length(min=1, error="is empty: no profile would ever be sent."),
+        error_messages={"required": "is missing.", "invalid": "must be a list, such as [y].", "null": "is empty."},
+    )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _names_a_field(self, data: Mapping[str, Any], **_: Any) -> None:
+        source = data.get("source")
+        if isinstance(source, Source) and source.kind != "xdm":
+            raise ValidationError('must be an XDM field, such as "xdm: consents.marketing.email.val".', "source")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Consent:
+        return Consent(path=data["source"].path, allowed=tuple(data["allowed"]))
+
+
+def _check_date_format(value: str) -> None:
+    try:
+        written = {date(2026, 1, 2).strftime(value), date(2027, 11, 30).strftime(value)}
+    except ValueError:
+        written = set()
+    if len(written) < 2:  # two days must be told apart
+        raise ValidationError('writes every day alike. Use %Y, %m and %d, such as "%m/%d/%Y".')
+
+
+def _section(schema: type[Schema], **more: Any) -> fields.Nested:
+    return fields.Nested(
+        schema, error_messages={"required": "is missing.", "null": "is empty. Remove the line."}, **more
+    )
+
+
+class OptionsSchema(_Section):
+    html_enabled = one_of("first", "always", "never", default=_OPTIONS.html_enabled)
+    create_unknown = Switch(load_default=_OPTIONS.create_unknown)
+    send_email = one_of("always", "changed", default=_OPTIONS.send_email)
+    without_email = one_of("send", "exclude", default=_OPTIONS.without_email)
+    status_values = _section(StatusValuesSchema, load_default=default_status_values)
+    date_format = Text(load_default=_OPTIONS.date_format, validate=_check_date_format)
+    clear_nulls = Switch(load_default=_OPTIONS.clear_nulls)
+    characters = one_of("any", "documented", default=_OPTIONS.characters)
+    consent = _section(ConsentSchema, load_default=None)
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Options:
+        return Options(**data)
+
+
+_EMAIL = Target("attribute", "Email Addresses", "Email Address")
+_CONTACT_KEY = Target("contact_key")
+
+
+def _check_rows(rows: list[MappingRow]) -> None:
+    """The rules between rows: contact key and email are there, each target once, and the two make sense."""
+    found: dict[Any, Any] = {}
+    seen: dict[Target, int] = {}
+    for number, row in enumerate(rows):
+        if row.target in seen:
+            found[number] = {"target": f"is the target of mapping[{seen[row.target]}] already. Remove one of them."}
+        seen.setdefault(row.target, number)
+        if row.target == _CONTACT_KEY and row.source.kind == "const":
+            found[number] = {"source": "is a constant, so that all profiles would be one contact."}
+        if row.target == _EMAIL and row.transform is not None:
+            found[number] = {"transform": "would make the email address no address. Remove it."}
+    missing = [
+        f'no row has the target "{target}". Add {{source: "{example}", target: "{target}"}}.'
+        for target, example in ((_CONTACT_KEY, "IdentityMap: NAMESPACE"), (_EMAIL, "xdm: personalEmail.address"))
+        if target not in seen
+    ]
+    if missing:
+        found["_schema"] = missing
+    if found:
+        raise ValidationError(found)
+
+
+def _check_segments(segments: list[Segment]) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    found = {}
+    for number, segment in enumerate(segments):
+        first = seen.setdefault((segment.namespace, segment.id), number)
+        if first != number:
+            found[number] = {"id": f"is the segment of segments[{first}] already. Remove one of them."}
+    if found:
+        raise ValidationError(found)
+
+
+def _list(schema: type[Schema], **more: Any) -> fields.Nested:
+    messages: dict[str, Any] = {"required": "is missing.", "null": "is empty.", "type": "must be a list."}
+    return fields.Nested(schema, many=True, error_messages=messages, **more)
+
+
+class DestinationSchema(_Section):
+    id = Text(
+        required=True,
+        validate=validate.Regexp(
+            r"[a-z0-9][a-z0-9-]{0,62}\Z",
+            error="must begin with a-z or 0-9, hold only these and -, and be 63 characters at most.",
+        ),
+    )
+    name = Text(required=True)
+    description = Text(load_default="", allow_none=True)
+    account = _section(AccountSchema, required=True)
+    mapping = _list(RowSchema, required=True, validate=_check_rows)
+    segments = _list(SegmentSchema, load_default=list, validate=_check_segments)
+    limits = _section(LimitsSchema, load_default=Limits)
+    options = _section(OptionsSchema, load_default=Options)
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Destination:
+        data["mapping"], data["segments"] = tuple(data["mapping"]), tuple(data["segments"])
+        data["description"] = data["description"] or ""
+        return Destination(**data)
+
+
+DESTINATION = DestinationSchema()

@@ -1,0 +1,320 @@
+"""Destinations: what one is made of, and where the connected ones are kept.
+
+A destination is one audience feed into one Marketing Cloud account: credentials, the mapping from profile fields to
+attributes, the segments whose status is written, limits and options. It is read from a file by `app.destination_file`
+and rests in Redis sealed, since it holds a client secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field, fields
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from urllib.parse import urlsplit
+
+import orjson
+
+from app.errors import SealBroken, UnknownDestination
+from app.keys import ACCOUNTS, DESTINATIONS, AccountKeys, DestinationKeys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.sealing import KeyRing
+
+SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
+TargetKind: TypeAlias = Literal["contact_key", "attribute"]
+_PEPPER_BYTES = 32
+_UNLINK_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Credentials of one installed package in one Marketing Cloud account, and the hosts that they may go to.
+
+    `auth_base_url` and `rest_base_url` are always filled, without a final slash: derived from the subdomain, or, for
+    a `local` account (the sandbox), a loopback address and perhaps a path. `account_id` is the business unit's MID.
+    """
+
+    subdomain: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    account_id: str | None
+    auth_base_url: str
+    rest_base_url: str
+    local: bool = False
+
+    @property
+    def key(self) -> str:
+        """The account's name in Redis keys, `[a-z0-9-]` only: destinations of one tenant share rate and quota by it."""
+        if not self.local:
+            return self.subdomain
+        url = urlsplit(self.rest_base_url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        readable = re.sub(r"[^a-z0-9]+", "-", f"{self.subdomain}-{url.hostname}-{port}".lower())
+        exact = f"{self.subdomain}\0{url.hostname}\0{port}\0{url.path.rstrip('/')}"
+        return f"{readable}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
+
+    @property
+    def client_tag(self) -> str:
+        """12 hex digits that name the client and business unit: each pair of them has tokens of its own."""
+        return hashlib.sha256(f"{self.client_id}\0{self.account_id or ''}".encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the account allows.
+
+    Defaults: a little under the 2,500 calls a minute that Salesforce's support is said to suggest, and the soft yearly
+    limit of the Enterprise edition.
+    """
+
+    calls_per_minute: int = 2400
+    calls_per_year: int = 200_000_000
+    max_in_flight: int = 10
+    stop_at_yearly_quota: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value comes from; `name` is an identity namespace, a dotted XDM path, or the constant itself."""
+
+    kind: SourceKind
+    name: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.name.split("."))
+
+    def __str__(self) -> str:
+        return f"{'IdentityMap' if self.kind == 'identity' else self.kind}: {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a value goes: the contact key (both names empty then), or one attribute of a set, by display names."""
+
+    kind: TargetKind
+    set_name: str = ""
+    attribute: str = ""
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.set_name}.{self.attribute}"
+
+    def __str__(self) -> str:
+        return "Identity: salesforceContactKey" if self.kind == "contact_key" else f"Attribute: {self.qualified}"
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRow:
+    """One row of the mapping; `transform` is done on the way."""
+
+    source: Source
+    target: Target
+    transform: Literal["sha256"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment (audience) whose status goes to the Email Demographics field `mapping_id`.
+
+    Written from `start` to `end`, both days included, in UTC; None for no bound.
+    """
+
+    id: str
+    mapping_id: str
+    namespace: str = "ups"
+    name: str = ""
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Only profiles whose value at `path` is one of `allowed` are sent. A JSON boolean counts as `true` or `false`."""
+
+    path: tuple[str, ...]
+    allowed: tuple[str, ...]
+
+
+def default_status_values() -> dict[str, str]:
+    """Statuses are written as they are, which is what Adobe's destination is likely to do."""
+    return {"realized": "realized", "existing": "existing", "exited": "exited"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices where accounts differ or Salesforce does not say."""
+
+    html_enabled: Literal["first", "always", "never"] = "first"  # more often would overwrite a text-only preference
+    create_unknown: bool = True  # POST once when PATCH says that the contact does not exist
+    send_email: Literal["always", "changed"] = "always"  # a new contact needs it, and who is new is not known before
+    without_email: Literal["send", "exclude"] = "send"  # a contact that was never delivered and has no address
+    status_values: dict[str, str] = field(default_factory=default_status_values)
+    date_format: str = "%Y-%m-%d"
+    clear_nulls: bool = False  # null in a profile empties the attribute, instead of not mentioning it
+    characters: Literal["any", "documented"] = "any"  # documented: code points 32 to 254 only
+    consent: Consent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A destination as it was connected. `version` is 12 hex digits that change when anything else does."""
+
+    id: str
+    name: str
+    account: Account
+    mapping: tuple[MappingRow, ...]
+    segments: tuple[Segment, ...] = ()
+    description: str = ""
+    limits: Limits = field(default_factory=Limits)
+    options: Options = field(default_factory=Options)
+    version: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", hashlib.sha256(dump(self)).hexdigest()[:12])
+
+
+def dump(destination: Destination) -> bytes:
+    """All of a destination but its version as canonical JSON, the secret among it: only to be stored sealed."""
+    content = {item.name: getattr(destination, item.name) for item in fields(destination) if item.init}
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+
+def restore(data: bytes) -> Destination:
+    """What `dump` wrote."""
+    raw: dict[str, Any] = orjson.loads(data)
+    options = raw["options"]
+    if consent := options["consent"]:
+        options["consent"] = Consent(tuple(consent["path"]), tuple(consent["allowed"]))
+    return Destination(
+        id=raw["id"],
+        name=raw["name"],
+        description=raw["description"],
+        account=Account(**raw["account"]),
+        mapping=tuple(
+            MappingRow(Source(**row["source"]), Target(**row["target"]), row["transform"]) for row in raw["mapping"]
+        ),
+        segments=tuple(
+            Segment(**(item | {"start": _day(item["start"]), "end": _day(item["end"])})) for item in raw["segments"]
+        ),
+        limits=Limits(**raw["limits"]),
+        options=Options(**options),
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+class DestinationStore:
+    """The connected destinations. Safe for many threads; what was read is kept opened until its bytes change."""
+
+    def __init__(self, redis: Redis, ring: KeyRing) -> None:
+        self._redis = redis
+        self._ring = ring
+        self._opened: dict[str, tuple[bytes, Destination]] = {}
+        self._peppers: dict[str, tuple[bytes, bytes]] = {}
+
+    def save(self, destination: Destination) -> None:
+        """Connect or replace a destination; its backlog, delivered state and pepper stay.
+
+        Both secrets are sealed with the ring's first key, so saving again moves them to a new key. Raises `SealBroken`
+        when the pepper of a destination that is there already cannot be opened.
+        """
+        keys = DestinationKeys(destination.id)
+        new = self._ring.seal(secrets.token_bytes(_PEPPER_BYTES), _pepper_purpose(destination.id))
+        if not self._redis.set(keys.pepper, new, nx=True):
+            again = self._ring.seal(self.pepper(destination.id), _pepper_purpose(destination.id))
+            self._redis.set(keys.pepper, again, xx=True)
+        sealed = self._ring.seal(dump(destination), _purpose(destination.id))
+        with self._redis.pipeline() as pipeline:
+            pipeline.set(keys.config, sealed)
+            pipeline.sadd(DESTINATIONS, destination.id)
+            pipeline.sadd(ACCOUNTS, destination.account.key)
+            pipeline.execute()
+        self._forget_unused_accounts()
+
+    def get(self, destination_id: str) -> Destination:
+        """One GET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`."""
+        sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).config))
+        if sealed is None:
+            self._opened.pop(destination_id, None)
+            raise UnknownDestination(destination_id)
+        known = self._opened.get(destination_id)
+        if known is None or known[0] != sealed:
+            known = (sealed, restore(self._ring.open(sealed, _purpose(destination_id))))
+            self._opened[destination_id] = known
+        return known[1]
+
+    def ids(self) -> list[str]:
+        """Names of all connected destinations, sorted. One may be disconnected before it is read."""
+        members = cast("set[bytes]", self._redis.smembers(DESTINATIONS))
+        return sorted(member.decode() for member in members)
+
+    def pepper(self, destination_id: str) -> bytes:
+        """32 random bytes that key the contact tags and value digests, the same for as long as it is connected.
+
+        Looked up each time: a destination that was disconnected and connected again has another one.
+        """
+        sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).pepper))
+        if sealed is None:
+            self._peppers.pop(destination_id, None)
+            raise UnknownDestination(destination_id)
+        known = self._peppers.get(destination_id)
+        if known is None or known[0] != sealed:
+            known = (sealed, self._ring.open(sealed, _pepper_purpose(destination_id)))
+            self._peppers[destination_id] = known
+        return known[1]
+
+    def remove(self, destination_id: str) -> None:
+        """Disconnect: delete everything of the destination, its backlog too. Can be repeated if it was cut short.
+
+        What belongs to the account (its rate, its calls of this year) stays, even where account and destination bear
+        the same name. Raises `UnknownDestination`.
+        """
+        keys = DestinationKeys(destination_id)
+        if not self._redis.delete(keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
+            raise UnknownDestination(destination_id)
+        account = AccountKeys(destination_id)
+        stays = {name.encode() for name in (account.pace, account.seats, account.flows, account.calls)}
+        tokens = account.token("").encode()
+        batch: list[bytes] = []
+        for key in self._redis.scan_iter(match=keys.everything, count=1000):
+            if key in stays or key.startswith(tokens):
+                continue
+            batch.append(key)
+            if len(batch) >= _UNLINK_BATCH:
+                self._redis.unlink(*batch)
+                batch.clear()
+        if batch:
+            self._redis.unlink(*batch)
+        self._redis.srem(DESTINATIONS, destination_id)
+        self._opened.pop(destination_id, None)
+        self._peppers.pop(destination_id, None)
+        self._forget_unused_accounts()
+
+    def _forget_unused_accounts(self) -> None:
+        known = cast("set[bytes]", self._redis.smembers(ACCOUNTS))
+        used = set()
+        for destination_id in self.ids():
+            try:
+                used.add(self.get(destination_id).account.key.encode())
+            except UnknownDestination:
+                continue  # being disconnected
+            except SealBroken:
+                return  # whose account that is cannot be told, so all stay
+        if unused := known - used:
+            self._redis.srem(ACCOUNTS, *unused)
+
+
+def _purpose(destination_id: str) -> bytes:
+    return b"destination:" + destination_id.encode()
+
+
+def _pepper_purpose(destination_id: str) -> bytes:
+    return b"pepper:" + destination_id.encode()

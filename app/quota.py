@@ -1,0 +1,42 @@
+"""The account's calls of this year against what the contract allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from app.keys import AccountKeys
+from app.pacing.pacer import first_day_of_year
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+RECENT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`forecast` is the whole year's calls if the rest of it goes on like the last seven days."""
+
+    used: int
+    allowed: int
+    forecast: int
+
+    @property
+    def share(self) -> float:
+        return self.used / self.allowed
+
+
+def read_quota(redis: Redis, account: str, *, calls_per_year: int) -> Quota:
+    raw: Any = redis.hgetall(AccountKeys(account).calls)
+    days = {int(day): int(count) for day, count in raw.items()}
+    first = first_day_of_year()
+    now = datetime.now(UTC)
+    today = int(now.timestamp() // 86_400)
+    used = sum(count for day, count in days.items() if day >= first)
+    recent = sum(count for day, count in days.items() if day > today - RECENT_DAYS)
+    # an account that began this week is judged by the days it has had
+    observed = min(RECENT_DAYS, today - min(days, default=today) + 1)
+    days_left = (datetime(now.year + 1, 1, 1, tzinfo=UTC) - now).total_seconds() / 86_400
+    return Quota(used=used, allowed=calls_per_year, forecast=int(used + recent / observed * days_left))

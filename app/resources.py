@@ -1,0 +1,82 @@
+"""What every process of the pipeline works with, made from the settings in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from app.catalog import CatalogStore
+from app.destination_state import StateStore
+from app.destinations import DestinationStore
+from app.errors import UsageError
+from app.failures import FailureStore
+from app.sealing import KeyRing
+from app.sfmc import MarketingCloud
+
+if TYPE_CHECKING:
+    from app.destinations import Destination
+    from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Connections and stores; cheap to make, connects on first use."""
+
+    settings: Settings
+    redis: Redis
+    ring: KeyRing
+    destinations: DestinationStore
+    catalogs: CatalogStore
+    states: StateStore
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Resources:
+        """Raises `UsageError` when the Redis or the keys are not named (`app.local` fills both in for a private Redis)."""
+        if not settings.redis_url:
+            raise UsageError(
+                "ACTIVATION_REDIS_URL is not set.",
+                remedy="Set it, or use the `activation` commands, which start a private Redis under ACTIVATION_HOME.",
+            )
+        redis = connect(settings.redis_url)
+        ring = KeyRing(settings.keys)
+        return cls(
+            settings=settings,
+            redis=redis,
+            ring=ring,
+            destinations=DestinationStore(redis, ring),
+            catalogs=CatalogStore(redis),
+            states=StateStore(redis, settings),
+        )
+
+    def failures(self, destination_id: str) -> FailureStore:
+        return FailureStore(self.redis, self.ring, destination_id)
+
+    def client(self, destination: Destination) -> MarketingCloud:
+        return MarketingCloud(
+            destination.account,
+            self.redis,
+            self.ring,
+            connect_timeout_seconds=self.settings.connect_timeout_seconds,
+            read_timeout_seconds=self.settings.read_timeout_seconds,
+            pool_size=self.settings.calls_at_once,
+        )
+
+
+def connect(url: str) -> Redis:
+    """A connection pool for the state.
+
+    redis-py repeats a command by itself when the connection broke (10 times by default in version 8); three are enough to get
+    over a restart of a connection, and all scripts are safe to repeat.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=10,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=25,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
+    )

@@ -1,0 +1,94 @@
+"""Hourly runs of a destination: what came in, what became of it, and at what price in calls."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.keys import LANES, DestinationKeys
+from app.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+OUTCOMES = tuple(str(outcome) for outcome in Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One hour (epoch hours). `outcomes` are counted in the hour in which they were settled, `received` when they came.
+
+    `segments` is segment id -> status -> deliveries; `reasons` maps a code (and where it struck) to a count.
+    """
+
+    hour: int
+    received: int
+    outcomes: dict[str, int]
+    calls: int
+    retried: int
+    segments: dict[str, dict[str, int]] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def activation_rate(self) -> float | None:
+        """Share of what was settled that is now as it should be in Marketing Cloud, or was rightly left out; None without any."""
+        settled = sum(self.outcomes.values())
+        return None if not settled else 1 - self.outcomes["failed"] / settled
+
+
+def read_runs(redis: Redis, destination_id: str, *, hours: int = 24) -> list[Run]:
+    """The runs of the last hours that had anything to do, newest first."""
+    keys = DestinationKeys(destination_id)
+    now = int(time.time() // 3600)
+    with redis.pipeline(transaction=False) as pipeline:
+        for hour in range(now, now - hours, -1):
+            pipeline.hgetall(keys.run(hour))
+        raws: list[Any] = pipeline.execute()
+    return [_run(hour, raw) for hour, raw in zip(range(now, now - hours, -1), raws, strict=True) if raw]
+
+
+def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
+    counts = {key.decode(): int(value) for key, value in raw.items()}
+    segments: dict[str, dict[str, int]] = {}
+    reasons: dict[str, int] = {}
+    for key, count in counts.items():
+        kind, _, rest = key.partition(":")
+        if kind == "segment":
+            segment, _, status = rest.rpartition(":")
+            segments.setdefault(segment, {})[status] = count
+        elif kind == "why":
+            reasons[rest] = count
+    return Run(
+        hour=hour,
+        received=counts.get("received", 0),
+        outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
+        calls=counts.get("calls", 0),
+        retried=counts.get("retried", 0),
+        segments=segments,
+        reasons=reasons,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Profiles waiting in the lanes of a destination."""
+
+    live: int
+    backfill: int
+    parked: int
+
+    @property
+    def total(self) -> int:
+        return self.live + self.backfill + self.parked
+
+
+def read_backlog(redis: Redis, destination_id: str) -> Backlog:
+    keys = DestinationKeys(destination_id)
+    with redis.pipeline(transaction=False) as pipeline:
+        for lane in range(LANES):
+            pipeline.xlen(keys.lane(lane).live)
+            pipeline.xlen(keys.lane(lane).backfill)
+            pipeline.zcard(keys.lane(lane).later)
+        lengths: list[int] = pipeline.execute()
+    return Backlog(sum(lengths[0::3]), sum(lengths[1::3]), sum(lengths[2::3]))

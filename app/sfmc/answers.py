@@ -1,0 +1,120 @@
+"""Reading what Marketing Cloud answers, whatever its spelling: documentation and reality differ in the case of keys.
+
+Everything here is pure and survives any body: HTML from a gateway, a list, nothing at all.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+_MESSAGE_LIMIT = 500
+
+
+class Message(NamedTuple):
+    """One of `resultMessages`: its class (`Error`, `Information`), its code and its text, which may quote a value."""
+
+    kind: str
+    code: str
+    text: str
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object of a body with its keys in lower case (the first level alone); None if it is no such thing."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return lower_keys(data) if isinstance(data, dict) else None
+
+
+def lower_keys(data: dict[str, Any]) -> dict[str, Any]:
+    return {key.lower(): value for key, value in data.items()}
+
+
+def read_messages(value: object) -> list[Message]:
+    """`resultMessages` in each shape seen: a list of messages, of `{"resultMessage": {…}}`, a single one, null."""
+    items = value if isinstance(value, list) else [value]
+    messages = []
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        fields = lower_keys(item)
+        inner = fields.get("resultmessage")
+        if isinstance(inner, dict):
+            fields = lower_keys(inner)
+        messages.append(
+            Message(
+                kind=_text(fields.get("resultclass")).lower(),
+                code=_text(fields.get("resultcode")),
+                text=_text(fields.get("message")),
+            )
+        )
+    return messages
+
+
+def error_texts(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Every message of a REST error: its own, then those of `additionalErrors` and `validationErrors`."""
+    yield _text(fields.get("message"))
+    for name in ("additionalerrors", "validationerrors"):
+        more = fields.get(name)
+        for item in more if isinstance(more, list) else ():
+            if isinstance(item, dict):
+                yield _text(lower_keys(item).get("message"))
+            elif isinstance(item, str):
+                yield item
+
+
+def error_number(fields: Mapping[str, Any]) -> int | None:
+    """`errorcode` as a number; some answers carry it as a string, some not at all."""
+    value = fields.get("errorcode")
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else None
+
+
+def quote(*texts: str) -> str:
+    """Marketing Cloud's own words for `CallError.service_message`, cut to a bearable length."""
+    return "; ".join(text for text in texts if text)[:_MESSAGE_LIMIT]
+
+
+def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
+    """How long the server asks to wait: `Retry-After` (seconds or a date), else `retryAfter` of the body."""
+    text = header(headers, "retry-after").strip()
+    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        return float(text)
+    if text:
+        try:
+            until = parsedate_to_datetime(text).timestamp()
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return max(0.0, until - _server_time(headers))
+    value = fields.get("retryafter")
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e6 else None
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """A header by its lower-case name, from any mapping; empty if it is not there."""
+    return next((value for key, value in headers.items() if key.lower() == name), "")
+
+
+def _server_time(headers: Mapping[str, str]) -> float:
+    """The server's `Date`, against which its `Retry-After` is meant; our clock if it gives none."""
+    try:
+        return parsedate_to_datetime(header(headers, "date")).timestamp()
+    except (ValueError, OverflowError):
+        return time.time()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

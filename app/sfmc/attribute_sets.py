@@ -1,0 +1,69 @@
+"""Reading the attribute-set definitions: all pages, then the set that matters by its key if it was not among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.errors import CallError, DestinationBroken, DestinationUnreachable
+from app.sfmc.responses import judge_read
+
+if TYPE_CHECKING:
+    from app.sfmc.client import MarketingCloud
+
+_PATH = "/contacts/v1/attributeSetDefinitions"
+_PAGE_SIZE = 200
+_NOT_SERVED = (400, 404)  # this route, or this set, is not there; the other one may be
+_MOST_PAGES = 100  # a server that always says "more" must not be believed for ever
+
+
+def fetch_definitions(cloud: MarketingCloud) -> list[dict[str, Any]]:
+    """Every attribute-set definition as Marketing Cloud spells it, *Email Demographics* among them if it can be had.
+
+    The list is paged by `$page` and `$pageSize`, and followed until `count` is reached. If it fails, or lacks that
+    set, the set is asked for by its key. Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable`.
+    """
+    failed: CallError | None = None
+    definitions: list[dict[str, Any]] = []
+    try:
+        definitions = _fetch_pages(cloud)
+    except (DestinationBroken, DestinationUnreachable) as error:
+        if isinstance(error, DestinationBroken) and error.http_status not in _NOT_SERVED:
+            raise
+        failed = error
+    if not any(_key(definition) == "EmailDemographics" for definition in definitions):
+        try:
+            definitions.append(_unwrap(cloud.call("GET", f"{_PATH}/key:EmailDemographics", judge_read)))
+        except (DestinationBroken, DestinationUnreachable) as error:
+            if failed is not None:
+                raise failed from error
+            if error.http_status not in _NOT_SERVED:
+                raise
+    return definitions
+
+
+def _fetch_pages(cloud: MarketingCloud) -> list[dict[str, Any]]:
+    definitions: list[dict[str, Any]] = []
+    for page in range(1, _MOST_PAGES + 1):
+        answer = cloud.call("GET", f"{_PATH}?$page={page}&$pageSize={_PAGE_SIZE}", judge_read)
+        items = answer.get("items")
+        if not isinstance(items, list):
+            raise DestinationUnreachable("The list of attribute sets came without items.", code="unreadable_answer")
+        definitions += [item for item in items if isinstance(item, dict)]
+        # The server may use a smaller page than was asked for, so its own numbers are the ones to go by.
+        size, count = answer.get("pageSize"), answer.get("count")
+        if not items or not isinstance(count, int) or page * (size if isinstance(size, int) else _PAGE_SIZE) >= count:
+            break
+    return definitions
+
+
+def _key(definition: dict[str, Any]) -> Any:
+    return definition.get("key") or definition.get("definitionKey")
+
+
+def _unwrap(answer: dict[str, Any]) -> dict[str, Any]:
+    """The definition in an answer for a single set: bare, in `item`, or in `attributeSetDefinition`."""
+    for name in ("item", "attributeSetDefinition"):
+        inner = answer.get(name)
+        if isinstance(inner, dict):
+            return inner
+    return answer

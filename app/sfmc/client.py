@@ -1,0 +1,140 @@
+"""The client of one account: tokens, hosts and calls put together. It knows nothing of pacing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.errors import DestinationBroken, DestinationUnreachable, TokenRefused
+from app.sfmc.attribute_sets import fetch_definitions
+from app.sfmc.contacts import Contacts
+from app.sfmc.http import Transport, WhenLost
+from app.sfmc.responses import judge_read
+from app.sfmc.tokens import Token, TokenSource
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.destinations import Account
+    from app.sealing import KeyRing
+
+Verdict = TypeVar("Verdict")
+
+_TOKEN_READ_TIMEOUT_SECONDS = 30.0
+
+
+class MarketingCloud:
+    """One account of Marketing Cloud; safe for many threads. Make it after a fork: it holds connections.
+
+    `pool_size` is how many calls may be in flight at once; a thread beyond them waits for a connection.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        redis: Redis,
+        ring: KeyRing,
+        *,
+        connect_timeout_seconds: float,
+        read_timeout_seconds: float,
+        pool_size: int,
+    ) -> None:
+        self._account = account
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._read_timeout_seconds = read_timeout_seconds
+        self._pool_size = pool_size
+        token_read_seconds = min(_TOKEN_READ_TIMEOUT_SECONDS, read_timeout_seconds)
+        self._auth = Transport(
+            account.auth_base_url,
+            connect_timeout_seconds=connect_timeout_seconds,
+            read_timeout_seconds=token_read_seconds,
+            pool_size=1,
+            local=account.local,
+        )
+        self._tokens = TokenSource(
+            redis, ring, account, self._auth, longest_request_seconds=connect_timeout_seconds + token_read_seconds
+        )
+        self._hosts: dict[str, Transport] = {}
+        self._hosts_lock = threading.Lock()
+        self.contacts = Contacts(self)
+
+    def token(self) -> Token:
+        """A token that is good now; its `scopes` tell what the package allows."""
+        return self._tokens.get()
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Every attribute-set definition as Marketing Cloud spells it."""
+        return fetch_definitions(self)
+
+    def test_connection(self) -> Token:
+        """Get a token and use it for a call that needs no permission; the token if both went well.
+
+        Asks anew even if a token was refused a moment ago: whoever tests has just mended something. Raises the
+        `CallError` of whichever did not go well.
+        """
+        self._tokens.forget_refusal()
+        self.call("GET", "/platform/v1/tokenContext", judge_read)
+        return self.token()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        *,
+        body: bytes | None = None,
+        when_lost: WhenLost = DestinationUnreachable,
+    ) -> Verdict:
+        """One call with the shared token, and once more with a new one if that token was not accepted.
+
+        Returns what `judge` makes of the answer, raises what it raises; `DestinationBroken` if the new token is
+        refused too.
+        """
+        token = self._tokens.get()
+        try:
+            return self._call_with(token, method, path, judge, body, when_lost)
+        except TokenRefused:
+            self._tokens.drop(token.value)
+        token = self._tokens.get()
+        try:
+            return self._call_with(token, method, path, judge, body, when_lost)
+        except TokenRefused as refused:
+            # A fresh token that is refused as well is left where it is: one more would only be refused again.
+            raise DestinationBroken(
+                "Marketing Cloud does not accept the access token that it has just granted.",
+                code="token_rejected",
+                remedy="Check that account.subdomain is the installed package's, and that the package is enabled.",
+                http_status=refused.http_status,
+                service_message=refused.service_message,
+            ) from None
+
+    def _call_with(
+        self,
+        token: Token,
+        method: str,
+        path: str,
+        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        body: bytes | None,
+        when_lost: WhenLost,
+    ) -> Verdict:
+        host = self._hosts.get(token.rest_base_url) or self._open_host(token.rest_base_url)
+        status, headers, answer = host.send(method, path, body=body, bearer=token.value, when_lost=when_lost)
+        return judge(status, headers, answer)
+
+    def _open_host(self, rest_base_url: str) -> Transport:
+        with self._hosts_lock:
+            host = self._hosts.get(rest_base_url)
+            if host is None:
+                host = self._hosts[rest_base_url] = Transport(
+                    rest_base_url,
+                    connect_timeout_seconds=self._connect_timeout_seconds,
+                    read_timeout_seconds=self._read_timeout_seconds,
+                    pool_size=self._pool_size,
+                    local=self._account.local,
+                )
+            return host
+
+    def close(self) -> None:
+        for transport in (self._auth, *self._hosts.values()):
+            transport.close()

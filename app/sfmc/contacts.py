@@ -1,0 +1,30 @@
+"""Writing contacts: PATCH adds or updates, POST creates where PATCH says that the contact is unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.errors import ContactTroubled
+from app.sfmc.responses import Accepted, judge_contact
+
+if TYPE_CHECKING:
+    from app.sfmc.client import MarketingCloud
+
+_PATH = "/contacts/v1/contacts"
+
+
+class Contacts:
+    """One contact per call; there is no batch form. `body` is the JSON that `CompiledMapping.body` makes.
+
+    Both raise the `CallError` that the answer amounts to. No answer at all is `ContactTroubled`: the contact may have
+    been stored, and to send the same values again does no harm.
+    """
+
+    def __init__(self, cloud: MarketingCloud) -> None:
+        self._cloud = cloud
+
+    def patch(self, body: bytes) -> Accepted:
+        return self._cloud.call("PATCH", _PATH, judge_contact, body=body, when_lost=ContactTroubled)
+
+    def post(self, body: bytes) -> Accepted:
+        return self._cloud.call("POST", _PATH, judge_contact, body=body, when_lost=ContactTroubled)

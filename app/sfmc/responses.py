@@ -1,0 +1,234 @@
+"""What an answer of the contacts API means: accepted, or the one leaf of `app.errors` that says what to do next.
+
+HTTP 200 is not success here. A contact was stored only if the status is 2xx, `operationStatus` is OK, `hasErrors` is
+not set and no message is of class Error (Salesforce, *Update Contacts*). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.errors import (
+    AccountThrottled,
+    AddressRequired,
+    AttributeRefused,
+    CallError,
+    ContactRefused,
+    ContactTroubled,
+    ContactUnknown,
+    DestinationBroken,
+    DestinationUnreachable,
+    Throttle,
+    TokenRefused,
+)
+from app.sfmc.answers import error_number, error_texts, quote, read_messages, read_object, wait_seconds
+
+
+class Accepted(NamedTuple):
+    """The contact was stored. `request_id` is what Salesforce support asks for; None: not said whether it is new."""
+
+    request_id: str
+    is_new_contact: bool | None
+
+
+def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accepted:
+    """The verdict on PATCH or POST of a contact. Raises the `CallError` that the answer amounts to."""
+    if status == 200:
+        # The answer to nearly every call, in the spelling recorded from real tenants; all else goes the long way.
+        try:
+            data = orjson.loads(body)
+            if data["operationStatus"] == "OK" and data["hasErrors"] is False and not data["resultMessages"]:
+                return Accepted(data["requestServiceMessageID"] or "", data["isNewContactKey"])
+        except (orjson.JSONDecodeError, LookupError, TypeError):
+            pass
+    if not 200 <= status < 300:
+        raise judge_rest_error(status, headers, body)
+    return _judge_stored(status, body)
+
+
+def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The JSON object that a GET answered. No contact is involved: trouble is the service's own."""
+    if 200 <= status < 300:
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            data = None
+        if isinstance(data, dict):
+            return data
+        raise DestinationUnreachable(
+            f"Marketing Cloud answered HTTP {status} without JSON.", code="unreadable_answer", http_status=status
+        )
+    error = judge_rest_error(status, headers, body)
+    kind: type[CallError] | None = None
+    if isinstance(error, ContactTroubled):
+        kind = DestinationUnreachable
+    elif isinstance(error, ContactRefused):
+        kind = DestinationBroken
+    if kind is None:
+        raise error
+    raise kind(
+        f"Marketing Cloud gave no answer to a question about the account (HTTP {status}).",
+        code=error.code,
+        remedy="Check account.subdomain in the destination file. Salesforce support knows the errorcode.",
+        http_status=status,
+        service_message=error.service_message,
+        wait_seconds=error.wait_seconds,
+    )
+
+
+def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
+    """The leaf for an answer that is not 2xx: `{message, errorcode, documentation}` or whatever a gateway sends."""
+    fields = read_object(body)
+    number = None if fields is None else error_number(fields)
+    texts = [] if fields is None else list(error_texts(fields))
+    said: dict[str, Any] = {"http_status": status, "service_message": quote(*texts)}
+    numbered = f"HTTP {status}" if number is None else f"HTTP {status}, errorcode {number}"
+    wait = wait_seconds(headers, fields or {})
+
+    if status == 401 and number != 40004:
+        return TokenRefused("The access token was not accepted.", code="token_refused", **said)
+    if status == 403 and number == 40002:
+        return TokenRefused("The access token does not hold for this host.", code="wrong_stack", **said)
+    if status == 429:
+        return throttled(number, wait, **said)
+    if status == 503 and (number == 50300 or wait is not None):
+        return AccountThrottled("Marketing Cloud is unavailable.", kind=Throttle.UNAVAILABLE, wait_seconds=wait, **said)
+    if 300 <= status < 400:
+        return DestinationBroken(
+            f"The REST host answered with a redirect (HTTP {status}); none is followed.",
+            code="redirected",
+            remedy="Check account.subdomain in the destination file, and whether a proxy redirects calls.",
+            **said,
+        )
+    if status == 596:
+        # Documented as "Service Not Found", of a gateway: it comes and goes with the gateway, not with the contact.
+        return ContactTroubled("The gateway did not find the service (HTTP 596).", code="gateway_596", **said)
+    if status >= 500:
+        return ContactTroubled(f"Marketing Cloud failed ({numbered}).", code=f"server_{status}", **said)
+    if status in (401, 403) and fields is not None:
+        return _not_allowed(number, numbered, said)
+    if status in (403, 408, 409):
+        # 403 without JSON is a firewall on the way, which may dislike what one contact carries.
+        code = {403: "forbidden_by_gateway", 408: "request_timeout", 409: "conflict"}[status]
+        return ContactTroubled(f"Not possible just now ({numbered}).", code=code, **said)
+    if status == 404 and number == 30003:
+        return ContactUnknown("The contact does not exist (HTTP 404, errorcode 30003).", code="contact_unknown", **said)
+    code = f"http_{status}" if number is None else f"rest_{number}"
+    return _classify([("", text) for text in texts], f"The call was refused ({numbered}).", code, said)
+
+
+def throttled(number: int | None, wait: float | None, **said: Any) -> AccountThrottled:
+    """HTTP 429: errorcode 50200 means too much at once and names no time; all others mean too much in a time."""
+    if number == 50200:
+        return AccountThrottled(
+            "The account is blocked for a while: too many calls at once (errorcode 50200).",
+            kind=Throttle.BLOCKED,
+            wait_seconds=wait,
+            **said,
+        )
+    return AccountThrottled("The account's rate is exceeded.", kind=Throttle.RATE, wait_seconds=wait, **said)
+
+
+def _not_allowed(number: int | None, numbered: str, said: dict[str, Any]) -> DestinationBroken:
+    if number == 20002:
+        return DestinationBroken(
+            "The installed package lacks a permission (errorcode 20002).",
+            code="missing_scope",
+            remedy="Setup > Apps > Installed Packages > the package > API Integration > Edit: allow List and "
+            "Subscribers Read and Write. It takes up to five minutes to hold.",
+            **said,
+        )
+    return DestinationBroken(
+        f"The account does not allow this call ({numbered}).",
+        code="not_authorized",
+        remedy="Check the installed package: its business units, its permissions, and that it is enabled.",
+        **said,
+    )
+
+
+def _judge_stored(status: int, body: bytes) -> Accepted:
+    """A 2xx answer that is not plainly OK: other spellings, information, failure, or stored in part."""
+    fields = read_object(body)
+    if fields is None:
+        raise ContactTroubled(
+            f"HTTP {status} without JSON: whether the contact was stored is not known.",
+            code="unreadable_answer",
+            http_status=status,
+        )
+    messages = read_messages(fields.get("resultmessages"))
+    errors = [message for message in messages if message.kind == "error"]
+    has_errors = str(fields.get("haserrors")).lower() == "true"
+    request_id = fields.get("requestservicemessageid")
+    if not isinstance(request_id, str):
+        request_id = ""
+    if str(fields.get("operationstatus")).lower() == "ok" and not has_errors and not errors:
+        is_new = fields.get("isnewcontactkey")
+        return Accepted(request_id, is_new if isinstance(is_new, bool) else None)
+
+    reasons = [(message.code, message.text) for message in errors or messages]
+    said: dict[str, Any] = {
+        "http_status": status,
+        "request_id": request_id,
+        "service_message": quote(*(f"{code}: {text}" if code else text for code, text in reasons)),
+    }
+    named = next((code for code, _ in reasons if re.fullmatch(r"[A-Za-z]\w{0,63}", code)), "")
+    code = _snake(named) or "refused"
+    text = f"Marketing Cloud did not store the contact ({named or 'it gives no code'})."
+    if has_errors and str(fields.get("contactid") or 0) not in ("0", "-1"):
+        code = "partly_stored"
+        text = f"Marketing Cloud stored a part of the contact only ({named or 'it gives no code'})."
+    raise _classify(reasons, text, code, said)
+
+
+# No failing body of a real tenant is on record, so both are recognised: the codes that a service of this family would
+# use, and the words that it would say. What fits nothing is this contact's own fault, and is kept for replay.
+_GONE = r"(?:not (?:be )?(?:found|resolved|exist)|doesn't exist|no such|unknown|failed to resolve|unable to find)"
+_ATTRIBUTE_CODES = {"attributesetnotfound", "attributenotfound", "customobjectnotfound"}
+_ATTRIBUTE_WORDS = re.compile(rf"\battribute\b.*{_GONE}|{_GONE}.*\battribute\b", re.IGNORECASE | re.DOTALL)
+_ADDRESS_CODES = {"channeladdressrequired"}
+_ADDRESS_WORDS = re.compile(
+    r"\b(?:channel|email) address(?:es)?\b.*\b(?:required|must be)\b", re.IGNORECASE | re.DOTALL
+)
+_UNKNOWN_CODES = {"contactnotfound", "contactkeynotfound"}
+_UNKNOWN_WORDS = re.compile(rf"\bcontact(?: ?key| ?id)?\b[^.;]*{_GONE}|{_GONE}[^.;]{{0,20}}\bcontact\b", re.IGNORECASE)
+_CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re.IGNORECASE)
+
+
+def _classify(reasons: list[tuple[str, str]], text: str, code: str, said: dict[str, Any]) -> CallError:
+    """The leaf for a refusal with its reasons (code, words). A missing attribute goes before all: it can be mended."""
+
+    def any_of(codes: set[str], words: re.Pattern[str]) -> bool:
+        return any(given.lower() in codes or words.search(spoken) for given, spoken in reasons)
+
+    if any_of(set(), _CONFLICT_WORDS):
+        return ContactTroubled("Another write of the same contact was in the way.", code="conflict", **said)
+    if any_of(_ATTRIBUTE_CODES, _ATTRIBUTE_WORDS):
+        return AttributeRefused(
+            "The account does not know an attribute, or attribute set, of this call.",
+            code="attribute_not_found",
+            remedy="Check that each Mapping ID and each target exists: `activation fields DESTINATION --refresh`.",
+            **said,
+        )
+    if any_of(_ADDRESS_CODES, _ADDRESS_WORDS):
+        return AddressRequired(
+            "A new contact needs an email address, and the call carried none.",
+            code="address_required",
+            remedy="Send the profile again with its email address.",
+            **said,
+        )
+    if any_of(_UNKNOWN_CODES, _UNKNOWN_WORDS):
+        return ContactUnknown("The contact does not exist.", code="contact_unknown", **said)
+    return ContactRefused(
+        text,
+        code=code,
+        remedy="Mend what Marketing Cloud names, then `activation failures DESTINATION --replay`.",
+        **said,
+    )
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

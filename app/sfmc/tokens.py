@@ -1,0 +1,260 @@
+"""One access token per account and client, shared by every process, asked for once in its life.
+
+Salesforce wants no more than one token request in 20 minutes. The token rests sealed in Redis and ends there by its own
+time to live, so no two clocks are compared; each process keeps it opened until it is due. Who finds none takes a lock
+and asks for one, all others look again every 50 ms. From 80 % of its life on, whoever gets the lock asks for the next
+one while the others go on with the old. A refusal is remembered as long as it would only be repeated, for the very
+secret that was refused: a mended one is tried at once.
+
+The names of the keys are in `app.keys`; the mark of a refusal is the token's own name and `:refused`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from app import lua
+from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, SealBroken, Throttle
+from app.keys import AccountKeys
+from app.sfmc.hosts import trusted_rest_url
+from app.sfmc.token_responses import judge_token
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.destinations import Account
+    from app.sealing import KeyRing
+    from app.sfmc.http import Transport
+
+_REFRESH_AT = 0.8
+_POLL_SECONDS = 0.05
+_LOCK_MARGIN_SECONDS = 5.0
+_RECHECK_SECONDS = 1.0  # how soon to look whether another process has the next token
+# How long a failed request stands for all processes. A refusal by credentials is final until they change; an endpoint
+# that does not answer is asked again soon.
+_REFUSED_SECONDS = 30.0
+_UNREACHABLE_SECONDS = 5.0
+_THROTTLED_SECONDS = {Throttle.RATE: 10.0, Throttle.BLOCKED: 60.0, Throttle.UNAVAILABLE: 10.0}
+_LONGEST_WAIT_SECONDS = 1200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, the base URL of the one host that it may go to, and what it allows."""
+
+    value: str = field(repr=False)
+    rest_base_url: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token in this process; times by its monotonic clock. `is_due`: its successor should be asked for by now."""
+
+    token: Token
+    refresh_at: float
+    ends_at: float
+    is_due: bool = False
+
+
+class TokenSource:
+    """The tokens of one account; safe for many threads. `transport` leads to the account's authentication host.
+
+    `longest_request_seconds` is how long a token request can last at most (connect and read timeouts): so long a
+    process that died with the lock holds up the others.
+    """
+
+    def __init__(
+        self, redis: Redis, ring: KeyRing, account: Account, transport: Transport, *, longest_request_seconds: float
+    ) -> None:
+        keys = AccountKeys(account.key)
+        self._key = keys.token(account.client_tag)
+        self._lock_key = keys.token_lock(account.client_tag)
+        self._refused_key = f"{self._key}:refused"
+        self._redis = redis
+        self._ring = ring
+        self._purpose = b"token:" + account.client_tag.encode()
+        self._account = account
+        self._transport = transport
+        self._lock_ms = round((longest_request_seconds + _LOCK_MARGIN_SECONDS) * 1000)
+        self._secret_digest = hashlib.sha256(f"{account.client_id}\0{account.client_secret}".encode()).hexdigest()
+        self._delete_if = lua.script(redis, "app.sfmc", "release")
+        self._mutex = threading.Lock()
+        self._held: _Held | None = None
+
+    def get(self) -> Token:
+        """A token that is good now. Without Redis and without a lock while the one at hand is not due.
+
+        Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable` as the token endpoint answered, here
+        or, moments ago, in another process.
+        """
+        held = self._held
+        now = time.monotonic()
+        if held is not None and now < held.refresh_at:
+            return held.token
+        may_wait = held is None or now >= held.ends_at
+        if not self._mutex.acquire(blocking=may_wait):
+            assert held is not None
+            return held.token  # another thread sees to the next one
+        try:
+            held = self._held
+            if held is not None and time.monotonic() < held.refresh_at:
+                return held.token
+            return self._renew()
+        finally:
+            self._mutex.release()
+
+    def drop(self, token_value: str) -> None:
+        """Forget a token that was not accepted, here and in Redis, unless another one has taken its place already."""
+        with self._mutex:  # throughout, so that no thread takes it up again between the two
+            if self._held is not None and self._held.token.value == token_value:
+                self._held = None
+            sealed = cast("bytes | None", self._redis.get(self._key))
+            if sealed is not None:
+                clear = self._open(sealed)
+                if clear is None or clear["token"] == token_value:
+                    self._delete_if(keys=[self._key], args=[sealed])
+
+    def forget_refusal(self) -> None:
+        """Let the next `get` ask, even if a token was refused a moment ago."""
+        self._redis.delete(self._refused_key)
+
+    def _renew(self) -> Token:
+        give_up_at = time.monotonic() + 2 * self._lock_ms / 1000
+        while True:
+            held, refusal = self._look()
+            self._held = held
+            if held is not None and not held.is_due:
+                return held.token
+            if refusal is None:
+                holder = secrets.token_bytes(16)
+                if self._redis.set(self._lock_key, holder, nx=True, px=self._lock_ms):
+                    return self._renew_locked(holder)
+            if held is not None:
+                return self._keep_for_now(held)
+            if refusal is not None:
+                raise refusal
+            if time.monotonic() > give_up_at:
+                raise DestinationUnreachable(
+                    "No process that asked for an access token got an answer in time.", code="token_wait"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _renew_locked(self, holder: bytes) -> Token:
+        try:
+            held, refusal = self._look()  # whoever had the lock between our look and now has left its result
+            if held is None or held.is_due:
+                try:
+                    if refusal is not None:
+                        raise refusal
+                    held = self._request()
+                except CallError:
+                    if held is None:
+                        raise
+                    return self._keep_for_now(held)
+            self._held = held
+            return held.token
+        finally:
+            self._delete_if(keys=[self._lock_key], args=[holder])
+
+    def _keep_for_now(self, held: _Held) -> Token:
+        """The old token serves while the next one is on its way, or is refused: it is good until its end."""
+        again_at = min(time.monotonic() + _RECHECK_SECONDS, held.ends_at)
+        self._held = _Held(held.token, again_at, held.ends_at)
+        return held.token
+
+    def _request(self) -> _Held:
+        account = self._account
+        question = {
+            "grant_type": "client_credentials",
+            "client_id": account.client_id,
+            "client_secret": account.client_secret,
+        }
+        if account.account_id is not None:
+            question["account_id"] = account.account_id
+        began = time.monotonic()
+        try:
+            granted = judge_token(*self._transport.send("POST", "/v2/token", body=orjson.dumps(question)))
+            token = Token(granted.access_token, trusted_rest_url(account, granted.named_url), granted.scopes)
+        except CallError as refusal:
+            self._remember(refusal)
+            raise
+        ends_at = began + granted.life_seconds  # its life counts from before it was asked for: never too long
+        left_ms = int((ends_at - time.monotonic()) * 1000)
+        if left_ms > 0:
+            clear = {
+                "token": token.value,
+                "url": token.rest_base_url,
+                "scopes": sorted(token.scopes),
+                "life_ms": granted.life_seconds * 1000,
+            }
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.set(self._key, self._ring.seal(orjson.dumps(clear), self._purpose), px=left_ms)
+            pipeline.delete(self._refused_key)
+            pipeline.execute()
+        return _Held(token, began + granted.life_seconds * _REFRESH_AT, ends_at)
+
+    def _look(self) -> tuple[_Held | None, CallError | None]:
+        """What Redis holds for this account: the token, and the refusal of a request moments ago."""
+        now = time.monotonic()
+        pipeline = self._redis.pipeline()
+        for key in (self._key, self._refused_key):
+            pipeline.get(key)
+            pipeline.pttl(key)
+        sealed, left_ms, sealed_refusal, refusal_left_ms = pipeline.execute()
+        return self._read(sealed, left_ms, now), self._read_refusal(sealed_refusal, refusal_left_ms)
+
+    def _read(self, sealed: bytes | None, left_ms: int, now: float) -> _Held | None:
+        clear = None if sealed is None or left_ms <= 0 else self._open(sealed)
+        if clear is None:
+            return None
+        token = Token(clear["token"], clear["url"], frozenset(clear["scopes"]))
+        to_refresh_ms = left_ms - clear["life_ms"] * (1 - _REFRESH_AT)
+        return _Held(token, now + to_refresh_ms / 1000, now + left_ms / 1000, is_due=to_refresh_ms <= 0)
+
+    def _open(self, sealed: bytes) -> dict[str, Any] | None:
+        """None when no key opens it: a token is replaced, unlike all else that is sealed."""
+        try:
+            return cast("dict[str, Any]", orjson.loads(self._ring.open(sealed, self._purpose)))
+        except SealBroken:
+            return None
+
+    def _remember(self, refusal: CallError) -> None:
+        """Let every process know, so that those that wait do not each get the same answer."""
+        if isinstance(refusal, AccountThrottled):
+            life = refusal.wait_seconds or _THROTTLED_SECONDS[refusal.kind]
+        elif isinstance(refusal, DestinationBroken):
+            life = _REFUSED_SECONDS
+        else:
+            life = refusal.wait_seconds or _UNREACHABLE_SECONDS
+        record = {
+            "secret": self._secret_digest,
+            "type": type(refusal).__name__,
+            "kind": refusal.kind if isinstance(refusal, AccountThrottled) else None,
+            "text": str(refusal),
+            "code": refusal.code,
+            "remedy": refusal.remedy,
+            "http_status": refusal.http_status,
+            "service_message": refusal.service_message,
+        }
+        sealed = self._ring.seal(orjson.dumps(record), self._purpose)
+        self._redis.set(self._refused_key, sealed, px=max(1, round(min(life, _LONGEST_WAIT_SECONDS) * 1000)))
+
+    def _read_refusal(self, sealed: bytes | None, left_ms: int) -> CallError | None:
+        record = None if sealed is None or left_ms <= 0 else self._open(sealed)
+        if record is None or record["secret"] != self._secret_digest:
+            return None
+        said: dict[str, Any] = {name: record[name] for name in ("remedy", "http_status", "service_message")}
+        if record["type"] == "AccountThrottled":
+            kind = Throttle(record["kind"])
+            return AccountThrottled(record["text"], kind=kind, wait_seconds=left_ms / 1000, **said)
+        if record["type"] == "DestinationBroken":
+            return DestinationBroken(record["text"], code=record["code"], **said)
+        return DestinationUnreachable(record["text"], code=record["code"], wait_seconds=left_ms / 1000, **said)

@@ -1,0 +1,53 @@
+"""The two tasks that profiles go through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.delivery import Next
+from app.lanes.lane import PLAIN_MARK
+from app.profiles import parse_time
+from tasks.base import ActivationTask
+from tasks.celery import app
+from tasks.worker import context
+
+
+class EnqueueTask(ActivationTask):
+    """Its arguments are profiles: never shown, and never published again by us."""
+
+    abstract = True
+    shows_arguments = False
+
+    def when_away(self, error: Exception) -> None:
+        """A retry would publish the profiles anew; the broker keeps the sender's own message instead."""
+        from celery.exceptions import Reject
+
+        raise Reject(type(error).__name__, requeue=True)
+
+
+@app.task(base=EnqueueTask, name="activation.enqueue", bind=True)
+def enqueue(
+    self: Any,
+    destination: str,
+    profiles: list[Any],
+    job_id: str | None = None,
+    occurred_at: str | None = None,
+    backfill: bool = False,
+    force: bool = False,
+) -> None:
+    """Append profiles to their contacts' lanes, once however often the message is delivered."""
+    context().producer.enqueue(
+        destination,
+        profiles,
+        occurred_at=None if occurred_at is None else parse_time(occurred_at),
+        job_id=job_id,
+        backfill=backfill,
+        force=force,
+        repeat_id=self.request.id,
+    )
+
+
+@app.task(base=ActivationTask, name="activation.deliver")
+def deliver(destination: str, lane: int, mark: str = PLAIN_MARK) -> Next:
+    """Drain one lane of one destination for a slice of time."""
+    return context().delivery.drain(destination, lane, mark)

@@ -1,0 +1,75 @@
+"""The one place where the outcome of a task becomes ack, retry or pause, and where task arguments are kept from view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task
+from celery.utils.log import get_task_logger
+from celery.worker.request import Request
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.backoff import full_jitter
+from app.delivery import Next
+from app.errors import ServiceUnreachable
+from tasks.worker import context
+
+log = get_task_logger(__name__)
+
+REDIS_AWAY_CAP_SECONDS = 30.0
+
+
+class MaskedRequest(Request):
+    """A request whose arguments are shown as its task wants them shown.
+
+    A client that enqueues profiles writes them into the message's headers too (`kwargsrepr`); from there they would reach the
+    log, the events, Flower and `celery inspect`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.task.shows_arguments:
+            self._argsrepr, self._kwargsrepr = "(…)", "{…}"
+
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002  # remote control asks for the raw values
+        return dict(super().info(safe=True))
+
+
+class ActivationTask(Task):
+    """Base of all tasks: runs, and turns what comes out into what Celery does next."""
+
+    abstract = True
+    Request = MaskedRequest
+    # a wake-up's arguments are a destination and a lane number, which Flower is meant to show
+    shows_arguments = True
+    max_retries = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Ack by returning; come back by `retry`. Raises what nobody foresaw, which Celery logs."""
+        try:
+            outcome = super().__call__(*args, **kwargs)
+        except (RedisConnectionError, RedisTimeoutError, ServiceUnreachable) as error:
+            self.when_away(error)
+            return
+        if isinstance(outcome, Next):
+            context().producer.wake(args[0] if args else kwargs["destination"], outcome.wake)
+            if outcome.come_back_seconds is not None:
+                self.come_back(outcome)
+
+    def when_away(self, error: Exception) -> None:
+        """Redis is away: nothing is lost, so try again after a while."""
+        raise self.retry(
+            exc=error,
+            countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=REDIS_AWAY_CAP_SECONDS),
+        )
+
+    def come_back(self, outcome: Next) -> None:
+        """The destination as a whole has to wait: the same wake-up comes again after the stated time."""
+        limit = context().resources.settings.task_retries
+        if limit and self.request.retries >= limit:
+            log.info("%s %s gives its retries up; the sweep goes on.", self.name, self.request.args)
+            return
+        raise self.retry(
+            kwargs={**self.request.kwargs, "mark": outcome.mark}, countdown=outcome.come_back_seconds, max_retries=None
+        )

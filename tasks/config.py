@@ -1,0 +1,81 @@
+"""Celery's settings, each with the reason why it is not the default."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from kombu import Queue
+
+from app.producer import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
+from app.settings import Settings
+
+ENQUEUE_QUEUE = "activation"
+MAINTENANCE_QUEUE = "maintenance"
+
+
+def celery_config(settings: Settings) -> dict[str, Any]:
+    broker = settings.broker_url or settings.redis_url
+    return {
+        "broker_url": broker,
+        "broker_transport_options": broker_transport_options(broker),
+        # a service waits for its broker, however long that takes
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # without it a publisher may block for ever on an exhausted pool
+        "broker_pool_acquire_timeout": 10,
+        # nobody reads results: what became of a profile is in its job and its run
+        "task_ignore_result": True,
+        # a task is done when it has ended, not when it was received; being run twice costs nothing here
+        "task_acks_late": True,
+        "task_retry_on_worker_lost": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # wake-ups are cheap, and a prefetched one that waits behind a slow lane would hold up its own
+        "worker_prefetch_multiplier": 1,
+        # a misspelt queue name is an error and not a queue that nobody reads
+        "task_create_missing_queues": False,
+        "task_queues": [Queue(ENQUEUE_QUEUE), Queue(DELIVERY_QUEUE), Queue(MAINTENANCE_QUEUE)],
+        "task_default_queue": MAINTENANCE_QUEUE,
+        "task_routes": {
+            "activation.enqueue": {"queue": ENQUEUE_QUEUE},
+            DELIVER_TASK: {"queue": DELIVERY_QUEUE},
+            "attributes.*": {"queue": MAINTENANCE_QUEUE},
+            "maintenance.*": {"queue": MAINTENANCE_QUEUE},
+        },
+        # a ceiling in each worker; the account's own rate is kept by the shared limiter
+        "task_annotations": {
+            DELIVER_TASK: {"rate_limit": settings.deliver_rate_limit or None},
+            "activation.enqueue": {"rate_limit": settings.enqueue_rate_limit or None},
+            "attributes.refresh": {"rate_limit": settings.refresh_rate_limit or None},
+        },
+        "worker_consumer": "tasks.consumer:Consumer",  # makes the ceilings hold: celery#5927
+        # threads: a lane mostly waits for the network, and one process then holds many lanes (docs/decisions/0003)
+        "worker_pool": "threads",
+        "worker_concurrency": settings.worker_concurrency,
+        # TERM lets sessions end with what is in flight, then hands back what was prefetched
+        "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
+        "worker_enable_soft_shutdown_on_idle": True,
+        # events cost two fifths of a worker's throughput; Flower turns on those it needs
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        "worker_hijack_root_logger": True,
+        "worker_redirect_stdouts": False,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "enable_utc": True,
+        "beat_schedule": {
+            # an entry that was not run in time is worth nothing: the next one is on its way
+            "refresh-attributes": {
+                "task": "attributes.refresh_all",
+                "schedule": timedelta(seconds=settings.catalog_refresh_seconds),
+                "options": {"expires": settings.catalog_refresh_seconds},
+            },
+            "sweep": {
+                "task": "maintenance.sweep",
+                "schedule": timedelta(seconds=settings.sweep_seconds),
+                "options": {"expires": max(1.0, settings.sweep_seconds * 0.8)},
+            },
+        },
+        "beat_schedule_filename": str(settings.home / "celerybeat-schedule"),
+        "beat_max_loop_interval": min(5.0, settings.sweep_seconds),
+    }

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+import pytest
+
+from app.errors import (
+    AccountThrottled,
+    ContactRefused,
+    ContactTroubled,
+    ContactUnknown,
+    DestinationBroken,
+    DestinationUnreachable,
+    UsageError,
+)
+from app.sfmc.http import Transport
+
+BODY = b'{"contactKey":"c-1","attributeSets":[]}'
+CONTACTS = "/contacts/v1/contacts"
+DEFINITIONS = "/contacts/v1/attributeSetDefinitions"
+
+
+def transport(url: str, **more) -> Transport:
+    return Transport(url, **{"connect_timeout_seconds": 2.0, "read_timeout_seconds": 5.0, "pool_size": 4} | more)
+
+
+def on_contacts(far, reply):
+    far.rules.append(lambda request: reply if request.path == CONTACTS else None)
+
+
+def test_a_contact_goes_out_as_it_was_given(far, clients):
+    cloud = clients.make()
+    cloud.contacts.patch(BODY)
+    cloud.contacts.post(BODY)
+    patch, post = far.to(CONTACTS)
+    assert (patch.method, post.method, patch.body, post.body) == ("PATCH", "POST", BODY, BODY)
+    assert patch.headers["content-type"] == "application/json"
+    assert patch.headers["content-length"] == str(len(BODY))
+    assert patch.bearer == "token-1"
+
+
+def test_one_connection_serves_call_after_call_whatever_is_answered(far, clients):
+    cloud = clients.make()
+    replies = iter([(400, {}, b'{"errorcode":10000}'), (500, {}, b"<html>" * 2000), (200, {}, b"")])
+    for _ in range(3):
+        far.rules = [lambda request: next(replies) if request.path == CONTACTS else None]
+        with pytest.raises((ContactRefused, ContactTroubled)):
+            cloud.contacts.patch(BODY)
+    far.rules = []
+    for _ in range(20):
+        cloud.contacts.patch(BODY)
+    assert len(far.to(CONTACTS)) == 23
+    assert len({request.connection for request in far.to(CONTACTS)}) == 1
+
+
+def test_threads_beyond_the_pool_wait_for_a_connection(far, clients):
+    cloud = clients.make(pool_size=3)
+    with ThreadPoolExecutor(12) as pool:
+        assert len(list(pool.map(lambda _: cloud.contacts.patch(BODY), range(120)))) == 120
+    assert 1 <= len({request.connection for request in far.to(CONTACTS)}) <= 3
+
+
+def test_a_read_timeout_is_trouble_of_that_contact(far, clients):
+    release = threading.Event()
+    far.rules.append(lambda request: release.wait(10) and None if request.path == CONTACTS else None)
+    cloud = clients.make(read_timeout_seconds=0.3)
+    try:
+        with pytest.raises(ContactTroubled) as caught:
+            cloud.contacts.patch(BODY)
+    finally:
+        release.set()
+    assert caught.value.code == "read_timeout"
+
+
+def test_a_connection_cut_after_the_call_is_trouble_of_that_contact(far, clients):
+    cloud = clients.make()
+    on_contacts(far, (0, {}, b""))
+    with pytest.raises(ContactTroubled) as caught:
+        cloud.contacts.patch(BODY)
+    assert caught.value.code == "connection_cut"
+    assert len(far.to(CONTACTS)) == 1  # it is not repeated behind the caller's back
+    far.rules.clear()
+    assert cloud.contacts.patch(BODY).request_id == "m-1"
+
+
+def test_an_answer_cut_short_is_trouble_of_that_contact(far, clients):
+    on_contacts(far, (200, {"Transfer-Encoding": "chunked"}, b"zz\r\n"))
+    with pytest.raises(ContactTroubled):
+        clients.make().contacts.patch(BODY)
+
+
+def test_nobody_at_the_other_end_is_unreachable(far, clients):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        with pytest.raises(DestinationUnreachable) as caught:
+            transport(url, local=True).send("PATCH", CONTACTS, body=BODY, when_lost=ContactTroubled)
+    assert caught.value.code == "no_connection"
+
+
+def test_a_name_that_does_not_resolve_points_to_the_subdomain(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(DestinationUnreachable) as caught:
+        transport("http://nowhere.invalid").send("GET", "/")
+    assert caught.value.code == "name_not_found"
+    assert "subdomain" in caught.value.remedy
+
+
+def test_a_server_without_tls_is_unreachable(far, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(DestinationUnreachable) as caught:
+        transport(far.url.replace("http:", "https:")).send("GET", "/")
+    assert caught.value.code == "no_tls"
+
+
+def test_no_redirect_is_followed(far, clients):
+    on_contacts(far, (307, {"Location": far.url + "/elsewhere"}, b""))
+    with pytest.raises(DestinationBroken) as caught:
+        clients.make().contacts.patch(BODY)
+    assert caught.value.code == "redirected"
+    assert not far.to("/elsewhere")
+
+
+def test_no_cookie_is_kept(far):
+    far.rules.append(lambda request: (200, {"Set-Cookie": "a=b; Path=/"}, b"{}"))
+    one = transport(far.url, local=True)
+    one.send("GET", "/one")
+    one.send("GET", "/two")
+    assert "cookie" not in far.to("/two")[0].headers
+    one.close()
+
+
+def test_a_proxy_is_read_from_the_environment_when_the_transport_is_made(far, monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", far.url)
+    far.rules.append(lambda request: (200, {}, b"{}"))
+    through_proxy, direct = transport("http://sfmc.test"), transport(far.url, local=True)
+    monkeypatch.delenv("http_proxy")
+    through_proxy.send("GET", "/v2/x")
+    direct.send("GET", "/v2/y")
+    assert [request.path for request in far.seen] == ["http://sfmc.test/v2/x", "/v2/y"]
+    through_proxy.close()
+    direct.close()
+
+
+def test_a_missing_certificate_file_is_told_at_once(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
+    with pytest.raises(UsageError) as caught:
+        transport("https://mct0.rest.marketingcloudapis.com")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.remedy
+
+
+def test_a_packed_answer_is_unpacked(far):
+    far.rules.append(lambda request: (200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"a":1}')))
+    one = transport(far.url, local=True)
+    assert one.send("GET", "/").body == b'{"a":1}'
+    one.close()
+
+
+def test_what_the_account_says_reaches_the_caller(far, clients):
+    cloud = clients.make()
+    on_contacts(far, (429, {"RETRY-AFTER": "5"}, b'{"errorcode":50100}'))
+    with pytest.raises(AccountThrottled) as caught:
+        cloud.contacts.patch(BODY)
+    assert caught.value.wait_seconds == 5.0
+    far.rules.clear()
+    failed = {"operationStatus": "FAIL", "resultMessages": [{"resultClass": "Error", "resultCode": "ContactNotFound"}]}
+    on_contacts(far, (200, {}, orjson.dumps(failed)))
+    with pytest.raises(ContactUnknown):
+        cloud.contacts.patch(BODY)
+
+
+def serve_definitions(far, count, *, page_size=None, single=None, listed=None):
+    """`count` sets in pages; `single` is the answer for `key:EmailDemographics`, `listed` one for every page."""
+
+    def rule(request):
+        path, _, query = request.path.partition("?")
+        if path == f"{DEFINITIONS}/key:EmailDemographics":
+            return single or (404, {}, b'{"errorcode":30003}')
+        if path != DEFINITIONS:
+            return None
+        if listed is not None:
+            return listed
+        asked = dict(part.split("=") for part in query.split("&"))
+        size = page_size or int(asked["$pageSize"])
+        first = (int(asked["$page"]) - 1) * size
+        items = [{"key": f"Set{i}"} for i in range(first, min(first + size, count))]
+        return 200, {}, orjson.dumps({"page": int(asked["$page"]), "pageSize": size, "count": count, "items": items})
+
+    far.rules.append(rule)
+
+
+def test_all_pages_are_read_even_if_the_server_makes_them_smaller(far, clients):
+    serve_definitions(far, 7, page_size=3, single=(200, {}, b'{"item":{"key":"EmailDemographics"}}'))
+    keys = [definition["key"] for definition in clients.make().definitions()]
+    assert keys == [f"Set{i}" for i in range(7)] + ["EmailDemographics"]
+
+
+def test_a_list_that_has_the_set_needs_no_further_call(far, clients):
+    listed = {"page": 1, "pageSize": 50, "count": 1, "items": [{"key": "EmailDemographics"}]}
+    serve_definitions(far, 0, listed=(200, {}, orjson.dumps(listed)))
+    assert len(clients.make().definitions()) == 1
+    assert not far.to(f"{DEFINITIONS}/key:EmailDemographics")
+
+
+@pytest.mark.parametrize("wrapper", ["item", "attributeSetDefinition", None])
+@pytest.mark.parametrize("listed", [(404, {}, b""), (400, {}, b'{"errorcode":10000}'), (500, {}, b"<html>")])
+def test_a_list_that_fails_leaves_the_single_set(far, clients, wrapper, listed):
+    found = {"key": "EmailDemographics", "name": "Email Demographics"}
+    single = (200, {}, orjson.dumps({wrapper: found} if wrapper else found))
+    serve_definitions(far, 0, listed=listed, single=single)
+    assert clients.make().definitions() == [found]
+
+
+def test_neither_list_nor_set_tells_what_the_list_said(far, clients):
+    serve_definitions(far, 0, listed=(400, {}, b'{"errorcode":10000,"message":"no"}'))
+    with pytest.raises(DestinationBroken) as caught:
+        clients.make().definitions()
+    assert (caught.value.code, caught.value.service_message) == ("rest_10000", "no")
+
+
+def test_definitions_without_permission_are_told_as_such(far, clients):
+    serve_definitions(far, 0, listed=(403, {}, b'{"errorcode":20002}'), single=(200, {}, b"{}"))
+    with pytest.raises(DestinationBroken) as caught:
+        clients.make().definitions()
+    assert caught.value.code == "missing_scope"
+    assert not far.to(f"{DEFINITIONS}/key:EmailDemographics")
+
+
+def test_a_list_that_never_ends_is_left(far, clients):
+    endless = {"page": 1, "pageSize": 1, "count": 10**9, "items": [{"key": "EmailDemographics"}]}
+    serve_definitions(far, 0, listed=(200, {}, orjson.dumps(endless)))
+    assert len(clients.make().definitions()) == 100

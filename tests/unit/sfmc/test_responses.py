@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from app.errors import (
+    AccountThrottled,
+    AddressRequired,
+    AttributeRefused,
+    CallError,
+    ContactRefused,
+    ContactTroubled,
+    ContactUnknown,
+    DestinationBroken,
+    DestinationUnreachable,
+    Throttle,
+    TokenRefused,
+)
+from app.sfmc.responses import Accepted, judge_contact, judge_read, judge_rest_error
+
+JSON = {"Content-Type": "application/json; charset=utf-8"}
+HTML = b"<html><head><title>Service unavailable</title></head><body>ann@mail.test</body></html>"
+DOCS = "https://developer.salesforce.com/docs/atlas.en-us.mc-apis.meta/mc-apis/error-handling.htm"
+RECORDED = {
+    "operationStatus": "OK",
+    "rowsAffected": 1,
+    "contactKey": "0039E00000DcvwjQAB",
+    "contactID": 36270040,
+    "contactTypeID": 0,
+    "isNewContactKey": False,
+    "requestServiceMessageID": "13d1b1b4",
+    "responseDateTime": "2021-12-28T04:50:11.8146417-06:00",
+    "hasErrors": False,
+    "resultMessages": [],
+    "serviceMessageID": "36f9ab27",
+}
+DOCUMENTED = {name: value for name, value in RECORDED.items() if name not in ("rowsAffected", "contactID")} | {
+    "rowsAffetcted": 1,
+    "contactId": 36270040,
+}
+FAILED = RECORDED | {"operationStatus": "FAIL", "hasErrors": True, "contactID": 0}
+
+
+def message(code: str = "", text: str = "", kind: str = "Error") -> dict[str, object]:
+    return {"resultType": "Operational", "resultClass": kind, "resultCode": code, "message": text}
+
+
+def rest(number: int | str | None, text: str = "said for ann@mail.test", **more: object) -> bytes:
+    return orjson.dumps(
+        {"message": text, "documentation": DOCS, **({} if number is None else {"errorcode": number}), **more}
+    )
+
+
+def judged(status: int, body: object, headers: dict[str, str] = JSON) -> CallError:
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    with pytest.raises(CallError) as caught:
+        judge_contact(status, headers, raw)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        pytest.param(200, RECORDED, id="recorded"),
+        pytest.param(200, DOCUMENTED, id="docs spelling"),
+        pytest.param(202, RECORDED, id="another 2xx"),
+        pytest.param(200, {name.upper(): value for name, value in RECORDED.items()}, id="upper-case keys"),
+        pytest.param(200, {name.lower(): value for name, value in RECORDED.items()}, id="lower-case keys"),
+        pytest.param(200, RECORDED | {"operationStatus": "ok"}, id="status in lower case"),
+        pytest.param(200, RECORDED | {"resultMessages": [message("X", "note", "Information")]}, id="information"),
+        pytest.param(200, RECORDED | {"resultMessages": None}, id="no messages"),
+        pytest.param(200, {n: v for n, v in RECORDED.items() if n != "hasErrors"}, id="hasErrors left out"),
+    ],
+)
+def test_a_stored_contact_is_accepted(status, answer):
+    assert judge_contact(status, JSON, orjson.dumps(answer)) == Accepted("13d1b1b4", False)
+
+
+def test_what_is_not_said_about_a_new_contact_is_none():
+    assert judge_contact(200, JSON, b'{"operationStatus":"OK"}') == Accepted("", None)
+    new = orjson.dumps(RECORDED | {"isNewContactKey": True})
+    assert judge_contact(200, JSON, new).is_new_contact is True
+
+
+@pytest.mark.parametrize(
+    ("messages", "leaf", "code"),
+    [
+        ([message("AttributeSetNotFound")], AttributeRefused, "attribute_not_found"),
+        ([message("AttributeNotFound")], AttributeRefused, "attribute_not_found"),
+        ([message("", "Attribute 'segment_1' was not found in the set.")], AttributeRefused, "attribute_not_found"),
+        ([message("", "No such attribute: segment_1")], AttributeRefused, "attribute_not_found"),
+        (
+            [message("CustomObjectNotFound", "Failed to resolve the Custom Object from the provided reference.")],
+            AttributeRefused,
+            "attribute_not_found",
+        ),
+        ([message("ChannelAddressRequired")], AddressRequired, "address_required"),
+        ([message("", "A channel address is required for a new contact.")], AddressRequired, "address_required"),
+        ([message("ContactNotFound")], ContactUnknown, "contact_unknown"),
+        ([message("", "The contact key c-1 does not exist.")], ContactUnknown, "contact_unknown"),
+        ([message("", "Attribute Contact Role not found.")], AttributeRefused, "attribute_not_found"),
+        ([message("InvalidEmailAddress")], ContactRefused, "invalid_email_address"),
+        ([message("ValueTooLong")], ContactRefused, "value_too_long"),
+        ([message("InvalidValue")], ContactRefused, "invalid_value"),
+        ([message("ValueNotInRestrictedList")], ContactRefused, "value_not_in_restricted_list"),
+        ([message("ValueRequired")], ContactRefused, "value_required"),
+        ([message("DuplicateAttributeSet")], ContactRefused, "duplicate_attribute_set"),
+        (
+            [message("DatabaseError", "Violation of PRIMARY KEY constraint 'PK_x'. Cannot insert duplicate key.")],
+            ContactTroubled,
+            "conflict",
+        ),
+        ([message("Note", "n", "Information"), message("ValueTooLong")], ContactRefused, "value_too_long"),
+        ([message("InvalidValue"), message("AttributeNotFound")], AttributeRefused, "attribute_not_found"),
+        ([{"resultMessage": message("ValueTooLong")}], ContactRefused, "value_too_long"),
+        ({"resultMessage": message("ValueTooLong")}, ContactRefused, "value_too_long"),
+        ([{"RESULTCLASS": "error", "RESULTCODE": "ValueTooLong"}], ContactRefused, "value_too_long"),
+        ([message("ann@mail.test is bad")], ContactRefused, "refused"),
+        ([message(10005)], ContactRefused, "refused"),
+        ([], ContactRefused, "refused"),
+        (None, ContactRefused, "refused"),
+        (["nonsense", 7], ContactRefused, "refused"),
+    ],
+)
+def test_a_failure_with_http_200_is_one_leaf(messages, leaf, code):
+    error = judged(200, FAILED | {"resultMessages": messages})
+    assert (type(error), error.code, error.http_status, error.request_id) == (leaf, code, 200, "13d1b1b4")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RECORDED | {"hasErrors": True},
+        RECORDED | {"hasErrors": "true"},
+        FAILED | {"contactID": 36270040},
+        DOCUMENTED | {"hasErrors": True},
+    ],
+)
+def test_errors_along_with_a_contact_id_mean_partly_stored(answer):
+    error = judged(200, answer | {"resultMessages": [message("InvalidValue", "secret value")]})
+    assert (type(error), error.code) == (ContactRefused, "partly_stored")
+    assert "InvalidValue" in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RECORDED | {"operationStatus": "FAIL"},
+        RECORDED | {"resultMessages": [message("InvalidValue")]},
+        {n: v for n, v in RECORDED.items() if n != "operationStatus"},
+        {},
+    ],
+)
+def test_any_single_sign_of_failure_is_failure(answer):
+    assert type(judged(200, answer)) is ContactRefused
+
+
+@pytest.mark.parametrize("body", [HTML, b"", b"[]", b'"OK"', b"null", b"\xff\xfe", b'{"operationStatus":'])
+def test_http_200_without_an_object_leaves_open_whether_it_was_stored(body):
+    error = judged(200, body)
+    assert (type(error), error.code) == (ContactTroubled, "unreadable_answer")
+
+
+@pytest.mark.parametrize(
+    ("status", "number", "leaf", "code"),
+    [
+        (400, 10000, ContactRefused, "rest_10000"),
+        (400, 10001, ContactRefused, "rest_10001"),
+        (400, 10002, ContactRefused, "rest_10002"),
+        (400, 10003, ContactRefused, "rest_10003"),
+        (400, 10004, ContactRefused, "rest_10004"),
+        (400, 10005, ContactRefused, "rest_10005"),
+        (400, 10006, ContactRefused, "rest_10006"),
+        (400, "10006", ContactRefused, "rest_10006"),
+        (400, 30000, ContactRefused, "rest_30000"),
+        (400, 30001, ContactRefused, "rest_30001"),
+        (400, None, ContactRefused, "http_400"),
+        (404, None, ContactRefused, "http_404"),
+        (404, 30003, ContactUnknown, "contact_unknown"),
+        (415, None, ContactRefused, "http_415"),
+        (413, None, ContactRefused, "http_413"),
+        (401, 0, TokenRefused, "token_refused"),
+        (401, 1, TokenRefused, "token_refused"),
+        (401, None, TokenRefused, "token_refused"),
+        (401, 40004, DestinationBroken, "not_authorized"),
+        (403, 20000, DestinationBroken, "not_authorized"),
+        (403, 20001, DestinationBroken, "not_authorized"),
+        (403, 20002, DestinationBroken, "missing_scope"),
+        (403, 40000, DestinationBroken, "not_authorized"),
+        (403, 40001, DestinationBroken, "not_authorized"),
+        (403, 40002, TokenRefused, "wrong_stack"),
+        (403, 40003, DestinationBroken, "not_authorized"),
+        (408, None, ContactTroubled, "request_timeout"),
+        (409, 30002, ContactTroubled, "conflict"),
+        (409, 30004, ContactTroubled, "conflict"),
+        (500, 0, ContactTroubled, "server_500"),
+        (502, None, ContactTroubled, "server_502"),
+        (503, None, ContactTroubled, "server_503"),
+        (504, None, ContactTroubled, "server_504"),
+        (503, 50300, AccountThrottled, "throttled_unavailable"),
+        (429, 50100, AccountThrottled, "throttled_rate"),
+        (429, 50200, AccountThrottled, "throttled_blocked"),
+        (429, None, AccountThrottled, "throttled_rate"),
+        (596, None, ContactTroubled, "gateway_596"),
+        (301, None, DestinationBroken, "redirected"),
+        (302, None, DestinationBroken, "redirected"),
+        (307, None, DestinationBroken, "redirected"),
+    ],
+)
+def test_each_rest_error_is_one_leaf(status, number, leaf, code):
+    error = judged(status, rest(number))
+    assert (type(error), error.code, error.http_status) == (leaf, code, status)
+    assert error.service_message == "said for ann@mail.test"
+
+
+@pytest.mark.parametrize(
+    ("status", "leaf"),
+    [
+        (400, ContactRefused),
+        (401, TokenRefused),
+        (403, ContactTroubled),
+        (404, ContactRefused),
+        (429, AccountThrottled),
+        (500, ContactTroubled),
+        (502, ContactTroubled),
+        (503, ContactTroubled),
+        (596, ContactTroubled),
+    ],
+)
+def test_html_instead_of_json_is_survived(status, leaf):
+    error = judged(status, HTML, {"Content-Type": "text/html"})
+    assert type(error) is leaf
+    assert error.service_message == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "wait"),
+    [
+        ({"Retry-After": "5"}, rest(50100), 5.0),
+        ({"retry-after": "2.5"}, rest(50100), 2.5),
+        ({}, rest(50100, retryAfter=7), 7.0),
+        ({"Retry-After": "5"}, rest(50100, retryAfter=7), 5.0),
+        (
+            {"Retry-After": "Mon, 01 Jun 2026 10:00:30 GMT", "Date": "Mon, 01 Jun 2026 10:00:00 GMT"},
+            rest(50100),
+            30.0,
+        ),
+        ({"Retry-After": "Mon, 01 Jun 2026 09:00:00 GMT", "Date": "Mon, 01 Jun 2026 10:00:00 GMT"}, rest(50100), 0.0),
+        ({"Retry-After": "soon"}, rest(50100), None),
+        ({"Retry-After": "-3"}, rest(50100), None),
+        ({"Retry-After": "inf"}, rest(50100), None),
+        ({}, rest(50200), None),
+        ({"Retry-After": "9"}, HTML, 9.0),
+    ],
+)
+def test_the_wait_that_a_throttling_server_asks_for(headers, body, wait):
+    error = judged(429, body, headers)
+    assert isinstance(error, AccountThrottled)
+    assert error.wait_seconds == wait
+
+
+def test_503_with_retry_after_is_the_accounts_wait_even_without_json():
+    error = judged(503, HTML, {"Retry-After": "11"})
+    assert isinstance(error, AccountThrottled)
+    assert (error.kind, error.wait_seconds) == (Throttle.UNAVAILABLE, 11.0)
+
+
+def test_additional_errors_are_told_and_recognised():
+    body = rest(10006, "Several", additionalErrors=[{"message": "Attribute seg_1 does not exist"}, "other"])
+    error = judged(400, body)
+    assert type(error) is AttributeRefused
+    assert error.service_message == "Several; Attribute seg_1 does not exist; other"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, orjson.dumps(FAILED | {"resultMessages": [message("InvalidValue", "ann@mail.test")]})),
+        (200, orjson.dumps(RECORDED | {"hasErrors": True, "resultMessages": [message("bad ann@mail.test", "x")]})),
+        (400, rest(10005, "'ann@mail.test' is no value")),
+        (409, rest(30004, "ann@mail.test exists")),
+        (500, rest(0, "ann@mail.test")),
+        (500, HTML),
+    ],
+)
+def test_no_words_of_the_service_are_in_the_text(status, body):
+    error = judged(status, body)
+    assert "ann" not in str(error) + error.remedy + error.code
+
+
+def test_a_long_message_is_cut():
+    assert len(judged(400, rest(10000, "x" * 9000)).service_message) == 500
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "leaf", "code"),
+    [
+        (200, HTML, DestinationUnreachable, "unreadable_answer"),
+        (200, b"[]", DestinationUnreachable, "unreadable_answer"),
+        (500, HTML, DestinationUnreachable, "server_500"),
+        (596, HTML, DestinationUnreachable, "gateway_596"),
+        (404, rest(30003), DestinationBroken, "contact_unknown"),
+        (400, rest(10000), DestinationBroken, "rest_10000"),
+        (403, rest(20002), DestinationBroken, "missing_scope"),
+        (401, rest(0), TokenRefused, "token_refused"),
+        (429, rest(50200), AccountThrottled, "throttled_blocked"),
+    ],
+)
+def test_a_read_never_blames_a_contact(status, body, leaf, code):
+    with pytest.raises(CallError) as caught:
+        judge_read(status, JSON, body)
+    assert (type(caught.value), caught.value.code) == (leaf, code)
+
+
+def test_a_read_keeps_the_answers_own_spelling():
+    assert judge_read(202, JSON, b'{"pageSize": 50}') == {"pageSize": 50}
+
+
+def test_what_an_operator_must_mend_has_a_remedy():
+    for status, number in [(403, 20002), (403, 20000), (401, 40004), (302, None)]:
+        assert judge_rest_error(status, JSON, rest(number)).remedy

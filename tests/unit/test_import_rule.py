@@ -1,0 +1,188 @@
+"""Imports run one way; each rule here is one sentence of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PURE = (
+    "app.backoff",
+    "app.errors",
+    "app.lanes.delivered",
+    "app.lanes.merge",
+    "app.mapping",
+    "app.profiles",
+)
+OUTSIDE_WORLD = ("aiohttp", "celery", "http", "kombu", "redis", "requests", "socket", "subprocess", "urllib.request")
+CELERY = ("billiard", "celery", "kombu")
+
+
+@dataclass(frozen=True)
+class Import:
+    line: int
+    module: str
+    for_types_only: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Modules in `within` but not in `but` import nothing in `never`, except what is in `allowed`."""
+
+    sentence: str
+    never: tuple[str, ...]
+    within: tuple[str, ...] = ("app", "tasks")
+    but: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    types_count: bool = True
+
+    def holds_for(self, module: str) -> bool:
+        return inside(module, self.within) and not inside(module, self.but)
+
+    def forbids(self, found: Import) -> bool:
+        if found.for_types_only and not self.types_count:
+            return False
+        return inside(found.module, self.never) and not inside(found.module, self.allowed)
+
+
+PURITY = Rule(
+    "Mapping, profiles, merging, back-off and errors are pure.",
+    within=PURE,
+    never=OUTSIDE_WORLD,
+    types_count=False,
+)
+RULES = (
+    PURITY,
+    Rule("Nothing in app imports tasks.", within=("app",), never=("tasks",)),
+    Rule(
+        "requests is used by app.sfmc and the alert channel alone.",
+        but=("app.sfmc", "app.alerts"),
+        never=("requests",),
+    ),
+    Rule("Celery is used by tasks and the producer alone.", but=("tasks", "app.producer"), never=CELERY),
+    Rule("aiohttp is used by the sandbox alone.", but=("app.sandbox",), never=("aiohttp",)),
+    Rule(
+        "The sandbox imports nothing of the pipeline.",
+        within=("app.sandbox",),
+        never=("app", "tasks"),
+        allowed=("app.sandbox",),
+    ),
+    Rule(
+        "The pipeline imports nothing of the sandbox.",
+        but=("app.sandbox", "app.local", "app.cli"),
+        never=("app.sandbox",),
+    ),
+    Rule("Nobody imports the command line.", but=("app.cli",), never=("app.cli",)),
+)
+
+
+def inside(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Name -> file of every module of app and tasks."""
+    found = {}
+    for package in ("app", "tasks"):
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(module: str, path: Path) -> Iterator[Import]:
+    """Every import, wherever it stands. `from app import catalog` is an import of `app.catalog`."""
+    tree = ast.parse(path.read_text(), str(path))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{source}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield Import(node.lineno, name, id(node) in for_types)
+
+
+def violations(rule: Rule, root: Path) -> list[str]:
+    return [
+        f"{path.relative_to(root)}:{found.line} imports {found.module}"
+        for module, path in modules(root).items()
+        if rule.holds_for(module)
+        for found in imports(module, path)
+        if rule.forbids(found)
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.sentence)
+def test_holds(rule):
+    assert not violations(rule, ROOT), rule.sentence
+
+
+@pytest.mark.parametrize("module", sorted({name for rule in RULES for name in (*rule.within, *rule.but)}))
+def test_rules_speak_of_modules_that_exist(module):
+    assert module in modules(ROOT)
+
+
+def test_what_is_pure_stays_pure_through_what_it_imports():
+    known = modules(ROOT)
+    for start in PURE:
+        seen, waiting = {start}, [(start,)]
+        while waiting:
+            way = waiting.pop()
+            for found in imports(way[-1], known[way[-1]]):
+                if found.for_types_only:
+                    continue
+                assert not PURITY.forbids(found), f"{' -> '.join(way)} -> {found.module}"
+                # `from app.errors import UsageError` leads to app.errors, `from app import catalog` to app.catalog
+                for name in (found.module, found.module.rpartition(".")[0]):
+                    if name in known and name not in seen and name != "app":
+                        seen.add(name)
+                        waiting.append((*way, name))
+
+
+PLANTED = {
+    "Nothing in app imports tasks.": ("app/runs.py", "def f():\n    from tasks.celery import app"),
+    "Mapping, profiles, merging, back-off and errors are pure.": ("app/lanes/merge.py", "from redis import Redis"),
+    "requests is used by app.sfmc and the alert channel alone.": ("app/delivery.py", "import requests.adapters"),
+    "Celery is used by tasks and the producer alone.": (
+        "app/sweep.py",
+        "from kombu.exceptions import OperationalError",
+    ),
+    "aiohttp is used by the sandbox alone.": ("app/sfmc/http.py", "from aiohttp import ClientSession"),
+    "The sandbox imports nothing of the pipeline.": ("app/sandbox/server.py", "from ..errors import UsageError"),
+    "The pipeline imports nothing of the sandbox.": ("app/check.py", "from app import sandbox"),
+    "Nobody imports the command line.": ("app/local.py", "if TYPE_CHECKING:\n    from app.cli import main"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.sentence)
+def test_a_planted_violation_is_found(rule, tmp_path):
+    place, source = PLANTED[rule.sentence]
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text("from __future__ import annotations\n\nimport json\n")
+    assert violations(rule, tmp_path) == []
+    path.write_text(source + "\n")
+    assert len(violations(rule, tmp_path)) == 1
+
+
+def test_an_import_for_types_alone_does_not_make_impure(tmp_path):
+    path = tmp_path / "app" / "mapping.py"
+    path.parent.mkdir()
+    path.write_text("if TYPE_CHECKING:\n    from redis import Redis\n")
+    assert violations(PURITY, tmp_path) == []
