@@ -156,9 +156,7 @@ class Delivery:
     def rouse(self, destination_id: str, lanes: list[int]) -> list[int]:
         return rouse(self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds)
 
-    def _give_up_old(
-        self, lane: Lane, destination: Destination, status: Status, since_ms: int, tries: int
-    ) -> None:
+    def _give_up_old(self, lane: Lane, destination: Destination, status: Status, since_ms: int, tries: int) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
 
         A stopped destination keeps its backlog: there someone has to act, however long that takes.
@@ -214,4 +212,3 @@ class Delivery:
             ) from error
         self._mappings[destination.id] = (destination.version, found.version, compiled)
         return compiled
-

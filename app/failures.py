@@ -79,7 +79,7 @@ class FailureStore:
         self._keys = DestinationKeys(destination_id)
 
     def __len__(self) -> int:
-        return int(self._redis.zcard(self._keys.failures))  # type: ignore[arg-type]  # sync client
+        return int(self._redis.zcard(self._keys.failures))
 
     def all(
         self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None

@@ -28,14 +28,18 @@ class PipelineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         profiles = GaugeMetricFamily(
-            "activation_profiles_this_hour", "Profiles by outcome in the current hour.", labels=["destination", "outcome"]
+            "activation_profiles_this_hour",
+            "Profiles by outcome in the current hour.",
+            labels=["destination", "outcome"],
         )
         calls = GaugeMetricFamily("activation_calls_this_hour", "Calls in the current hour.", labels=["destination"])
         backlog = GaugeMetricFamily(
             "activation_backlog_profiles", "Profiles waiting, by kind.", labels=["destination", "kind"]
         )
         states = GaugeMetricFamily(
-            "activation_destination_state", "1 for the state that the destination is in.", labels=["destination", "state"]
+            "activation_destination_state",
+            "1 for the state that the destination is in.",
+            labels=["destination", "state"],
         )
         failures = GaugeMetricFamily("activation_failures_kept", "Failed profiles kept.", labels=["destination"])
         used = CounterMetricFamily("activation_account_calls", "Calls of this year, by account.", labels=["account"])

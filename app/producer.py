@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
+from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -37,7 +38,7 @@ from app.keys import (
     job_index,
 )
 from app.lanes.delivered import contact_tag
-from app.lanes.entries import FORCE, purpose
+from app.lanes.entries import FORCE, REPLAYED, purpose
 from app.lua import script
 from app.mapping import Excluded, Reason, contact_key_reader
 from app.resources import Resources
@@ -45,6 +46,7 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.destinations import Destination
+    from app.failures import Failure, FailureStore
 
 DELIVER_TASK = "activation.deliver"
 DELIVERY_QUEUE = "delivery"
@@ -93,10 +95,7 @@ class Producer:
         try:
             target = _Target(self._r, self._r.destinations.get(destination))
             # the index first: a job that can be found and is empty is better than one that cannot be found
-            with self._r.redis.pipeline() as pipeline:
-                pipeline.sadd(job_index(job), destination)
-                pipeline.expire(job_index(job), JOB_LIFE_SECONDS)
-                pipeline.execute()
+            self._index(job, destination)
             meta = ("" if occurred_at is None else str(occurred_at), FORCE if force else "")
             asleep: set[int] = set()
             rest = iter(profiles)
@@ -117,6 +116,36 @@ class Producer:
                 remedy="Check ACTIVATION_REDIS_URL and the server, then enqueue again: repeats cost no call.",
             ) from error
         return job
+
+    def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> int:
+        """Enqueue failed profiles again under the version they had, and drop them from the store. Returns how many."""
+        target = _Target(self._r, self._r.destinations.get(destination))
+        job = f"replay-{uuid4().hex}"
+        self._index(job, destination)
+        asleep: set[int] = set()
+        count = 0
+        rest = iter(failures)
+        while chunk := list(islice(rest, CHUNK)):
+            lanes: _Lanes = {}
+            excluded: Counter[str] = Counter()
+            for failure in chunk:
+                meta = (str(failure.occurred_at_ms), REPLAYED + (FORCE if failure.force else ""))
+                target.place(failure.profile, meta, lanes, excluded)
+            # the id of the chunk is that of its failures: replayed twice, they are enqueued once
+            chunk_id = blake2b("".join(failure.id for failure in chunk).encode(), digest_size=16).hexdigest()
+            asleep |= target.append(
+                lanes, excluded, job_id=job, received=len(chunk), backfill=False, chunk_id=f"replay:{chunk_id}"
+            )
+            store.remove([failure.id for failure in chunk])
+            count += len(chunk)
+        self.wake(destination, asleep)
+        return count
+
+    def _index(self, job: str, destination: str) -> None:
+        with self._r.redis.pipeline() as pipeline:
+            pipeline.sadd(job_index(job), destination)
+            pipeline.expire(job_index(job), JOB_LIFE_SECONDS)
+            pipeline.execute()
 
     def wake(self, destination: str, lanes: Iterable[int]) -> None:
         """Send the wake-ups of lanes. A broker that is away costs seconds, not profiles: the sweep finds the lanes."""
@@ -154,18 +183,22 @@ class _Target:
         lanes: _Lanes = {}
         excluded: Counter[str] = Counter()
         for profile in profiles:
-            key = self._contact_key(profile)
-            if isinstance(key, Excluded):
-                excluded[key.reason] += 1
-                continue
-            try:
-                clear = orjson.dumps(profile)
-            except TypeError:  # JSONEncodeError is one: not representable as JSON
-                excluded[Reason.MALFORMED_PROFILE] += 1
-                continue
-            lane = lane_of(contact_tag(key, self._pepper))
-            lanes.setdefault(lane, []).append((*meta, self._ring.seal(clear, self._purpose)))
+            self.place(profile, meta, lanes, excluded)
         return lanes, excluded
+
+    def place(self, profile: Any, meta: tuple[str, str], lanes: _Lanes, excluded: Counter[str]) -> None:
+        """Seal one profile into its lane, or count why it has none."""
+        key = self._contact_key(profile)
+        if isinstance(key, Excluded):
+            excluded[key.reason] += 1
+            return
+        try:
+            clear = orjson.dumps(profile)
+        except TypeError:  # JSONEncodeError is one: not representable as JSON
+            excluded[Reason.MALFORMED_PROFILE] += 1
+            return
+        lane = lane_of(contact_tag(key, self._pepper))
+        lanes.setdefault(lane, []).append((*meta, self._ring.seal(clear, self._purpose)))
 
     def append(
         self, lanes: _Lanes, excluded: Counter[str], *, job_id: str, received: int, backfill: bool, chunk_id: str

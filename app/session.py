@@ -31,7 +31,7 @@ from app.lanes.entries import Entry, purpose, read_entry
 from app.lanes.merge import Merged, Tags, Update, merge
 from app.mapping import CompiledMapping, ContactUpdate, Excluded, Reason
 from app.outcomes import Ledger, Outcome
-from app.sfmc import Accepted
+from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -174,7 +174,11 @@ class _Work:
         idle = not self.in_flight and not self.has_waiting()
         if room <= self.s.settings.window_size // 2 or (self.suspects and not idle):
             return False
-        if not idle and now - self.read_at < POLL_SECONDS and len(self.waiting) + len(self.waiting_backfill) > self.seats:
+        if (
+            not idle
+            and now - self.read_at < POLL_SECONDS
+            and len(self.waiting) + len(self.waiting_backfill) > self.seats
+        ):
             return False
         if not idle and now - self.read_at < POLL_SECONDS and self.read_dry:
             return True
@@ -214,8 +218,8 @@ class _Work:
                 self.ledger.fail(entry, _killer(alone), now_ms=self.now_ms)
                 continue
             if entry.profile is None:
-                self.ledger.fail(entry, _unopened(), now_ms=self.now_ms)
-                continue
+                self.stop(_unopened())
+                return
             update = self.mapping.resolve(entry.profile, occurred_at_ms=entry.occurred_at_ms, now_ms=self.now_ms)
             if isinstance(update, Excluded):
                 self.ledger.exclude(entry, update.reason, update.detail)
@@ -230,14 +234,15 @@ class _Work:
             if busy is not None:
                 busy.behind.append(group)
                 continue
+            merged_group = group
             standing = self.waiting.pop(key, None) or self.waiting_backfill.pop(key, None)
             if standing is not None and standing.behind:
                 standing.behind.append(group)
                 self.enqueue(standing)
                 continue
             if standing is not None:
-                group = [*zip(standing.entries, standing.updates, strict=True), *group]
-            self.plan(key, tags[key], group)
+                merged_group = [*zip(standing.entries, standing.updates, strict=True), *group]
+            self.plan(key, tags[key], merged_group)
 
     # -- planning ------------------------------------------------------------------------------------------------------
 
@@ -349,13 +354,14 @@ class _Work:
             time.sleep(delay)
         started = time.monotonic()
         result: Accepted | Exception
-        try:
-            if not self.s.lane.may_send():
-                raise LeaseLost(f"Lane {self.s.lane.number} of {self.s.destination.id} is not surely ours any more.")
+        if self.s.lane.may_send():
             contacts = self.s.client.contacts
-            result = contacts.post(body) if contact.post else contacts.patch(body)
-        except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
-            result = error
+            try:
+                result = contacts.post(body) if contact.post else contacts.patch(body)
+            except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
+                result = error
+        else:
+            result = LeaseLost(f"Lane {self.s.lane.number} of {self.s.destination.id} is not surely ours any more.")
         self.answers.put(_Answer(contact, result, time.monotonic() - started))
 
     def collect(self) -> None:
@@ -383,7 +389,9 @@ class _Work:
         self.ledger.pending.count("calls")
         match result:
             case Accepted():
-                self.answer_seconds = 0.8 * self.answer_seconds + 0.2 * answer.seconds if self.answered else answer.seconds
+                self.answer_seconds = (
+                    0.8 * self.answer_seconds + 0.2 * answer.seconds if self.answered else answer.seconds
+                )
                 self.answered += 1
                 self.accepted += 1
                 self.park_troubled()
@@ -501,15 +509,13 @@ def _killer(crashes: int) -> CallError:
     )
 
 
-def _unopened() -> CallError:
-    return CallError(
-        "No key of ACTIVATION_SECRET_KEYS opens this profile.",
+def _unopened() -> DestinationBroken:
+    return DestinationBroken(
+        "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
         code="seal_broken",
-        remedy="Add the key it was sealed with back to the end of ACTIVATION_SECRET_KEYS, restart, and replay.",
+        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
     )
 
 
 def _unforeseen(error: Exception) -> ContactTroubled:
-    return ContactTroubled(
-        f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error"
-    )
+    return ContactTroubled(f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error")

@@ -117,7 +117,9 @@ class Settings:
         values: dict[str, Any] = {}
         problems: list[str] = []
         for option in OPTIONS:
-            read = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[types[option.field]]
+            read: Any = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[
+                types[option.field]
+            ]
             try:
                 value = read(option.name, option.default)
             except (EnvError, ValueError) as error:

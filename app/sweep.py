@@ -84,9 +84,7 @@ def _bound_failures(resources: Resources, destination_id: str) -> None:
     """Drop the oldest failures beyond age and count; the alert comes first."""
     settings = resources.settings
     store = resources.failures(destination_id)
-    beyond = store.beyond(
-        most=settings.failures_kept, older_than_ms=now_ms() - settings.failures_kept_days * DAY_MS
-    )
+    beyond = store.beyond(most=settings.failures_kept, older_than_ms=now_ms() - settings.failures_kept_days * DAY_MS)
     if beyond:
         raise_alert(
             resources.redis,
@@ -118,7 +116,8 @@ def _forget_old_rows(resources: Resources, destination_id: str) -> None:
     lane = now_ms() // 1000 % LANES
     key = DestinationKeys(destination_id).lane(lane).delivered
     place = f"{key}:place"
-    cursor, rows = resources.redis.hscan(key, cursor=int(resources.redis.get(place) or 0), count=ROWS_AT_ONCE)  # type: ignore[misc,arg-type]
+    found: Any = resources.redis.hscan(key, cursor=int(resources.redis.get(place) or 0), count=ROWS_AT_ONCE)
+    cursor, rows = found
     old = [tag for tag, row in rows.items() if age_days(row, now_ms()) > resources.settings.delivered_life_days]
     if old:
         resources.redis.hdel(key, *old)
@@ -133,9 +132,7 @@ def _raise_alerts(resources: Resources, destination: Destination, state: State) 
 
     if state.on_probation:
         alert(str(state.status), state.text, state.remedy)
-    quota: Any = read_quota(
-        resources.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year
-    )
+    quota: Any = read_quota(resources.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
     for share in QUOTA_WARNINGS:
         if quota.share >= share:
             alert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from kombu import Queue
+from kombu.entity import Queue
 
 from app.producer import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
 from app.settings import Settings
@@ -34,7 +34,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # a misspelt queue name is an error and not a queue that nobody reads
         "task_create_missing_queues": False,
-        "task_queues": [Queue(ENQUEUE_QUEUE), Queue(DELIVERY_QUEUE), Queue(MAINTENANCE_QUEUE)],
+        "task_queues": [Queue(name) for name in (ENQUEUE_QUEUE, DELIVERY_QUEUE, MAINTENANCE_QUEUE)],  # type: ignore[no-untyped-call]
         "task_default_queue": MAINTENANCE_QUEUE,
         "task_routes": {
             "activation.enqueue": {"queue": ENQUEUE_QUEUE},

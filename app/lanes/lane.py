@@ -121,17 +121,24 @@ class Lane:
 
     def waiting(self, ring: KeyRing, *, most: int) -> list[Entry]:
         """The oldest entries of both streams, opened, without taking them into a window."""
-        return [
-            read_entry(raw, backfill=backfill, ring=ring, seal_purpose=purpose(self.destination_id))
-            for key, backfill in ((self._keys.live, False), (self._keys.backfill, True))
-            for raw in self._redis.xrange(key, count=most)
-        ]
+        found: list[Entry] = []
+        for key, backfill in ((self._keys.live, False), (self._keys.backfill, True)):
+            raws: Any = self._redis.xrange(key, count=most)
+            # the client returns pairs of id and dict here, not Redis' flat reply
+            for entry_id, fields in raws:
+                flat = [part for pair in fields.items() for part in pair]
+                found.append(
+                    read_entry(
+                        [entry_id, flat], backfill=backfill, ring=ring, seal_purpose=purpose(self.destination_id)
+                    )
+                )
+        return found
 
     def delivered(self, tags: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
         """The delivered rows of these contacts."""
         if not tags:
             return {}
-        rows: Any = self._redis.hmget(self._keys.delivered, list(tags))  # type: ignore[arg-type]  # typed for str fields only
+        rows: Any = self._redis.hmget(self._keys.delivered, list(tags))
         return dict(zip(tags, rows, strict=True))
 
     def settle(self, settlement: Settlement) -> None:
@@ -204,4 +211,3 @@ def _section(args: list[bytes | str | int], rows: Iterable[Sequence[Any]], count
     args.append(count)
     for row in rows:
         args.extend(row)
-

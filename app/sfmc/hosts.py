@@ -26,9 +26,10 @@ def trusted_rest_url(account: Account, named_url: str) -> str:
     own = urlsplit(account.rest_base_url)
     try:
         url = urlsplit(named if "://" in named else f"{own.scheme}://{named}")
-        bare = not (url.username or url.password or url.path or url.query or url.fragment)
+        plain = not (url.username or url.password or url.query or url.fragment)
+        bare = plain and not url.path
         if account.local:
-            if bare and (url.hostname, url.port) == (own.hostname, own.port):
+            if plain and (url.hostname, url.port) == (own.hostname, own.port) and url.path in ("", own.path):
                 return account.rest_base_url
         elif bare and url.scheme == "https" and url.port in (None, 443) and _REST_HOST.fullmatch(url.hostname or ""):
             return f"https://{url.hostname}"

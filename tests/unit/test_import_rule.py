@@ -16,7 +16,9 @@ PURE = (
     "app.lanes.delivered",
     "app.lanes.merge",
     "app.mapping",
+    "app.mapping_problems",
     "app.profiles",
+    "app.values",
 )
 OUTSIDE_WORLD = ("aiohttp", "celery", "http", "kombu", "redis", "requests", "socket", "subprocess", "urllib.request")
 CELERY = ("billiard", "celery", "kombu")

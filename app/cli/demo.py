@@ -1,0 +1,137 @@
+"""The demo: everything real on this machine, from a private Redis to a sandbox Marketing Cloud, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import click
+
+from app.check import preflight
+from app.cli.enqueue import follow
+from app.cli.fields import print_problems
+from app.cli.report import err, out, print_table
+from app.destination_file import load
+from app.errors import ActivationError, UsageError, WorkHasProblems
+from app.local import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
+from app.producer import Producer
+from app.resources import Resources
+from app.runs import OUTCOMES, read_runs
+from app.sample import DESTINATION, Sample, make_sample
+from app.settings import Settings
+
+Alter = Callable[[Sample], None]
+
+
+@click.command()
+@click.option(
+    "--profiles", default=1000, show_default=True, type=click.IntRange(20, 1_000_000), help="Sample profiles."
+)
+def demo(profiles: int) -> None:
+    """Start everything here, activate sample profiles, and read every contact back from a sandbox Marketing Cloud."""
+    differences = run_demo(profiles)
+    if differences:
+        for difference in differences[:20]:
+            err.print(f"  - {difference}", markup=False)
+        raise WorkHasProblems(f"The sandbox differs from what was expected in {len(differences)} places.")
+
+
+def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
+    """Run it; returns what differs from what was expected. `alter` changes the expectation, to see that it counts."""
+    home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
+    settings = replace(
+        Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", allow_local_hosts=True,
+    )  # fmt: skip
+    differences = ["it did not get that far"]
+    try:
+        with Stack(settings) as stack:
+            differences = _activate(stack, make_sample(count), alter)
+    except ActivationError:
+        for log in sorted((home / "logs").glob("*.log")):
+            if text := tail(log, 5):
+                err.print(f"{log.name}:\n{text}", markup=False)
+        raise
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return differences
+
+
+def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
+    settings = stack.start_redis()
+    sandbox_port, flower_port = port_from(0), port_from(FLOWER_PORT)
+    base_url = f"http://127.0.0.1:{sandbox_port}"
+    out.print("Starting Redis, a sandbox Marketing Cloud, two workers, beat and Flower …")
+    try:
+        stack.start("sandbox", sandbox_command(sandbox_port))
+        stack.wait_for("sandbox", lambda: listens(sandbox_port))
+    except ActivationError as error:
+        raise UsageError(str(error), remedy="pip install 'activation-pipeline[sandbox]'") from error
+    _ask(f"{base_url}/t/mcdemo/_sandbox/settings", {"refuse_example_com": True}, method="PATCH")
+    for name, command in commands(workers=2, flower_port=flower_port, log_level=settings.log_level).items():
+        stack.start(name, command)
+    resources = Resources.from_settings(settings)
+    destination = load(DESTINATION.format(base_url=base_url), environ={}, allow_local_hosts=True, where="demo.yaml")
+    client = resources.client(destination)
+    problems = preflight(destination, client, resources.catalogs)
+    client.close()
+    print_problems(problem for problem in problems if problem.level == "error")
+    resources.destinations.save(destination)
+    out.print("[green]✔[/] Connected")
+    stack.wait_for("flower", lambda: listens(flower_port))
+    out.print(f"Flower is watching on http://127.0.0.1:{flower_port} while this runs.")
+    producer = Producer(resources)
+    counts = dict.fromkeys(OUTCOMES, 0)
+    received = 0
+    for wave in (sample.first, sample.second):
+        job = follow(resources, producer.enqueue(destination.id, wave))
+        received += job.received
+        for outcome, number in job.outcomes.items():
+            counts[outcome] += number
+    calls = sum(run.calls for run in read_runs(resources.redis, destination.id))
+    print_table("The run", ["received", *OUTCOMES, "calls"], [(received, *counts.values(), calls)])
+    out.print(f"{received:,} received = " + " + ".join(f"{number:,} {outcome}" for outcome, number in counts.items()))
+    if alter is not None:
+        alter(sample)
+    held = _ask(f"{base_url}/t/mcdemo/_sandbox/contacts")
+    differences = compare(sample, counts, received, held)
+    if not differences:
+        out.print(f"[green]✔[/] Read back: all {len(held):,} contacts are in the sandbox exactly as expected.")
+    return differences
+
+
+def compare(sample: Sample, counts: dict[str, int], received: int, held: dict[str, dict[str, Any]]) -> list[str]:
+    """What differs, contact by contact and count by count; sample data only, so values may be named."""
+    differences = []
+    if received != sample.profiles or received != sum(counts.values()):
+        differences.append(f"{sample.profiles} profiles were sent, {received} received, {sum(counts.values())} settled")
+    differences += [
+        f"{outcome}: {counts[outcome]} instead of {expected}"
+        for outcome, expected in sample.outcomes.items()
+        if counts[outcome] != expected
+    ]
+    differences += [f"contact {key} is not expected" for key in sorted(held.keys() - sample.contacts.keys())]
+    for key, attributes in sample.contacts.items():
+        found = held.get(key)
+        if found is None:
+            differences.append(f"contact {key} is missing")
+        elif found != attributes:
+            differences += [
+                f"contact {key}, {name}: {found.get(name)!r} instead of {attributes.get(name)!r}"
+                for name in sorted(found.keys() | attributes.keys())
+                if found.get(name) != attributes.get(name)
+            ]
+    return differences
+
+
+def _ask(url: str, document: Any = None, *, method: str = "GET") -> Any:
+    """The sandbox's administrative routes, on loopback."""
+    data = None if document is None else json.dumps(document).encode()
+    request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
+    with urlopen(request, timeout=60) as answer:  # noqa: S310  # loopback
+        return json.load(answer)

@@ -1,0 +1,151 @@
+"""Connecting destinations and looking after them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from app.check import preflight
+from app.cli.fields import print_problems
+from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.destination_file import load
+from app.destination_state import State
+from app.errors import UsageError, WorkHasProblems
+from app.forget import forget_delivered
+from app.quota import read_quota
+from app.resources import Resources
+from app.runs import read_backlog
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def connect(file: Path) -> None:
+    """Create or replace a destination from a YAML FILE, after a live test of its credentials."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination."
+        ) from error
+    with resources() as made:
+        allowed = made.settings.allow_local_hosts
+        destination = load(text, environ=os.environ, allow_local_hosts=allowed, where=str(file))
+        client = made.client(destination)
+        try:
+            problems = preflight(destination, client, made.catalogs)
+        finally:
+            client.close()
+        print_problems(problems)
+        if any(problem.level == "error" for problem in problems):
+            raise WorkHasProblems(
+                f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
+            )
+        made.destinations.save(destination)
+        state = made.states.resume(destination.id) if made.states.get(destination.id).on_probation else None
+        out.print("[green]✔[/] Connected")
+        if state is not None:
+            out.print(f"{destination.id} was {state.status}; its backlog is tried again at once.")
+
+
+@click.command()
+@json_option
+def destinations(as_json: bool) -> None:
+    """List the connected destinations: state, backlog, calls of the year, and what stopped one."""
+    with resources() as made:
+        rows = [_describe(made, name) for name in sorted(made.destinations.ids())]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        "",
+        ["id", "name", "state", "since", "waiting", "failed", "calls this year", "of"],
+        [
+            (row["id"], row["name"], row["state"], moment(row["since_ms"]), row["waiting"], row["failures"], row["calls_this_year"],
+             row["calls_per_year"])
+            for row in rows
+        ],
+    )  # fmt: skip
+    for row in rows:
+        if row["code"]:
+            out.print(f"{row['id']}: {row['text']} ({row['code']}) {row['remedy']}", markup=False)
+        if row["catalog_failure"]:
+            out.print(f"{row['id']}: the cached fields are old: {row['catalog_failure']}", markup=False)
+
+
+def _describe(made: Resources, name: str) -> dict[str, object]:
+    destination = made.destinations.get(name)
+    state: State = made.states.get(name)
+    quota = read_quota(made.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
+    failure = made.catalogs.last_failure(name)
+    return {
+        "id": name,
+        "name": destination.name,
+        "description": destination.description,
+        "account": destination.account.key,
+        "state": str(state.status),
+        "since_ms": state.since_ms,
+        "code": state.code,
+        "text": state.text,
+        "remedy": state.remedy,
+        "failed_probes": state.tries,
+        "next_probe_ms": state.next_probe_ms,
+        "waiting": read_backlog(made.redis, name).total,
+        "failures": len(made.failures(name)),
+        "calls_this_year": quota.used,
+        "calls_per_year": quota.allowed,
+        "calls_forecast": quota.forecast,
+        "segments": [
+            {"id": item.id, "name": item.name, "mapping_id": item.mapping_id} for item in destination.segments
+        ],
+        "catalog_failure": "" if failure is None else failure.text,
+    }
+
+
+@click.command()
+@click.argument("destination")
+def pause(destination: str) -> None:
+    """Stop delivering to DESTINATION; profiles are still accepted and wait."""
+    with resources() as made:
+        made.destinations.get(destination)
+        made.states.pause(destination)
+    out.print(f"{destination} is paused; `activation resume {destination}` goes on.", markup=False)
+
+
+@click.command()
+@click.argument("destination")
+def resume(destination: str) -> None:
+    """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
+    with resources() as made:
+        made.destinations.get(destination)
+        state = made.states.resume(destination)
+    probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
+    out.print(f"{destination} is {state.status}{probing}.", markup=False)
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def disconnect(destination: str, yes: bool) -> None:
+    """Remove DESTINATION with its backlog, failures and delivered state. Contacts in Marketing Cloud stay."""
+    with resources() as made:
+        made.destinations.get(destination)
+        waiting, failed = read_backlog(made.redis, destination).total, len(made.failures(destination))
+        if not yes and (waiting or failed):
+            click.confirm(
+                f"{waiting} waiting and {failed} failed profiles of {destination} will be lost. Go on?", abort=True
+            )
+        made.destinations.remove(destination)
+    out.print(f"{destination} is disconnected.", markup=False)
+
+
+@click.command()
+@click.argument("destination")
+def forget(destination: str) -> None:
+    """Forget what was delivered to DESTINATION, for when others changed contacts there: every value is then sent anew."""
+    with resources() as made:
+        made.destinations.get(destination)
+        contacts = forget_delivered(made.redis, destination)
+    out.print(f"What was delivered to {contacts:,} contacts of {destination} is forgotten.", markup=False)

@@ -1,0 +1,114 @@
+"""What could not be delivered, why, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import orjson
+
+from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.errors import UsageError
+from app.failures import Failure
+from app.producer import Producer
+from app.profiles import parse_time
+
+SHOWN = 100
+MASK = "***"
+
+
+def mask(value: object) -> object:
+    """A profile's shape without its data: every key stays, every value is hidden."""
+    if isinstance(value, dict):
+        return {key: mask(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mask(item) for item in value]
+    return MASK
+
+
+def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it like 2026-11-22T10:00:00Z", param=parameter) from error
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--replay", is_flag=True, help="Enqueue them again; a newer value is never overwritten.")
+@click.option("--discard", is_flag=True, help="Drop them.")
+@click.option(
+    "--export", type=click.Path(path_type=Path, dir_okay=False), help="Write them to FILE as JSON Lines, in clear."
+)
+@click.option("--code", help="Only those with this code.")
+@click.option("--since", callback=_time, metavar="TIME", help="Only those that failed at or after TIME.")
+@click.option("--until", callback=_time, metavar="TIME", help="Only those that failed at or before TIME.")
+@click.option("--reveal", is_flag=True, help="Show the profiles, and what Marketing Cloud said in its own words.")
+@click.option("--yes", is_flag=True, help="Do not ask before discarding.")
+@json_option
+def failures(
+    destination: str, replay: bool, discard: bool, export: Path | None, code: str | None, since: int | None, until: int | None,
+    reveal: bool, yes: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """The failed profiles of DESTINATION, personal data masked; with --replay, --discard or --export, deal with them."""
+    if replay + discard + (export is not None) > 1:
+        raise UsageError(
+            "Only one of --replay, --discard and --export.", remedy="Export first, then replay or discard."
+        )
+    with resources() as made:
+        made.destinations.get(destination)
+        store = made.failures(destination)
+        found = store.all(code=code, since_ms=since, until_ms=until)
+        if replay:
+            count = Producer(made).replay(destination, store, found)
+            out.print(f"{count:,} enqueued again.")
+        elif discard:
+            ids = [failure.id for failure in found]
+            if ids and not yes:
+                click.confirm(f"{len(ids):,} failed profiles will be lost. Go on?", abort=True)
+            store.remove(ids)
+            out.print(f"{len(ids):,} discarded.")
+        elif export is not None:
+            handle = os.open(export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds personal data in clear
+            count = 0
+            with os.fdopen(handle, "wb") as file:
+                for failure in found:
+                    file.write(orjson.dumps(_describe(failure, reveal=True)) + b"\n")
+                    count += 1
+            out.print(f"{count:,} written to {export}.", markup=False)
+        elif as_json:
+            print_json([_describe(failure, reveal=reveal) for failure in found])
+        else:
+            _print(destination, list(found), reveal=reveal)
+
+
+def _describe(failure: Failure, *, reveal: bool) -> dict[str, object]:
+    return {
+        "id": failure.id,
+        "failed_at_ms": failure.failed_at_ms,
+        "code": failure.code,
+        "text": failure.text,
+        "remedy": failure.remedy,
+        "service_message": failure.service_message if reveal else (MASK if failure.service_message else ""),
+        "request_id": failure.request_id,
+        "http_status": failure.http_status,
+        "attempts": failure.attempts,
+        "first_tried_at_ms": failure.first_tried_at_ms,
+        "job": failure.job_id,
+        "profile": failure.profile if reveal else mask(failure.profile),
+    }
+
+
+def _print(destination: str, found: list[Failure], *, reveal: bool) -> None:
+    print_table(
+        f"{len(found):,} failed profiles of {destination}" + (f", the first {SHOWN}" if len(found) > SHOWN else ""),
+        ["failed at", "code", "tries", "why", "remedy", "request id", "job", *(["Marketing Cloud said", "profile"] if reveal else [])],
+        [
+            (moment(item.failed_at_ms), item.code, item.attempts, item.text, item.remedy, item.request_id, item.job_id,
+             *([item.service_message, orjson.dumps(item.profile).decode()] if reveal else []))
+            for item in found[:SHOWN]
+        ],
+    )  # fmt: skip

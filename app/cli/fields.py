@@ -1,0 +1,95 @@
+"""What a destination can be mapped to, and whether its mapping is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from app import catalog
+from app.check import preflight
+from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
+from app.destination_state import now_ms
+from app.errors import WorkHasProblems
+from app.mapping_problems import Problem
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--refresh", is_flag=True, help="Fetch the definitions from Marketing Cloud now.")
+@json_option
+def fields(destination: str, refresh: bool, as_json: bool) -> None:
+    """The fields of DESTINATION that a mapping may target, and which of them can hold a segment's status."""
+    with resources() as made:
+        target = made.destinations.get(destination)
+        found = None if refresh else made.catalogs.get(destination)
+        if found is None:
+            client = made.client(target)
+            try:
+                found = catalog.refresh(target, client, made.catalogs, now_ms())
+            finally:
+                client.close()
+        failure = made.catalogs.last_failure(destination)
+    candidates = {attribute.qualified for attribute in found.mapping_id_candidates()}
+    rows = [
+        {
+            "target": f"Attribute: {attribute.qualified}",
+            "type": attribute.data_type,
+            "length": attribute.length,
+            "required": not attribute.is_nullable,
+            "values": list(attribute.restricted_values),
+            "mapping_id": attribute.qualified in candidates,
+        }
+        for attribute in found.selectable()
+    ]
+    if as_json:
+        print_json({"fetched_at_ms": found.fetched_at_ms, "failure": failure.text if failure else "", "fields": rows})
+        return
+    print_table(
+        f"Fields of {destination}, fetched {moment(found.fetched_at_ms)}",
+        ["target", "type", "length", "Mapping ID?", "allowed values"],
+        [
+            (row["target"], row["type"], "" if row["length"] is None else str(row["length"]),
+             "yes" if row["mapping_id"] else "", ", ".join(map(str, row["values"])))  # type: ignore[call-overload]
+            for row in rows
+        ],
+    )  # fmt: skip
+    if failure is not None:
+        err.print(f"The last refresh failed at {moment(failure.at_ms)}: {failure.text}", markup=False)
+
+
+@click.command()
+@click.argument("destination")
+@json_option
+def check(destination: str, as_json: bool) -> None:
+    """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""
+    with resources() as made:
+        target = made.destinations.get(destination)
+        client = made.client(target)
+        try:
+            problems = preflight(target, client, made.catalogs)
+        finally:
+            client.close()
+    errors = [problem for problem in problems if problem.level == "error"]
+    if as_json:
+        print_json(
+            {
+                "ok": not errors,
+                "problems": [
+                    {"level": item.level, "where": item.where, "text": item.text, "remedy": item.remedy}
+                    for item in problems
+                ],
+            }
+        )
+        if errors:
+            raise click.exceptions.Exit(1)
+        return
+    print_problems(problems)
+    if errors:
+        raise WorkHasProblems(f"{len(errors)} problem{'s' * (len(errors) > 1)} to mend.")
+    out.print(f"[green]✔[/] {destination} is ready.")
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        err.print(f"{problem.level}: {problem.where}: {problem.text} {problem.remedy}".rstrip(), markup=False)

@@ -1,0 +1,63 @@
+"""How commands speak: tables for people, one JSON document for programs, complaints on the error stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.private_redis import with_redis
+from app.resources import Resources
+from app.settings import Settings
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
+    err.print(f"[bold red]Error:[/] {escape(text)}")
+    for problem in problems:
+        err.print(f"  - {escape(problem)}")
+    if remedy:
+        err.print(escape(remedy))
+
+
+def print_json(document: Any) -> None:
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Numbers are set right, the rest left; nothing of a row is read as markup."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    kept = [list(row) for row in rows]
+    for number, column in enumerate(columns):
+        numeric = bool(kept) and all(isinstance(row[number], int | float) for row in kept)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in kept:
+        table.add_row(*(escape(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    out.print(table)
+
+
+@contextmanager
+def resources() -> Iterator[Resources]:
+    """Everything a command works with; with a private Redis if none is named."""
+    with with_redis(Settings.from_env()) as settings:
+        made = Resources.from_settings(settings)
+        try:
+            yield made
+        finally:
+            made.redis.close()
+
+
+def moment(epoch_ms: int) -> str:
+    """A time for people, in UTC; a dash for none."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if epoch_ms else "-"

@@ -1,0 +1,97 @@
+"""Hourly runs, and alerts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from app.alerts import read_alerts
+from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.quota import read_quota
+from app.runs import OUTCOMES, read_backlog, read_runs
+
+HOUR_MS = 3_600_000
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--segments", is_flag=True, help="Deliveries by segment and status.")
+@click.option("--details", is_flag=True, help="Reasons of exclusions and failures.")
+@click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 840))
+@json_option
+def runs(destination: str, segments: bool, details: bool, hours: int, as_json: bool) -> None:
+    """The hourly runs of DESTINATION: what came, what became of it, and how many calls it took."""
+    with resources() as made:
+        target = made.destinations.get(destination)
+        found = read_runs(made.redis, destination, hours=hours)
+        backlog = read_backlog(made.redis, destination)
+        state = made.states.get(destination)
+        quota = read_quota(made.redis, target.account.key, calls_per_year=target.limits.calls_per_year)
+    if as_json:
+        print_json(
+            {
+                "destination": destination,
+                "state": asdict(state),
+                "waiting": asdict(backlog),
+                "quota": asdict(quota),
+                "runs": [
+                    {"start_ms": run.hour * HOUR_MS, **asdict(run), "activation_rate": run.activation_rate}
+                    for run in found
+                ],
+            }
+        )
+        return
+    print_table(
+        f"Runs of {destination}",
+        ["hour", "received", *OUTCOMES, "calls", "activation rate"],
+        [
+            (moment(run.hour * HOUR_MS)[:-4] + "Z", run.received, *run.outcomes.values(), run.calls,
+             "-" if run.activation_rate is None else f"{run.activation_rate:.1%}")
+            for run in found
+        ],
+    )  # fmt: skip
+    if segments:
+        names = {segment.id: segment.name or segment.mapping_id for segment in target.segments}
+        print_table(
+            "By segment",
+            ["hour", "segment", "status", "delivered"],
+            [
+                (moment(run.hour * HOUR_MS)[:-4] + "Z", names.get(segment, segment), status, count)
+                for run in found
+                for segment, counts in sorted(run.segments.items())
+                for status, count in sorted(counts.items())
+            ],
+        )
+    if details:
+        print_table(
+            "Reasons",
+            ["hour", "code", "where or why", "profiles"],
+            [
+                (moment(run.hour * HOUR_MS)[:-4] + "Z", *(reason.partition("|")[0::2]), count)
+                for run in found
+                for reason, count in sorted(run.reasons.items(), key=lambda item: -item[1])
+            ],
+        )
+    out.print(f"Waiting: {backlog.live:,} live, {backlog.backfill:,} backfill, {backlog.parked:,} parked. ", end="")
+    out.print(f"Calls this year: {quota.used:,} of {quota.allowed:,} ({quota.share:.1%}), forecast {quota.forecast:,}.")
+    if state.code:
+        out.print(
+            f"{state.status} since {moment(state.since_ms)}: {state.text} ({state.code}) {state.remedy}", markup=False
+        )
+
+
+@click.command()
+@json_option
+def alerts(as_json: bool) -> None:
+    """The newest alerts of all destinations."""
+    with resources() as made:
+        found = read_alerts(made.redis)
+    if as_json:
+        print_json([{"at_ms": at_ms, **asdict(alert)} for at_ms, alert in found])
+        return
+    print_table(
+        "",
+        ["time", "kind", "destination", "what", "remedy"],
+        [(moment(at_ms), alert.kind, alert.destination, alert.text, alert.remedy) for at_ms, alert in found],
+    )

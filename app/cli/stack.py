@@ -1,0 +1,69 @@
+"""Running things on this machine: the whole stack, the sandbox, the metrics."""
+
+from __future__ import annotations
+
+import time
+
+import click
+from prometheus_client import start_http_server
+
+from app.cli.report import err, out, resources
+from app.errors import UsageError
+from app.local import FLOWER_PORT, METRICS_PORT, Stack, commands, listens, port_from, until_told_to_stop
+from app.metrics import make_registry
+from app.resources import Resources
+from app.settings import Settings
+
+
+@click.command()
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+@click.option("--no-flower", is_flag=True, help="Without Flower.")
+def up(workers: int, no_flower: bool) -> None:
+    """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
+    with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
+        settings = stack.start_redis()
+        flower_port = None if no_flower else port_from(FLOWER_PORT)
+        metrics_port = port_from(METRICS_PORT)
+        for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
+            stack.start(name, command)
+        server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(Resources.from_settings(settings)))
+        if flower_port is not None:
+            stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
+            out.print(f"Flower   http://127.0.0.1:{flower_port}")
+        out.print(f"Metrics  http://127.0.0.1:{metrics_port}/metrics")
+        out.print(f"Logs     {stack.logs}", markup=False)
+        out.print(f"{workers} worker{'s' * (workers > 1)}, beat and Redis are up. Ctrl-C stops them.")
+        while not told:
+            for name in stack.look_after():
+                err.print(f"{name} had died and was started again; see {stack.logs / name}.log", markup=False)
+            time.sleep(0.2)
+        out.print("Stopping …")
+        server.shutdown()
+
+
+@click.command()
+@click.option("--port", default=8025, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
+@click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="More attributes, to try paging.")
+def sandbox(port: int, host: str, seed_attributes: int) -> None:
+    """A local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault."""
+    try:
+        from app.sandbox.server import serve
+    except ImportError as error:
+        raise UsageError(
+            f"The sandbox needs {error.name}.", remedy="pip install 'activation-pipeline[sandbox]'"
+        ) from error
+    serve(host, port, seed_attributes=seed_attributes)
+
+
+@click.command()
+@click.option("--port", default=METRICS_PORT, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True)
+def metrics(port: int, host: str) -> None:
+    """Serve the metrics for Prometheus until Ctrl-C (`activation up` does it by itself)."""
+    with until_told_to_stop() as told, resources() as made:
+        server, thread = start_http_server(port, host, make_registry(made))
+        out.print(f"Metrics  http://{host}:{port}/metrics")
+        while not told and thread.is_alive():
+            time.sleep(0.2)
+        server.shutdown()

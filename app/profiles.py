@@ -1,0 +1,109 @@
+"""Reading a profile: nested XDM values, identities, segment memberships and times. Pure.
+
+Keys may carry the prefix `xdm:`, as stored XDM does. What is not of the expected shape raises `MalformedProfile`, whose text
+names the place and never the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final
+
+Profile = Mapping[str, Any]
+
+
+class Missing(Enum):
+    """The profile does not mention it; unlike None, which is JSON's null."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+
+# 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 takes, but not with
+# every fraction; seven digits of it are cut to six
+_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
+_HAS_ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
+
+
+class MalformedProfile(ValueError):
+    """A place in the profile is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A profile's status in one segment; `qualified_at_ms` is None when the profile does not say when."""
+
+    status: str
+    qualified_at_ms: int | None
+
+
+def parse_time(text: Any) -> int:
+    """Epoch ms of an RFC 3339 time, also with an offset like +0000. Raises ValueError, also for one without a time zone."""
+    if not isinstance(text, str) or "T" not in text.upper() or not _HAS_ZONE.search(text):
+        raise ValueError("not a time with date, time of day and time zone")
+    moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text))
+    return round(moment.astimezone(UTC).timestamp() * 1000)
+
+
+def value_at(profile: Profile, path: tuple[str, ...]) -> Any:
+    """The value at a path of keys; `MISSING` when the profile does not go that far."""
+    value: Any = profile
+    for depth, key in enumerate(path):
+        if value is None:
+            return MISSING
+        if not isinstance(value, Mapping):
+            raise MalformedProfile(f"{'.'.join(path[:depth])} is not an object")
+        found = value.get(key, MISSING)
+        value = value.get(f"xdm:{key}", MISSING) if found is MISSING else found
+        if value is MISSING:
+            return MISSING
+    return value
+
+
+def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
+    """The ids of one namespace, the primary one first; empty when there are none."""
+    identity_map = value_at(profile, ("identityMap",))
+    if identity_map is MISSING or identity_map is None:
+        return ()
+    if not isinstance(identity_map, Mapping):
+        raise MalformedProfile("identityMap is not an object")
+    items = identity_map.get(namespace)
+    if items is None:
+        return ()
+    if not isinstance(items, list):
+        raise MalformedProfile(f"identityMap.{namespace} is not a list")
+    ids: list[str] = []
+    for item in items:
+        raw = value_at(item, ("id",)) if isinstance(item, Mapping) else MISSING
+        if isinstance(raw, bool) or not isinstance(raw, str | int):
+            raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
+        if str(raw).strip():
+            if value_at(item, ("primary",)) is True:
+                ids.insert(0, str(raw))
+            else:
+                ids.append(str(raw))
+    return tuple(ids)
+
+
+def membership(profile: Profile, namespace: str, segment_id: str) -> Membership | None:
+    """The profile's membership of one segment; None when it does not mention the segment."""
+    item = value_at(profile, ("segmentMembership", namespace, segment_id))
+    if item is MISSING or item is None:
+        return None
+    status = value_at(item, ("status",)) if isinstance(item, Mapping) else MISSING
+    if not isinstance(status, str):
+        raise MalformedProfile(f"segmentMembership.{namespace}.{segment_id} has no status")
+    when = value_at(item, ("lastQualificationTime",))
+    if when is MISSING or when is None:
+        return Membership(status, None)
+    try:
+        return Membership(status, parse_time(when))
+    except ValueError:
+        raise MalformedProfile(
+            f"segmentMembership.{namespace}.{segment_id}.lastQualificationTime is not a time"
+        ) from None

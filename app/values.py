@@ -1,0 +1,136 @@
+"""Checking one value against the attribute it is to be written to, and bringing it into the attribute's form. Pure.
+
+`checker(attribute, …)` is made once for a mapping row; what it returns is called for every profile and raises `BadValue`,
+whose text tells what is wrong and never the value itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.catalog import Attribute
+
+Scalar = str | int | float | bool
+Check = Callable[[Any], Scalar]
+
+_EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}")
+_EMAIL_LENGTH = 254
+_INTEGER = re.compile(r"[+-]?\d{1,19}")
+_PHONE = re.compile(r"\+?[\d\s().-]{3,30}")
+_DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
+
+
+class BadValue(ValueError):
+    """The value cannot be written to its attribute."""
+
+
+def checker(attribute: Attribute, *, date_format: str, documented_characters: bool) -> Check:
+    """The check of this attribute's type, length, characters and restricted values."""
+    check = _BY_TYPE.get(attribute.data_type)
+    if attribute.data_type == "Date":
+        check = _date_check(date_format)
+    if check is None:
+        check = _text
+    longest = attribute.length if attribute.length is not None and attribute.length >= 0 else None
+    allowed = frozenset(attribute.restricted_values)
+    if longest is None and not allowed and not documented_characters:
+        return check
+
+    def checked(value: Any) -> Scalar:
+        written = check(value)
+        if isinstance(written, str):
+            if longest is not None and len(written) > longest:
+                raise BadValue(f"longer than {longest} characters")
+            if documented_characters and any(ord(character) not in _DOCUMENTED_CHARACTERS for character in written):
+                raise BadValue("has characters outside of those that Salesforce documents (32 to 254)")
+        if allowed and str(written) not in allowed:
+            raise BadValue("is not one of the attribute's restricted values")
+        return written
+
+    return checked
+
+
+def _text(value: Any) -> Scalar:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise BadValue("is a list or an object, not one value")
+
+
+def _email(value: Any) -> Scalar:
+    if not isinstance(value, str) or len(value) > _EMAIL_LENGTH or not _EMAIL.fullmatch(value):
+        raise BadValue("is not an email address")
+    return value
+
+
+def _integer(value: Any) -> Scalar:
+    if isinstance(value, bool):
+        raise BadValue("is not a whole number")
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    raise BadValue("is not a whole number")
+
+
+def _decimal(value: Any) -> Scalar:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise BadValue("is not a number")
+    if isinstance(value, str):
+        try:
+            number = Decimal(value.strip())
+        except InvalidOperation:
+            raise BadValue("is not a number") from None
+        if not number.is_finite():
+            raise BadValue("is not a number")
+        return value.strip()
+    return value
+
+
+def _boolean(value: Any) -> Scalar:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise BadValue("is neither true nor false")
+
+
+def _phone(value: Any) -> Scalar:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _PHONE.fullmatch(text):
+        raise BadValue("is not a phone number")
+    return text
+
+
+def _date_check(date_format: str) -> Check:
+    def check(value: Any) -> Scalar:
+        if not isinstance(value, str):
+            raise BadValue("is not a date")
+        try:
+            moment = datetime.fromisoformat(value) if len(value) > len("2026-01-01") else date.fromisoformat(value)
+        except ValueError:
+            raise BadValue("is not a date") from None
+        return moment.strftime(date_format)
+
+    return check
+
+
+_BY_TYPE: dict[str, Check] = {
+    "Text": _text,
+    "EmailAddress": _email,
+    "Number": _integer,
+    "LongNumber": _integer,
+    "Decimal": _decimal,
+    "Boolean": _boolean,
+    "Phone": _phone,
+}
