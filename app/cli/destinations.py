@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -75,7 +76,7 @@ def destinations(as_json: bool) -> None:
             out.print(f"{row['id']}: the cached fields are old: {row['catalog_failure']}", markup=False)
 
 
-def _describe(made: Resources, name: str) -> dict[str, object]:
+def _describe(made: Resources, name: str) -> dict[str, Any]:
     destination = made.destinations.get(name)
     state: State = made.states.get(name)
     quota = read_quota(made.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)

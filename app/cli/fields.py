@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import click
 
@@ -31,7 +32,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
                 client.close()
         failure = made.catalogs.last_failure(destination)
     candidates = {attribute.qualified for attribute in found.mapping_id_candidates()}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "target": f"Attribute: {attribute.qualified}",
             "type": attribute.data_type,
@@ -50,7 +51,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
         ["target", "type", "length", "Mapping ID?", "allowed values"],
         [
             (row["target"], row["type"], "" if row["length"] is None else str(row["length"]),
-             "yes" if row["mapping_id"] else "", ", ".join(map(str, row["values"])))  # type: ignore[call-overload]
+             "yes" if row["mapping_id"] else "", ", ".join(row["values"]))
             for row in rows
         ],
     )  # fmt: skip

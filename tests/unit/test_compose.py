@@ -14,7 +14,7 @@ from app.settings import OPTIONS, PREFIX, Settings
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-PIPELINE = ("worker", "beat", "flower", "sandbox")
+PIPELINE = ("worker", "beat", "flower", "metrics", "sandbox")
 SETTINGS = {option.variable for option in OPTIONS}
 SECRET = re.compile("KEY|AUTH|PASSWORD|SECRET|TOKEN")
 
@@ -58,7 +58,7 @@ def test_has_no_privilege(service):
     assert "no-new-privileges:true" in SERVICES[service]["security_opt"]
 
 
-@pytest.mark.parametrize("service", ["worker", "beat", "flower"])
+@pytest.mark.parametrize("service", ["worker", "beat", "flower", "metrics"])
 def test_waits_for_a_healthy_redis(service):
     assert SERVICES[service]["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
