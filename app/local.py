@@ -123,6 +123,9 @@ class Stack:
             )
 
     def pid(self, name: str) -> int:
+        """Of a child, or of the private Redis when it was started here."""
+        if name == "redis" and self._redis is not None and self._redis.process is not None:
+            return self._redis.process.pid
         return self._children[name].process.pid
 
     def look_after(self) -> list[str]:

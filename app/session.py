@@ -182,6 +182,8 @@ class _Work:
             return False
         if not idle and now - self.read_at < POLL_SECONDS and self.read_dry:
             return True
+        if self.suspects:
+            self.settle()  # they are read by id, so those that are done must be gone before the next look
         wants_backfill = not self.waiting and len(self.waiting_backfill) <= self.backfill_batch // 4
         read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
         self.read_at = now

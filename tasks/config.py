@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from app.producer import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
 from app.settings import Settings
@@ -34,7 +34,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # a misspelt queue name is an error and not a queue that nobody reads
         "task_create_missing_queues": False,
-        "task_queues": [Queue(name) for name in (ENQUEUE_QUEUE, DELIVERY_QUEUE, MAINTENANCE_QUEUE)],  # type: ignore[no-untyped-call]
+        # each with an exchange and a routing key of its own: by default all three would share those of the default queue
+        "task_queues": [_queue(name) for name in (ENQUEUE_QUEUE, DELIVERY_QUEUE, MAINTENANCE_QUEUE)],
         "task_default_queue": MAINTENANCE_QUEUE,
         "task_routes": {
             "activation.enqueue": {"queue": ENQUEUE_QUEUE},
@@ -79,3 +80,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "beat_schedule_filename": str(settings.home / "celerybeat-schedule"),
         "beat_max_loop_interval": min(5.0, settings.sweep_seconds),
     }
+
+
+def _queue(name: str) -> Queue:
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
