@@ -34,6 +34,9 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
     """
     try:
         token = client.test_connection()
+        if any(_scope_problems(token.scopes)):
+            client.forget_token()  # it may be older than the scopes
+            token = client.token()
     except CallError as error:
         return [_of_call(error, "account")]
     problems = list(_scope_problems(token.scopes))

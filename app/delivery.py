@@ -93,6 +93,8 @@ class Delivery:
     def _work(self, lane: Lane, destination: Destination, *, probing: bool) -> Result:
         client = self.client(destination)
         try:
+            if probing and self._r.states.get(destination.id).code == "missing_scope":
+                client.forget_token()
             mapping = self.mapping(destination, refresh=probing)
         except CallError as error:
             return Result(error=error)

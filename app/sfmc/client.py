@@ -77,6 +77,10 @@ class MarketingCloud:
         self.call("GET", "/platform/v1/tokenContext", judge_read)
         return self.token()
 
+    def forget_token(self) -> None:
+        """Let the next call fetch a token with the scopes that the package has by then: a token keeps those it was made with."""
+        self._tokens.drop(self._tokens.get().value)
+
     def call(
         self,
         method: str,
