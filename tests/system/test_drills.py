@@ -82,7 +82,9 @@ def test_redis_is_killed_and_restarted(make_rig: Callable[..., Rig], size: str, 
     def kill_redis() -> None:
         before = rig.stack.restarts.count("redis")
         rig.kill("redis")
-        rig.wait_until(lambda: rig.stack.restarts.count("redis") > before, "it is started again on its append-only file")
+        rig.wait_until(
+            lambda: rig.stack.restarts.count("redis") > before, "it is started again on its append-only file"
+        )
 
     total = rig.settled(enqueue_while(rig, history, kills, kill_redis))
     check(rig, history, total, f"Redis killed {kills} times", capsys)

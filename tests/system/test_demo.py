@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from app.cli.demo import run_demo
+from app.sample import Sample
+
+
+def test_the_demo_shows_every_outcome_and_reads_all_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo", "--profiles", "200"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "200 received = 176 delivered + 4 unchanged + 4 superseded + 12 excluded + 4 failed" in done.stdout
+    assert "all 172 contacts are in the sandbox exactly as expected" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_one_wrong_value_is_noticed() -> None:
+    def alter(sample: Sample) -> None:
+        sample.contacts["c-000007"]["Email Demographics.First Name"] = "Somebody else"
+
+    differences = run_demo(100, alter=alter)
+    assert len(differences) == 1
+    assert differences[0].startswith("contact c-000007, Email Demographics.First Name: ")
