@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -149,8 +151,21 @@ class LocalUrl(Text):
         return f"{url.scheme}://{host}{f':{port}' if port is not None else ''}{url.path}".rstrip("/")
 
 
+_local_names: ContextVar[frozenset[str]] = ContextVar("_local_names", default=frozenset())
+
+
+@contextmanager
+def naming_local(names: frozenset[str]) -> Iterator[None]:
+    """Within the block these hosts count as this machine: other containers of one composition."""
+    token = _local_names.set(names)
+    try:
+        yield
+    finally:
+        _local_names.reset(token)
+
+
 def _is_loopback(url: SplitResult) -> bool:
-    if url.hostname == "localhost":
+    if url.hostname == "localhost" or url.hostname in _local_names.get():
         return True
     try:
         return ipaddress.ip_address(url.hostname or "").is_loopback

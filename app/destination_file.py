@@ -16,6 +16,7 @@ from yaml.composer import ComposerError
 from yaml.events import AliasEvent
 from yaml.reader import ReaderError
 
+from app.destination_fields import naming_local
 from app.destination_schema import DESTINATION
 from app.destinations import Destination
 from app.errors import UsageError
@@ -25,10 +26,18 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NULL = "tag:yaml.org,2002:null"
 
 
-def load(text: str, *, environ: Mapping[str, str], allow_local_hosts: bool, where: str = "file") -> Destination:
+def load(
+    text: str,
+    *,
+    environ: Mapping[str, str],
+    allow_local_hosts: bool,
+    where: str = "file",
+    local_names: frozenset[str] = frozenset(),
+) -> Destination:
     """The destination that a file's text describes.
 
-    `${NAME}` in a value is replaced from `environ`, `$${NAME}` stays as `${NAME}`. Raises `UsageError`, which holds one
+    `local_names` are hosts that count as local besides loopback. `${NAME}` in a value is replaced from `environ`,
+    `$${NAME}` stays as `${NAME}`. Raises `UsageError`, which holds one
     line per problem in `problems`: its path in the file, what is wrong, what to do. No line quotes a value.
     """
     try:
@@ -46,7 +55,8 @@ def load(text: str, *, environ: Mapping[str, str], allow_local_hosts: bool, wher
     destination: Destination | None = None
     found: list[tuple[str, str]] = []
     try:
-        destination = DESTINATION.load(filled)
+        with naming_local(local_names):
+            destination = DESTINATION.load(filled)
     except ValidationError as error:
         found = list(_flatten(error.messages, ""))
     if not allow_local_hosts:

@@ -41,7 +41,7 @@ OPTIONS = (
     Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis. AMQP works too."),
     Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
     Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
-    Option("ALLOW_LOCAL_HOSTS", False, "Lets a destination name loopback base URLs, for the sandbox."),
+    Option("ALLOW_LOCAL_HOSTS", "", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between."),
     Option("CONNECT_TIMEOUT_SECONDS", 5.0, "How long to wait for a connection to Marketing Cloud."),
     Option("READ_TIMEOUT_SECONDS", 120.0, "How long to wait for an answer. Marketing Cloud itself gives up after 120 s; a smaller value risks two calls at once for one contact."),
     Option("WORKER_CONCURRENCY", 32, "Lanes that one worker process drains at once (threads)."),
@@ -80,7 +80,7 @@ class Settings:
     broker_url: str
     secret_keys: str
     home: Path
-    allow_local_hosts: bool
+    allow_local_hosts: str
     connect_timeout_seconds: float
     read_timeout_seconds: float
     worker_concurrency: int
@@ -129,9 +129,19 @@ class Settings:
                 problems.append(f"{option.variable}: must not be negative.")
             values[option.field] = value
         problems += _unknown_variables(os.environ)
+        if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):
+            problems.append(f"{PREFIX}ALLOW_LOCAL_HOSTS: true, false, or names without a dot, such as sandbox.")
         if problems:
             raise UsageError("The environment has problems.", problems=tuple(problems))
         return cls(**values)
+
+    @property
+    def local_hosts(self) -> frozenset[str] | None:
+        """The names that count as local besides loopback; None when no local host is allowed."""
+        words = [word.strip().lower() for word in self.allow_local_hosts.split(",") if word.strip()]
+        if not words or words in (["false"], ["0"], ["no"], ["off"]):
+            return None
+        return frozenset(word for word in words if word not in ("true", "1", "yes", "on"))
 
     @property
     def keys(self) -> list[str]:

@@ -32,8 +32,14 @@ def connect(file: Path) -> None:
             f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination."
         ) from error
     with resources() as made:
-        allowed = made.settings.allow_local_hosts
-        destination = load(text, environ=os.environ, allow_local_hosts=allowed, where=str(file))
+        local = made.settings.local_hosts
+        destination = load(
+            text,
+            environ=os.environ,
+            allow_local_hosts=local is not None,
+            where=str(file),
+            local_names=local or frozenset(),
+        )
         client = made.client(destination)
         try:
             problems = preflight(destination, client, made.catalogs)

@@ -55,7 +55,7 @@ QUICK = {
 
 class Rig:
     def __init__(self, home: Any, *, workers: int = 2, beat: bool = True, broker_db: int | None = None, **changes: Any):
-        settings = replace(Settings.from_env(), home=home, allow_local_hosts=True, **{**QUICK, **changes})
+        settings = replace(Settings.from_env(), home=home, allow_local_hosts="true", **{**QUICK, **changes})
         self.stack = Stack(settings)
         settings = self.stack.start_redis()
         if broker_db is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ def check(rig: Rig, history: History, total: Job, name: str, capsys: Any) -> dic
     with capsys.disabled():
         print(
             f"\n{name}: {total.received} received = {total.outcomes}, {summary['contact_calls']} calls, "
-            f"{summary['identical_repeats']} repeated, {summary['overlaps']} overlapping, restarts {len(rig.stack.restarts)}"
+            f"{summary['identical_repeats']} repeated, {summary['overlaps']} overlapping, restarts {dict(Counter(rig.stack.restarts))}"
         )
     assert total.received == len(history.profiles) == outcomes
     assert history.differences(rig.contacts()) == []
