@@ -134,6 +134,7 @@ class _Work:
         self.error: CallError | None = None
         self.over = False
         self.suspects = False
+        self.read_dry = False
         self.reloaded = False
 
     # -- the loop ------------------------------------------------------------------------------------------------------
@@ -151,7 +152,8 @@ class _Work:
                     self.settle()
                     if self.over or (dry and not self.has_waiting()):
                         break
-                self.collect()
+                if self.in_flight or self.has_waiting():
+                    self.collect()
                 if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
                     self.settle()
                 self.s.lane.renew_when_due()
@@ -198,8 +200,6 @@ class _Work:
         )
         self.read_dry = not read.live and not read.backfill and wants_backfill
         return self.read_dry
-
-    read_dry = False
 
     def pace_backfill(self, now: float) -> None:
         """Read as much backfill as takes about a quarter of a second, so that it never stands long before live."""
@@ -388,7 +388,8 @@ class _Work:
     def handle(self, answer: _Answer) -> None:
         contact, result = answer.contact, answer.result
         del self.in_flight[contact.key]
-        self.ledger.pending.count("calls")
+        if not isinstance(result, LeaseLost):
+            self.ledger.pending.count("calls")
         match result:
             case Accepted():
                 self.answer_seconds = (
@@ -401,9 +402,10 @@ class _Work:
             case LeaseLost():
                 raise result
             case AccountThrottled():
-                self.wait_seconds = self.s.pacer.back_off(result.kind, result.wait_seconds)
+                wait = self.s.pacer.back_off(result.kind, result.wait_seconds)
                 self.starts.clear()
-                self.over = self.over or self.wait_seconds > LONGEST_WAIT_SECONDS
+                if wait > LONGEST_WAIT_SECONDS:
+                    self.over, self.wait_seconds = True, wait
                 self.enqueue(contact)
             case DestinationUnreachable() | DestinationBroken():
                 self.stop(result)
@@ -411,7 +413,7 @@ class _Work:
                 self.trouble(contact, result)
             case AttributeRefused() if not self.reloaded:
                 self.reload(contact)
-            case ContactUnknown() if not contact.post and self.s.destination.options.create_unknown:
+            case ContactUnknown() if self.may_create(contact):
                 self.create(contact)
             case ContactRefused():
                 self.answered += 1
@@ -444,6 +446,9 @@ class _Work:
         else:
             self.ledger.fail(entry, error, now_ms=self.now_ms)
         self.next_of(contact)
+
+    def may_create(self, contact: _Contact) -> bool:
+        return not contact.post and self.s.destination.options.create_unknown and self.has_email(contact.merged)
 
     def create(self, contact: _Contact) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it."""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -81,7 +82,8 @@ class Rig:
         return "ready." in (self.stack.logs / f"{name}.log").read_text(errors="replace")
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        os.kill(self.stack.pid(name), number)
+        with suppress(ProcessLookupError):  # it died by itself, or is not back yet
+            os.kill(self.stack.pid(name), number)
 
     def close(self) -> None:
         self.stack.stop()
