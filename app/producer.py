@@ -39,8 +39,10 @@ from app.keys import (
 )
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import FORCE, REPLAYED, purpose
+from app.lanes.lane import rouse
 from app.lua import script
 from app.mapping import Excluded, Reason, contact_key_reader
+from app.profiles import parse_time
 from app.resources import Resources
 from app.settings import Settings
 
@@ -72,7 +74,7 @@ class Producer:
         destination: str,
         profiles: Iterable[Any],
         *,
-        occurred_at: datetime | int | None = None,
+        occurred_at: datetime | str | int | None = None,
         job_id: str | None = None,
         backfill: bool = False,
         force: bool = False,
@@ -80,23 +82,20 @@ class Producer:
     ) -> str:
         """Append profiles (JSON objects in XDM shape) to their lanes; returns the job id.
 
-        `occurred_at` (with a time zone, or in epoch ms) is the version of attributes whose profile says none. `backfill` puts
+        `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none. `backfill` puts
         them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
         with the same one and the same profiles, it adds nothing.
-        Raises `UnknownDestination`, `ValueError` for an `occurred_at` without a time zone, and `ServiceUnreachable`
+        Raises `UnknownDestination`, `ValueError` for an `occurred_at` that is no time or has no time zone, and `ServiceUnreachable`
         when Redis does not answer: what was appended until then stays, and the whole call can be repeated.
         """
-        if isinstance(occurred_at, datetime):
-            if occurred_at.tzinfo is None:
-                raise ValueError("occurred_at has no time zone; use datetime.now(UTC), or give it one")
-            occurred_at = int(occurred_at.timestamp() * 1000)
+        occurred_at_ms = _epoch_ms(occurred_at)
         job = job_id or repeat_id or uuid4().hex
         call = repeat_id or uuid4().hex
         try:
             target = _Target(self._r, self._r.destinations.get(destination))
             # the index first: a job that can be found and is empty is better than one that cannot be found
             self._index(job, destination)
-            meta = ("" if occurred_at is None else str(occurred_at), FORCE if force else "")
+            meta = (occurred_at_ms, FORCE if force else "")
             asleep: set[int] = set()
             rest = iter(profiles)
             number = 0
@@ -117,8 +116,15 @@ class Producer:
             ) from error
         return job
 
-    def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> int:
-        """Enqueue failed profiles again under the version they had, and drop them from the store. Returns how many."""
+    def wake_all(self, destination: str) -> None:
+        """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
+        keys = DestinationKeys(destination)
+        self._r.redis.delete(*(keys.lane(number).wake for number in range(LANES)))
+        seconds = self._r.settings.wake_mark_seconds
+        self.wake(destination, rouse(self._r.redis, destination, range(LANES), wake_mark_seconds=seconds))
+
+    def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> tuple[int, str]:
+        """Enqueue failed profiles again under the version they had, and drop them from the store. Returns how many, and the job."""
         target = _Target(self._r, self._r.destinations.get(destination))
         job = f"replay-{uuid4().hex}"
         self._index(job, destination)
@@ -139,7 +145,7 @@ class Producer:
             store.remove([failure.id for failure in chunk])
             count += len(chunk)
         self.wake(destination, asleep)
-        return count
+        return count, job
 
     def _index(self, job: str, destination: str) -> None:
         with self._r.redis.pipeline() as pipeline:
@@ -220,6 +226,22 @@ class _Target:
                 args += entry
         positions: Any = self._append(keys=names, args=args)
         return {numbers[position - 1] for position in positions}
+
+
+def _epoch_ms(moment: datetime | str | int | None) -> str:
+    """A time as it is written into an entry; nothing for none."""
+    match moment:
+        case None:
+            return ""
+        case datetime() if moment.tzinfo is None:
+            raise ValueError("occurred_at has no time zone; use datetime.now(UTC), or give it one")
+        case datetime():
+            return str(int(moment.timestamp() * 1000))
+        case str():
+            return str(parse_time(moment))
+        case int() if not isinstance(moment, bool) and moment >= 0:
+            return str(moment)
+    raise ValueError("occurred_at is no time; give a datetime with a time zone, RFC 3339 text, or epoch milliseconds")
 
 
 def lane_of(tag: bytes) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.alerts import Alert, raise_alert
 from app.delivery import Next
+from app.errors import UsageError
 from app.lanes.lane import PLAIN_MARK
-from app.profiles import parse_time
-from tasks.base import ActivationTask
+from tasks.base import ActivationTask, log
 from tasks.celery import app
 from tasks.worker import context
 
@@ -24,6 +25,18 @@ class EnqueueTask(ActivationTask):
 
         raise Reject(type(error).__name__, requeue=True)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """What can never be accepted is told to the operator: the sender of a message hears nothing."""
+        try:
+            super().__call__(*args, **kwargs)
+        except (UsageError, TypeError, ValueError) as error:
+            resources = context().resources
+            name = str(kwargs.get("destination", args[0] if args else ""))[:63]
+            text = f"A message of activation.enqueue was refused: {error}"
+            alert = Alert("message_refused", name, text, "Mend the sender and send again; see docs/enqueue.md.")
+            raise_alert(resources.redis, alert, alert_url=resources.settings.alert_url)
+            log.error("%s", text)  # noqa: TRY400  # the text says it all
+
 
 @app.task(base=EnqueueTask, name="activation.enqueue", bind=True)
 def enqueue(
@@ -39,7 +52,7 @@ def enqueue(
     context().producer.enqueue(
         destination,
         profiles,
-        occurred_at=None if occurred_at is None else parse_time(occurred_at),
+        occurred_at=occurred_at,
         job_id=job_id,
         backfill=backfill,
         force=force,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.destination_file import load
 from app.destination_state import State
 from app.errors import UsageError, WorkHasProblems
 from app.forget import forget_delivered
+from app.producer import Producer
 from app.quota import read_quota
 from app.resources import Resources
 from app.runs import read_backlog
@@ -23,9 +25,9 @@ from app.runs import read_backlog
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def connect(file: Path) -> None:
-    """Create or replace a destination from a YAML FILE, after a live test of its credentials."""
+    """Create or replace a destination from a YAML FILE (- for standard input), after a live test of its credentials."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(
@@ -52,6 +54,7 @@ def connect(file: Path) -> None:
             )
         made.destinations.save(destination)
         state = made.states.resume(destination.id) if made.states.get(destination.id).on_probation else None
+        Producer(made).wake_all(destination.id)
         out.print("[green]✔[/] Connected")
         if state is not None:
             out.print(f"{destination.id} was {state.status}; its backlog is tried again at once.")
@@ -128,6 +131,7 @@ def resume(destination: str) -> None:
     with resources() as made:
         made.destinations.get(destination)
         state = made.states.resume(destination)
+        Producer(made).wake_all(destination)
     probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
     out.print(f"{destination} is {state.status}{probing}.", markup=False)
 

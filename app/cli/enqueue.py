@@ -31,7 +31,10 @@ POLL_SECONDS = 0.2
 def enqueue(
     destination: str, file: BinaryIO, wait: bool, backfill: bool, force: bool, occurred_at: str | None, as_json: bool
 ) -> None:
-    """Enqueue the profiles in FILE (JSON Lines; - for standard input) to DESTINATION; prints the job id."""
+    """Enqueue the profiles in FILE (JSON Lines; - for standard input) to DESTINATION; prints the job id.
+
+    With --wait, exit 1 when some of them failed.
+    """
     version: int | datetime | None = None
     if occurred_at is not None:
         try:
@@ -48,6 +51,8 @@ def enqueue(
         err.print(f"Job {job_id}", markup=False)
         result = follow(made, job_id)
     _print(result, as_json)
+    if result.outcomes["failed"]:
+        raise click.exceptions.Exit(1)
 
 
 def follow(made: Resources, job_id: str) -> Job:

@@ -63,8 +63,8 @@ def failures(
         store = made.failures(destination)
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
-            count = Producer(made).replay(destination, store, found)
-            out.print(f"{count:,} enqueued again.")
+            count, job = Producer(made).replay(destination, store, found)
+            out.print(f"{count:,} enqueued again as job {job}.", markup=False)
         elif discard:
             ids = [failure.id for failure in found]
             if ids and not yes:

@@ -62,7 +62,7 @@ def read_entry(raw: list[Any], *, backfill: bool, ring: KeyRing, seal_purpose: b
         id=entry_id,
         backfill=backfill,
         job_id=fields[b"j"].decode(),
-        occurred_at_ms=int(fields[b"o"] or arrived),
+        occurred_at_ms=int(fields[b"o"]) if fields[b"o"].isdigit() else arrived,
         arrived_at_ms=arrived,
         force=FORCE.encode() in fields[b"f"],
         attempts=int(fields.get(b"n", 0)),

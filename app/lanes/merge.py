@@ -41,7 +41,7 @@ class Merged:
     """`send` is what a call must carry (empty: no call); `full` is every winner, also those that are there already.
 
     `contributing`, `unchanged` and `superseded` are positions in the sequence of updates; together they are all of them.
-    `after` is the delivered state once the call was accepted, `unsent` the one to be noted when there is no call.
+    `after` is the delivered state once the call was accepted, or at once when there is none.
     """
 
     send: dict[str, Scalar]
@@ -100,7 +100,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
     for position, update in enumerate(updates):
         if position in contributing:
             continue
-        if position in present or not update.values or _repeats_a_winner(update, winners):
+        if position in present or not update.values or _repeats(position, update, winners, contributing | present):
             unchanged.append(position)
         else:
             superseded.append(position)
@@ -111,9 +111,12 @@ def _beats(version_ms: int, update: Update, standing_ms: int) -> bool:
     return version_ms > standing_ms or (version_ms == standing_ms and not update.returned)
 
 
-def _repeats_a_winner(update: Update, winners: Mapping[str, tuple[int, Versioned]]) -> bool:
+def _repeats(position: int, update: Update, winners: Mapping[str, tuple[int, Versioned]], standing: set[int]) -> bool:
     """A repeat of the very same value and version is no newer value: the entry is unchanged, not superseded."""
     return any(
-        winners[name][1].version_ms == item.version_ms and winners[name][1].value == item.value
+        winners[name][0] != position
+        and winners[name][0] in standing
+        and winners[name][1].version_ms == item.version_ms
+        and winners[name][1].value == item.value
         for name, item in update.values.items()
     )
