@@ -82,7 +82,8 @@ class Producer:
     ) -> str:
         """Append profiles (JSON objects in XDM shape) to their lanes; returns the job id.
 
-        `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none. `backfill` puts
+        `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none.
+        `backfill` puts
         them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
         with the same one and the same profiles, it adds nothing.
         Raises `UnknownDestination`, `ValueError` for an `occurred_at` that is no time or has no time zone, and `ServiceUnreachable`

@@ -35,7 +35,7 @@ class EnqueueTask(ActivationTask):
             text = f"A message of activation.enqueue was refused: {error}"
             alert = Alert("message_refused", name, text, "Mend the sender and send again; see docs/enqueue.md.")
             raise_alert(resources.redis, alert, alert_url=resources.settings.alert_url)
-            log.error("%s", text)  # noqa: TRY400  # the text says it all
+            log.error("%s", text)
 
 
 @app.task(base=EnqueueTask, name="activation.enqueue", bind=True)
