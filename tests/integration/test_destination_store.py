@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from dataclasses import replace
 
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as RedisDown
 
 from app.catalog import CatalogStore, parse_definitions
 from app.destinations import Account, Destination, DestinationStore, MappingRow, Source, Target
@@ -18,37 +13,6 @@ from app.keys import ACCOUNTS, AccountKeys, DestinationKeys
 from app.sealing import KeyRing, make_key
 
 OLD, NEW = make_key(), make_key()
-
-
-@pytest.fixture(scope="module")
-def redis_port(tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    process = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 10
-    with Redis(port=port) as client:
-        while True:
-            try:
-                client.ping()
-                break
-            except RedisDown:
-                assert time.monotonic() < deadline, "redis-server does not start"
-                time.sleep(0.02)
-    yield port
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture
-def redis(redis_port):
-    with Redis(port=redis_port) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

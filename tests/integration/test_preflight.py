@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as RedisDown
 
 from app import catalog
 from app.catalog import CatalogStore
@@ -87,37 +82,6 @@ def far():
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def redis_port(tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    process = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 10
-    with Redis(port=port) as client:
-        while True:
-            try:
-                client.ping()
-                break
-            except RedisDown:
-                assert time.monotonic() < deadline, "redis-server does not start"
-                time.sleep(0.02)
-    yield port
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture
-def redis(redis_port):
-    with Redis(port=redis_port) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture
