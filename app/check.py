@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app import catalog as catalogs
 from app.destination_state import now_ms
-from app.errors import CallError
+from app.errors import AccountThrottled, CallError, DestinationUnreachable
 from app.mapping import Problem, find_problems
 
 if TYPE_CHECKING:
@@ -31,12 +31,16 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
 
     Problems of level `error` stop deliveries, a `warning` is worth knowing. Without a token nothing else is asked. The
     definitions are kept in `store` when no error was found, so that a failed test leaves a running destination's alone.
+    Raises `DestinationUnreachable` or `AccountThrottled` when the account cannot be asked now: that says nothing about
+    the destination.
     """
     try:
         token = client.test_connection()
         if any(_scope_problems(token.scopes)):
             client.forget_token()  # it may be older than the scopes
             token = client.token()
+    except (DestinationUnreachable, AccountThrottled):
+        raise
     except CallError as error:
         return [_of_call(error, "account")]
     problems = list(_scope_problems(token.scopes))
@@ -44,6 +48,8 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
     found: Catalog | None = None
     try:
         found = catalogs.fetch(client, time_ms)
+    except (DestinationUnreachable, AccountThrottled):
+        raise
     except CallError as error:
         if not (error.code == "missing_scope" and any(problem.level == "error" for problem in problems)):
             problems.append(_of_call(error, "attribute-set definitions"))

@@ -5,9 +5,12 @@ Exit codes: 0 done, 1 the work has problems (listed), 2 wrong usage or configura
 
 from __future__ import annotations
 
+import io
+import math
 import sys
 
 import click
+from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -19,9 +22,7 @@ from app.cli.fields import check, fields
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.stack import metrics, sandbox, up
-from app.errors import ActivationError, CallError, ServiceUnreachable
-
-UNREACHABLE = 3
+from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,27 +40,34 @@ for command in (
 
 def main() -> None:
     """Entry point: an expected failure prints one clear message and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ✔ shall not end a command
     try:
-        activation(standalone_mode=False)
+        # without its standalone mode click returns the code of an `Exit`; the commands themselves return None
+        sys.exit(activation(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
         complain("Stopped.")
         sys.exit(130)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except CallError as error:
-        complain(str(error), error.remedy)
-        unreachable = (
-            error.code in ("no_connection", "no_tls", "timeout") or type(error).__name__ == "DestinationUnreachable"
-        )
-        sys.exit(UNREACHABLE if unreachable else 1)
+    except (DestinationUnreachable, AccountThrottled) as error:
+        wait = f" in {math.ceil(error.wait_seconds)} s" if error.wait_seconds else ""
+        complain(str(error), f"{error.remedy} Nothing was changed; try again{wait}.".strip())
+        sys.exit(ServiceUnreachable.exit_code)
     except ActivationError as error:
         complain(str(error), error.remedy, getattr(error, "problems", ()))
         sys.exit(error.exit_code)
+    except AuthenticationError:
+        complain("Redis does not accept this user and password.", "Check those in ACTIVATION_REDIS_URL.")
+        sys.exit(UsageError.exit_code)
     except (RedisConnectionError, RedisTimeoutError):
         complain("Redis does not answer.", "Check ACTIVATION_REDIS_URL and that the server runs.")
+        sys.exit(ServiceUnreachable.exit_code)
+    except RedisError as error:
+        # such as OOM, READONLY or NOPERM; only the code, since the rest may quote what was to be written
+        complain(f"Redis refused a command ({str(error).partition(' ')[0]}).", "Its log and `redis-cli info` tell more.")
         sys.exit(ServiceUnreachable.exit_code)
     except BrokenPipeError:  # `activation runs … | head`
         sys.exit(0)

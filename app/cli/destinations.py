@@ -11,7 +11,7 @@ import click
 
 from app.check import preflight
 from app.cli.fields import print_problems
-from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.destination_file import load
 from app.destination_state import State
 from app.errors import UsageError, WorkHasProblems
@@ -145,9 +145,7 @@ def disconnect(destination: str, yes: bool) -> None:
         made.destinations.get(destination)
         waiting, failed = read_backlog(made.redis, destination).total, len(made.failures(destination))
         if not yes and (waiting or failed):
-            click.confirm(
-                f"{waiting} waiting and {failed} failed profiles of {destination} will be lost. Go on?", abort=True
-            )
+            confirm(f"{waiting:,} waiting and {failed:,} failed profiles of {destination} will be lost. Go on?")
         made.destinations.remove(destination)
     out.print(f"{destination} is disconnected.", markup=False)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
-from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.errors import UsageError
 from app.failures import Failure
 from app.producer import Producer
@@ -68,11 +68,16 @@ def failures(
         elif discard:
             ids = [failure.id for failure in found]
             if ids and not yes:
-                click.confirm(f"{len(ids):,} failed profiles will be lost. Go on?", abort=True)
+                confirm(f"{len(ids):,} failed profiles will be lost. Go on?")
             store.remove(ids)
             out.print(f"{len(ids):,} discarded.")
         elif export is not None:
-            handle = os.open(export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds personal data in clear
+            try:
+                handle = os.open(export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds personal data in clear
+            except OSError as error:
+                raise UsageError(
+                    f"{export} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there."
+                ) from error
             count = 0
             with os.fdopen(handle, "wb") as file:
                 for failure in found:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.errors import WorkHasProblems
 from app.private_redis import with_redis
 from app.resources import Resources
 from app.settings import Settings
@@ -37,7 +38,7 @@ def print_json(document: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Numbers are set right, the rest left; nothing of a row is read as markup."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
     kept = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = bool(kept) and all(isinstance(row[number], int | float) for row in kept)
@@ -56,6 +57,17 @@ def resources() -> Iterator[Resources]:
             yield made
         finally:
             made.redis.close()
+
+
+def confirm(question: str) -> None:
+    """Ask before something is lost. Raises `WorkHasProblems` unless the answer is yes, also when nobody is there to answer."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise WorkHasProblems("Nothing was removed.", remedy="With --yes it is done without asking.")
 
 
 def moment(epoch_ms: int) -> str:

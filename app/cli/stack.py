@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from prometheus_client import start_http_server
@@ -53,7 +56,8 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
         raise UsageError(
             f"The sandbox needs {error.name}.", remedy="pip install 'activation-pipeline[sandbox]'"
         ) from error
-    serve(host, port, seed_attributes=seed_attributes)
+    with _listening(host, port):
+        serve(host, port, seed_attributes=seed_attributes)
 
 
 @click.command()
@@ -62,8 +66,19 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 def metrics(port: int, host: str) -> None:
     """Serve the metrics for Prometheus until Ctrl-C (`activation up` does it by itself)."""
     with until_told_to_stop() as told, resources() as made:
-        server, thread = start_http_server(port, host, make_registry(made))
+        with _listening(host, port):
+            server, thread = start_http_server(port, host, make_registry(made))
         out.print(f"Metrics  http://{host}:{port}/metrics")
         while not told and thread.is_alive():
             time.sleep(0.2)
         server.shutdown()
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    """An address that is taken, or not of this machine, is wrong usage."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        raise UsageError(f"{host}:{port} cannot be listened on: {reason}.", remedy="Name another --port or --host.") from error

@@ -194,14 +194,19 @@ def test_a_broken_destination_stops_alone_and_resumes(make_rig: Callable[..., Ri
     assert total.outcomes["failed"] == total.outcomes["excluded"] == 0
 
 
-def test_backfill_does_not_delay_live(make_rig: Callable[..., Rig], capsys: Any) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_backfill_does_not_delay_live(make_rig: Callable[..., Rig], size: str, capsys: Any) -> None:
     """Live latency (enqueued until its call arrives) beside a backfill of thousands, against the same without one."""
     rig = make_rig(workers=2)
     rig.connect(calls_per_minute=2_400, max_in_flight=20)
     rig.settings_of(latency_ms=200)
     rig.start()
     alone = live_latencies(rig, "alone", 60)
-    rig.producer.enqueue("camp", (profile(f"b-{n}", email=f"b{n}@mail.test") for n in range(20_000)), backfill=True)
+    rig.producer.enqueue(
+        "camp",
+        (profile(f"b-{n}", email=f"b{n}@mail.test") for n in range(10_000 if size == "short" else 100_000)),
+        backfill=True,
+    )
     rig.wait_until(lambda: any(key.startswith("b-") for key in rig.contacts()), "the backfill runs")
     beside = live_latencies(rig, "beside", 60)
     with capsys.disabled():
