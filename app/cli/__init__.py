@@ -67,7 +67,9 @@ def main() -> None:
         sys.exit(ServiceUnreachable.exit_code)
     except RedisError as error:
         # such as OOM, READONLY or NOPERM; only the code, since the rest may quote what was to be written
-        complain(f"Redis refused a command ({str(error).partition(' ')[0]}).", "Its log and `redis-cli info` tell more.")
+        complain(
+            f"Redis refused a command ({str(error).partition(' ')[0]}).", "Its log and `redis-cli info` tell more."
+        )
         sys.exit(ServiceUnreachable.exit_code)
     except BrokenPipeError:  # `activation runs … | head`
         sys.exit(0)

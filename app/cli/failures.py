@@ -73,7 +73,9 @@ def failures(
             out.print(f"{len(ids):,} discarded.")
         elif export is not None:
             try:
-                handle = os.open(export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds personal data in clear
+                handle = os.open(
+                    export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+                )  # it holds personal data in clear
             except OSError as error:
                 raise UsageError(
                     f"{export} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there."

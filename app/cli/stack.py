@@ -81,4 +81,6 @@ def _listening(host: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
-        raise UsageError(f"{host}:{port} cannot be listened on: {reason}.", remedy="Name another --port or --host.") from error
+        raise UsageError(
+            f"{host}:{port} cannot be listened on: {reason}.", remedy="Name another --port or --host."
+        ) from error
