@@ -80,7 +80,8 @@ def _listening(host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0  # negative for an address that cannot be resolved
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise UsageError(
             f"{host}:{port} cannot be listened on: {reason}.", remedy="Name another --port or --host."
         ) from error
