@@ -124,6 +124,7 @@ class _Work:
         self.answered = 0
         self.answer_seconds = 0.0
         self.ask_at = 0.0
+        self.refused_for = ""
         self.asked_at = 0.0
         self.read_at = 0.0
         self.settled_at = time.monotonic()
@@ -289,6 +290,8 @@ class _Work:
         return self.mapping.email in merged.full
 
     def enqueue(self, contact: _Contact) -> None:
+        if not contact.backfill and not self.waiting:
+            self.ask_at = 0.0  # what was refused to backfill may be granted to a live call
         (self.waiting_backfill if contact.backfill else self.waiting)[contact.key] = contact
 
     def note_delivered(self, tag: bytes, after: dict[bytes, Delivered]) -> None:
@@ -345,7 +348,8 @@ class _Work:
         if admission.starts:
             return True
         self.ask_at = now + admission.wait_seconds
-        if admission.reason != "seats" and admission.wait_seconds > LONGEST_WAIT_SECONDS:
+        self.refused_for = admission.reason
+        if admission.wait_seconds > LONGEST_WAIT_SECONDS:
             self.over, self.wait_seconds = True, admission.wait_seconds
         return False
 
@@ -388,6 +392,8 @@ class _Work:
     def handle(self, answer: _Answer) -> None:
         contact, result = answer.contact, answer.result
         del self.in_flight[contact.key]
+        if self.refused_for == "own seats":
+            self.ask_at = 0.0
         if not isinstance(result, LeaseLost):
             self.ledger.pending.count("calls")
         match result:

@@ -4,14 +4,18 @@
 -- ARGV  1 holder, 2 flow (destination and kind), 3 calls in flight, 4 seats wanted in all, 5 starts wanted,
 --       6 interval us between starts, 7 most in flight, 8 horizon us, 9 burst us, 10 accepted calls since the last time,
 --       11 calls a year, 12 first day of the year (epoch days), 13 stop when the year's calls are used (0/1),
---       14 life of the calls hash s, 15 life of a seat ms, 16 backfill (0/1),
---       17 how many calls a seat serves within the horizon (1 when unknown)
+--       14 life of the calls hash s, 15 life of a seat ms, 16 backfill (0/1), 17 us that a call takes of late (0: not known)
 -- Reply seats, starts, us until the first start, us to wait before asking again, reason of a refusal ('' when none)
 --
 -- Starts are a GCRA on the clock of Redis: an even schedule whose next free moment is `tat`. Nobody reserves further ahead than
 -- the horizon, so no one queues long behind another; a flow that has used less than its share reaches twice as far, a
--- backfill half. Seats are counted by holder and end by themselves when a holder dies. While others wait for a seat, a flow
--- that has its share gets no more.
+-- backfill half. Seats are counted by holder, as far as they are used, and end by themselves when a holder dies. While others
+-- wait for a seat, a flow that has its share gets no more, and a backfill half of that when a live one waits.
+--
+-- How many seats there are: `limit` is halved by a throttle signal (back_off.lua) and grows by one for every round of accepted
+-- calls up to `aim`; and `aim` is found by trial. When the seats are what holds the calls up, a fifth fewer are tried for a
+-- while: if as much gets through, the rest only made the server slower, and they stay away. If less does, a quarter more are
+-- tried. Trials that change nothing become ever rarer.
 -- Safe to repeat: a second run takes starts once more, which leaves a gap in the schedule and never a call too many.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -19,22 +23,108 @@ local holder, flow = ARGV[1], ARGV[2]
 local busy, wanted, starts = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local interval, most = tonumber(ARGV[6]), tonumber(ARGV[7])
 local horizon, burst = tonumber(ARGV[8]), tonumber(ARGV[9])
-local seat_life = tonumber(ARGV[15]) * 1000
-
-local pace = redis.call('HMGET', KEYS[1], 'tat', 'limit', 'blocked', 'probing')
-local tat = tonumber(pace[1]) or 0
-local limit = tonumber(pace[2]) or most
-local blocked = tonumber(pace[3]) or 0
-local probing = pace[4] == '1'
-
--- Every round of accepted calls is worth one more seat, up to what the destination allows; a throttle signal halves (back_off.lua)
 local answered = tonumber(ARGV[10])
+local seat_life = tonumber(ARGV[15]) * 1000
+local backfill = ARGV[16] == '1'
+local call_us = tonumber(ARGV[17])
+
+local pace = {}
+local fields = redis.call('HGETALL', KEYS[1])
+for index = 1, #fields, 2 do
+  pace[fields[index]] = fields[index + 1]
+end
+local tat = tonumber(pace.tat) or 0
+local blocked = tonumber(pace.blocked) or 0
+local top = tonumber(pace.top) or 0
+local aim = tonumber(pace.aim) or most
+if most > top then
+  top, aim = most, most
+end
+local limit = tonumber(pace.limit) or aim
+local probing = pace.probing == '1'
+local trial = tonumber(pace.trial)
+
 if answered > 0 then
   probing = false
-  if limit < most then
-    limit = math.min(most, limit + answered / limit)
-  end
+  limit = math.min(aim, limit + answered / limit)
   redis.call('HDEL', KEYS[1], 'blocks')
+end
+
+-- One trial after another, each judged by what got through in at least 60 calls; the first round after a change is not counted
+local PERIOD_CALLS, PERIOD_US = 60, 1000000
+local HOLDS, PAYS = 0.97, 1.04 -- fewer seats that get as much through, more that get more through
+local peak = tonumber(pace.peak) or 0
+local rest, pause = tonumber(pace.rest) or 0, tonumber(pace.pause) or 1
+local from, count = tonumber(pace.from) or now, tonumber(pace.count) or 0
+local tight, paced = pace.tight == '1', pace.paced == '1'
+if now > from then
+  count = count + answered
+end
+if count >= math.max(PERIOD_CALLS, 4 * limit) and now - from >= PERIOD_US then
+  local through = count / (now - from)
+  local settled = tight and not paced and limit >= aim
+  local next_trial = nil
+  if trial and trial < aim then
+    if through >= HOLDS * peak then
+      aim, limit, pause = trial, trial, 1
+    elseif aim < math.min(top, most) then
+      next_trial = math.min(top, math.max(aim + 1, math.floor(aim * 1.25)))
+    else
+      rest, pause = pause, math.min(64, pause * 2)
+    end
+  elseif trial then
+    if through >= PAYS * peak then
+      aim, limit, pause = trial, trial, 1
+    else
+      rest, pause = pause, math.min(64, pause * 2)
+    end
+  elseif settled then
+    peak = math.max(through, 0.98 * peak)
+    if rest > 0 then
+      rest = rest - 1
+    elseif aim > 1 then
+      next_trial = math.max(1, math.floor(aim * 0.8))
+    end
+  else
+    peak = 0
+  end
+  trial = next_trial
+  from, count, tight, paced = now + call_us, 0, false, false
+end
+
+local function keep(changes)
+  changes.limit, changes.aim, changes.top = limit, aim, top
+  changes.peak, changes.rest, changes.pause = peak, rest, pause
+  changes.from, changes.count = string.format('%.0f', from), count
+  changes.tight, changes.paced = tight and '1' or '0', paced and '1' or '0'
+  changes.probing = probing and '1' or '0'
+  changes.trial = trial or ''
+  local flat = {}
+  for name, value in pairs(changes) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  redis.call('HSET', KEYS[1], unpack(flat))
+  redis.call('EXPIRE', KEYS[1], 86400)
+  redis.call('EXPIRE', KEYS[2], 3600)
+  redis.call('EXPIRE', KEYS[3], 60)
+end
+
+local function sit(count_of_seats)
+  if count_of_seats > 0 then
+    redis.call('HSET', KEYS[2], holder, count_of_seats .. ' ' .. string.format('%.0f', now + seat_life) .. ' ' .. flow)
+  else
+    redis.call('HDEL', KEYS[2], holder)
+  end
+end
+
+local function refuse(wait, reason)
+  if starts > 0 then
+    redis.call('HSET', KEYS[3], 'w:' .. flow, now)
+  end
+  sit(busy)
+  keep({})
+  return { busy, 0, 0, math.max(1000, math.floor(wait)), reason }
 end
 
 -- Who has seats, who waits
@@ -43,21 +133,21 @@ local seats = redis.call('HGETALL', KEYS[2])
 local held = {}
 for index = 1, #seats, 2 do
   local name = seats[index]
-  local count, ends, owner = string.match(seats[index + 1], '^(%d+) (%d+) (.*)$')
+  local number, ends, owner = string.match(seats[index + 1], '^(%d+) (%d+) (.*)$')
   if tonumber(ends) < now then
     redis.call('HDEL', KEYS[2], name)
   elseif name ~= holder then
-    taken = taken + count
+    taken = taken + number
     if not held[owner] then
       held[owner] = true
       flows = flows + 1
     end
     if owner == flow then
-      mine = mine + count
+      mine = mine + number
     end
   end
 end
-local others_wait = false
+local others_wait, live_waits = false, false
 local waiting = redis.call('HGETALL', KEYS[3])
 for index = 1, #waiting, 2 do
   local name = waiting[index]
@@ -66,6 +156,7 @@ for index = 1, #waiting, 2 do
       redis.call('HDEL', KEYS[3], name)
     elseif string.sub(name, 3) ~= flow then
       others_wait = true
+      live_waits = live_waits or string.sub(name, -9) ~= '/backfill'
       if not held[string.sub(name, 3)] then
         flows = flows + 1
       end
@@ -76,24 +167,8 @@ if not held[flow] then
   flows = flows + 1
 end
 
-local function refuse(seat_count, wait, reason)
-  if starts > 0 then
-    redis.call('HSET', KEYS[3], 'w:' .. flow, now)
-  end
-  if seat_count > 0 then
-    redis.call('HSET', KEYS[2], holder, seat_count .. ' ' .. string.format('%.0f', now + seat_life) .. ' ' .. flow)
-  else
-    redis.call('HDEL', KEYS[2], holder)
-  end
-  redis.call('HSET', KEYS[1], 'limit', limit, 'probing', probing and '1' or '0')
-  redis.call('EXPIRE', KEYS[1], 86400)
-  redis.call('EXPIRE', KEYS[2], 3600)
-  redis.call('EXPIRE', KEYS[3], 60)
-  return { seat_count, 0, 0, math.max(1000, math.floor(wait)), reason }
-end
-
 if blocked > now then
-  return refuse(busy, blocked - now, 'throttled')
+  return refuse(blocked - now, 'throttled')
 end
 
 if tonumber(ARGV[13]) == 1 then
@@ -106,44 +181,53 @@ if tonumber(ARGV[13]) == 1 then
   end
   starts = math.min(starts, tonumber(ARGV[11]) - used)
   if starts <= 0 then
-    return refuse(busy, 60000000, 'quota')
+    return refuse(60000000, 'quota')
   end
 end
 
-local ceiling = probing and 1 or math.max(1, math.floor(math.min(limit, most) + 0.0001))
+local level = trial or limit
+local ceiling = probing and 1 or math.max(1, math.floor(math.min(level, most) + 0.0001))
+if wanted > ceiling - taken then
+  tight = true
+end
 local granted = math.max(busy, math.min(wanted, ceiling - taken))
 if others_wait then
   local share = math.max(1, math.floor(ceiling / flows))
+  if backfill and live_waits then
+    share = math.max(1, math.floor(share / 2))
+  end
   granted = math.max(busy, math.min(granted, share - mine))
 end
-starts = math.min(starts, math.ceil(granted * math.max(1, tonumber(ARGV[17]))) - busy)
+-- where calls are quick, a seat serves several of them within the horizon
+local turns = call_us > 0 and math.max(1, horizon / call_us) or 1
+starts = math.min(starts, math.ceil(granted * turns) - busy)
 if starts <= 0 then
-  return refuse(granted, 10000, 'seats')
+  -- only its own calls can make room: the next of them to be answered is the time to ask
+  if taken == 0 and busy > 0 and not others_wait then
+    return refuse(1000000, 'own seats')
+  end
+  return refuse(math.min(50000, math.max(5000, call_us / 8)), 'seats')
 end
 
 -- The flow's own schedule tells whether it is within its share of the rate
 local own = tonumber(redis.call('HGET', KEYS[3], 's:' .. flow)) or 0
-local share_interval = interval * math.max(1, flows)
 local reach = horizon
-if own <= now then
-  reach = horizon * 2
-elseif ARGV[16] == '1' then
+if backfill then
   reach = horizon / 2
+elseif own <= now then
+  reach = horizon * 2
 end
 local base = math.max(tat, now - burst)
 local room = math.floor((now + reach - base) / interval)
 if room < 1 then
-  return refuse(granted, base + interval - now - reach, 'rate')
+  paced = true
+  return refuse(base + interval - now - reach, 'rate')
 end
 starts = math.min(starts, room)
 redis.call('HDEL', KEYS[3], 'w:' .. flow)
-redis.call('HSET', KEYS[3], 's:' .. flow, math.max(own, now) + starts * share_interval)
-redis.call('HSET', KEYS[2], holder, granted .. ' ' .. string.format('%.0f', now + seat_life) .. ' ' .. flow)
-redis.call('HSET', KEYS[1], 'tat', string.format('%.0f', base + starts * interval), 'limit', limit,
-  'probing', probing and '1' or '0')
-redis.call('EXPIRE', KEYS[1], 86400)
-redis.call('EXPIRE', KEYS[2], 3600)
-redis.call('EXPIRE', KEYS[3], 60)
+redis.call('HSET', KEYS[3], 's:' .. flow, math.max(own, now) + starts * interval * math.max(1, flows))
+sit(math.min(granted, busy + starts))
+keep({ tat = string.format('%.0f', base + starts * interval) })
 redis.call('HINCRBY', KEYS[4], math.floor(time[1] / 86400), starts)
 redis.call('EXPIRE', KEYS[4], ARGV[14])
 return { granted, starts, math.max(0, math.floor(base - now)), 0, '' }

@@ -77,14 +77,13 @@ class Pacer:
         # at least three starts ahead, so that a slow rate does not deny what it could grant
         horizon_us = max(HORIZON_SECONDS * 1e6, 3 * self._interval_us)
         burst_us = max(BURST_SECONDS * 1e6, self._interval_us)
-        turnover = HORIZON_SECONDS / answer_seconds if answer_seconds else 1
         granted, starts, first_us, wait_us, reason = script(self._redis, "app.pacing", "admit")(
             keys=[self._keys.pace, self._keys.seats, self._keys.flows, self._keys.calls],
             args=[
                 self._holder, f"{self._flow}{'/backfill' if backfill else ''}", in_flight, seats, starts,
                 self._interval_us, self._max_in_flight, horizon_us, burst_us, accepted,
                 self._calls_per_year, first_day_of_year(), self._stop,
-                CALLS_LIFE_SECONDS, int(SEAT_LIFE_SECONDS * 1000), int(backfill), turnover,
+                CALLS_LIFE_SECONDS, int(SEAT_LIFE_SECONDS * 1000), int(backfill), int(answer_seconds * 1e6),
             ],
         )  # fmt: skip
         return Admission(
