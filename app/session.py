@@ -392,7 +392,7 @@ class _Work:
     def handle(self, answer: _Answer) -> None:
         contact, result = answer.contact, answer.result
         del self.in_flight[contact.key]
-        if self.refused_for == "own seats":
+        if self.refused_for.endswith("seats"):
             self.ask_at = 0.0
         if not isinstance(result, LeaseLost):
             self.ledger.pending.count("calls")

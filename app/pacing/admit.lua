@@ -13,8 +13,8 @@
 -- wait for a seat, a flow that has its share gets no more, and a backfill half of that when a live one waits.
 --
 -- How many seats there are: `limit` is halved by a throttle signal (back_off.lua) and grows by one for every round of accepted
--- calls up to `aim`; and `aim` is found by trial. When the seats are what holds the calls up, a fifth fewer are tried for a
--- while: if as much gets through, the rest only made the server slower, and they stay away. If less does, a quarter more are
+-- calls up to `aim`; and `aim` is found by trial. When the seats are what holds the calls up, a quarter fewer are tried for a
+-- while: if as much gets through, the rest only made the server slower, and they stay away. If less does, a third more are
 -- tried. Trials that change nothing become ever rarer.
 -- Safe to repeat: a second run takes starts once more, which leaves a gap in the schedule and never a call too many.
 local time = redis.call('TIME')
@@ -50,51 +50,44 @@ if answered > 0 then
   redis.call('HDEL', KEYS[1], 'blocks')
 end
 
--- One trial after another, each judged by what got through in at least 60 calls; the first round after a change is not counted
-local PERIOD_CALLS, PERIOD_US = 60, 1000000
+-- One trial after another, judged by what gets through in at least 40 calls; the first round after a change is not counted
+local PERIOD_CALLS, PERIOD_US, FEWER, MORE = 40, 1000000, 0.75, 1.34
 local HOLDS, PAYS = 0.97, 1.04 -- fewer seats that get as much through, more that get more through
-local peak = tonumber(pace.peak) or 0
+local through = tonumber(pace.through) or 0
 local rest, pause = tonumber(pace.rest) or 0, tonumber(pace.pause) or 1
-local from, count = tonumber(pace.from) or now, tonumber(pace.count) or 0
+local from, count = tonumber(pace.from) or now + 1000000, tonumber(pace.count) or 0
 local tight, paced = pace.tight == '1', pace.paced == '1'
 if now > from then
   count = count + answered
 end
-if count >= math.max(PERIOD_CALLS, 4 * limit) and now - from >= PERIOD_US then
-  local through = count / (now - from)
-  local settled = tight and not paced and limit >= aim
-  local next_trial = nil
-  if trial and trial < aim then
-    if through >= HOLDS * peak then
-      aim, limit, pause = trial, trial, 1
-    elseif aim < math.min(top, most) then
-      next_trial = math.min(top, math.max(aim + 1, math.floor(aim * 1.25)))
-    else
-      rest, pause = pause, math.min(64, pause * 2)
-    end
+if count >= math.max(PERIOD_CALLS, 2 * (trial or limit)) and now - from >= PERIOD_US then
+  local found = count / (now - from)
+  local fewer, more = math.floor(aim * FEWER), math.min(top, math.max(aim + 1, math.floor(aim * MORE)))
+  if trial and found >= through * (trial < aim and HOLDS or PAYS) then
+    local down = trial < aim
+    aim, limit, through, pause = trial, trial, found, 1
+    fewer, more = math.floor(aim * FEWER), math.min(top, math.max(aim + 1, math.floor(aim * MORE)))
+    trial = down and fewer >= 1 and fewer or not down and more > aim and more or nil
+  elseif trial and trial < aim and more > aim then
+    trial = more
   elseif trial then
-    if through >= PAYS * peak then
-      aim, limit, pause = trial, trial, 1
-    else
-      rest, pause = pause, math.min(64, pause * 2)
-    end
-  elseif settled then
-    peak = math.max(through, 0.98 * peak)
+    trial, rest, pause = nil, pause, math.min(64, pause * 2)
+  elseif not tight or paced or limit < aim then
+    through = 0
+  else
+    through = through > 0 and (through + found) / 2 or found
     if rest > 0 then
       rest = rest - 1
-    elseif aim > 1 then
-      next_trial = math.max(1, math.floor(aim * 0.8))
+    elseif fewer >= 1 then
+      trial = fewer
     end
-  else
-    peak = 0
   end
-  trial = next_trial
   from, count, tight, paced = now + call_us, 0, false, false
 end
 
 local function keep(changes)
   changes.limit, changes.aim, changes.top = limit, aim, top
-  changes.peak, changes.rest, changes.pause = peak, rest, pause
+  changes.through, changes.rest, changes.pause = through, rest, pause
   changes.from, changes.count = string.format('%.0f', from), count
   changes.tight, changes.paced = tight and '1' or '0', paced and '1' or '0'
   changes.probing = probing and '1' or '0'

@@ -29,7 +29,7 @@ if not echo then
   if limit then
     redis.call('HSET', KEYS[1], 'limit', math.max(1, limit / (ARGV[1] == 'blocked' and 2 or 1.25)))
   end
-  redis.call('HDEL', KEYS[1], 'trial', 'from', 'count', 'peak') -- a trial of seats (admit.lua) tells nothing in a storm
+  redis.call('HDEL', KEYS[1], 'trial', 'from', 'count', 'through') -- a trial of seats (admit.lua) tells nothing in a storm
   if ARGV[1] == 'blocked' then
     redis.call('HSET', KEYS[1], 'probing', '1')
   end
