@@ -55,7 +55,16 @@ QUICK = {
 
 
 class Rig:
-    def __init__(self, home: Any, *, workers: int = 2, beat: bool = True, broker_db: int | None = None, **changes: Any):
+    def __init__(
+        self,
+        home: Any,
+        *,
+        workers: int = 2,
+        beat: bool = True,
+        broker_db: int | None = None,
+        server: Callable[[int], list[str]] = sandbox_command,
+        **changes: Any,
+    ):
         settings = replace(Settings.from_env(), home=home, allow_local_hosts="true", **{**QUICK, **changes})
         self.stack = Stack(settings)
         settings = self.stack.start_redis()
@@ -67,7 +76,7 @@ class Rig:
         self.redis = self.resources.redis
         self.producer = Producer(self.resources)
         self.port = port_from(0)
-        self.stack.start("sandbox", sandbox_command(self.port))
+        self.stack.start("sandbox", server(self.port))
         self.stack.wait_for("sandbox", lambda: listens(self.port))
         lines = commands(workers=workers, flower_port=None, log_level="INFO")
         self.commands = {name: line for name, line in lines.items() if beat or name != "beat"}

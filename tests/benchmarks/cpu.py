@@ -1,0 +1,105 @@
+"""CPU time per delivered contact, all processes of the pipeline together, against a plain loop of `requests.Session.patch`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+from app.mapping import Excluded
+from tests.benchmarks.bed import Bed, bed, person
+from tests.benchmarks.table import Figure
+
+CONTACTS = 20_000
+LOOP = 4_000
+
+
+def measure() -> Figure:
+    with bed(workers=2, static=True) as made:
+        made.connect()
+        made.start()
+        settle_in(made)
+        before = plain_loop(made)
+        ours = pipeline(made, CONTACTS)
+        after = plain_loop(made)
+    plain = (before + after) / 2
+    total = sum(ours.values())
+    rows = [[name, f"{seconds * 1000:.3f}", f"{seconds / total:.0%}"] for name, seconds in ours.items()]
+    rows += [
+        ["pipeline together", f"{total * 1000:.3f}", "100%"],
+        ["requests.Session.patch, a plain loop", f"{plain * 1000:.3f} ({before * 1000:.3f}, {after * 1000:.3f})", ""],
+    ]
+    return Figure(
+        "CPU per delivered contact",
+        target="at most 1.0 x of a plain loop",
+        result=f"{total / plain:.2f} x",
+        reached=total <= plain,
+        columns=["process", "ms of CPU per contact", "share"],
+        rows=rows,
+    )
+
+
+def settle_in(made: Bed) -> None:
+    """Token, catalog, imports and connections are not what is measured."""
+    made.settled([made.producer.enqueue("camp", (person(n) for n in range(10_000_000, 10_000_400)))])
+
+
+def pipeline(made: Bed, contacts: int) -> dict[str, float]:
+    """Seconds of CPU per contact by process; the producer is one of its own."""
+    start = made.cpu_seconds()
+    script = "from tests.benchmarks.cpu import produce; produce(%d)" % contacts  # noqa: UP031  # braces would be no shorter
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "ACTIVATION_REDIS_URL": made.settings.redis_url,
+        "ACTIVATION_SECRET_KEYS": made.settings.secret_keys,
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environ, check=True, capture_output=True, text=True)
+    job, producer_seconds = done.stdout.split()
+    total = made.settled([job])
+    if total.outcomes["delivered"] != contacts:
+        raise RuntimeError(f"not all were delivered: {total.outcomes}")
+    end = made.cpu_seconds()
+    return {
+        "producer": float(producer_seconds) / contacts,
+        **{name: (end[name] - start[name]) / contacts for name in start},
+    }
+
+
+def produce(contacts: int) -> None:
+    """In the producer's process: enqueue, and print the job and the CPU that enqueueing took."""
+    from app.producer import Producer
+
+    producer = Producer.from_env()
+    people = [person(number) for number in range(contacts)]
+    start = time.process_time()
+    job = producer.enqueue("camp", people)
+    print(job, time.process_time() - start)
+
+
+def plain_loop(made: Bed) -> float:
+    """Seconds of CPU per call, with the bodies that the pipeline sends and nothing around them."""
+    destination = made.resources.destinations.get("camp")
+    from app.delivery import Delivery
+
+    mapping = Delivery(made.resources).mapping(destination)
+    bodies = []
+    for number in range(LOOP):
+        update = mapping.resolve(person(number), occurred_at_ms=0, now_ms=0)
+        if isinstance(update, Excluded):
+            raise TypeError("a benchmark's profile is excluded")
+        bodies.append(mapping.body(update.contact_key, {name: found.value for name, found in update.values.items()}))
+    url = f"{made.base('mctest')}/contacts/v1/contacts"
+    headers = {"Authorization": "Bearer " + "t" * 40, "Content-Type": "application/json"}
+    with requests.Session() as session:
+        begun = time.process_time()
+        for body in bodies:
+            answer = session.patch(url, data=body, headers=headers, timeout=(5, 120))
+            answer.raise_for_status()
+            if answer.json()["hasErrors"]:
+                raise RuntimeError("refused")
+        return (time.process_time() - begun) / LOOP
