@@ -21,7 +21,7 @@ from app.lanes.lane import PLAIN_MARK, Lane, rouse
 from app.mapping import CompiledMapping, compile_mapping
 from app.outcomes import Ledger, exhausted
 from app.pacing.pacer import Pacer
-from app.session import Result, Session
+from app.session import Pulse, Result, Session
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Delivery:
         self._calls = ThreadPoolExecutor(resources.settings.calls_at_once, thread_name_prefix="call")
         self._clients: dict[str, tuple[str, MarketingCloud]] = {}
         self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
+        self._pulses: dict[str, Pulse] = {}
         self._lock = Lock()
 
     def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
@@ -116,6 +117,7 @@ class Delivery:
                 stop_at_yearly_quota=destination.limits.stop_at_yearly_quota,
             ),
             calls=self._calls,
+            pulse=self._pulses.setdefault(destination.id, Pulse()),
             ring=self._r.ring,
             settings=self._settings,
             stopping=self.stopping,

@@ -1,10 +1,11 @@
 -- Admits calls of one holder (a worker at a lane) to an account: how many it may have in flight, and when the next may start.
 --
 -- KEYS  1 pace, 2 seats, 3 flows, 4 calls
--- ARGV  1 holder, 2 flow (destination and kind), 3 calls in flight, 4 seats wanted in all, 5 starts wanted,
+-- ARGV  1 holder, 2 flow (destination and kind), 3 calls in flight, 4 most seats of one holder, 5 starts wanted,
 --       6 interval us between starts, 7 most in flight, 8 horizon us, 9 burst us, 10 accepted calls since the last time,
 --       11 calls a year, 12 first day of the year (epoch days), 13 stop when the year's calls are used (0/1),
---       14 life of the calls hash s, 15 life of a seat ms, 16 backfill (0/1), 17 us that a call takes of late (0: not known)
+--       14 life of the calls hash s, 15 life of a seat ms, 16 backfill (0/1), 17 us that a call takes of late (0: not known),
+--       18 starts granted before whose calls are not answered
 -- Reply seats, starts, us until the first start, us to wait before asking again, reason of a refusal ('' when none)
 --
 -- Starts are a GCRA on the clock of Redis: an even schedule whose next free moment is `tat`. Nobody reserves further ahead than
@@ -20,7 +21,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local holder, flow = ARGV[1], ARGV[2]
-local busy, wanted, starts = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local busy, starts, outstanding = tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[18])
 local interval, most = tonumber(ARGV[6]), tonumber(ARGV[7])
 local horizon, burst = tonumber(ARGV[8]), tonumber(ARGV[9])
 local answered = tonumber(ARGV[10])
@@ -111,13 +112,13 @@ local function sit(count_of_seats)
   end
 end
 
-local function refuse(wait, reason)
+local function refuse(seats, wait, reason)
   if starts > 0 then
     redis.call('HSET', KEYS[3], 'w:' .. flow, now)
   end
-  sit(busy)
+  sit(seats)
   keep({})
-  return { busy, 0, 0, math.max(1000, math.floor(wait)), reason }
+  return { seats, 0, 0, math.max(1000, math.floor(wait)), reason }
 end
 
 -- Who has seats, who waits
@@ -161,7 +162,7 @@ if not held[flow] then
 end
 
 if blocked > now then
-  return refuse(blocked - now, 'throttled')
+  return refuse(busy, blocked - now, 'throttled')
 end
 
 if tonumber(ARGV[13]) == 1 then
@@ -174,10 +175,13 @@ if tonumber(ARGV[13]) == 1 then
   end
   starts = math.min(starts, tonumber(ARGV[11]) - used)
   if starts <= 0 then
-    return refuse(60000000, 'quota')
+    return refuse(busy, 60000000, 'quota')
   end
 end
 
+-- where calls are quick, a seat serves several of them within the horizon
+local turns = call_us > 0 and math.max(1, horizon / call_us) or 1
+local wanted = math.max(busy, math.min(tonumber(ARGV[4]), math.ceil((outstanding + starts) / turns)))
 local level = trial or limit
 local ceiling = probing and 1 or math.max(1, math.floor(math.min(level, most) + 0.0001))
 if wanted > ceiling - taken then
@@ -191,16 +195,13 @@ if others_wait then
   end
   granted = math.max(busy, math.min(granted, share - mine))
 end
--- where calls are quick, a seat serves several of them within the horizon
-local turns = call_us > 0 and math.max(1, horizon / call_us) or 1
-starts = math.min(starts, math.ceil(granted * turns) - busy)
-if starts <= 0 then
-  -- only its own calls can make room: the next of them to be answered is the time to ask
-  if taken == 0 and busy > 0 and not others_wait then
-    return refuse(1000000, 'own seats')
-  end
-  return refuse(math.min(50000, math.max(5000, call_us / 8)), 'seats')
+local room_of_seats = math.floor(granted * turns) - outstanding
+if room_of_seats <= 0 or starts == 0 then
+  -- where only its own calls can make room, the next of them to be answered is the time to ask
+  local own = taken == 0 and busy > 0 and not others_wait
+  return refuse(granted, own and 1000000 or math.min(50000, math.max(5000, call_us / 8)), 'seats')
 end
+starts = math.min(starts, room_of_seats)
 
 -- The flow's own schedule tells whether it is within its share of the rate
 local own = tonumber(redis.call('HGET', KEYS[3], 's:' .. flow)) or 0
@@ -214,12 +215,12 @@ local base = math.max(tat, now - burst)
 local room = math.floor((now + reach - base) / interval)
 if room < 1 then
   paced = true
-  return refuse(base + interval - now - reach, 'rate')
+  return refuse(busy, base + interval - now - reach, 'rate')
 end
 starts = math.min(starts, room)
 redis.call('HDEL', KEYS[3], 'w:' .. flow)
 redis.call('HSET', KEYS[3], 's:' .. flow, math.max(own, now) + starts * interval * math.max(1, flows))
-sit(math.min(granted, busy + starts))
+sit(math.min(granted, math.max(busy, math.ceil((outstanding + starts) / turns))))
 keep({ tat = string.format('%.0f', base + starts * interval) })
 redis.call('HINCRBY', KEYS[4], math.floor(time[1] / 86400), starts)
 redis.call('EXPIRE', KEYS[4], ARGV[14])

@@ -67,12 +67,20 @@ class Pacer:
         self._stop = int(stop_at_yearly_quota)
 
     def ask(
-        self, *, in_flight: int, seats: int, starts: int, accepted: int, backfill: bool, answer_seconds: float
+        self,
+        *,
+        in_flight: int,
+        outstanding: int,
+        most_seats: int,
+        starts: int,
+        accepted: int,
+        backfill: bool,
+        call_seconds: float,
     ) -> Admission:
-        """Ask for `seats` calls in flight in all and `starts` new ones; report `accepted` calls since the last time.
+        """Ask for `starts` new calls, while `in_flight` are made and `outstanding` were granted in all and not answered.
 
-        `answer_seconds` is how long a call takes of late (0: not known): where seats serve several calls within the horizon,
-        that many starts are given at once.
+        `accepted` calls since the last time are reported; `call_seconds` is how long a call takes of late (0: not known): where
+        seats serve several calls within the horizon, that many starts are given at once. Asking for no start keeps the seats.
         """
         # at least three starts ahead, so that a slow rate does not deny what it could grant
         horizon_us = max(HORIZON_SECONDS * 1e6, 3 * self._interval_us)
@@ -80,10 +88,10 @@ class Pacer:
         granted, starts, first_us, wait_us, reason = script(self._redis, "app.pacing", "admit")(
             keys=[self._keys.pace, self._keys.seats, self._keys.flows, self._keys.calls],
             args=[
-                self._holder, f"{self._flow}{'/backfill' if backfill else ''}", in_flight, seats, starts,
+                self._holder, f"{self._flow}{'/backfill' if backfill else ''}", in_flight, most_seats, starts,
                 self._interval_us, self._max_in_flight, horizon_us, burst_us, accepted,
                 self._calls_per_year, first_day_of_year(), self._stop,
-                CALLS_LIFE_SECONDS, int(SEAT_LIFE_SECONDS * 1000), int(backfill), int(answer_seconds * 1e6),
+                CALLS_LIFE_SECONDS, int(SEAT_LIFE_SECONDS * 1000), int(backfill), int(call_seconds * 1e6), outstanding,
             ],
         )  # fmt: skip
         return Admission(

@@ -1,0 +1,144 @@
+"""The threads that make a session's calls.
+
+As many as there are seats to fill, and no more: where calls take long, each call has a thread; where they are quick, one
+thread makes several in a row, since handing each to another costs more CPU than the call itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from app.sfmc.responses import Accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+C = TypeVar("C")
+
+LONG_CALL_SECONDS = 0.1
+ANSWERS_AT_ONCE = 32  # so many answers are worth waking the session for, even while its callers have work
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[C]):
+    """What came of a call: what Marketing Cloud said, or the error that it amounts to."""
+
+    contact: C
+    result: Accepted | Exception
+    seconds: float
+
+
+class Pulse:
+    """How long calls to a destination take, as this process sees it."""
+
+    def __init__(self) -> None:
+        self.call_seconds = 0.0  # the mean of late; 0 when nothing is known
+
+    def beat(self, seconds: float) -> None:
+        """An accepted call took so long."""
+        self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
+
+    @property
+    def most_seats(self) -> int:
+        """How many calls at once are worth their threads for one lane: one for every 10 ms that a call takes.
+
+        Where a process has its hands full, calls wait for the interpreter and look slow. To make more of them at once, as for
+        a server that is slow, would make them slower still; bounded like this, it settles at a few.
+        """
+        return max(1, round(self.call_seconds * 100))
+
+
+class Callers(Generic[C]):
+    """`send` makes one call, and raises what it amounts to; it runs on the threads of `pool`.
+
+    `pulse` is what is known of how long calls take, shared by all sessions of the destination in this process.
+    """
+
+    def __init__(self, pool: Executor, send: Callable[[C, bytes], Accepted], pulse: Pulse) -> None:
+        self._pool = pool
+        self._send = send
+        self._calls: deque[tuple[C, bytes, float]] = deque()
+        self._answers: deque[Answer[C]] = deque()
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._begun: dict[object, float] = {}  # caller -> when it began the call it is at
+        self._seats = 0
+        self._pulse = pulse
+
+    def add(self, contact: C, body: bytes, start_at: float) -> None:
+        """A call to be made at a time of time.monotonic(), after those added before."""
+        self._calls.append((contact, body, start_at))
+
+    def staff(self, seats: int) -> None:
+        """See to it that up to `seats` calls are made at once, and no more. To be called again whenever there is news."""
+        self._seats = seats
+        for _ in range(min(seats, len(self._begun) + len(self._calls)) - len(self._begun)):
+            caller = object()
+            self._begun[caller] = 0.0
+            self._pool.submit(self._work, caller)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are made at once."""
+        return len(self._begun)
+
+    @property
+    def late(self) -> bool:
+        """Whether a call that is due waits for its caller."""
+        try:
+            return time.monotonic() - self._calls[0][2] > 0.02
+        except IndexError:
+            return False
+
+    def call_seconds(self) -> float:
+        """How long a call takes of late; when one takes unheard-of long, as long as that. 0 when nothing is known."""
+        began = min((at for at in tuple(self._begun.values()) if at), default=0.0)
+        age = time.monotonic() - began if began else 0.0
+        usual = self._pulse.call_seconds
+        return max(usual, age) if usual and age > LONG_CALL_SECONDS else usual
+
+    def answers(self, timeout_seconds: float) -> list[Answer[C]]:
+        """What has come, after waiting for it; may be nothing."""
+        try:
+            self._news.get(timeout=timeout_seconds)
+            while True:
+                self._news.get_nowait()
+        except Empty:
+            pass
+        found = []
+        while self._answers:
+            answer = self._answers.popleft()
+            if isinstance(answer.result, Accepted):
+                self._pulse.beat(answer.seconds)
+            found.append(answer)
+        return found
+
+    def _work(self, caller: object) -> None:
+        """On a thread of the pool: make calls, each at its time, until there are none."""
+        while True:
+            try:
+                contact, body, start_at = self._calls.popleft()
+            except IndexError:
+                break
+            delay = start_at - time.monotonic()
+            if delay > 0:
+                time.sleep(delay)
+            started = self._begun[caller] = time.monotonic()
+            result: Accepted | Exception
+            try:
+                result = self._send(contact, body)
+            except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
+                result = error
+            self._begun[caller] = 0.0
+            self._answers.append(Answer(contact, result, time.monotonic() - started))
+            if not self._calls or len(self._begun) > self._seats:
+                break
+            if len(self._answers) >= ANSWERS_AT_ONCE:
+                self._news.put(None)
+        # gone before it says so: the session, looking again, sends another if a call came in just now
+        del self._begun[caller]
+        self._news.put(None)

@@ -1,0 +1,353 @@
+"""The session itself: reading, asking the pacer, and what each answer means for the contact, the account or the destination."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.errors import (
+    AccountThrottled,
+    AttributeRefused,
+    CallError,
+    ContactRefused,
+    ContactTroubled,
+    ContactUnknown,
+    DestinationBroken,
+    DestinationUnreachable,
+    LeaseLost,
+)
+from app.lanes.entries import purpose, read_entry
+from app.mapping import CompiledMapping, Excluded
+from app.outcomes import Ledger
+from app.session.callers import Answer, Callers, Pulse
+from app.session.contacts import Contact, Contacts, Pair
+from app.sfmc.responses import Accepted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from threading import Event
+
+    from app.destinations import Destination
+    from app.lanes.lane import Lane, Read
+    from app.pacing.pacer import Pacer
+    from app.sealing import KeyRing
+    from app.settings import Settings
+    from app.sfmc import MarketingCloud
+
+SETTLE_AT = 100  # entries
+SETTLE_AFTER_SECONDS = 0.05
+POLL_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
+KEEP_SEATS_SECONDS = 3.0
+LONGEST_WAIT_SECONDS = 2.0  # beyond that a session gives its slot back
+STARTS_AT_ONCE = 64
+STARTS_AT_FIRST = 4  # until it is known how long a call takes
+TROUBLES_IN_A_ROW = 5  # so many contacts in trouble and none well: it is the destination
+BACKFILL_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session works with; `run` makes it go."""
+
+    lane: Lane
+    destination: Destination
+    mapping: CompiledMapping
+    reload_mapping: Callable[[], CompiledMapping]
+    pepper: bytes
+    client: MarketingCloud
+    pacer: Pacer
+    calls: Executor
+    pulse: Pulse
+    ring: KeyRing
+    settings: Settings
+    stopping: Event
+    only_one_call: bool = False  # a probe
+
+    def run(self) -> Result:
+        """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost`."""
+        return _Work(self).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a session ended. `error` stands for the destination as a whole; `wait_seconds` before coming back."""
+
+    answered: int = 0
+    error: CallError | None = None
+    wait_seconds: float = 0.0
+
+
+class _Work:
+    def __init__(self, session: Session) -> None:
+        self.s = session
+        self.ledger = Ledger(session.destination.id, session.ring, session.settings)
+        self.contacts = Contacts(
+            session.destination, session.mapping, self.ledger, session.pepper, session.lane.delivered
+        )
+        self.callers: Callers[Contact] = Callers(session.calls, self.send, session.pulse)
+        self.purpose = purpose(session.destination.id)
+        self.starts: deque[float] = deque()
+        self.troubled: list[tuple[Contact, ContactTroubled]] = []
+        self.seats = 0
+        self.accepted = 0
+        self.answered = 0
+        self.ask_at = 0.0
+        self.asked_at = 0.0
+        self.refused_for = ""
+        self.read_at = 0.0
+        self.read_dry = False
+        self.settled_at = time.monotonic()
+        self.backfill_batch = BACKFILL_BATCH
+        self.backfill_read_at = 0.0
+        self.wait_seconds = 0.0
+        self.error: CallError | None = None
+        self.over = False
+        self.suspects = False
+        self.reloaded = False
+
+    def run(self) -> Result:
+        slice_ends = time.monotonic() + self.s.settings.slice_seconds
+        contacts = self.contacts
+        try:
+            while True:
+                now = time.monotonic()
+                if self.s.stopping.is_set() or now > slice_ends:
+                    self.over = True
+                dry = self.fill(now)
+                self.dispatch(now)
+                if not contacts.in_flight:
+                    self.settle()
+                    if self.over or (dry and not contacts.waiting):
+                        break
+                if contacts.in_flight or contacts.waiting:
+                    for answer in self.callers.answers(self.patience(now)):
+                        self.handle(answer)
+                if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
+                    self.settle()
+                self.s.lane.renew_when_due()
+            self.park_troubled()
+            self.settle()
+        finally:
+            self.s.pacer.leave()
+        return Result(self.answered, self.error, self.wait_seconds)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def fill(self, now: float) -> bool:
+        """Read more when there is room. True when the lane had nothing more to give."""
+        contacts = self.contacts
+        if self.over:
+            return True
+        room = self.s.settings.window_size - len(contacts.live)
+        idle = not contacts.in_flight and not contacts.waiting
+        if room <= self.s.settings.window_size // 2 or (self.suspects and not idle):
+            return False
+        if not idle and now - self.read_at < POLL_SECONDS:
+            if contacts.waiting > max(self.seats, len(contacts.in_flight)):
+                return False
+            if self.read_dry:
+                return True
+        if self.suspects:
+            self.settle()  # they are read by id, so those that are done must be gone before the next look
+        wants_backfill = not contacts.live and len(contacts.backfill) <= self.backfill_batch // 4
+        read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
+        self.read_at = now
+        self.suspects = read.crashes > 0
+        if read.backfill:
+            self.pace_backfill(now)
+        self.take_in(read)
+        self.read_dry = not read.live and not read.backfill and wants_backfill
+        return self.read_dry
+
+    def pace_backfill(self, now: float) -> None:
+        """Read as much backfill as takes about a quarter of a second, so that it never stands long before live."""
+        if now - self.backfill_read_at < 0.25:
+            self.backfill_batch = min(self.s.settings.window_size, self.backfill_batch * 2)
+        elif now - self.backfill_read_at > 1:
+            self.backfill_batch = max(8, self.backfill_batch // 2)
+        self.backfill_read_at = now
+
+    def take_in(self, read: Read) -> None:
+        """Open and map what was read; what no call can help is done with."""
+        contacts, updates = self.contacts, list[Pair]()
+        contacts.now_ms = read.now_ms
+        crashes = read.crashes if len(read.live) + len(read.backfill) == 1 else 0
+        for raws, backfill in ((read.live, False), (read.backfill, True)):
+            for raw in raws:
+                entry = read_entry(raw, backfill=backfill, ring=self.s.ring, seal_purpose=self.purpose)
+                if crashes > self.s.settings.crashes_allowed:
+                    self.ledger.fail(entry, _killer(crashes), now_ms=read.now_ms)
+                    continue
+                if entry.profile is None:
+                    self.stop(_unopened())
+                    return
+                update = contacts.mapping.resolve(
+                    entry.profile, occurred_at_ms=entry.occurred_at_ms, now_ms=read.now_ms
+                )
+                if isinstance(update, Excluded):
+                    self.ledger.exclude(entry, update.reason, update.detail)
+                else:
+                    updates.append((entry, update))
+        had_live = bool(contacts.live)
+        contacts.take_in(updates)
+        if contacts.live and not had_live:
+            self.ask_at = 0.0  # what was refused to backfill may be granted to a live call
+
+    # -- calling -------------------------------------------------------------------------------------------------------
+
+    def dispatch(self, now: float) -> None:
+        """Plan calls as far as seats and the schedule allow."""
+        contacts = self.contacts
+        while not self.over and contacts.waiting:
+            if not self.starts and (now < self.ask_at or not self.ask(now)):
+                break
+            contact = contacts.next()
+            self.callers.add(contact, contacts.body(contact), self.starts.popleft())
+            if self.s.only_one_call:
+                self.over = True
+        if contacts.in_flight and not self.starts and (
+            now - self.asked_at > KEEP_SEATS_SECONDS or (self.callers.late and now - self.asked_at > POLL_SECONDS)
+        ):  # fmt: skip
+            self.ask(now)
+        self.callers.staff(max(self.seats, 1))
+
+    def ask(self, now: float) -> bool:
+        """Ask the pacer; False when nothing may start now."""
+        contacts = self.contacts
+        call_seconds = self.callers.call_seconds()
+        count = 0 if self.over else min(contacts.waiting, STARTS_AT_ONCE if call_seconds else STARTS_AT_FIRST)
+        admission = self.s.pacer.ask(
+            in_flight=self.callers.in_flight,
+            outstanding=len(contacts.in_flight),
+            most_seats=1 if self.s.only_one_call else min(self.s.pulse.most_seats, self.s.settings.calls_at_once),
+            starts=min(count, 1) if self.s.only_one_call else count,
+            accepted=self.accepted,
+            backfill=not contacts.live,
+            call_seconds=call_seconds,
+        )
+        self.accepted = 0
+        self.asked_at = now
+        self.seats = admission.seats
+        self.starts.extend(admission.first_at + i * admission.interval_seconds for i in range(admission.starts))
+        if admission.starts:
+            return True
+        self.ask_at = now + admission.wait_seconds
+        self.refused_for = admission.reason
+        if admission.wait_seconds > LONGEST_WAIT_SECONDS:
+            self.over, self.wait_seconds = True, admission.wait_seconds
+        return False
+
+    def send(self, contact: Contact, body: bytes) -> Accepted:
+        """On a thread of the pool: one call."""
+        if not self.s.lane.may_send():
+            raise LeaseLost(f"Lane {self.s.lane.number} of {self.s.destination.id} is not surely ours any more.")
+        contacts = self.s.client.contacts
+        return contacts.post(body) if contact.post else contacts.patch(body)
+
+    def patience(self, now: float) -> float:
+        """How long to wait for answers before looking around again."""
+        if self.contacts.waiting and not self.over:
+            return min(POLL_SECONDS, max(0.0005, self.ask_at - now))
+        return POLL_SECONDS
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def handle(self, answer: Answer[Contact]) -> None:
+        contact, result, contacts = answer.contact, answer.result, self.contacts
+        del contacts.in_flight[contact.key]
+        if self.refused_for == "seats":
+            self.ask_at = 0.0
+        if not isinstance(result, LeaseLost):
+            self.ledger.pending.count("calls")
+        match result:
+            case Accepted():
+                self.answered += 1
+                self.accepted += 1
+                self.park_troubled()
+                contacts.accept(contact)
+            case LeaseLost():
+                raise result
+            case AccountThrottled():
+                wait = self.s.pacer.back_off(result.kind, result.wait_seconds)
+                self.starts.clear()
+                if wait > LONGEST_WAIT_SECONDS:
+                    self.over, self.wait_seconds = True, wait
+                contacts.put_back(contact)
+            case DestinationUnreachable() | DestinationBroken():
+                self.stop(result)
+            case ContactTroubled():
+                self.trouble(contact, result)
+            case AttributeRefused() if not self.reloaded:
+                self.reload(contact)
+            case ContactUnknown() if contacts.may_create(contact):
+                contacts.create(contact)
+            case ContactRefused():
+                self.answered += 1
+                self.park_troubled()
+                contacts.refuse(contact, result)
+            case _:
+                self.trouble(contact, _unforeseen(result))
+
+    def reload(self, contact: Contact) -> None:
+        """Marketing Cloud does not know an attribute that the catalog knows: look once whether the catalog is old."""
+        self.reloaded = True
+        try:
+            self.contacts.mapping = self.s.reload_mapping()
+        except CallError as error:
+            self.stop(error)
+            return
+        self.contacts.put_back(contact)
+
+    def trouble(self, contact: Contact, error: ContactTroubled) -> None:
+        self.troubled.append((contact, error))
+        if len(self.troubled) >= TROUBLES_IN_A_ROW:
+            self.stop(
+                DestinationUnreachable(
+                    f"{len(self.troubled)} calls in a row failed; the last one: {error}",
+                    code="outage",
+                    remedy=error.remedy,
+                    http_status=error.http_status,
+                    wait_seconds=error.wait_seconds,
+                )
+            )
+
+    def park_troubled(self) -> None:
+        """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on."""
+        troubled, self.troubled = self.troubled, []
+        for contact, error in troubled:
+            self.contacts.park(contact, error)
+
+    def stop(self, error: CallError) -> None:
+        """The destination as a whole is in trouble: nothing more is started, the entries stay in the lane."""
+        self.over = True
+        self.troubled.clear()
+        if self.error is None or isinstance(error, DestinationBroken):
+            self.error = error
+
+    def settle(self) -> None:
+        self.settled_at = time.monotonic()
+        if len(self.ledger.pending) or self.ledger.pending.run:
+            self.s.lane.settle(self.ledger.take())
+
+
+def _killer(crashes: int) -> CallError:
+    return CallError(
+        f"Its worker died {crashes} times while it was being worked on, the last times with this profile alone.",
+        code="worker_killed",
+        remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
+    )
+
+
+def _unopened() -> DestinationBroken:
+    return DestinationBroken(
+        "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
+        code="seal_broken",
+        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
+    )
+
+
+def _unforeseen(error: Exception) -> ContactTroubled:
+    return ContactTroubled(f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error")
