@@ -21,7 +21,7 @@ from app.lanes.lane import PLAIN_MARK, Lane, rouse
 from app.mapping import CompiledMapping, compile_mapping
 from app.outcomes import Ledger, exhausted
 from app.pacing.pacer import Pacer
-from app.session import Pulse, Result, Session
+from app.session import Pulse, Result, Session, Turns
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Delivery:
         self._clients: dict[str, tuple[str, MarketingCloud]] = {}
         self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
         self._pulses: dict[str, Pulse] = {}
+        self._turns = Turns()
         self._lock = Lock()
 
     def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
@@ -117,6 +118,7 @@ class Delivery:
                 stop_at_yearly_quota=destination.limits.stop_at_yearly_quota,
             ),
             calls=self._calls,
+            turns=self._turns,
             pulse=self._pulses.setdefault(destination.id, Pulse()),
             ring=self._r.ring,
             settings=self._settings,

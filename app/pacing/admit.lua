@@ -6,7 +6,8 @@
 --       11 calls a year, 12 first day of the year (epoch days), 13 stop when the year's calls are used (0/1),
 --       14 life of the calls hash s, 15 life of a seat ms, 16 backfill (0/1), 17 us that a call takes of late (0: not known),
 --       18 starts granted before whose calls are not answered
--- Reply seats, starts, us until the first start, us to wait before asking again, reason of a refusal ('' when none)
+-- Reply seats, starts, us until the first start, us to wait before asking again, and for what: throttled, quota, seats or rate
+--       ('' when all was granted)
 --
 -- Starts are a GCRA on the clock of Redis: an even schedule whose next free moment is `tat`. Nobody reserves further ahead than
 -- the horizon, so no one queues long behind another; a flow that has used less than its share reaches twice as far, a
@@ -196,12 +197,16 @@ if others_wait then
   granted = math.max(busy, math.min(granted, share - mine))
 end
 local room_of_seats = math.floor(granted * turns) - outstanding
+-- where only its own calls can make room, the next of them to be answered is the time to ask
+local own = taken == 0 and busy > 0 and not others_wait
+local seat_wait = own and 1000000 or math.min(50000, math.max(5000, call_us / 8))
 if room_of_seats <= 0 or starts == 0 then
-  -- where only its own calls can make room, the next of them to be answered is the time to ask
-  local own = taken == 0 and busy > 0 and not others_wait
-  return refuse(granted, own and 1000000 or math.min(50000, math.max(5000, call_us / 8)), 'seats')
+  return refuse(granted, seat_wait, 'seats')
 end
-starts = math.min(starts, room_of_seats)
+local wait, reason = 0, ''
+if starts > room_of_seats then
+  starts, wait, reason = room_of_seats, seat_wait, 'seats'
+end
 
 -- The flow's own schedule tells whether it is within its share of the rate
 local own = tonumber(redis.call('HGET', KEYS[3], 's:' .. flow)) or 0
@@ -217,11 +222,13 @@ if room < 1 then
   paced = true
   return refuse(busy, base + interval - now - reach, 'rate')
 end
-starts = math.min(starts, room)
+if starts > room then
+  starts, wait, reason = room, math.max(1000, base + (room + 1) * interval - now - reach), 'rate'
+end
 redis.call('HDEL', KEYS[3], 'w:' .. flow)
 redis.call('HSET', KEYS[3], 's:' .. flow, math.max(own, now) + starts * interval * math.max(1, flows))
 sit(math.min(granted, math.max(busy, math.ceil((outstanding + starts) / turns))))
 keep({ tat = string.format('%.0f', base + starts * interval) })
 redis.call('HINCRBY', KEYS[4], math.floor(time[1] / 86400), starts)
 redis.call('EXPIRE', KEYS[4], ARGV[14])
-return { granted, starts, math.max(0, math.floor(base - now)), 0, '' }
+return { granted, starts, math.max(0, math.floor(base - now)), math.floor(wait), reason }

@@ -32,7 +32,7 @@ CIRCUIT_MOST_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The answer to one question. `first_at` is in time.monotonic(); `reason` is why nothing may start now."""
+    """The answer to one question. `first_at` is in time.monotonic(); `reason` is why no more may start now."""
 
     seats: int
     starts: int

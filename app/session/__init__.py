@@ -6,5 +6,6 @@ most one call in flight, and what arrives for it meanwhile waits behind and merg
 
 from app.session.callers import Pulse
 from app.session.loop import Result, Session
+from app.session.turns import Turns
 
-__all__ = ["Pulse", "Result", "Session"]
+__all__ = ["Pulse", "Result", "Session", "Turns"]

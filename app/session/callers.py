@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from app.session.turns import TURN_SECONDS, Turns
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 LONG_CALL_SECONDS = 0.1
+QUICK_CALL_SECONDS = 0.0015
 ANSWERS_AT_ONCE = 32  # so many answers are worth waking the session for, even while its callers have work
 
 
@@ -38,10 +40,18 @@ class Pulse:
 
     def __init__(self) -> None:
         self.call_seconds = 0.0  # the mean of late; 0 when nothing is known
+        self._shortest = 1.0
 
     def beat(self, seconds: float) -> None:
         """An accepted call took so long."""
         self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
+
+        self._shortest = min(seconds, self._shortest * 1.02)
+
+    @property
+    def quick(self) -> bool:
+        """Whether calls cost more work than waiting, so that lanes do better to take turns."""
+        return self._shortest < QUICK_CALL_SECONDS
 
     @property
     def most_seats(self) -> int:
@@ -59,7 +69,7 @@ class Callers(Generic[C]):
     `pulse` is what is known of how long calls take, shared by all sessions of the destination in this process.
     """
 
-    def __init__(self, pool: Executor, send: Callable[[C, bytes], Accepted], pulse: Pulse) -> None:
+    def __init__(self, pool: Executor, send: Callable[[C, bytes], Accepted], pulse: Pulse, turns: Turns) -> None:
         self._pool = pool
         self._send = send
         self._calls: deque[tuple[C, bytes, float]] = deque()
@@ -68,6 +78,7 @@ class Callers(Generic[C]):
         self._begun: dict[object, float] = {}  # caller -> when it began the call it is at
         self._seats = 0
         self._pulse = pulse
+        self._turns = turns
 
     def add(self, contact: C, body: bytes, start_at: float) -> None:
         """A call to be made at a time of time.monotonic(), after those added before."""
@@ -119,26 +130,38 @@ class Callers(Generic[C]):
 
     def _work(self, caller: object) -> None:
         """On a thread of the pool: make calls, each at its time, until there are none."""
-        while True:
-            try:
-                contact, body, start_at = self._calls.popleft()
-            except IndexError:
-                break
-            delay = start_at - time.monotonic()
-            if delay > 0:
-                time.sleep(delay)
-            started = self._begun[caller] = time.monotonic()
-            result: Accepted | Exception
-            try:
-                result = self._send(contact, body)
-            except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
-                result = error
-            self._begun[caller] = 0.0
-            self._answers.append(Answer(contact, result, time.monotonic() - started))
-            if not self._calls or len(self._begun) > self._seats:
-                break
-            if len(self._answers) >= ANSWERS_AT_ONCE:
-                self._news.put(None)
-        # gone before it says so: the session, looking again, sends another if a call came in just now
-        del self._begun[caller]
-        self._news.put(None)
+        turns, turn_ends, mine = self._turns, 0.0, False
+        try:
+            while self._calls and len(self._begun) <= self._seats:
+                try:
+                    contact, body, start_at = self._calls.popleft()
+                except IndexError:
+                    break
+                now = time.monotonic()
+                if mine and (start_at > now or now > turn_ends):
+                    turns.give()
+                    mine = False
+                if start_at > now:
+                    time.sleep(start_at - now)
+                if not mine and self._pulse.quick:
+                    mine = turns.take()
+                    turn_ends = time.monotonic() + TURN_SECONDS
+                self._answers.append(self._call(caller, contact, body))
+                if len(self._answers) >= ANSWERS_AT_ONCE:
+                    self._news.put(None)
+        finally:
+            if mine:
+                turns.give()
+            # gone before it says so: the session, looking again, sends another if a call came in just now
+            del self._begun[caller]
+            self._news.put(None)
+
+    def _call(self, caller: object, contact: C, body: bytes) -> Answer[C]:
+        started = self._begun[caller] = time.monotonic()
+        result: Accepted | Exception
+        try:
+            result = self._send(contact, body)
+        except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
+            result = error
+        self._begun[caller] = 0.0
+        return Answer(contact, result, time.monotonic() - started)

@@ -24,6 +24,7 @@ from app.mapping import CompiledMapping, Excluded
 from app.outcomes import Ledger
 from app.session.callers import Answer, Callers, Pulse
 from app.session.contacts import Contact, Contacts, Pair
+from app.session.turns import Turns
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Session:
     pacer: Pacer
     calls: Executor
     pulse: Pulse
+    turns: Turns
     ring: KeyRing
     settings: Settings
     stopping: Event
@@ -87,7 +89,7 @@ class _Work:
         self.contacts = Contacts(
             session.destination, session.mapping, self.ledger, session.pepper, session.lane.delivered
         )
-        self.callers: Callers[Contact] = Callers(session.calls, self.send, session.pulse)
+        self.callers: Callers[Contact] = Callers(session.calls, self.send, session.pulse, session.turns)
         self.purpose = purpose(session.destination.id)
         self.starts: deque[float] = deque()
         self.troubled: list[tuple[Contact, ContactTroubled]] = []
@@ -97,6 +99,7 @@ class _Work:
         self.ask_at = 0.0
         self.asked_at = 0.0
         self.refused_for = ""
+        self.low_water = 0
         self.read_at = 0.0
         self.read_dry = False
         self.settled_at = time.monotonic()
@@ -104,35 +107,44 @@ class _Work:
         self.backfill_read_at = 0.0
         self.wait_seconds = 0.0
         self.error: CallError | None = None
+        self.slice_ends = 0.0
         self.over = False
         self.suspects = False
         self.reloaded = False
 
     def run(self) -> Result:
-        slice_ends = time.monotonic() + self.s.settings.slice_seconds
-        contacts = self.contacts
+        self.slice_ends = time.monotonic() + self.s.settings.slice_seconds
+        answers: list[Answer[Contact]] = []
         try:
             while True:
-                now = time.monotonic()
-                if self.s.stopping.is_set() or now > slice_ends:
-                    self.over = True
-                dry = self.fill(now)
-                self.dispatch(now)
-                if not contacts.in_flight:
-                    self.settle()
-                    if self.over or (dry and not contacts.waiting):
-                        break
-                if contacts.in_flight or contacts.waiting:
-                    for answer in self.callers.answers(self.patience(now)):
-                        self.handle(answer)
-                if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
-                    self.settle()
-                self.s.lane.renew_when_due()
+                with self.s.turns.turn(wanted=self.s.pulse.quick):
+                    goes_on = self.step(answers)
+                if not goes_on:
+                    break
+                answers = self.callers.answers(self.patience())
             self.park_troubled()
             self.settle()
         finally:
             self.s.pacer.leave()
         return Result(self.answered, self.error, self.wait_seconds)
+
+    def step(self, answers: list[Answer[Contact]]) -> bool:
+        """Deal with answers, read, start calls. False when there is nothing left to do or to wait for."""
+        contacts = self.contacts
+        for answer in answers:
+            self.handle(answer)
+        now = time.monotonic()
+        if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
+            self.settle()
+        self.s.lane.renew_when_due()
+        if self.s.stopping.is_set() or now > self.slice_ends:
+            self.over = True
+        dry = self.fill(now)
+        self.dispatch(now)
+        if not contacts.in_flight:
+            self.settle()
+            return not self.over and (not dry or bool(contacts.waiting))
+        return True
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -232,10 +244,11 @@ class _Work:
         self.asked_at = now
         self.seats = admission.seats
         self.starts.extend(admission.first_at + i * admission.interval_seconds for i in range(admission.starts))
-        if admission.starts:
-            return True
         self.ask_at = now + admission.wait_seconds
         self.refused_for = admission.reason
+        self.low_water = (len(contacts.in_flight) + admission.starts) // 2
+        if admission.starts:
+            return True
         if admission.wait_seconds > LONGEST_WAIT_SECONDS:
             self.over, self.wait_seconds = True, admission.wait_seconds
         return False
@@ -247,10 +260,12 @@ class _Work:
         contacts = self.s.client.contacts
         return contacts.post(body) if contact.post else contacts.patch(body)
 
-    def patience(self, now: float) -> float:
+    def patience(self) -> float:
         """How long to wait for answers before looking around again."""
+        if not self.contacts.in_flight and not self.contacts.waiting:
+            return 0.0
         if self.contacts.waiting and not self.over:
-            return min(POLL_SECONDS, max(0.0005, self.ask_at - now))
+            return min(POLL_SECONDS, max(0.0005, self.ask_at - time.monotonic()))
         return POLL_SECONDS
 
     # -- answers -------------------------------------------------------------------------------------------------------
@@ -258,7 +273,7 @@ class _Work:
     def handle(self, answer: Answer[Contact]) -> None:
         contact, result, contacts = answer.contact, answer.result, self.contacts
         del contacts.in_flight[contact.key]
-        if self.refused_for == "seats":
+        if self.refused_for == "seats" and len(contacts.in_flight) <= self.low_water:
             self.ask_at = 0.0
         if not isinstance(result, LeaseLost):
             self.ledger.pending.count("calls")
