@@ -55,6 +55,7 @@ class Delivery:
         self._pulses: dict[str, Pulse] = {}
         self._turns = Turns()
         self._lock = Lock()
+        self._active = 0  # sessions under way
 
     def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
         """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
@@ -76,11 +77,16 @@ class Delivery:
         try:
             if not lane.open():
                 return Next()
+            with self._lock:
+                self._active += 1
             try:
                 result = self._work(lane, destination, probing=probing)
             except LeaseLost as lost:
                 log.warning("%s", lost)
                 return Next()
+            finally:
+                with self._lock:
+                    self._active -= 1
             return self._conclude(lane, destination, result, probing=probing)
         finally:
             if probing:
@@ -123,9 +129,18 @@ class Delivery:
             ring=self._r.ring,
             settings=self._settings,
             stopping=self.stopping,
+            goes_on=lambda: self._goes_on(destination),
             only_one_call=probing,
         )
         return session.run()
+
+    def _goes_on(self, destination: Destination) -> bool:
+        """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""
+        return (
+            self._active < self._settings.worker_concurrency
+            and self._r.states.get(destination.id).status is Status.ENABLED
+            and self._r.destinations.get(destination.id).version == destination.version
+        )
 
     def _conclude(self, lane: Lane, destination: Destination, result: Result, *, probing: bool) -> Next:
         states, seconds = self._r.states, self._settings.wake_mark_seconds

@@ -47,7 +47,7 @@ OPTIONS = (
     Option("WORKER_CONCURRENCY", 32, "Lanes that one worker process drains at once (threads)."),
     Option("CALLS_AT_ONCE", 64, "HTTP calls that one worker process may have in flight; the account's max_in_flight holds over all processes."),
     Option("WINDOW_SIZE", 200, "Waiting profiles that a lane reads at once."),
-    Option("SLICE_SECONDS", 2.0, "How long a task works on a lane before it gives its slot to others."),
+    Option("SLICE_SECONDS", 2.0, "How long a task works on a lane before it looks whether others wait for its slot, or its destination was changed."),
     Option("LEASE_SECONDS", 15.0, "How long a lane stays with a worker that gives no sign of life."),
     Option("WAKE_MARK_SECONDS", 10.0, "After this long a wake-up counts as lost and the sweep sends another."),
     Option("SWEEP_SECONDS", 5.0, "How often beat looks for lanes that have work and no wake-up."),

@@ -113,9 +113,17 @@ local function sit(count_of_seats)
   end
 end
 
+local in_line = 1
+
+-- Of many in line, few get what comes free next, so each asks the less often the more they are; together they ask about three
+-- times for each start or seat that comes free, every `each_us`.
+local function patience(each_us, least_us)
+  return math.max(least_us, math.min(500000, in_line * each_us * (0.25 + 0.2 * (now % 1000) / 1000)))
+end
+
 local function refuse(seats, wait, reason)
   if starts > 0 then
-    redis.call('HSET', KEYS[3], 'w:' .. flow, now)
+    redis.call('HSET', KEYS[3], 'w:' .. holder, string.format('%.0f', now) .. ' ' .. flow)
   end
   sit(seats)
   keep({})
@@ -146,14 +154,19 @@ local others_wait, live_waits = false, false
 local waiting = redis.call('HGETALL', KEYS[3])
 for index = 1, #waiting, 2 do
   local name = waiting[index]
-  if string.sub(name, 1, 2) == 'w:' then
-    if tonumber(waiting[index + 1]) < now - 500000 then
+  if string.sub(name, 1, 2) == 'w:' and name ~= 'w:' .. holder then
+    local since, owner = string.match(waiting[index + 1], '^(%d+) (.*)$')
+    if tonumber(since) < now - 1500000 then
       redis.call('HDEL', KEYS[3], name)
-    elseif string.sub(name, 3) ~= flow then
-      others_wait = true
-      live_waits = live_waits or string.sub(name, -9) ~= '/backfill'
-      if not held[string.sub(name, 3)] then
-        flows = flows + 1
+    else
+      in_line = in_line + 1
+      if owner ~= flow then
+        others_wait = true
+        live_waits = live_waits or string.sub(owner, -9) ~= '/backfill'
+        if not held[owner] then
+          held[owner] = true
+          flows = flows + 1
+        end
       end
     end
   end
@@ -199,7 +212,7 @@ end
 local room_of_seats = math.floor(granted * turns) - outstanding
 -- where only its own calls can make room, the next of them to be answered is the time to ask
 local own = taken == 0 and busy > 0 and not others_wait
-local seat_wait = own and 1000000 or math.min(50000, math.max(5000, call_us / 8))
+local seat_wait = own and 1000000 or patience(call_us / ceiling, math.min(50000, math.max(5000, call_us / 8)))
 if room_of_seats <= 0 or starts == 0 then
   return refuse(granted, seat_wait, 'seats')
 end
@@ -218,15 +231,24 @@ elseif own <= now then
 end
 local base = math.max(tat, now - burst)
 local room = math.floor((now + reach - base) / interval)
+local function rate_wait(starts_before)
+  local exact = base + (starts_before + 1) * interval - now - reach
+  return own <= now and exact or patience(interval, exact)
+end
 if room < 1 then
   paced = true
-  return refuse(busy, base + interval - now - reach, 'rate')
+  return refuse(busy, rate_wait(0), 'rate')
 end
 if starts > room then
-  starts, wait, reason = room, math.max(1000, base + (room + 1) * interval - now - reach), 'rate'
+  starts, wait, reason = room, math.max(1000, rate_wait(room)), 'rate'
 end
-redis.call('HDEL', KEYS[3], 'w:' .. flow)
-redis.call('HSET', KEYS[3], 's:' .. flow, math.max(own, now) + starts * interval * math.max(1, flows))
+if reason == '' then
+  redis.call('HDEL', KEYS[3], 'w:' .. holder)
+else
+  redis.call('HSET', KEYS[3], 'w:' .. holder, string.format('%.0f', now) .. ' ' .. flow)
+end
+-- bounded, so that a flow which had the account for itself is not made to pay for it long
+redis.call('HSET', KEYS[3], 's:' .. flow, string.format('%.0f', math.min(math.max(own, now) + starts * interval * math.max(1, flows), now + 20 * horizon)))
 sit(math.min(granted, math.max(busy, math.ceil((outstanding + starts) / turns))))
 keep({ tat = string.format('%.0f', base + starts * interval) })
 redis.call('HINCRBY', KEYS[4], math.floor(time[1] / 86400), starts)

@@ -104,8 +104,11 @@ class Pacer:
         )
 
     def leave(self) -> None:
-        """Give all seats back."""
-        self._redis.hdel(self._keys.seats, self._holder)
+        """Give all seats back, and the place in line."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hdel(self._keys.seats, self._holder)
+            pipeline.hdel(self._keys.flows, f"w:{self._holder}")
+            pipeline.execute()
 
     def back_off(self, kind: Throttle, wait_seconds: float | None) -> float:
         """Make the whole account wait; returns for how many seconds."""

@@ -26,6 +26,10 @@ QUICK_CALL_SECONDS = 0.0015
 ANSWERS_AT_ONCE = 32  # so many answers are worth waking the session for, even while its callers have work
 
 
+class StartMissed(Exception):  # no error: nothing was sent, and the call needs a new start
+    """A call's time has passed. Made late it would come together with those of others, and so exceed the rate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[C]):
     """What came of a call: what Marketing Cloud said, or the error that it amounts to."""
@@ -72,7 +76,7 @@ class Callers(Generic[C]):
     def __init__(self, pool: Executor, send: Callable[[C, bytes], Accepted], pulse: Pulse, turns: Turns) -> None:
         self._pool = pool
         self._send = send
-        self._calls: deque[tuple[C, bytes, float]] = deque()
+        self._calls: deque[tuple[C, bytes, float, float]] = deque()
         self._answers: deque[Answer[C]] = deque()
         self._news: SimpleQueue[None] = SimpleQueue()
         self._begun: dict[object, float] = {}  # caller -> when it began the call it is at
@@ -80,9 +84,9 @@ class Callers(Generic[C]):
         self._pulse = pulse
         self._turns = turns
 
-    def add(self, contact: C, body: bytes, start_at: float) -> None:
-        """A call to be made at a time of time.monotonic(), after those added before."""
-        self._calls.append((contact, body, start_at))
+    def add(self, contact: C, body: bytes, start_at: float, *, by: float) -> None:
+        """A call to be made at a time of time.monotonic(), after those added before; not at all after `by`."""
+        self._calls.append((contact, body, start_at, by))
 
     def staff(self, seats: int) -> None:
         """See to it that up to `seats` calls are made at once, and no more. To be called again whenever there is news."""
@@ -134,7 +138,7 @@ class Callers(Generic[C]):
         try:
             while self._calls and len(self._begun) <= self._seats:
                 try:
-                    contact, body, start_at = self._calls.popleft()
+                    contact, body, start_at, by = self._calls.popleft()
                 except IndexError:
                     break
                 now = time.monotonic()
@@ -146,7 +150,10 @@ class Callers(Generic[C]):
                 if not mine and self._pulse.quick:
                     mine = turns.take()
                     turn_ends = time.monotonic() + TURN_SECONDS
-                self._answers.append(self._call(caller, contact, body))
+                if time.monotonic() > by:
+                    self._answers.append(Answer(contact, StartMissed(), 0.0))
+                else:
+                    self._answers.append(self._call(caller, contact, body))
                 if len(self._answers) >= ANSWERS_AT_ONCE:
                     self._news.put(None)
         finally:

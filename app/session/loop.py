@@ -22,7 +22,7 @@ from app.errors import (
 from app.lanes.entries import purpose, read_entry
 from app.mapping import CompiledMapping, Excluded
 from app.outcomes import Ledger
-from app.session.callers import Answer, Callers, Pulse
+from app.session.callers import Answer, Callers, Pulse, StartMissed
 from app.session.contacts import Contact, Contacts, Pair
 from app.session.turns import Turns
 from app.sfmc.responses import Accepted
@@ -44,9 +44,14 @@ POLL_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flig
 KEEP_SEATS_SECONDS = 3.0
 LONGEST_WAIT_SECONDS = 2.0  # beyond that a session gives its slot back
 STARTS_AT_ONCE = 64
+# A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them. At more than two
+# hundred calls a second, as many come together within any system's reaction time.
+LATEST_START_SECONDS = 0.1
+FAST_RATE_SECONDS = 0.005
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 TROUBLES_IN_A_ROW = 5  # so many contacts in trouble and none well: it is the destination
 BACKFILL_BATCH = 16
+SLICES_AT_MOST = 15  # what a session remembers of contacts grows with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Session:
     ring: KeyRing
     settings: Settings
     stopping: Event
+    goes_on: Callable[[], bool]  # asked after each slice: whether another may follow at once
     only_one_call: bool = False  # a probe
 
     def run(self) -> Result:
@@ -100,6 +106,7 @@ class _Work:
         self.asked_at = 0.0
         self.refused_for = ""
         self.low_water = 0
+        self.latest_start = LATEST_START_SECONDS
         self.read_at = 0.0
         self.read_dry = False
         self.settled_at = time.monotonic()
@@ -108,12 +115,14 @@ class _Work:
         self.wait_seconds = 0.0
         self.error: CallError | None = None
         self.slice_ends = 0.0
+        self.last_slice_ends = 0.0
         self.over = False
         self.suspects = False
         self.reloaded = False
 
     def run(self) -> Result:
         self.slice_ends = time.monotonic() + self.s.settings.slice_seconds
+        self.last_slice_ends = self.slice_ends + (SLICES_AT_MOST - 1) * self.s.settings.slice_seconds
         answers: list[Answer[Contact]] = []
         try:
             while True:
@@ -137,7 +146,10 @@ class _Work:
         if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
             self.settle()
         self.s.lane.renew_when_due()
-        if self.s.stopping.is_set() or now > self.slice_ends:
+        if now > self.slice_ends and not self.over:
+            self.slice_ends += self.s.settings.slice_seconds
+            self.over = self.slice_ends > self.last_slice_ends or not self.s.goes_on()
+        if self.s.stopping.is_set():
             self.over = True
         dry = self.fill(now)
         self.dispatch(now)
@@ -157,8 +169,11 @@ class _Work:
         idle = not contacts.in_flight and not contacts.waiting
         if room <= self.s.settings.window_size // 2 or (self.suspects and not idle):
             return False
+        enough = max(self.seats, len(contacts.in_flight))
+        if len(contacts.live) > enough:
+            return False  # what has come since has its turn after these
         if not idle and now - self.read_at < POLL_SECONDS:
-            if contacts.waiting > max(self.seats, len(contacts.in_flight)):
+            if contacts.waiting > enough:
                 return False
             if self.read_dry:
                 return True
@@ -217,7 +232,8 @@ class _Work:
             if not self.starts and (now < self.ask_at or not self.ask(now)):
                 break
             contact = contacts.next()
-            self.callers.add(contact, contacts.body(contact), self.starts.popleft())
+            start_at = self.starts.popleft()
+            self.callers.add(contact, contacts.body(contact), start_at, by=start_at + self.latest_start)
             if self.s.only_one_call:
                 self.over = True
         if contacts.in_flight and not self.starts and (
@@ -243,6 +259,7 @@ class _Work:
         self.accepted = 0
         self.asked_at = now
         self.seats = admission.seats
+        self.latest_start = LATEST_START_SECONDS if admission.interval_seconds > FAST_RATE_SECONDS else 1.0
         self.starts.extend(admission.first_at + i * admission.interval_seconds for i in range(admission.starts))
         self.ask_at = now + admission.wait_seconds
         self.refused_for = admission.reason
@@ -273,6 +290,9 @@ class _Work:
     def handle(self, answer: Answer[Contact]) -> None:
         contact, result, contacts = answer.contact, answer.result, self.contacts
         del contacts.in_flight[contact.key]
+        if isinstance(result, StartMissed):
+            contacts.put_back(contact)
+            return
         if self.refused_for == "seats" and len(contacts.in_flight) <= self.low_water:
             self.ask_at = 0.0
         if not isinstance(result, LeaseLost):

@@ -16,14 +16,14 @@ def measure() -> Figure:
     rows, rates = [], {}
     for workers in (1, 2, 4, 8):
         with bed(workers=workers) as made:
-            made.connect(max_in_flight=1_000)
+            made.connect(max_in_flight=500)
             made.settings_of(latency_ms=200)
             made.start()
             made.producer.enqueue("camp", (person(number) for number in range(SECONDS * 2_500)))
             made.wait_until(lambda: made.summary()["contact_ok"] > 500, "under way")
             begun, before = time.perf_counter(), made.summary()["contact_ok"]
             psutil.cpu_percent()
-            made.wait_until(lambda: time.perf_counter() - begun > SECONDS, "the time is over")
+            time.sleep(SECONDS)
             rates[workers] = (made.summary()["contact_ok"] - before) / (time.perf_counter() - begun)
             rows.append([str(workers), f"{rates[workers]:,.0f}", f"{psutil.cpu_percent():.0f} %"])
     grows = rates[2] >= 1.6 * rates[1] and rates[4] >= 1.3 * rates[2]
