@@ -1,0 +1,133 @@
+"""Merging against the simplest possible rule, whatever the order of arrival."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.lanes.delivered import Delivered, age_days, attribute_tag, contact_tag, decode, encode, value_digest
+from app.lanes.merge import Merged, Tags, Update, merge
+
+PEPPER = b"p" * 16
+TAGS = Tags()
+DAY_MS = 86_400_000
+
+
+class V(NamedTuple):
+    value: str | int | bool
+    version_ms: int
+
+
+names = st.sampled_from(["A.one", "A.two", "B.three"])
+values = st.builds(V, st.sampled_from(["x", "y", "z"]), st.integers(0, 5))
+updates = st.builds(
+    Update, values=st.dictionaries(names, values, max_size=3), force=st.booleans(), returned=st.booleans()
+)
+# one value for each version, as of one source of truth: then the order of arrival must not matter at all
+truthful = st.dictionaries(names, st.integers(0, 9).map(lambda version: V(f"v{version}", version)), max_size=3).map(
+    lambda found: Update(found)
+)
+
+
+def of(*items: Update, row: dict[bytes, Delivered] | None = None) -> Merged:
+    return merge(items, row or {}, pepper=PEPPER, tags=TAGS)
+
+
+def row_of(**held: V) -> dict[bytes, Delivered]:
+    return {TAGS[f"A.{name}"]: Delivered(value_digest(v.value, PEPPER), v.version_ms) for name, v in held.items()}
+
+
+@given(st.lists(updates, max_size=6), st.lists(updates, max_size=3))
+def test_every_update_has_one_place(new: list[Update], before: list[Update]) -> None:
+    merged = of(*new, row=of(*before).after)
+    places = merged.contributing + merged.unchanged + merged.superseded
+    assert sorted(places) == list(range(len(new)))
+    assert bool(merged.send) == bool(merged.contributing)
+    assert merged.send.items() <= merged.full.items()
+
+
+@given(st.lists(truthful, max_size=8), st.randoms())
+def test_any_order_and_any_repeats_converge_on_the_newest(new: list[Update], dice: object) -> None:
+    shuffled = new + new[:3]
+    dice.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    newest: dict[str, V] = {}
+    for update in new:
+        for name, item in update.values.items():
+            if name not in newest or item.version_ms > newest[name].version_ms:
+                newest[name] = item  # type: ignore[assignment]  # the values of `truthful`
+    merged = of(*shuffled)
+    assert merged.send == {name: item.value for name, item in newest.items()}
+    again = of(*new, row=merged.after)
+    assert again.send == {}
+    assert again.after == merged.after
+
+
+@given(st.lists(truthful, max_size=8), st.integers(0, 8))
+def test_in_one_call_or_in_many_the_end_is_the_same(new: list[Update], cut: int) -> None:
+    first = of(*new[:cut])
+    second = of(*new[cut:], row=first.after)
+    held = first.send | second.send
+    assert second.after == of(*new).after
+    assert held == of(*new).send
+
+
+@pytest.mark.parametrize(
+    ("held", "new", "sent"),
+    [
+        (V("x", 1), Update({"A.one": V("y", 2)}), {"A.one": "y"}),
+        (V("x", 2), Update({"A.one": V("y", 1)}), {}),
+        (V("x", 1), Update({"A.one": V("x", 2)}), {}),
+        (V("x", 1), Update({"A.one": V("x", 2)}, force=True), {"A.one": "x"}),
+        (V("x", 2), Update({"A.one": V("y", 1)}, force=True), {}),
+        (V("x", 1), Update({"A.one": V("y", 1)}), {"A.one": "y"}),
+        (V("x", 1), Update({"A.one": V("y", 1)}, returned=True), {}),
+        (V(1, 1), Update({"A.one": V("1", 2)}), {"A.one": "1"}),
+        (V(1, 1), Update({"A.one": V(True, 2)}), {"A.one": True}),
+    ],
+)
+def test_against_what_was_delivered(held: V, new: Update, sent: dict[str, object]) -> None:
+    assert of(new, row=row_of(one=held)).send == sent
+
+
+@pytest.mark.parametrize(
+    ("items", "contributing", "unchanged", "superseded"),
+    [
+        ([{"A.one": V("x", 1)}, {"A.one": V("y", 2)}], [1], [], [0]),
+        ([{"A.one": V("y", 2)}, {"A.one": V("x", 1)}], [0], [], [1]),
+        ([{"A.one": V("x", 1)}, {"A.one": V("x", 1)}], [1], [0], []),
+        ([{"A.one": V("x", 1)}, {"A.two": V("x", 1)}], [0, 1], [], []),
+        ([{}, {"A.two": V("x", 1)}], [1], [0], []),
+    ],
+)
+def test_outcomes(
+    items: list[dict[str, V]], contributing: list[int], unchanged: list[int], superseded: list[int]
+) -> None:
+    merged = of(*map(Update, items))
+    assert (merged.contributing, merged.unchanged, merged.superseded) == (contributing, unchanged, superseded)
+
+
+@given(
+    st.dictionaries(
+        st.binary(min_size=4, max_size=4),
+        st.builds(Delivered, st.binary(min_size=6, max_size=6), st.integers(0, 2**47)),
+        max_size=12,
+    ),
+    st.integers(18_262 * DAY_MS, 80_000 * DAY_MS),
+)
+def test_a_row_reads_back_and_knows_its_day(attributes: dict[bytes, Delivered], now_ms: int) -> None:
+    row = encode(attributes, now_ms)
+    assert decode(row) == attributes
+    assert len(row) == 2 + 16 * len(attributes)
+    assert age_days(row, now_ms) == 0
+    assert age_days(row, now_ms + 30 * DAY_MS) == 30
+
+
+def test_rows_and_tags_tell_nothing_without_the_pepper() -> None:
+    row = encode(of(Update({"A.one": V("ann@mail.test", 1)})).after, DAY_MS)
+    assert b"ann" not in row
+    assert value_digest("ann@mail.test", PEPPER) != value_digest("ann@mail.test", b"q" * 16)
+    assert contact_tag("ann", PEPPER) != contact_tag("ann", b"q" * 16)
+    assert attribute_tag("A.one") in row
