@@ -44,9 +44,10 @@ class Membership:
 
 def parse_time(text: Any) -> int:
     """Epoch ms of an RFC 3339 time, also with an offset like +0000. Raises ValueError, also for one without a time zone."""
-    if not isinstance(text, str) or "T" not in text.upper() or not _HAS_ZONE.search(text):
+    upper = text.upper() if isinstance(text, str) else ""  # RFC 3339 allows t and z
+    if "T" not in upper or not _HAS_ZONE.search(upper):
         raise ValueError("not a time with date, time of day and time zone")
-    moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text))
+    moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
     return round(moment.astimezone(UTC).timestamp() * 1000)
 
 

@@ -28,7 +28,7 @@ updates = st.builds(
 )
 # one value for each version, as of one source of truth: then the order of arrival must not matter at all
 truthful = st.dictionaries(names, st.integers(0, 9).map(lambda version: V(f"v{version}", version)), max_size=3).map(
-    lambda found: Update(found)
+    Update
 )
 
 
