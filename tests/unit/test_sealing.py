@@ -1,4 +1,8 @@
+"""Sealing: what one ring sealed opens there, with rotated keys too, and nowhere else."""
+
 from __future__ import annotations
+
+import base64
 
 import pytest
 from hypothesis import given
@@ -7,49 +11,115 @@ from hypothesis import strategies as st
 from app.errors import SealBroken, UsageError
 from app.sealing import KeyRing, make_key
 
-OLD, NEW = make_key(), make_key()
+OLD, NEW, FOREIGN = make_key(), make_key(), make_key()
 RING = KeyRing([OLD])
+# version, key id, nonce, and the tag behind the ciphertext
+OVERHEAD = 1 + 4 + 12 + 16
 
 
-@given(st.binary(max_size=200), st.binary(min_size=1, max_size=20))
-def test_what_is_sealed_opens_for_its_purpose_alone(clear: bytes, purpose: bytes) -> None:
-    sealed = RING.seal(clear, purpose)
-    assert RING.open(sealed, purpose) == clear
+@given(st.binary(max_size=200), st.binary(max_size=40))
+def test_what_was_sealed_opens_for_its_purpose(clear: bytes, purpose: bytes) -> None:
+    assert RING.open(RING.seal(clear, purpose), purpose) == clear
+
+
+@given(st.binary(min_size=8, max_size=200))
+def test_a_sealed_value_does_not_show_what_is_in_it(clear: bytes) -> None:
+    sealed = RING.seal(clear, b"profile:demo")
+    assert len(sealed) == OVERHEAD + len(clear)
+    assert clear not in sealed
+    assert RING.seal(clear, b"profile:demo") != sealed  # nobody sees that two are the same
+
+
+@given(st.binary(max_size=20), st.binary(max_size=20))
+def test_it_opens_for_no_other_purpose(one: bytes, other: bytes) -> None:
+    sealed = RING.seal(b"clear", one)
+    if one == other:
+        assert RING.open(sealed, other) == b"clear"
+    else:
+        with pytest.raises(SealBroken):
+            RING.open(sealed, other)
+
+
+@given(position=st.integers(0, OVERHEAD + 4), bit=st.integers(0, 7))
+def test_one_bit_turned_over_anywhere_is_noticed(position: int, bit: int) -> None:
+    sealed = bytearray(RING.seal(b"clear", b"profile:demo"))
+    sealed[position] ^= 1 << bit
     with pytest.raises(SealBroken):
-        RING.open(sealed, purpose + b"x")
+        RING.open(bytes(sealed), b"profile:demo")
 
 
-@given(st.integers(0, 60), st.integers(1, 255))
-def test_a_changed_byte_is_noticed(position: int, change: int) -> None:
-    sealed = bytearray(RING.seal(b"some clear text, long enough", b"p"))
-    sealed[position % len(sealed)] ^= change
+@pytest.mark.parametrize("length", [0, 1, 4, 17, OVERHEAD, OVERHEAD + 4])
+def test_a_value_that_was_cut_short_does_not_open(length: int) -> None:
     with pytest.raises(SealBroken):
-        RING.open(bytes(sealed), b"p")
+        RING.open(RING.seal(b"clear", b"profile:demo")[:length], b"profile:demo")
 
 
-def test_the_same_text_is_never_sealed_the_same() -> None:
-    assert len({RING.seal(b"text", b"p") for _ in range(100)}) == 100
+class TestRotation:
+    def test_a_new_key_in_front_seals_and_the_old_one_still_opens(self) -> None:
+        before, after = KeyRing([OLD]), KeyRing([NEW, OLD])
+        old = before.seal(b"clear", b"profile:demo")
+        new = after.seal(b"clear", b"profile:demo")
+        assert after.open(old, b"profile:demo") == b"clear"
+        assert after.open(new, b"profile:demo") == b"clear"
+        assert KeyRing([NEW]).open(new, b"profile:demo") == b"clear"
+        with pytest.raises(SealBroken):
+            before.open(new, b"profile:demo")
+
+    def test_a_key_that_was_taken_out_opens_nothing_more(self) -> None:
+        sealed = KeyRing([OLD]).seal(b"clear", b"profile:demo")
+        with pytest.raises(SealBroken):
+            KeyRing([NEW]).open(sealed, b"profile:demo")
+
+    @pytest.mark.parametrize("sealer", [OLD, NEW, FOREIGN])
+    def test_any_key_of_the_ring_opens_wherever_it_stands(self, sealer: str) -> None:
+        sealed = KeyRing([sealer]).seal(b"clear", b"profile:demo")
+        for ring in ([OLD, NEW, FOREIGN], [FOREIGN, NEW, OLD], [NEW, FOREIGN, OLD]):
+            assert KeyRing(ring).open(sealed, b"profile:demo") == b"clear"
+
+    def test_a_value_says_which_key_sealed_it_and_not_the_key(self) -> None:
+        one, other = (KeyRing([key]).seal(b"clear", b"p") for key in (OLD, NEW))
+        assert one[:1] == other[:1] == b"\x01"
+        assert one[1:5] != other[1:5]
+        assert one[:5] == KeyRing([OLD, NEW]).seal(b"else", b"q")[:5]
+        assert one[1:5] not in base64.urlsafe_b64decode(OLD)
 
 
-def test_rotation() -> None:
-    sealed = RING.seal(b"text", b"p")
-    both = KeyRing([NEW, OLD])
-    assert both.open(sealed, b"p") == b"text"
-    renewed = both.seal(b"text", b"p")
-    assert KeyRing([NEW]).open(renewed, b"p") == b"text"
-    with pytest.raises(SealBroken):
-        KeyRing([NEW]).open(sealed, b"p")
+class TestWhatIsSaid:
+    def test_the_kind_of_value_and_not_which_one(self) -> None:
+        with pytest.raises(SealBroken) as broken:
+            KeyRing([NEW]).open(RING.seal(b"clear", b"profile:demo"), b"profile:demo")
+        assert str(broken.value).startswith("A sealed profile cannot be opened")
+        assert "demo" not in str(broken.value)
+        assert "ACTIVATION_SECRET_KEYS" in broken.value.remedy
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            "",
+            "short",
+            "x" * 44,  # 33 bytes
+            base64.urlsafe_b64encode(b"k" * 16).decode(),
+            base64.urlsafe_b64encode(b"k" * 33).decode(),
+            base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("="),
+            "schlüssel",
+        ],
+    )
+    def test_a_key_that_is_none_is_named_by_its_position_and_never_shown(self, bad: str) -> None:
+        with pytest.raises(UsageError, match="key 2 is not 32 bytes") as refused:
+            KeyRing([OLD, bad])
+        assert "make_key" in refused.value.remedy
+        assert OLD not in str(refused.value)
+        assert not bad or bad not in str(refused.value)
+        assert refused.value.__cause__ is None
+
+    def test_a_ring_needs_a_key(self) -> None:
+        with pytest.raises(UsageError, match="ACTIVATION_SECRET_KEYS is empty"):
+            KeyRing([])
 
 
-@pytest.mark.parametrize("sealed", [b"", b"\x01", b"\x02" + bytes(40), b"plain text that nobody sealed"])
-def test_what_was_never_sealed(sealed: bytes) -> None:
-    with pytest.raises(SealBroken):
-        RING.open(sealed, b"p")
-
-
-@pytest.mark.parametrize("keys", [[], ["short"], [OLD, "c2hvcnQ="], ["ключ"]])
-def test_bad_keys_are_refused_with_their_position_and_not_quoted(keys: list[str]) -> None:
-    with pytest.raises(UsageError, match="ACTIVATION_SECRET_KEYS") as refused:
-        KeyRing(keys)
-    assert "make_key" in refused.value.remedy
-    assert not any(key in str(refused.value) for key in keys)
+def test_keys_are_made_at_random_and_fit() -> None:
+    keys = {make_key() for _ in range(50)}
+    assert len(keys) == 50
+    assert {len(base64.urlsafe_b64decode(key)) for key in keys} == {32}
+    assert not [key for key in keys if "," in key]  # the variable holds several, with commas between
+    KeyRing(sorted(keys))

@@ -1,76 +1,183 @@
+"""The environment: types, defaults, files, and every problem at once without a secret in it."""
+
 from __future__ import annotations
 
+import os
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.backoff import full_jitter
 from app.errors import UsageError
-from app.settings import OPTIONS, Settings
+from app.settings import OPTIONS, PREFIX, Option, Settings
+
+NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
+TEXTS = [option for option in OPTIONS if isinstance(option.default, str)]
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for option in OPTIONS:
-        monkeypatch.delenv(option.variable, raising=False)
-        monkeypatch.delenv(f"{option.variable}_FILE", raising=False)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
 
 
-def test_defaults() -> None:
-    settings = Settings.from_env()
-    assert all(getattr(settings, option.field) == option.default for option in OPTIONS)
-
-
-def test_values_are_read_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACTIVATION_WORKER_CONCURRENCY", " 7 ")
-    monkeypatch.setenv("ACTIVATION_LEASE_SECONDS", "2.5")
-    monkeypatch.setenv("ACTIVATION_HOME", "/somewhere")
-    settings = Settings.from_env()
-    assert (settings.worker_concurrency, settings.lease_seconds, settings.home) == (7, 2.5, Path("/somewhere"))
-
-
-def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text("one, two\n")
-    monkeypatch.setenv("ACTIVATION_SECRET_KEYS_FILE", str(tmp_path / "keys"))
-    assert Settings.from_env().keys == ["one", "two"]
-
-
-def test_every_problem_is_told_at_once_and_the_likely_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACTIVATION_WORKER_CONCURRENCY", "many")
-    monkeypatch.setenv("ACTIVATION_LEASE_SECONDS", "-1")
-    monkeypatch.setenv("ACTIVATION_REDIS_ULR", "redis://127.0.0.1")
+def problems_of(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str, ...]:
+    for name, value in variables.items():
+        monkeypatch.setenv(PREFIX + name, value)
     with pytest.raises(UsageError) as refused:
         Settings.from_env()
-    problems = "\n".join(refused.value.problems)
-    assert "ACTIVATION_WORKER_CONCURRENCY" in problems
-    assert "ACTIVATION_LEASE_SECONDS: must not be negative." in problems
-    assert "ACTIVATION_REDIS_ULR: no such setting. Did you mean ACTIVATION_REDIS_URL?" in problems
+    assert refused.value.exit_code == 2
+    return refused.value.problems
+
+
+def test_nothing_set_is_every_default() -> None:
+    settings = Settings.from_env()
+    assert {option.field: getattr(settings, option.field) for option in OPTIONS} == {
+        option.field: option.default for option in OPTIONS
+    }
+
+
+def test_options_and_fields_are_the_same_in_one_order_and_each_is_documented() -> None:
+    assert [option.field for option in OPTIONS] == [field.name for field in fields(Settings)]
+    assert [option.variable for option in OPTIONS] == [PREFIX + option.name for option in OPTIONS]
+    types = get_type_hints(Settings)
+    for option in OPTIONS:
+        assert isinstance(option.default, types[option.field]), option.variable
+        assert option.doc.endswith((".", "…")), option.variable
+
+
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+def test_a_number_is_read_in_its_type(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(option.variable, " 7 ")
+    value = getattr(Settings.from_env(), option.field)
+    assert (type(value), value) == (type(option.default), 7)
+
+
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+@pytest.mark.parametrize("text", ["", "seven", "-1", "nan", "inf", "1,5"])
+def test_what_is_no_such_number_is_named_with_its_variable(
+    option: Option, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (problem,) = problems_of(monkeypatch, **{option.name: text})
+    assert problem.startswith(f"{option.variable}: ")
+
+
+def test_a_whole_number_has_no_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_of(monkeypatch, WINDOW_SIZE="2.5")
+    assert "integer" in problem
+
+
+@pytest.mark.parametrize("option", TEXTS, ids=lambda option: option.name)
+def test_text_is_taken_as_it_is(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(option.variable, "word, word=ü")
+    assert getattr(Settings.from_env(), option.field) == "word, word=ü"
+
+
+def test_a_folder_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVATION_HOME", "/var/lib/activation")
+    assert Settings.from_env().home == Path("/var/lib/activation")
+
+
+class TestFiles:
+    def test_a_value_may_come_from_a_file(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "keys").write_text(" one,two \n")
+        (tmp_path / "size").write_text("33\n")
+        monkeypatch.setenv("ACTIVATION_SECRET_KEYS_FILE", str(tmp_path / "keys"))
+        monkeypatch.setenv("ACTIVATION_WINDOW_SIZE_FILE", str(tmp_path / "size"))
+        settings = Settings.from_env()
+        assert settings.keys == ["one", "two"]
+        assert settings.window_size == 33
+
+    def test_a_file_that_is_not_there_is_a_problem(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (problem,) = problems_of(monkeypatch, SECRET_KEYS_FILE=str(tmp_path / "nothing"))
+        assert "ACTIVATION_SECRET_KEYS_FILE" in problem
+
+    def test_what_stands_in_a_file_is_checked_and_not_shown(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "size").write_text("hunter2")
+        (problem,) = problems_of(monkeypatch, WINDOW_SIZE_FILE=str(tmp_path / "size"))
+        assert problem.startswith("ACTIVATION_WINDOW_SIZE: ")
+        assert "hunter2" not in problem
+
+
+class TestProblems:
+    def test_all_of_them_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        problems = problems_of(
+            monkeypatch, WINDOW_SIZE="x", SLICE_SECONDS="-1", REDIS_URLS="y", ALLOW_LOCAL_HOSTS="mail.test"
+        )
+        assert sorted(problem.partition(":")[0] for problem in problems) == [
+            "ACTIVATION_ALLOW_LOCAL_HOSTS", "ACTIVATION_REDIS_URLS", "ACTIVATION_SLICE_SECONDS", "ACTIVATION_WINDOW_SIZE",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("SECRET_KEY", "SECRET_KEYS"),
+            ("REDIS_URI", "REDIS_URL"),
+            ("WINDOWSIZE", "WINDOW_SIZE"),
+            ("READ_TIMEOUT", "READ_TIMEOUT_SECONDS"),
+        ],
+    )
+    def test_a_misspelt_variable_names_the_one_that_was_meant(
+        self, name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert problems_of(monkeypatch, **{name: "hunter2"}) == (
+            f"ACTIVATION_{name}: no such setting. Did you mean ACTIVATION_{meant}?",
+        )
+
+    def test_a_variable_like_no_other_is_a_problem_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        (problem,) = problems_of(monkeypatch, ZZQQ="1")
+        assert problem.startswith("ACTIVATION_ZZQQ: no such setting.")
+
+    def test_the_variables_of_others_are_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CELERY_BROKER_URL", "x")
+        monkeypatch.setenv("MY_ACTIVATION_THING", "x")
+        assert Settings.from_env().broker_url == ""
+
+    @pytest.mark.parametrize("text", ["mail.test", "127.0.0.1", "sandbox:8080", "::1", "true,mail.test"])
+    def test_a_local_host_has_no_dot_and_no_port(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        (problem,) = problems_of(monkeypatch, ALLOW_LOCAL_HOSTS=text)
+        assert problem.startswith("ACTIVATION_ALLOW_LOCAL_HOSTS: ")
 
 
 @pytest.mark.parametrize(
     ("text", "hosts"),
     [
         ("", None),
+        (" , ", None),
         ("false", None),
+        ("False", None),
+        ("0", None),
+        ("no", None),
+        ("off", None),
         ("true", frozenset()),
-        ("sandbox, Other", frozenset({"sandbox", "other"})),
+        ("1", frozenset()),
+        ("YES", frozenset()),
+        ("on", frozenset()),
+        ("sandbox", frozenset({"sandbox"})),
+        ("Sandbox, other", frozenset({"sandbox", "other"})),
+        ("true,sandbox", frozenset({"sandbox"})),
     ],
 )
-def test_local_hosts(monkeypatch: pytest.MonkeyPatch, text: str, hosts: frozenset[str] | None) -> None:
+def test_local_hosts(text: str, hosts: frozenset[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is no local host; a set is loopback and the names in it."""
     monkeypatch.setenv("ACTIVATION_ALLOW_LOCAL_HOSTS", text)
     assert Settings.from_env().local_hosts == hosts
 
 
-def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACTIVATION_SECRET_KEYS", "a-secret-key")
-    assert "a-secret-key" not in repr(Settings.from_env())
+@pytest.mark.parametrize(
+    ("text", "keys"), [("", []), (" , ,", []), ("one", ["one"]), ("new, old ,", ["new", "old"]), ("b,a", ["b", "a"])]
+)
+def test_keys_stay_in_their_order(text: str, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVATION_SECRET_KEYS", text)
+    assert Settings.from_env().keys == keys
 
 
-@given(st.integers(-3, 10_000), st.floats(0.001, 100), st.floats(0.001, 1_000))
-def test_back_off_stays_within_its_bounds(attempt: int, base: float, cap: float) -> None:
-    delay = full_jitter(attempt, base_seconds=base, cap_seconds=cap)
-    assert 0 <= delay <= cap
-    if attempt <= 1:
-        assert delay <= base
+def test_settings_print_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVATION_SECRET_KEYS", "hunter2")
+    monkeypatch.setenv("ACTIVATION_REDIS_URL", "redis://:hunter2@localhost")
+    settings = Settings.from_env()
+    assert "hunter2" not in f"{settings!r} {settings}"
