@@ -1,3 +1,5 @@
+"""Reading profiles: nested values, identities, memberships, times; what is malformed is named by its place alone."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -7,83 +9,238 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.profiles import MISSING, MalformedProfile, identities, membership, parse_time, value_at
+from app.profiles import MISSING, MalformedProfile, Membership, identities, membership, parse_time, value_at
+
+SEGMENT = "7841ba61-23c1-4bb3-a495-00d3e5fe1e93"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected_ms"),
-    [
-        ("1970-01-01T00:00:00Z", 0),
-        ("1970-01-01T00:00:01.5Z", 1_500),
-        ("1970-01-01T01:00:00+01:00", 0),
-        ("1970-01-01T01:00:00+0100", 0),
-        ("1970-01-01T00:00:00.123456789Z", 123),
-        ("1970-01-01t00:00:00z", 0),
-    ],
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("text", "ms"),
+        [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-11-22T10:00:00Z", 1_795_341_600_000),
+            ("2026-11-22t10:00:00Z", 1_795_341_600_000),
+            ("2026-11-22T10:00:00+00:00", 1_795_341_600_000),
+            ("2026-11-22T10:00:00+0000", 1_795_341_600_000),
+            ("2026-11-22T12:30:00+02:30", 1_795_341_600_000),
+            ("2026-11-22T05:00:00-0500", 1_795_341_600_000),
+            ("2026-11-22T10:00Z", 1_795_341_600_000),
+            ("2026-11-22T10:00:00.1Z", 1_795_341_600_100),
+            ("2026-11-22T10:00:00.12Z", 1_795_341_600_120),
+            ("2026-11-22T10:00:00.123+0000", 1_795_341_600_123),
+            ("2026-11-22T10:00:00.1234567Z", 1_795_341_600_123),
+            ("2026-11-22T10:00:00.123456789+02:00", 1_795_334_400_123),
+            ("1969-12-31T23:59:59Z", -1000),
+        ],
+    )
+    def test_every_form_of_one(self, text: str, ms: int) -> None:
+        assert parse_time(text) == ms
+
+    @given(
+        moment=st.datetimes(datetime(1900, 1, 1), datetime(2900, 1, 1)),  # noqa: DTZ001  # the zone is drawn beside it
+        offset=st.integers(-23 * 60, 23 * 60),
+        colon=st.booleans(),
+    )
+    def test_what_was_written_is_read(self, moment: datetime, offset: int, colon: bool) -> None:
+        moment = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+        text = moment.isoformat() if colon else moment.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        assert abs(parse_time(text) - since / timedelta(milliseconds=1)) <= 0.5
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "2026-11-22",
+            "2026-11-22T10:00:00",  # of which zone?
+            "2026-11-22 10:00:00Z",
+            "10:00:00Z",
+            "2026-02-30T10:00:00Z",
+            "2026-11-22T25:00:00Z",
+            "2026-11-22T10:00:00+25:00",
+            "2026-11-22T10:00:00 UTC",
+            "2026-11-22T10:00:00Z\n",
+            "yesterdayTZ",
+            None,
+            True,
+            1_795_341_600_000,
+            ["2026-11-22T10:00:00Z"],
+        ],
+    )
+    def test_anything_else_is_refused(self, text: Any) -> None:
+        with pytest.raises(ValueError):  # noqa: PT011  # its text is not shown to anyone
+            parse_time(text)
+
+
+PERSON = {"name": {"firstName": "Ann", "lastName": None}, "xdm:nick": "Nan", "tags": ["a"], "age": 0}
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("person.name.firstName", "Ann"),
+            ("person.nick", "Nan"),
+            ("person.age", 0),
+            ("person.tags", ["a"]),
+            ("person.name.lastName", None),
+            ("person.name.middleName", MISSING),
+            ("person.email.address", MISSING),
+            ("nobody.at.all", MISSING),
+            ("person.name.lastName.anything", MISSING),  # null goes no further
+        ],
+    )
+    def test_a_path_leads_to_its_value(self, path: str, value: object) -> None:
+        found = value_at({"person": PERSON}, tuple(path.split(".")))
+        assert found == value
+        assert (found is None) is (value is None)
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=6), st.integers())
+    def test_any_key_of_the_path_may_carry_the_prefix(self, steps: list[tuple[str, bool]], value: int) -> None:
+        profile: Any = value
+        for key, prefixed in reversed(steps):
+            profile = {f"xdm:{key}" if prefixed else key: profile}
+        assert value_at(profile, tuple(key for key, _ in steps)) == value
+
+    def test_the_plain_key_counts_where_both_are(self) -> None:
+        assert value_at({"xdm:a": 1, "a": 2}, ("a",)) == 2
+        assert value_at({"xdm:a": 1, "a": None}, ("a",)) is None
+
+    @pytest.mark.parametrize("what", ["Ann", 7, True, ["Ann"]])
+    def test_a_path_through_what_is_no_object_is_malformed(self, what: object) -> None:
+        with pytest.raises(MalformedProfile, match=r"^person\.name is not an object$"):
+            value_at({"person": {"name": what}}, ("person", "name", "firstName"))
+
+
+def with_ids(*items: object) -> dict[str, Any]:
+    return {"identityMap": {"contactKey": [*items], "email": [{"id": "other"}]}}
+
+
+class TestIdentities:
+    @pytest.mark.parametrize(
+        ("profile", "ids"),
+        [
+            ({}, ()),
+            ({"identityMap": None}, ()),
+            ({"identityMap": {}}, ()),
+            ({"identityMap": {"contactKey": None}}, ()),
+            (with_ids(), ()),
+            (with_ids({"id": "c-1"}), ("c-1",)),
+            (with_ids({"xdm:id": "c-1"}), ("c-1",)),
+            ({"xdm:identityMap": {"contactKey": [{"id": "c-1"}]}}, ("c-1",)),
+            (with_ids({"id": 1001}), ("1001",)),
+            (with_ids({"id": "c-1"}, {"id": "c-2"}), ("c-1", "c-2")),
+            (with_ids({"id": "c-1"}, {"id": "c-2", "primary": True}), ("c-2", "c-1")),
+            (with_ids({"id": "c-1"}, {"id": "c-2", "primary": False}), ("c-1", "c-2")),
+            (with_ids({"id": "c-1"}, {"id": "c-2", "primary": "true"}), ("c-1", "c-2")),
+            (with_ids({"id": ""}, {"id": "  "}, {"id": "c-3"}), ("c-3",)),
+            (with_ids({"id": "", "primary": True}, {"id": "c-2"}), ("c-2",)),
+        ],
+    )
+    def test_the_ids_of_a_namespace_the_primary_one_first(self, profile: dict[str, Any], ids: tuple[str, ...]) -> None:
+        assert identities(profile, "contactKey") == ids
+
+    def test_namespaces_match_exactly(self) -> None:
+        assert identities(with_ids({"id": "c-1"}), "ContactKey") == ()
+
+    @pytest.mark.parametrize(
+        ("identity_map", "place"),
+        [
+            ("c-1", r"^identityMap is not an object$"),
+            ([], r"^identityMap is not an object$"),
+            ({"contactKey": "c-1"}, r"^identityMap\.contactKey is not a list$"),
+            ({"contactKey": {"id": "c-1"}}, r"^identityMap\.contactKey is not a list$"),
+            ({"contactKey": ["c-1"]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [None]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{}]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{"id": None}]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{"id": True}]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{"id": 1.5}]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{"id": ["c-1"]}]}, r"^identityMap\.contactKey has an entry without an id$"),
+            ({"contactKey": [{"id": "c-1"}, {}]}, r"^identityMap\.contactKey has an entry without an id$"),
+        ],
+    )
+    def test_another_shape_is_malformed(self, identity_map: object, place: str) -> None:
+        with pytest.raises(MalformedProfile, match=place):
+            identities({"identityMap": identity_map}, "contactKey")
+
+
+def in_segment(item: object) -> dict[str, Any]:
+    return {"segmentMembership": {"ups": {SEGMENT: item}}}
+
+
+class TestMemberships:
+    @pytest.mark.parametrize("status", ["realized", "existing", "exited", "anything"])
+    def test_the_status_with_the_time_since_when(self, status: str) -> None:
+        item = {"status": status, "lastQualificationTime": "2026-11-22T10:00:00Z"}
+        assert membership(in_segment(item), "ups", SEGMENT) == Membership(status, 1_795_341_600_000)
+
+    @pytest.mark.parametrize("item", [{"status": "realized"}, {"status": "realized", "lastQualificationTime": None}])
+    def test_a_status_without_a_time(self, item: dict[str, Any]) -> None:
+        assert membership(in_segment(item), "ups", SEGMENT) == Membership("realized", None)
+
+    def test_prefixed_keys(self) -> None:
+        profile = {"xdm:segmentMembership": {"ups": {SEGMENT: {"xdm:status": "exited"}}}}
+        assert membership(profile, "ups", SEGMENT) == Membership("exited", None)
+
+    @pytest.mark.parametrize(
+        "profile",
+        [
+            {},
+            {"segmentMembership": None},
+            {"segmentMembership": {"ups": None}},
+            {"segmentMembership": {"ups": {}}},
+            {"segmentMembership": {"AAM": {SEGMENT: {"status": "realized"}}}},
+            {"segmentMembership": {"ups": {SEGMENT.upper(): {"status": "realized"}}}},
+            in_segment(None),
+        ],
+    )
+    def test_a_segment_that_is_not_mentioned(self, profile: dict[str, Any]) -> None:
+        assert membership(profile, "ups", SEGMENT) is None
+
+    @pytest.mark.parametrize(
+        ("profile", "place"),
+        [
+            ({"segmentMembership": []}, r"^segmentMembership is not an object$"),
+            ({"segmentMembership": {"ups": "x"}}, r"^segmentMembership\.ups is not an object$"),
+            (in_segment("realized"), rf"^segmentMembership\.ups\.{SEGMENT} has no status$"),
+            (in_segment({}), rf"^segmentMembership\.ups\.{SEGMENT} has no status$"),
+            (in_segment({"status": None}), rf"^segmentMembership\.ups\.{SEGMENT} has no status$"),
+            (in_segment({"status": 1}), rf"^segmentMembership\.ups\.{SEGMENT} has no status$"),
+            (
+                in_segment({"status": "exited", "lastQualificationTime": "2026-11-22"}),
+                rf"^segmentMembership\.ups\.{SEGMENT}\.lastQualificationTime is not a time$",
+            ),
+        ],
+    )
+    def test_another_shape_is_malformed(self, profile: dict[str, Any], place: str) -> None:
+        with pytest.raises(MalformedProfile, match=place):
+            membership(profile, "ups", SEGMENT)
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "status", "ups", "a"]), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
-def test_times(text: str, expected_ms: int) -> None:
-    assert parse_time(text) == expected_ms
 
 
-@pytest.mark.parametrize("text", ["", "2026-01-01", "2026-01-01T00:00:00", "1767225600", 1767225600, None, "now", "T"])
-def test_what_is_no_time(text: Any) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        parse_time(text)
-
-
-@given(
-    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)),  # noqa: DTZ001  # the zone is added below
-    st.integers(-14 * 60, 14 * 60),
-)
-def test_a_time_is_read_back_in_any_zone(moment: datetime, minutes: int) -> None:
-    there = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=minutes)))
-    assert abs(parse_time(there.isoformat()) - there.timestamp() * 1000) <= 0.5
-
-
-@pytest.mark.parametrize(
-    ("profile", "found"),
-    [
-        ({"a": {"b": 1}}, 1),
-        ({"xdm:a": {"b": 1}}, 1),
-        ({"a": {"b": 1}, "xdm:a": {"b": 2}}, 1),
-        ({"a": {"b": None}}, None),
-        ({"a": None}, MISSING),
-        ({"a": {}}, MISSING),
-        ({}, MISSING),
-    ],
-)
-def test_value_at(profile: dict[str, Any], found: Any) -> None:
-    assert value_at(profile, ("a", "b")) is found or value_at(profile, ("a", "b")) == found
-
-
-def test_a_path_through_a_value_names_the_place() -> None:
-    with pytest.raises(MalformedProfile, match=r"^a\.b is not an object$"):
-        value_at({"a": {"b": "text"}}, ("a", "b", "c"))
-
-
-def test_identities_have_the_primary_first_and_no_empty_ones() -> None:
-    entries = [{"id": "1"}, {"id": " "}, {"id": 2, "primary": True}, {"id": "3", "primary": False}]
-    assert identities({"identityMap": {"crm": entries}}, "crm") == ("2", "1", "3")
-    assert identities({"identityMap": {"crm": entries}}, "other") == ()
-    assert identities({}, "crm") == ()
-
-
-@pytest.mark.parametrize("entries", ["text", {"id": "1"}, [None], [{"id": None}], [{"id": True}], [{}]])
-def test_malformed_identities(entries: Any) -> None:
-    with pytest.raises(MalformedProfile, match=r"^identityMap\.crm "):
-        identities({"identityMap": {"crm": entries}}, "crm")
-
-
-def test_membership() -> None:
-    held = {"segmentMembership": {"ups": {"s": {"status": "exited", "lastQualificationTime": "1970-01-01T00:00:00Z"}}}}
-    found = membership(held, "ups", "s")
-    assert found is not None
-    assert (found.status, found.qualified_at_ms) == ("exited", 0)
-    assert membership(held, "ups", "other") is None
-    assert membership(held, "other", "s") is None
-
-
-@pytest.mark.parametrize("item", ["realized", {"status": 1}, {}, {"status": "x", "lastQualificationTime": "once"}])
-def test_malformed_membership(item: Any) -> None:
-    with pytest.raises(MalformedProfile, match=r"^segmentMembership\.ups\.s"):
-        membership({"segmentMembership": {"ups": {"s": item}}}, "ups", "s")
+@given(json_values)
+def test_whatever_the_shape_it_is_read_or_malformed(value: Any) -> None:
+    """No other exception, for none but these is told from a defect."""
+    profile = {"identityMap": value, "segmentMembership": value, "person": value}
+    for read in (
+        lambda: identities(profile, "a"),
+        lambda: membership(profile, "ups", "a"),
+        lambda: value_at(profile, ("person", "a", "id")),
+    ):
+        try:
+            read()
+        except MalformedProfile as malformed:
+            said = str(malformed)
+        else:
+            continue
+        assert said.startswith(("identityMap", "segmentMembership", "person"))
