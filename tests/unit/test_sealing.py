@@ -54,6 +54,12 @@ def test_a_value_that_was_cut_short_does_not_open(length: int) -> None:
         RING.open(RING.seal(b"clear", b"profile:demo")[:length], b"profile:demo")
 
 
+@pytest.mark.parametrize("sealed", [b"", b"\x01", b"\x02" + bytes(40), b"plain text that nobody sealed"])
+def test_what_was_never_sealed_does_not_open(sealed: bytes) -> None:
+    with pytest.raises(SealBroken):
+        RING.open(sealed, b"profile:demo")
+
+
 class TestRotation:
     def test_a_new_key_in_front_seals_and_the_old_one_still_opens(self) -> None:
         before, after = KeyRing([OLD]), KeyRing([NEW, OLD])

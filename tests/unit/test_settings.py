@@ -64,6 +64,11 @@ def test_what_is_no_such_number_is_named_with_its_variable(
     assert problem.startswith(f"{option.variable}: ")
 
 
+def test_a_number_of_seconds_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVATION_LEASE_SECONDS", "2.5")
+    assert Settings.from_env().lease_seconds == 2.5
+
+
 def test_a_whole_number_has_no_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_of(monkeypatch, WINDOW_SIZE="2.5")
     assert "integer" in problem
