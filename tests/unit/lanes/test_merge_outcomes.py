@@ -128,6 +128,12 @@ def test_full_holds_the_winners_that_are_there_already_for_a_contact_that_has_to
     assert result.send == {CITY: "b"}
 
 
+def test_full_holds_a_returned_value_that_was_delivered_already_at_its_version() -> None:
+    result = merged([Update({EMAIL: A, CITY: B2}, returned=True)], row({EMAIL: A}))
+    assert result.full == {EMAIL: "a", CITY: "b"}
+    assert result.send == {CITY: "b"}
+
+
 def test_an_unchanged_value_takes_its_newer_version_so_that_a_late_one_loses() -> None:
     first = merged([Update({FIRST: V("a", 5)})], row({FIRST: V("a", 1)}))
     assert first.send == {}

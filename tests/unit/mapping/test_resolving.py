@@ -218,6 +218,13 @@ class TestRows:
         assert isinstance(found, Excluded)
         assert found.detail.startswith(f"mapping[2] {FIRST}: ")
 
+    @pytest.mark.parametrize(("character", "documented"), [("\x1f", False), (" ", True), ("þ", True), ("ÿ", False)])
+    def test_the_ends_of_the_documented_characters(self, character: str, documented: bool) -> None:
+        profile = profile_of(person={"name": {"firstName": character}})
+        found = resolve(profile, FIRST_ROW, characters="documented")
+        assert isinstance(found, ContactUpdate) is documented
+        assert isinstance(resolve(profile, FIRST_ROW), ContactUpdate)
+
 
 class TestNulls:
     NULL = {"person": {"name": {"firstName": None}}, "personalEmail": {"address": "ann@mail.test"}}
