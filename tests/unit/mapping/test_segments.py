@@ -1,0 +1,148 @@
+"""Statuses of segments: whose counts, when, under which version; and consent."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from app.destinations import Consent, Segment
+from app.mapping import ContactUpdate, Excluded, Reason, Value, compile_mapping
+from tests.unit.mapping.campaign import (
+    ARRIVED,
+    CATALOG,
+    EARLIER,
+    EARLIER_TEXT,
+    FIRST_ROW,
+    LATER_TEXT,
+    NOW,
+    OWNERS,
+    POINTS_ROW,
+    RENTERS,
+    destination,
+    is_,
+    member,
+    profile_of,
+    resolve,
+    update,
+)
+
+
+class TestSegments:
+    @pytest.mark.parametrize("status", ["realized", "existing", "exited"])
+    def test_a_status_is_written_as_it_is(self, status: str) -> None:
+        found = update(profile_of(**member(s1=is_(status))), segments=(Segment("s1", "renters"),))
+        assert found.values[RENTERS].value == status
+        assert found.statuses == {"s1": status}
+
+    def test_exited_alone_is_an_update_like_any_other(self) -> None:
+        """Only so is a member taken off the audience."""
+        segments = (Segment("s1", "renters"), Segment("s2", "owners"))
+        found = update(profile_of(**member(s1=is_("exited"), s2=is_("exited"))), FIRST_ROW, segments=segments)
+        assert {name: value.value for name, value in found.values.items()} == {RENTERS: "exited", OWNERS: "exited"}
+
+    @pytest.mark.parametrize("status", ["realized", "existing", "exited"])
+    def test_or_translated(self, status: str) -> None:
+        table = {"realized": "in", "existing": "in", "exited": "out"}
+        found = update(profile_of(**member(s1=is_(status))), segments=(Segment("s1", "renters"),), status_values=table)
+        assert found.values[RENTERS].value == table[status]
+        assert found.statuses == {"s1": status}  # the runs count what the profile says
+
+    @pytest.mark.parametrize("status", ["Realized", "", "hunter2"])
+    def test_an_unknown_status_is_refused_without_quoting_it(self, status: str) -> None:
+        found = resolve(profile_of(**member(s1=is_(status))), segments=(Segment("s1", "renters"),))
+        assert found == Excluded(
+            Reason.INVALID_VALUE,
+            f"segments[0] {RENTERS}: segment s1 has a status that is none of realized, existing, exited",
+        )
+
+    def test_only_segments_of_the_destination_and_in_their_own_namespace_count(self) -> None:
+        profile = profile_of(segmentMembership={"ups": {"s2": is_("realized")}, "AAM": {"s1": is_("realized")}})
+        assert resolve(profile, segments=(Segment("s1", "renters"),)) == Excluded(Reason.NOTHING_MAPPED)
+        found = update(profile, segments=(Segment("s1", "renters", namespace="AAM"),))
+        assert found.statuses == {"s1": "realized"}
+
+    @pytest.mark.parametrize(
+        ("item", "detail"),
+        [
+            ({}, "segmentMembership.ups.s1 has no status"),
+            (is_("realized", "soon"), "segmentMembership.ups.s1.lastQualificationTime is not a time"),
+        ],
+    )
+    def test_a_malformed_membership(self, item: dict[str, str], detail: str) -> None:
+        found = resolve(profile_of(**member(s1=item)), segments=(Segment("s1", "renters"),))
+        assert found == Excluded(Reason.MALFORMED_PROFILE, detail)
+
+    @pytest.mark.parametrize(
+        ("one", "other", "written"),
+        [
+            (is_("realized"), None, Value("realized", ARRIVED)),
+            (None, is_("exited"), Value("exited", ARRIVED)),
+            (is_("exited"), is_("realized"), Value("realized", ARRIVED)),
+            (is_("realized"), is_("exited"), Value("realized", ARRIVED)),
+            (is_("exited"), is_("existing"), Value("existing", ARRIVED)),
+            (is_("exited"), is_("exited"), Value("exited", ARRIVED)),
+            # the newest time counts, whichever status it belongs to
+            (is_("exited", LATER_TEXT), is_("realized", EARLIER_TEXT), Value("realized", NOW)),
+            (is_("realized", EARLIER_TEXT), is_("exited", EARLIER_TEXT), Value("realized", EARLIER)),
+        ],
+    )
+    def test_of_segments_that_share_a_field_a_member_wins(self, one: Any, other: Any, written: Value) -> None:
+        segments = (Segment("s1", "renters"), Segment("s2", "renters"))
+        found = update(profile_of(**member(s1=one, s2=other)), segments=segments)
+        assert found.values == {RENTERS: written}
+        told = {"s1": one, "s2": other}
+        assert found.statuses == {name: item["status"] for name, item in told.items() if item is not None}
+
+    @pytest.mark.parametrize(
+        ("now", "counts"),
+        [
+            (datetime(2025, 12, 31, 23, 59, 59, 999_000, UTC), False),
+            (datetime(2026, 1, 1, tzinfo=UTC), True),
+            (datetime(2026, 12, 31, 23, 59, 59, 999_000, UTC), True),
+            (datetime(2027, 1, 1, tzinfo=UTC), False),
+        ],
+    )
+    def test_the_first_and_last_day_both_count_in_utc(self, now: datetime, counts: bool) -> None:
+        segment = Segment("s1", "renters", start=date(2026, 1, 1), end=date(2026, 12, 31))
+        mapping = compile_mapping(destination(segments=(segment,)), CATALOG)
+        now_ms = round(now.timestamp() * 1000)
+        found = mapping.resolve(profile_of(**member(s1=is_("realized"))), occurred_at_ms=now_ms, now_ms=now_ms)
+        if counts:
+            assert found == ContactUpdate("c-1", {RENTERS: Value("realized", now_ms)}, {"s1": "realized"})
+        else:
+            assert found == Excluded(Reason.NOTHING_MAPPED)
+
+    def test_outside_its_days_a_segment_does_not_speak_for_a_shared_field(self) -> None:
+        segments = (Segment("s1", "renters", end=date(2026, 1, 1)), Segment("s2", "renters"))
+        found = update(profile_of(**member(s1=is_("realized"), s2=is_("exited"))), segments=segments)
+        assert found.values[RENTERS].value == "exited"
+        assert found.statuses == {"s2": "exited"}
+
+
+class TestConsent:
+    CONSENT = Consent(("consents", "marketing", "val"), ("y", "true"))
+
+    @pytest.mark.parametrize("said", ["y", "true", True, None])
+    def test_one_of_the_allowed_goes_through(self, said: object) -> None:
+        profile = profile_of(person={"name": {"firstName": "Ann"}}, consents={"marketing": {"val": said}})
+        assert isinstance(resolve(profile, FIRST_ROW, consent=self.CONSENT), ContactUpdate)
+
+    @pytest.mark.parametrize("consents", [{}, None, {"marketing": None}, {"marketing": {}}])
+    def test_saying_nothing_is_no_refusal(self, consents: object) -> None:
+        profile = profile_of(person={"name": {"firstName": "Ann"}}, consents=consents)
+        assert isinstance(resolve(profile, FIRST_ROW, consent=self.CONSENT), ContactUpdate)
+
+    @pytest.mark.parametrize("said", ["n", "", "Y", "yes", False, 1, ["y"], {}])
+    def test_anything_else_excludes(self, said: object) -> None:
+        profile = profile_of(person={"name": {"firstName": "Ann"}}, consents={"marketing": {"val": said}})
+        assert resolve(profile, FIRST_ROW, consent=self.CONSENT) == Excluded(
+            Reason.CONSENT, "consents.marketing.val"
+        )  # fmt: skip
+
+    def test_a_refusal_is_told_before_any_fault_of_a_value(self) -> None:
+        profile = profile_of(loyalty={"points": "many"}, consents={"marketing": {"val": "n"}})
+        found = resolve(profile, POINTS_ROW, consent=self.CONSENT)
+        assert isinstance(found, Excluded)
+        assert found.reason is Reason.CONSENT
