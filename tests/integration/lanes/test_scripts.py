@@ -1,0 +1,449 @@
+"""Each script of the lanes: what it does, that a repeat of it does nothing more, and that it obeys the lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from app.destination_state import now_ms
+from app.errors import CallError, LeaseLost
+from app.jobs import read_job
+from app.keys import LANES, LaneKeys
+from app.lanes.delivered import contact_tag
+from app.lanes.entries import Entry, purpose, read_entry
+from app.lanes.lane import Lane, Read, rouse
+from app.outcomes import Ledger, Outcome
+from app.producer import lane_of
+from app.runs import read_runs
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+TROUBLE = CallError("It did not work.", code="some_code")
+
+
+class EachTwice(Redis):
+    """A client whose first answer to each script gets lost, so that it asks once more."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        if args[0] == "EVALSHA":
+            super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def twice(bench: Bench, redis_port: int) -> Iterator[EachTwice]:
+    with EachTwice(port=redis_port) as client:
+        yield client
+
+
+def contacts_of(bench: Bench, lane: int, number: int) -> list[str]:
+    pepper = bench.resources.destinations.pepper("camp")
+    keys = (f"c-{n}" for n in count())
+    fitting = (key for key in keys if lane_of(contact_tag(key, pepper)) == lane)
+    return [next(fitting) for _ in range(number)]
+
+
+def enqueue(bench: Bench, lane: int = 3, number: int = 1, **how: Any) -> str:
+    batch = [profile(key, email=f"{key}@mail.test") for key in contacts_of(bench, lane, number)]
+    return bench.producer.enqueue("camp", batch, **how)
+
+
+def lane_at(bench: Bench, number: int = 3, *, redis: Redis | None = None, lease_seconds: float = 20) -> Lane:
+    return Lane(redis or bench.redis, "camp", number, lease_seconds=lease_seconds)
+
+
+def taken(bench: Bench, number: int = 3, *, redis: Redis | None = None) -> Lane:
+    lane = lane_at(bench, number, redis=redis)
+    assert lane.open()
+    return lane
+
+
+def dies(bench: Bench, lane: Lane) -> None:
+    bench.redis.delete(bench.keys.lane(lane.number).lease)
+
+
+def ids(read: Read) -> list[bytes]:
+    return [raw[0] for raw in (*read.live, *read.backfill)]
+
+
+def entries(bench: Bench, read: Read) -> list[Entry]:
+    return [
+        read_entry(raw, backfill=backfill, ring=bench.resources.ring, seal_purpose=purpose("camp"))
+        for raws, backfill in ((read.live, False), (read.backfill, True))
+        for raw in raws
+    ]
+
+
+def ledger_of(bench: Bench) -> Ledger:
+    return Ledger("camp", bench.resources.ring, bench.resources.settings)
+
+
+def everything(redis: Redis) -> dict[bytes, Any]:
+    """All that Redis holds, but for the lives of keys."""
+    return {key: redis.dump(key) for key in redis.scan_iter()}
+
+
+# -- append ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_repeated_chunk_adds_nothing_and_asks_for_the_same_wake_ups(bench: Bench) -> None:
+    job = enqueue(bench, number=5, repeat_id="one")
+    bench.producer.enqueue("camp", [{}, None], repeat_id="two")
+    assert bench.wake_ups() == [(3, "1")]
+    before = everything(bench.redis)
+    enqueue(bench, number=5, repeat_id="one")
+    bench.producer.enqueue("camp", [{}, None], repeat_id="two")
+    assert everything(bench.redis) == before
+    assert bench.wake_ups() == [(3, "1")]
+    assert bench.redis.xlen(bench.keys.lane(3).live) == read_job(bench.redis, job).received == 5
+    assert read_job(bench.redis, "two").outcomes["excluded"] == 2
+
+
+def test_a_sleeping_lane_is_woken_once(bench: Bench) -> None:
+    for backfill in (False, True, False):
+        enqueue(bench, backfill=backfill)
+    assert bench.wake_ups() == [(3, "1")]
+
+
+def test_a_lane_that_is_held_is_not_woken_for_what_comes_in_and_is_when_it_is_let_go(bench: Bench) -> None:
+    lane = taken(bench)
+    enqueue(bench)
+    assert bench.wake_ups() == []
+    assert not bench.redis.exists(bench.keys.lane(3).wake)
+    assert lane.release(mark_seconds=30)
+    enqueue(bench)
+    assert bench.wake_ups() == []  # the holder sends the one for which it marked the lane
+
+
+# -- open, renew, release ----------------------------------------------------------------------------------------------
+
+
+def test_a_lane_has_one_holder(bench: Bench, twice: EachTwice) -> None:
+    lane, other = taken(bench, redis=twice), lane_at(bench)
+    assert not other.open()
+    assert lane.may_send()
+    assert not other.may_send()
+    assert not other.release(mark_seconds=30)
+    assert not other.open()
+    lane.release(mark_seconds=30)
+    assert other.open()
+
+
+def test_taking_a_lane_clears_its_mark_so_that_letting_go_can_mark_it(bench: Bench, twice: EachTwice) -> None:
+    enqueue(bench)
+    lane = taken(bench, redis=twice)
+    assert not bench.redis.exists(bench.keys.lane(3).wake)
+    other = lane_at(bench)
+    assert not other.open()
+    assert not lane_at(bench).release(mark_seconds=30)
+    assert not bench.redis.exists(bench.keys.lane(3).wake)
+    dies(bench, lane)
+
+
+def test_one_crash_counts_once_even_when_the_next_worker_opens_twice(bench: Bench, twice: EachTwice) -> None:
+    enqueue(bench, number=3)
+    first = taken(bench)
+    read = first.read(live=10, backfill=10)
+    assert (len(read.live), read.crashes) == (3, 0)
+    dies(bench, first)
+    again = taken(bench, redis=twice).read(live=64, backfill=0)
+    assert again.crashes == 1
+    assert sorted(ids(again)) == sorted(ids(read))
+
+
+def test_a_holder_does_not_suspect_what_it_works_at_itself(bench: Bench) -> None:
+    enqueue(bench, number=3)
+    lane = taken(bench)
+    lane.read(live=2, backfill=0)
+    assert lane.open()
+    rest = lane.read(live=2, backfill=0)
+    assert (len(rest.live), rest.crashes) == (1, 0)
+
+
+def test_only_the_holder_keeps_its_lease(bench: Bench, twice: EachTwice) -> None:
+    lease = bench.keys.lane(3).lease
+    lane = taken(bench, redis=twice)
+    bench.redis.pexpire(lease, 1_000)
+    lane.renew_when_due()
+    assert bench.redis.pttl(lease) <= 1_000, "renewed before it was due"
+    lane._held_until -= 15
+    lane.renew_when_due()
+    assert bench.redis.pttl(lease) > 15_000
+    assert lane.may_send()
+
+    dies(bench, lane)
+    other = taken(bench)
+    lane._held_until -= 15
+    with pytest.raises(LeaseLost):
+        lane.renew_when_due()
+    assert not lane.may_send()
+    assert not lane_at(bench).open()
+    other.renew_when_due()
+
+
+def test_a_holder_stops_sending_before_its_lease_ends(bench: Bench) -> None:
+    lane = lane_at(bench, lease_seconds=0.3)
+    assert lane.open()
+    assert lane.may_send()
+    stopped_in_time = False
+    while True:
+        held = bench.redis.exists(bench.keys.lane(3).lease)
+        sends = lane.may_send()
+        assert held or not sends
+        stopped_in_time |= bool(held) and not sends
+        if not held:
+            break
+    assert stopped_in_time
+
+
+def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> None:
+    keys = bench.keys.lane(3)
+    assert not taken(bench).release(mark_seconds=30)
+    assert not bench.redis.exists(keys.wake, keys.lease)
+    for backfill in (False, True):
+        bench.redis.flushdb()
+        bench.resources.destinations.save(bench.destination)
+        enqueue(bench, backfill=backfill)
+        lane = taken(bench)
+        lane.read(live=10, backfill=10)
+        assert lane.release(mark_seconds=30, mark="later")
+        assert bench.redis.get(keys.wake) == b"later"
+        assert 25_000 < bench.redis.pttl(keys.wake) <= 30_000
+        assert not bench.redis.exists(keys.lease, keys.window)
+        assert taken(bench).read(live=10, backfill=10).crashes == 0  # nobody died
+
+
+def test_a_repeated_letting_go_leaves_the_lane_to_the_sweep(bench: Bench, twice: EachTwice) -> None:
+    enqueue(bench)
+    taken(bench, redis=twice).release(mark_seconds=30)
+    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    bench.redis.delete(bench.keys.lane(3).wake)  # its life has ended
+    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [3]
+
+
+def test_letting_go_too_late_touches_nothing(bench: Bench) -> None:
+    enqueue(bench)
+    late = taken(bench)
+    dies(bench, late)
+    taken(bench).read(live=10, backfill=10)
+    before = everything(bench.redis)
+    assert not late.release(mark_seconds=30)
+    assert everything(bench.redis) == before
+
+
+# -- read --------------------------------------------------------------------------------------------------------------
+
+
+def test_reading_twice_gives_the_same_entries_and_live_before_backfill(bench: Bench, twice: EachTwice) -> None:
+    enqueue(bench, number=2, backfill=True)
+    enqueue(bench, number=3)
+    lane = taken(bench, redis=twice)
+    first = lane.read(live=2, backfill=10)
+    assert (len(first.live), len(first.backfill)) == (2, 0)
+    second = lane.read(live=2, backfill=10)
+    assert (len(second.live), len(second.backfill)) == (1, 0)
+    third = lane.read(live=2, backfill=10)
+    assert (len(third.live), len(third.backfill)) == (0, 2)
+    assert len({*ids(first), *ids(second), *ids(third)}) == 5
+    assert ids(lane.read(live=2, backfill=10)) == []
+    enqueue(bench)
+    assert len(lane.read(live=2, backfill=10).live) == 1
+    assert bench.redis.scard(bench.keys.lane(3).window) == 6
+
+
+def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(bench: Bench, twice: EachTwice) -> None:
+    job = enqueue(bench, number=2, occurred_at=1_700_000_000_000, force=True, backfill=True)
+    lane, ledger = taken(bench, redis=twice), ledger_of(bench)
+    soon, late = entries(bench, lane.read(live=0, backfill=10))
+    ledger.retry_later(soon, TROUBLE, now_ms=now_ms() - 1_000)
+    ledger.retry_later(late, TROUBLE, now_ms=now_ms() + 3_600_000)
+    lane.settle(ledger.take())
+    keys = bench.keys.lane(3)
+    assert bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 2
+
+    (back,) = entries(bench, lane.read(live=10, backfill=10))
+    assert (back.job_id, back.force, back.returned, back.attempts) == (job, True, True, 1)
+    assert (back.arrived_at_ms, back.occurred_at_ms) == (soon.arrived_at_ms, 1_700_000_000_000)
+    assert back.profile == soon.profile
+    assert back.first_tried_at_ms > 0
+    assert bench.redis.xlen(keys.live) == bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 1
+    assert read_job(bench.redis, job).pending == 2
+
+
+# -- settle ------------------------------------------------------------------------------------------------------------
+
+
+def settle_one_of_each(bench: Bench, lane: Lane) -> None:
+    """Five live entries and one of backfill: delivered, unchanged, excluded, failed, parked, delivered."""
+    ledger = ledger_of(bench)
+    live = entries(bench, lane.read(live=5, backfill=0))
+    (behind,) = entries(bench, lane.read(live=5, backfill=5))
+    ledger.close(live[0], Outcome.DELIVERED)
+    ledger.close(live[1], Outcome.UNCHANGED)
+    ledger.exclude(live[2], "missing_email")
+    ledger.fail(live[3], TROUBLE, now_ms=1)
+    ledger.retry_later(live[4], TROUBLE, now_ms=now_ms())
+    ledger.close(behind, Outcome.DELIVERED)
+    ledger.pending.delivered[b"a tag"] = b"a row"
+    ledger.pending.count("calls", 7)
+    lane.settle(ledger.take())
+
+
+def test_settling_twice_writes_everything_once(bench: Bench, twice: EachTwice) -> None:
+    job = enqueue(bench, number=5)
+    enqueue(bench, backfill=True, job_id=job)
+    lane = taken(bench, redis=twice)
+    settle_one_of_each(bench, lane)
+
+    keys = bench.keys.lane(3)
+    counts = read_job(bench.redis, job)
+    assert counts.outcomes == {"delivered": 2, "unchanged": 1, "superseded": 0, "excluded": 1, "failed": 1}
+    assert (counts.received, counts.pending) == (6, 1)
+    runs = list(read_runs(bench.redis, "camp", hours=2))
+    assert sum(run.outcomes["delivered"] for run in runs) == 2
+    assert sum(run.calls for run in runs) == 7
+    assert bench.redis.xlen(keys.live) == bench.redis.xlen(keys.backfill) == 0
+    assert bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 1
+    assert len(bench.resources.failures("camp")) == 1
+    assert lane.delivered([b"a tag", b"another"]) == {b"a tag": b"a row", b"another": None}
+    assert not bench.redis.exists(keys.window)
+    assert not lane.release(mark_seconds=30)
+
+
+def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
+    enqueue(bench, number=5)
+    enqueue(bench, backfill=True)
+    late = taken(bench)
+    ledger = ledger_of(bench)
+    ledger.close(entries(bench, late.read(live=5, backfill=0))[0], Outcome.DELIVERED)
+    dies(bench, late)
+    for follow in (False, True):
+        if follow:
+            taken(bench)
+        before = everything(bench.redis)
+        late._held_until = time.monotonic() + 20  # it has not noticed yet
+        with pytest.raises(LeaseLost):
+            late.settle(ledger.pending)
+        assert not late.may_send()
+        with pytest.raises(LeaseLost):
+            late.read(live=5, backfill=5)
+        assert everything(bench.redis) == before
+
+
+# -- rouse, postpone ---------------------------------------------------------------------------------------------------
+
+
+def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) -> None:
+    for lane in (1, 2, 3):
+        enqueue(bench, lane)
+    enqueue(bench, 4, backfill=True)
+    for lane, due in ((5, now_ms() - 2_000), (6, now_ms() + 3_600_000)):
+        enqueue(bench, lane)
+        holder, ledger = taken(bench, lane), ledger_of(bench)
+        ledger.retry_later(entries(bench, holder.read(live=1, backfill=0))[0], TROUBLE, now_ms=due)
+        holder.settle(ledger.take())
+        holder.release(mark_seconds=30)
+    for lane in (1, 4, 5, 6):
+        bench.redis.delete(bench.keys.lane(lane).wake)
+    taken(bench, 2)
+    # 1 has work, 2 is held, 3 has been marked, 4 has backfill, 5 something parked that is due, 6 something that is not
+    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [1, 4, 5]
+    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    assert 25_000 < bench.redis.pttl(bench.keys.lane(1).wake) <= 30_000
+
+
+@pytest.mark.parametrize(
+    ("standing", "comes_back"), [("mine", True), (None, True), ("new", True), ("of another", False), ("1", False)]
+)
+def test_a_wake_up_is_postponed_unless_another_one_is_on_its_way(
+    bench: Bench, twice: EachTwice, standing: str | None, comes_back: bool
+) -> None:
+    wake = bench.keys.lane(3).wake
+    if standing is not None:
+        bench.redis.set(wake, standing, px=1_000)
+    assert lane_at(bench, redis=twice).postpone("mine", "new", mark_seconds=30) is comes_back
+    if comes_back:
+        assert bench.redis.get(wake) == b"new"
+        assert 25_000 < bench.redis.pttl(wake) <= 30_000
+    else:
+        assert bench.redis.get(wake) == str(standing).encode()
+
+
+# -- suspects ----------------------------------------------------------------------------------------------------------
+
+
+def entry_at(bench: Bench, stream: str, place: int) -> bytes:
+    waiting: Any = bench.redis.xrange(stream)
+    found: bytes = waiting[place][0]
+    return found
+
+
+def dies_of(bench: Bench, killer: bytes) -> list[int]:
+    """A worker that works at the lane until it meets the killer; returns how many entries it had at once each time."""
+    lane, window = taken(bench), bench.resources.settings.window_size
+    met = []
+    while True:
+        read = lane.read(live=window, backfill=window)
+        met.append(len(ids(read)))
+        if killer in ids(read):
+            dies(bench, lane)
+            return met
+        assert ids(read), "the killer has left the lane"
+        ledger = ledger_of(bench)
+        ledger.close_all(entries(bench, read), Outcome.DELIVERED)
+        lane.settle(ledger.take())
+
+
+@pytest.fixture
+def cautious(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
+    made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port, crashes_allowed=4, window_size=100)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("place", [0, 37, 89])
+@pytest.mark.parametrize("backfill", [False, True])
+def test_what_kills_its_workers_is_soon_alone_and_set_aside_when_it_has_killed_too_many(
+    cautious: Bench, place: int, backfill: bool
+) -> None:
+    bench = cautious
+    job = enqueue(bench, number=90, backfill=backfill)
+    keys = bench.keys.lane(3)
+    stream = keys.backfill if backfill else keys.live
+    killer = entry_at(bench, stream, place)
+    deaths = [dies_of(bench, killer)[-1] for _ in range(5)]
+    assert deaths[0] == 90
+    assert 1 <= deaths[1] <= 12
+    assert deaths[2:] == [1, 1, 1]
+
+    following = bench.workers[0].drain("camp", 3)
+    assert following.wake == ()
+    (failure,) = bench.resources.failures("camp").all()
+    assert failure.code == "worker_killed"
+    assert failure.profile["identityMap"]["contactKey"] == [{"id": contacts_of(bench, 3, 90)[place]}]
+    counts = read_job(bench.redis, job)
+    assert (counts.outcomes["failed"], counts.outcomes["delivered"], counts.pending) == (1, 89, 0)
+    assert gone(bench.redis, keys)
+
+
+def test_what_was_there_when_workers_died_is_delivered_when_it_kills_no_more(cautious: Bench) -> None:
+    bench = cautious
+    job = enqueue(bench, number=90)
+    keys = bench.keys.lane(3)
+    suspect = entry_at(bench, keys.live, 40)
+    for _ in range(4):
+        dies_of(bench, suspect)
+    assert bench.workers[0].drain("camp", 3).wake == ()
+    counts = read_job(bench.redis, job)
+    assert (counts.outcomes["failed"], counts.outcomes["delivered"], counts.pending) == (0, 90, 0)
+    assert gone(bench.redis, keys)
+
+
+def gone(redis: Redis, keys: LaneKeys) -> bool:
+    """No entry is left, and no suspicion."""
+    return redis.xlen(keys.live) + redis.xlen(keys.backfill) == 0 and not redis.exists(keys.window, keys.suspects)
