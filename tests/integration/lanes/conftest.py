@@ -1,0 +1,93 @@
+"""A destination on a sandbox of its own tenant, worked on by deliveries of this very process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from celery import Celery
+
+from app.delivery import Delivery
+from app.destination_file import load
+from app.keys import DestinationKeys
+from app.local import Stack, listens, port_from, sandbox_command
+from app.producer import Producer
+from app.resources import Resources
+from app.sealing import make_key
+from app.settings import Settings
+from tests.system.rig import DESTINATION, SEGMENTS
+
+_tenants = count(1)
+
+
+class Bench:
+    """One destination, one producer, any number of workers, and the wake-ups that are under way."""
+
+    def __init__(self, redis_url: str, sandbox_port: int, **changes: Any) -> None:
+        settings = replace(
+            Settings.from_env(), redis_url=redis_url, secret_keys=make_key(), allow_local_hosts="true",
+            **{"retry_base_seconds": 0.01, "retry_cap_seconds": 0.02, "crashes_allowed": 1_000, "sweep_seconds": 0.0,
+               "read_timeout_seconds": 5.0, **changes},
+        )  # fmt: skip
+        self.resources = Resources.from_settings(settings)
+        self.redis = self.resources.redis
+        self.redis.flushall()
+        self.base = f"http://127.0.0.1:{sandbox_port}/t/bench{next(_tenants)}"
+        text = DESTINATION.format(
+            id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=600_000,
+            max_in_flight=8, mapping_id=SEGMENTS["seg-1"],
+        )  # fmt: skip
+        self.destination = load(text, environ={}, allow_local_hosts=True, where="camp")
+        self.resources.destinations.save(self.destination)
+        self.keys = DestinationKeys("camp")
+        self.celery = Celery("bench", broker="memory://", set_as_current=False)
+        self.producer = Producer(self.resources, self.celery)
+        with self.celery.connection_for_read() as connection:
+            connection.SimpleQueue("delivery").clear()
+        self.workers = [Delivery(self.resources) for _ in range(2)]
+
+    def wake_ups(self) -> list[tuple[int, str]]:
+        """Take every wake-up that was sent: lane and mark."""
+        found = []
+        with self.celery.connection_for_read() as connection:
+            queue = connection.SimpleQueue("delivery")
+            while len(queue):
+                message = queue.get_nowait()
+                message.ack()
+                args, kwargs, _ = message.payload
+                found.append((args[1], kwargs.get("mark", "1")))
+        return found
+
+    def admin(self, method: str, path: str, document: Any = None) -> Any:
+        answer = requests.request(method, f"{self.base}/_sandbox/{path}", json=document, timeout=10)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+            worker._calls.shutdown()
+        self.resources.redis.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    home: Path = tmp_path_factory.mktemp("sandbox")
+    with Stack(replace(Settings.from_env(), home=home)) as stack:
+        stack.logs.mkdir(parents=True)
+        port = port_from(0)
+        stack.start("sandbox", sandbox_command(port))
+        stack.wait_for("sandbox", lambda: listens(port))
+        yield port
+
+
+@pytest.fixture
+def bench(redis_url: str, redis_port: int, sandbox_port: int) -> Iterator[Bench]:
+    made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port)
+    yield made
+    made.close()
