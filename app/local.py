@@ -59,8 +59,6 @@ def environment(settings: Settings) -> dict[str, str]:
             environ.pop(f"{option.variable}_FILE", None)
             environ[option.variable] = str(value)
     environ["ACTIVATION_HOME"] = str(settings.home.resolve())
-    # TERM lets a worker finish what is in flight within worker_soft_shutdown_timeout (celery 5.5, "Soft shutdown")
-    environ["REMAP_SIGTERM"] = "SIGQUIT"
     return environ
 
 

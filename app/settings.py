@@ -66,7 +66,7 @@ OPTIONS = (
     Option("ENQUEUE_RATE_LIMIT", "", "Celery rate limit of activation.enqueue in each worker."),
     Option("REFRESH_RATE_LIMIT", "10/m", "Celery rate limit of attributes.refresh in each worker."),
     Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
-    Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop finishes what is in flight."),
+    Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop waits for calls in flight; another one repeats those that are not answered by then."),
     Option("ALERT_URL", "", "Alerts are posted there as JSON."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
 )  # fmt: skip

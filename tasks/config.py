@@ -53,9 +53,6 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # threads: a lane mostly waits for the network, and one process then holds many lanes (docs/decisions/0003)
         "worker_pool": "threads",
         "worker_concurrency": settings.worker_concurrency,
-        # TERM lets sessions end with what is in flight, then hands back what was prefetched
-        "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
-        "worker_enable_soft_shutdown_on_idle": True,
         # events cost two fifths of a worker's throughput; Flower turns on those it needs
         "worker_send_task_events": False,
         "task_send_sent_event": False,

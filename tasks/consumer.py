@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.utils.time import rate
 from celery.worker.consumer import Consumer as StockConsumer
+from kombu.utils.limits import TokenBucket
 
 
 class Consumer(StockConsumer):
@@ -18,6 +20,11 @@ class Consumer(StockConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._timed_buckets: set[int] = set()
         super().__init__(*args, **kwargs)
+
+    def bucket_for_task(self, type: Any) -> Any:
+        """Room for two tokens, so that what a timer comes late by is not lost to the rate; two at most run back to back."""
+        limit = rate(getattr(type, "rate_limit", None))
+        return TokenBucket(limit, capacity=2) if limit else None
 
     def _schedule_bucket_request(self, bucket: Any) -> None:
         if id(bucket) in self._timed_buckets:

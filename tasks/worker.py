@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 from functools import cache
-from threading import Lock
+from threading import Lock, Timer
+from types import FrameType
 from typing import Any
 
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_ready
 
 from app.delivery import Delivery
 from app.producer import Producer
 from app.resources import Resources
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Context:
@@ -42,7 +48,27 @@ def _on_start(**_: Any) -> None:
     context().resources.redis.ping()
 
 
-@worker_shutting_down.connect
-def _on_stop(**_: Any) -> None:
-    """Sessions end with the calls in flight; their lanes are handed to other workers."""
-    context().delivery.close()
+@worker_ready.connect
+def _listen_for_the_end(**_: Any) -> None:
+    """Celery tells nobody of TERM before it has waited for every task (`worker_shutting_down` comes with it, but sessions that
+    go on for as long as there is work would make it wait for ever), so they are told here, first of all.
+    """
+    stock = signal.getsignal(signal.SIGTERM)
+    if not callable(stock):
+        return  # embedded in a program that minds its signals itself
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        context().delivery.close()
+        limit = Timer(context().resources.settings.soft_shutdown_seconds, _leave)
+        limit.daemon = True
+        limit.start()
+        stock(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _leave() -> None:
+    """Calls that are not answered in time are left to the next holder of their lane, which repeats them."""
+    log.warning("Calls in flight were not answered in time; this worker ends without their answers.")
+    logging.shutdown()
+    os._exit(0)
