@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.destination_state import now_ms
+from app.destination_state import Status, now_ms
 from app.errors import CallError, LeaseLost
 from app.jobs import read_job
 from app.keys import LANES, LaneKeys
@@ -442,6 +442,36 @@ def test_what_was_there_when_workers_died_is_delivered_when_it_kills_no_more(cau
     counts = read_job(bench.redis, job)
     assert (counts.outcomes["failed"], counts.outcomes["delivered"], counts.pending) == (0, 90, 0)
     assert gone(bench.redis, keys)
+
+
+def one_that_was_there_when_a_worker_died(bench: Bench, *, goes_wrong: int) -> str:
+    """A profile that is suspected, and whose calls get so many server errors; returns its job."""
+    job = enqueue(bench)
+    lane = taken(bench)
+    lane.read(live=1, backfill=0)
+    dies(bench, lane)
+    (contact,) = contacts_of(bench, 3, 1)
+    bench.admin("POST", "faults", {"kind": "server_error", "times": goes_wrong, "contact_key": contact})
+    return job
+
+
+@pytest.mark.xfail(reason="while its trouble is not settled the session reads a suspect again", strict=True)
+def test_a_suspect_whose_call_goes_wrong_has_one_outcome(bench: Bench) -> None:
+    job = one_that_was_there_when_a_worker_died(bench, goes_wrong=1)
+    keys = bench.keys.lane(3)
+    deadline = time.monotonic() + 10
+    while bench.redis.xlen(keys.live) + bench.redis.zcard(keys.later):
+        assert time.monotonic() < deadline
+        bench.workers[0].drain("camp", 3)
+    assert sum(read_job(bench.redis, job).outcomes.values()) == 1
+
+
+@pytest.mark.xfail(reason="a suspect is read and tried again at once, each time as one contact more", strict=True)
+def test_a_suspect_in_trouble_is_no_outage(bench: Bench) -> None:
+    one_that_was_there_when_a_worker_died(bench, goes_wrong=20)
+    bench.workers[0].drain("camp", 3)
+    assert bench.resources.states.get("camp").status is Status.ENABLED
+    assert bench.redis.zcard(bench.keys.lane(3).later) == 1
 
 
 def gone(redis: Redis, keys: LaneKeys) -> bool:
