@@ -2,7 +2,7 @@
 
 `compile_mapping` works everything out once per version of a destination and its catalog; `CompiledMapping.resolve` then
 only reads the profile, checks each value and gives it its version: a segment's status that of its lastQualificationTime,
-anything else the profile's `occurredAt`, else the time handed in. A time in the future counts as now.
+anything else the profile's `occurredAt`, else the time handed in. A time in the future counts as now, one before 1970 as 1970.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class CompiledMapping:
                     occurred_at_ms = parse_time(own_time)
                 except ValueError:
                     return Excluded(Reason.MALFORMED_PROFILE, "occurredAt is not a time")
-            version_ms = min(occurred_at_ms, now_ms)
+            version_ms = max(0, min(occurred_at_ms, now_ms))
             values: dict[str, Value] = {}
             place = ""
             for row in self._rows:
@@ -218,7 +218,7 @@ class CompiledMapping:
                 continue
             if found.status not in self._status_values:
                 raise BadValue(f"segment {segment.id} has a status that is none of {', '.join(self._status_values)}")
-            at_ms = version_ms if found.qualified_at_ms is None else min(found.qualified_at_ms, now_ms)
+            at_ms = version_ms if found.qualified_at_ms is None else max(0, min(found.qualified_at_ms, now_ms))
             newest = max(newest, at_ms)
             if chosen is None or (found.status in MEMBER and chosen not in MEMBER):
                 chosen = found.status

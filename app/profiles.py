@@ -48,7 +48,10 @@ def parse_time(text: Any) -> int:
     if "T" not in upper or not _HAS_ZONE.search(upper):
         raise ValueError("not a time with date, time of day and time zone")
     moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
-    return round(moment.astimezone(UTC).timestamp() * 1000)
+    try:
+        return round(moment.astimezone(UTC).timestamp() * 1000)
+    except OverflowError:
+        raise ValueError("not a time within the years 1 to 9999 (UTC)") from None
 
 
 def value_at(profile: Profile, path: tuple[str, ...]) -> Any:

@@ -61,7 +61,8 @@ class KeyRing:
 
     def open(self, sealed: bytes, purpose: bytes) -> bytes:
         """The clear bytes. Raises `SealBroken` when no key of the ring fits or the value was tampered with."""
-        cipher = self._ciphers.get(sealed[1:_HEAD]) if sealed[:1] == _VERSION else None
+        whole = sealed[:1] == _VERSION and len(sealed) >= _HEAD + _NONCE
+        cipher = self._ciphers.get(sealed[1:_HEAD]) if whole else None
         if cipher is None:
             raise SealBroken(f"A sealed {purpose.decode(errors='replace').split(':')[0]}")
         try:

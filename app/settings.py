@@ -70,6 +70,7 @@ OPTIONS = (
     Option("ALERT_URL", "", "Alerts are posted there as JSON."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
 )  # fmt: skip
+AT_LEAST_ONE = ("WORKER_CONCURRENCY", "CALLS_AT_ONCE", "WINDOW_SIZE")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -127,6 +128,10 @@ class Settings:
                 continue
             if types[option.field] in (int, float) and value < 0:
                 problems.append(f"{option.variable}: must not be negative.")
+            elif option.name in AT_LEAST_ONE and value < 1:
+                problems.append(f"{option.variable}: must be at least 1.")
+            if os.environ.get(option.variable) and os.environ.get(f"{option.variable}_FILE"):
+                problems.append(f"{option.variable} and {option.variable}_FILE are both set; keep one of them.")
             values[option.field] = value
         problems += _unknown_variables(os.environ)
         if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ Check = Callable[[Any], Scalar]
 
 _EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}")
 _EMAIL_LENGTH = 254
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
-_PHONE = re.compile(r"\+?[\d\s().-]{3,30}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
 _DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
 
 
@@ -48,7 +50,7 @@ def checker(attribute: Attribute, *, date_format: str, documented_characters: bo
                 raise BadValue(f"longer than {longest} characters")
             if documented_characters and any(ord(character) not in _DOCUMENTED_CHARACTERS for character in written):
                 raise BadValue("has characters outside of those that Salesforce documents (32 to 254)")
-        if allowed and str(written) not in allowed:
+        if allowed and (str(written).lower() if isinstance(written, bool) else str(written)) not in allowed:
             raise BadValue("is not one of the attribute's restricted values")
         return written
 
@@ -72,29 +74,26 @@ def _email(value: Any) -> Scalar:
 
 
 def _integer(value: Any) -> Scalar:
-    if isinstance(value, bool):
-        raise BadValue("is not a whole number")
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    number: Any = None
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
-    raise BadValue("is not a whole number")
+        number = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    if number is None:
+        raise BadValue("is not a whole number")
+    if number not in _INTEGERS:
+        raise BadValue("is a whole number of more than 64 bits")
+    return int(number)
 
 
 def _decimal(value: Any) -> Scalar:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise BadValue("is not a number")
-    if isinstance(value, str):
-        try:
-            number = Decimal(value.strip())
-        except InvalidOperation:
-            raise BadValue("is not a number") from None
-        if not number.is_finite():
-            raise BadValue("is not a number")
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
         return value.strip()
-    return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return value
+    raise BadValue("is not a number")
 
 
 def _boolean(value: Any) -> Scalar:

@@ -21,10 +21,10 @@ class Consumer(StockConsumer):
         self._timed_buckets: set[int] = set()
         super().__init__(*args, **kwargs)
 
-    def bucket_for_task(self, type: Any) -> Any:
+    def bucket_for_task(self, type: Any) -> Any:  # noqa: A002  # Celery's name
         """Room for two tokens, so that what a timer comes late by is not lost to the rate; two at most run back to back."""
         limit = rate(getattr(type, "rate_limit", None))
-        return TokenBucket(limit, capacity=2) if limit else None
+        return TokenBucket(limit, capacity=2) if limit else None  # type: ignore[no-untyped-call]
 
     def _schedule_bucket_request(self, bucket: Any) -> None:
         if id(bucket) in self._timed_buckets:

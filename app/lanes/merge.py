@@ -73,6 +73,13 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
             if standing is None or _beats(item.version_ms, update, standing[1].version_ms):
                 winners[name] = (position, item)
 
+    forced = {
+        name
+        for update in updates
+        if update.force
+        for name, item in update.values.items()
+        if (item.version_ms, item.value) == (winners[name][1].version_ms, winners[name][1].value)
+    }
     send: dict[str, Scalar] = {}
     full: dict[str, Scalar] = {}
     after = dict(delivered)
@@ -81,16 +88,15 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
     for name, (position, item) in winners.items():
         tag = tags[name]
         before = delivered.get(tag)
-        update = updates[position]
-        if before is not None and not _beats(item.version_ms, update, before.version_ms):
-            if item.version_ms == before.version_ms and value_digest(item.value, pepper) == before.digest:
-                present.add(position)
-                full[name] = item.value
-            continue
         digest = value_digest(item.value, pepper)
+        same = before is not None and before.digest == digest
+        if before is not None and not _beats(item.version_ms, updates[position], before.version_ms):
+            if not same or item.version_ms != before.version_ms:
+                continue
+        else:
+            after[tag] = Delivered(digest, item.version_ms)
         full[name] = item.value
-        after[tag] = Delivered(digest, item.version_ms)
-        if before is not None and before.digest == digest and not update.force:
+        if same and name not in forced:
             present.add(position)
         else:
             send[name] = item.value

@@ -129,3 +129,11 @@ def test_keys_are_made_at_random_and_fit() -> None:
     assert {len(base64.urlsafe_b64decode(key)) for key in keys} == {32}
     assert not [key for key in keys if "," in key]  # the variable holds several, with commas between
     KeyRing(sorted(keys))
+
+
+def test_a_sealed_value_that_was_cut_off() -> None:
+    ring = KeyRing([make_key()])
+    sealed = ring.seal(b"text", b"p")
+    for length in range(len(sealed)):
+        with pytest.raises(SealBroken):
+            ring.open(sealed[:length], b"p")

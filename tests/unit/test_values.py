@@ -71,6 +71,14 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Number", 3.5),
         ("Number", True),
         ("Number", "many"),
+        ("Number", "١٢"),
+        ("Number", 1e30),
+        ("Number", 2**63),
+        ("Number", "-9999999999999999999"),
+        ("Decimal", "1_000"),
+        ("Decimal", "١٢"),
+        ("Decimal", float("nan")),
+        ("Decimal", float("inf")),
         ("Decimal", "NaN"),
         ("Decimal", "1,5"),
         ("Decimal", True),
@@ -79,6 +87,7 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Date", "31.01.2026"),
         ("Date", 20260131),
         ("Phone", "call me"),
+        ("Phone", "..."),
     ],
 )
 def test_what_does_not_fit_is_said_without_the_value(data_type: str, value: Any) -> None:
@@ -96,6 +105,12 @@ def test_restricted_values() -> None:
     assert check(tier, "gold") == "gold"
     with pytest.raises(BadValue, match="restricted values"):
         check(tier, "Gold")
+
+
+def test_a_restricted_boolean() -> None:
+    assert check(of_type("Boolean", restricted_values=("true",)), True) is True
+    with pytest.raises(BadValue, match="restricted values"):
+        check(of_type("Boolean", restricted_values=("true",)), False)
 
 
 @given(st.text(max_size=8))

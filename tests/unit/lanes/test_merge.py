@@ -93,6 +93,18 @@ def test_against_what_was_delivered(held: V, new: Update, sent: dict[str, object
 
 
 @pytest.mark.parametrize(
+    "new",
+    [
+        [Update({"A.one": V("x", 1)}, force=True, returned=True)],
+        [Update({"A.one": V("x", 1)}, force=True), Update({"A.one": V("x", 1)})],
+        [Update({"A.one": V("x", 1)}), Update({"A.one": V("x", 1)}, force=True)],
+    ],
+)
+def test_force_outlives_parking_and_repeats(new: list[Update]) -> None:
+    assert of(*new, row=row_of(one=V("x", 1))).send == {"A.one": "x"}
+
+
+@pytest.mark.parametrize(
     ("items", "contributing", "unchanged", "superseded"),
     [
         ([{"A.one": V("x", 1)}, {"A.one": V("y", 2)}], [1], [], [0]),

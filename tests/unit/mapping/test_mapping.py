@@ -146,6 +146,18 @@ def test_a_time_in_the_future_counts_as_now(make: Make, catalog: Catalog) -> Non
     assert {found.version_ms for found in update.values.values()} == {NOW}
 
 
+@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_beyond_the_calendar_is_malformed(make: Make, catalog: Catalog, edge: str) -> None:
+    for profile in (person(occurredAt=edge), person(**member("exited", edge))):
+        assert resolve(make(segments=[SEGMENT]), catalog, profile).reason == Reason.MALFORMED_PROFILE
+
+
+def test_a_time_before_1970_counts_as_1970(make: Make, catalog: Catalog) -> None:
+    update = resolve(make(segments=[SEGMENT]), catalog,
+                     person(occurredAt="1931-01-01T00:00:00Z", **member("exited", "1931-01-01T00:00:00Z")))  # fmt: skip
+    assert {found.version_ms for found in update.values.values()} == {0}
+
+
 def test_statuses_are_translated(make: Make, catalog: Catalog) -> None:
     table = {"realized": "in", "existing": "in", "exited": "out"}
     update = resolve(make(segments=[SEGMENT], status_values=table), catalog, person(**member("exited")))
