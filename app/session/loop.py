@@ -178,7 +178,9 @@ class _Work:
             if self.read_dry:
                 return True
         if self.suspects:
-            self.settle()  # they are read by id, so those that are done must be gone before the next look
+            # they are read by id, so those that are done with must be gone before the next look
+            self.park_troubled()
+            self.settle()
         wants_backfill = not contacts.live and len(contacts.backfill) <= self.backfill_batch // 4
         read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
         self.read_at = now

@@ -197,6 +197,7 @@ def test_a_second_signal_may_lengthen_the_wait_and_never_shortens_it(redis: Redi
     pacer = pacer_at(redis)
     assert 20 <= pacer.back_off(Throttle.RATE, 20) <= 22
     assert pacer.back_off(Throttle.RATE, 1) > 15
+    assert ask(pacer).wait_seconds > 15
     assert pacer.back_off(Throttle.UNAVAILABLE, 40) >= 40
     assert ask(pacer).wait_seconds > 30
 
@@ -377,6 +378,15 @@ def test_freed_seats_go_to_the_flow_that_waits(redis: Redis) -> None:
     # half of its calls are answered: it has its share, and gets no more while others wait
     assert ask(huge, in_flight=8, outstanding=8, accepted=8).starts == 0
     assert ask(small).starts > ask(backfill, backfill=True).starts
+
+
+@pytest.mark.parametrize(("behind", "more"), [(False, 0), (True, 2)])
+def test_backfill_keeps_half_its_share_of_seats_while_live_calls_wait(redis: Redis, behind: bool, more: int) -> None:
+    backfill, other = pacer_at(redis, flow="huge"), pacer_at(redis, flow="small")
+    assert ask(backfill, backfill=True).seats == 16
+    assert ask(other, backfill=behind).starts == 0
+    # a share is 8 of the 16 seats
+    assert ask(backfill, backfill=True, in_flight=6, outstanding=6, accepted=10).starts == more
 
 
 @pytest.mark.xfail(reason="a holder that asks at once takes its seat again, before any flow that waits", strict=True)
