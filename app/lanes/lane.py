@@ -32,10 +32,15 @@ _START = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one look into a lane found, raw. `crashes` > 0: these entries are suspected of killing their worker."""
+    """What one look into a lane found, raw.
+
+    `crashes` > 0: these entries are suspected of killing their worker, which died so often while it had them, and
+    `crashes_alone` times while it had nothing else.
+    """
 
     now_ms: int
     crashes: int
+    crashes_alone: int
     live: list[Any]
     backfill: list[Any]
 
@@ -111,13 +116,13 @@ class Lane:
             args=[self.token, self._lease_ms, self._cursor_live, self._cursor_backfill, live, backfill],
         )
         self._kept(asked, held=now_ms != -1)
-        crashes, live_entries, backfill_entries = rest
+        crashes, crashes_alone, live_entries, backfill_entries = rest
         if not crashes:
             if live_entries:
                 self._cursor_live = live_entries[-1][0]
             if backfill_entries:
                 self._cursor_backfill = backfill_entries[-1][0]
-        return Read(now_ms, crashes, live_entries, backfill_entries)
+        return Read(now_ms, crashes, crashes_alone, live_entries, backfill_entries)
 
     def waiting(self, ring: KeyRing, *, most: int) -> list[Entry]:
         """The oldest entries of both streams, opened, without taking them into a window."""

@@ -2,11 +2,11 @@
 --
 -- KEYS  1 lease, 2 live, 3 backfill, 4 later, 5 parked, 6 window, 7 suspects
 -- ARGV  1 token, 2 lease ms, 3 last live id read, 4 last backfill id read, 5 most live, 6 most backfill
--- Reply {-1} when the lease is lost, else {now ms, crashes, live entries, backfill entries}
+-- Reply {-1} when the lease is lost, else {now ms, crashes, crashes alone, live entries, backfill entries}
 --
 -- Parked entries that are due go back to the live stream first. While there are suspects, only they are returned, the worst
--- first and ever fewer at once (an eighth for each crash), until the one that kills its worker stands alone; `crashes` is
--- theirs, 0 otherwise. Safe to repeat: the same ids are returned again, and a parked entry has one place at a time.
+-- first and ever fewer at once (an eighth for each crash), until the one that kills its worker stands alone; `crashes` and
+-- `crashes alone` are theirs, 0 otherwise. Safe to repeat: the same ids are returned again, and a parked entry has one place at a time.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return { -1 }
 end
@@ -23,17 +23,18 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0
   redis.call('ZREM', KEYS[4], id)
 end
 
-local crashes = 0
+local crashes, worst = 0, 0
 local members = {}
 local suspects = redis.call('HGETALL', KEYS[7])
 for index = 2, #suspects, 2 do
-  crashes = math.max(crashes, tonumber(suspects[index]))
+  worst = math.max(worst, tonumber(suspects[index]))
 end
+crashes = worst % 100
 if crashes > 0 then
   local found = { l = {}, b = {} }
   local room = math.max(1, math.floor(most / 8 ^ crashes))
   for index = 1, #suspects, 2 do
-    if room > 0 and tonumber(suspects[index + 1]) == crashes then
+    if room > 0 and tonumber(suspects[index + 1]) == worst then
       local member = suspects[index]
       local kind, id = string.sub(member, 1, 1), string.sub(member, 2)
       local entry = redis.call('XRANGE', kind == 'l' and KEYS[2] or KEYS[3], id, id)[1]
@@ -49,7 +50,7 @@ if crashes > 0 then
   if #members > 0 then
     redis.call('SADD', KEYS[6], unpack(members))
   end
-  return { now, crashes, found.l, found.b }
+  return { now, crashes, math.floor(worst / 100), found.l, found.b }
 end
 
 local live, backfill = {}, {}
@@ -68,4 +69,4 @@ end
 if #members > 0 then
   redis.call('SADD', KEYS[6], unpack(members))
 end
-return { now, 0, live, backfill }
+return { now, 0, 0, live, backfill }

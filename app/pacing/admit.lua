@@ -121,9 +121,15 @@ local function patience(each_us, least_us)
   return math.max(least_us, math.min(500000, in_line * each_us * (0.25 + 0.2 * (now % 1000) / 1000)))
 end
 
+-- When it began to wait, when it was last heard of, and for which flow
+local first_waited = now
+local function queue_up()
+  redis.call('HSET', KEYS[3], 'w:' .. holder, string.format('%.0f %.0f ', first_waited, now) .. flow)
+end
+
 local function refuse(seats, wait, reason)
   if starts > 0 then
-    redis.call('HSET', KEYS[3], 'w:' .. holder, string.format('%.0f', now) .. ' ' .. flow)
+    queue_up()
   end
   sit(seats)
   keep({})
@@ -152,16 +158,20 @@ for index = 1, #seats, 2 do
 end
 local others_wait, live_waits = false, false
 local waiting = redis.call('HGETALL', KEYS[3])
+local longest_waited = now
 for index = 1, #waiting, 2 do
   local name = waiting[index]
-  if string.sub(name, 1, 2) == 'w:' and name ~= 'w:' .. holder then
-    local since, owner = string.match(waiting[index + 1], '^(%d+) (.*)$')
-    if tonumber(since) < now - 1500000 then
+  if string.sub(name, 1, 2) == 'w:' then
+    local first, last, owner = string.match(waiting[index + 1], '^(%d+) (%d+) (.*)$')
+    if tonumber(last) < now - 1500000 then
       redis.call('HDEL', KEYS[3], name)
+    elseif name == 'w:' .. holder then
+      first_waited = tonumber(first)
     else
       in_line = in_line + 1
       if owner ~= flow then
         others_wait = true
+        longest_waited = math.min(longest_waited, tonumber(first))
         live_waits = live_waits or string.sub(owner, -9) ~= '/backfill'
         if not held[owner] then
           held[owner] = true
@@ -187,10 +197,11 @@ if tonumber(ARGV[13]) == 1 then
       used = used + tonumber(days[index + 1])
     end
   end
-  starts = math.min(starts, tonumber(ARGV[11]) - used)
-  if starts <= 0 then
+  local left = tonumber(ARGV[11]) - used
+  if starts > 0 and left <= 0 then
     return refuse(busy, 60000000, 'quota')
   end
+  starts = math.min(starts, math.max(0, left))
 end
 
 -- where calls are quick, a seat serves several of them within the horizon
@@ -203,9 +214,12 @@ if wanted > ceiling - taken then
 end
 local granted = math.max(busy, math.min(wanted, ceiling - taken))
 if others_wait then
-  local share = math.max(1, math.floor(ceiling / flows))
+  local share = math.floor(ceiling / flows)
   if backfill and live_waits then
-    share = math.max(1, math.floor(share / 2))
+    share = math.floor(share / 2)
+  end
+  if share == 0 and first_waited <= longest_waited then
+    share = 1 -- fewer seats than flows: they take turns, who has waited longest first
   end
   granted = math.max(busy, math.min(granted, share - mine))
 end
@@ -242,10 +256,10 @@ end
 if starts > room then
   starts, wait, reason = room, math.max(1000, rate_wait(room)), 'rate'
 end
-if reason == '' then
-  redis.call('HDEL', KEYS[3], 'w:' .. holder)
-else
-  redis.call('HSET', KEYS[3], 'w:' .. holder, string.format('%.0f', now) .. ' ' .. flow)
+redis.call('HDEL', KEYS[3], 'w:' .. holder)
+if reason ~= '' then
+  first_waited = now
+  queue_up()
 end
 -- bounded, so that a flow which had the account for itself is not made to pay for it long
 redis.call('HSET', KEYS[3], 's:' .. flow, string.format('%.0f', math.min(math.max(own, now) + starts * interval * math.max(1, flows), now + 20 * horizon)))

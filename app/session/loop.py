@@ -203,12 +203,11 @@ class _Work:
         """Open and map what was read; what no call can help is done with."""
         contacts, updates = self.contacts, list[Pair]()
         contacts.now_ms = read.now_ms
-        crashes = read.crashes if len(read.live) + len(read.backfill) == 1 else 0
         for raws, backfill in ((read.live, False), (read.backfill, True)):
             for raw in raws:
                 entry = read_entry(raw, backfill=backfill, ring=self.s.ring, seal_purpose=self.purpose)
-                if crashes > self.s.settings.crashes_allowed:
-                    self.ledger.fail(entry, _killer(crashes), now_ms=read.now_ms)
+                if read.crashes_alone >= self.s.settings.crashes_allowed > 0:
+                    self.ledger.fail(entry, _killer(read), now_ms=read.now_ms)
                     continue
                 if entry.profile is None:
                     self.stop(_unopened())
@@ -370,9 +369,9 @@ class _Work:
             self.s.lane.settle(self.ledger.take())
 
 
-def _killer(crashes: int) -> CallError:
+def _killer(read: Read) -> CallError:
     return CallError(
-        f"Its worker died {crashes} times while it was being worked on, the last times with this profile alone.",
+        f"Its worker died {read.crashes} times while it was being worked on, {read.crashes_alone} times with this profile alone.",
         code="worker_killed",
         remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
     )

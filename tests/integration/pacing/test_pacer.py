@@ -334,7 +334,6 @@ def test_no_call_starts_beyond_the_year_however_many_holders_ask(redis: Redis) -
     assert ask(pacer_at(redis, calls_per_year=100)).starts > 0  # a destination that may go beyond
 
 
-@pytest.mark.xfail(reason="a question that asks for no start is answered as if the year were used up", strict=True)
 def test_asking_for_no_start_is_no_question_of_the_year(redis: Redis) -> None:
     pacer = pacer_at(redis, stop_at_yearly_quota=True)
     assert ask(pacer).starts == 16
@@ -389,7 +388,6 @@ def test_backfill_keeps_half_its_share_of_seats_while_live_calls_wait(redis: Red
     assert ask(backfill, backfill=True, in_flight=6, outstanding=6, accepted=10).starts == more
 
 
-@pytest.mark.xfail(reason="a holder that asks at once takes its seat again, before any flow that waits", strict=True)
 def test_more_flows_than_seats_take_turns(redis: Redis) -> None:
     pacers = [pacer_at(redis, flow=flow, max_in_flight=1) for flow in ("one", "two")]
     assert ask(pacers[0]).starts == 1
