@@ -14,7 +14,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from app import catalog
-from app.destination_state import Status, now_ms
+from app.destination_state import State, Status, now_ms
 from app.errors import CallError, DestinationBroken, DestinationUnreachable, LeaseLost, UnknownDestination, UsageError
 from app.keys import LANES
 from app.lanes.lane import PLAIN_MARK, Lane, rouse
@@ -70,7 +70,7 @@ class Delivery:
         lane = Lane(self._r.redis, destination_id, number, lease_seconds=self._settings.lease_seconds)
         probing = state.on_probation
         if probing:
-            self._give_up_old(lane, destination, state.status, state.since_ms, state.tries)
+            self._give_up_old(lane, destination, state, mark)
             wait = state.wait_seconds(now_ms())
             if wait > 0 or not self._r.states.take_probe(destination_id, lane.token):
                 return self._postpone(lane, mark, max(wait, 1.0))
@@ -177,19 +177,18 @@ class Delivery:
     def rouse(self, destination_id: str, lanes: list[int]) -> list[int]:
         return rouse(self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds)
 
-    def _give_up_old(self, lane: Lane, destination: Destination, status: Status, since_ms: int, tries: int) -> None:
+    def _give_up_old(self, lane: Lane, destination: Destination, state: State, mark: str) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
 
         A stopped destination keeps its backlog: there someone has to act, however long that takes.
         """
         window_ms = int(self._settings.retry_window_seconds * 1000)
         now = now_ms()
-        if status is not Status.TROUBLED or tries < self._settings.retry_minimum or now - since_ms < window_ms:
+        if state.status is not Status.TROUBLED or state.tries < self._settings.retry_minimum:
             return
-        if not lane.open():
+        if now - state.since_ms < window_ms or not lane.open():
             return
-        state = self._r.states.get(destination.id)
-        error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), tries)
+        error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
         ledger = Ledger(destination.id, self._r.ring, self._settings)
         try:
             for entry in lane.waiting(self._r.ring, most=self._settings.window_size):
@@ -199,7 +198,8 @@ class Delivery:
                 lane.settle(ledger.take())
         except LeaseLost:
             return
-        lane.release(mark_seconds=self._settings.wake_mark_seconds)
+        # under the mark it came with, so that this very wake-up may come back
+        lane.release(mark_seconds=self._settings.wake_mark_seconds, mark=mark)
 
     # -- what is kept between sessions ---------------------------------------------------------------------------------
 

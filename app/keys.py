@@ -21,11 +21,11 @@ act:{D}:catalog:failure          string  catalog             why the last fetch 
 act:{D}:lane:N:live               stream  producer, lanes     profiles waiting, sealed; each until it is settled
 act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind live
 act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
-act:{D}:lane:N:parked             hash    lanes               the parked entries themselves
+act:{D}:lane:N:parked             stream  lanes               the parked entries themselves
 act:{D}:lane:N:lease              string  lanes               token of the worker that holds the lane; LEASE, renewed
 act:{D}:lane:N:wake               string  producer, lanes     a wake-up is on its way; WAKE_MARK
 act:{D}:lane:N:window             set     lanes               entries being worked on, read after a crash; until settled
-act:{D}:lane:N:suspects           hash    lanes               entry -> crashes it was part of; until settled
+act:{D}:lane:N:suspects           hash    lanes               entry -> worker deaths it was part of (+100: alone); until settled
 act:{D}:lane:N:settled            string  lanes               id of the last settlement, so that a repeat does nothing
 act:{D}:lane:N:delivered          hash    lanes               contact tag -> what was delivered; DELIVERED_LIFE, swept
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE

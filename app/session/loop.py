@@ -148,7 +148,9 @@ class _Work:
         self.s.lane.renew_when_due()
         if now > self.slice_ends and not self.over:
             self.slice_ends += self.s.settings.slice_seconds
-            self.over = self.slice_ends > self.last_slice_ends or not self.s.goes_on()
+            # where seats are short, other lanes of the destination may wait for ours
+            short = self.refused_for == "seats"
+            self.over = short or self.slice_ends > self.last_slice_ends or not self.s.goes_on()
         if self.s.stopping.is_set():
             self.over = True
         dry = self.fill(now)

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from app.destination_state import Status, now_ms
-from app.errors import CallError, LeaseLost
+from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.jobs import read_job
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
@@ -475,3 +475,16 @@ def test_a_suspect_in_trouble_is_no_outage(bench: Bench) -> None:
 def gone(redis: Redis, keys: LaneKeys) -> bool:
     """No entry is left, and no suspicion."""
     return redis.xlen(keys.live) + redis.xlen(keys.backfill) == 0 and not redis.exists(keys.window, keys.suspects)
+
+
+def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> None:
+    state = bench.resources.states
+    enqueue(bench, number=1)
+    error = DestinationUnreachable("away", code="outage")
+    for _ in range(bench.resources.settings.retry_minimum + 1):
+        state.trouble("camp", error, status=Status.TROUBLED)
+    bench.redis.hset(bench.keys.state, "since_ms", 1)
+    assert state.get("camp").since_ms == 1
+    first = bench.workers[0].drain("camp", 3)
+    assert first.come_back_seconds is not None
+    assert bench.workers[0].drain("camp", 3, first.mark).come_back_seconds is not None
