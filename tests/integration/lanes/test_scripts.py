@@ -483,7 +483,7 @@ def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> 
     error = DestinationUnreachable("away", code="outage")
     for _ in range(bench.resources.settings.retry_minimum + 1):
         state.trouble("camp", error, status=Status.TROUBLED)
-    bench.redis.hset(bench.keys.state, "since_ms", 1)
+    bench.redis.hset(bench.keys.state, mapping={"since_ms": 1, "next_probe_ms": now_ms() + 60_000})
     assert state.get("camp").since_ms == 1
     first = bench.workers[0].drain("camp", 3)
     assert first.come_back_seconds is not None
