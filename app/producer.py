@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
@@ -250,14 +250,18 @@ def lane_of(tag: bytes) -> int:
     return int.from_bytes(tag[:2]) % LANES
 
 
-def profiles_of(lines: Iterable[bytes]) -> Iterator[Any]:
-    """Profiles from JSON Lines. A line that is no JSON becomes None, which is excluded as malformed; blank lines are skipped."""
-    for line in lines:
+def profiles_of(lines: Iterable[bytes], report: Callable[[int], None]) -> Iterator[Any]:
+    """Profiles from JSON Lines; blank lines are skipped.
+
+    A line that is no JSON becomes None, which is excluded as malformed, and its number (from 1) is reported.
+    """
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             yield orjson.loads(line)
         except orjson.JSONDecodeError:
+            report(number)
             yield None
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.report import err, json_option, out, print_json, print_table, resources
+from app.cli.report import complain, err, json_option, out, print_json, print_table, resources
 from app.errors import UsageError
 from app.jobs import Job, read_job
 from app.producer import Producer, profiles_of
@@ -18,6 +18,7 @@ from app.resources import Resources
 from app.runs import OUTCOMES
 
 POLL_SECONDS = 0.2
+LINES_NAMED = 10
 
 
 @click.command()
@@ -33,7 +34,7 @@ def enqueue(
 ) -> None:
     """Enqueue the profiles in FILE (JSON Lines; - for standard input) to DESTINATION; prints the job id.
 
-    With --wait, exit 1 when some of them failed.
+    A line that is no JSON is named and counted as excluded; the others are enqueued. With --wait, exit 1 when some failed.
     """
     version: int | datetime | None = None
     if occurred_at is not None:
@@ -41,10 +42,13 @@ def enqueue(
             version = parse_time(occurred_at)
         except ValueError as error:
             raise UsageError(f"--occurred-at: {error}.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
+    broken: list[int] = []
     with resources() as made:
         job_id = Producer(made).enqueue(
-            destination, profiles_of(file), occurred_at=version, backfill=backfill, force=force
+            destination, profiles_of(file, broken.append), occurred_at=version, backfill=backfill, force=force
         )
+        if broken:
+            _name_lines(file.name, broken)
         if not wait:
             print_json({"job": job_id}) if as_json else click.echo(job_id)
             return
@@ -53,6 +57,14 @@ def enqueue(
     _print(result, as_json)
     if result.outcomes["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _name_lines(file: str, numbers: list[int]) -> None:
+    shown = ", ".join(map(str, numbers[:LINES_NAMED])) + (", …" if len(numbers) > LINES_NAMED else "")
+    complain(
+        f"{file}: {len(numbers)} of its lines are no JSON and were excluded: {shown}.",
+        "Mend them and enqueue the file again: what is delivered already costs no call.",
+    )
 
 
 def follow(made: Resources, job_id: str) -> Job:

@@ -70,16 +70,17 @@ class MarketingCloud:
     def test_connection(self) -> Token:
         """Get a token and use it for a call that needs no permission; the token if both went well.
 
-        Asks anew even if a token was refused a moment ago: whoever tests has just mended something. Raises the
-        `CallError` of whichever did not go well.
+        Asks anew even if there is a good token, or one was refused a moment ago: whoever tests has just changed something, and
+        a token outlives the secret and the permissions it was granted for. Raises the `CallError` of whichever did not go
+        well.
         """
-        self._tokens.forget_refusal()
+        self._tokens.forget()
         self.call("GET", "/platform/v1/tokenContext", judge_read)
         return self.token()
 
     def forget_token(self) -> None:
         """Let the next call fetch a token with the scopes that the package has by then: a token keeps those it was made with."""
-        self._tokens.drop(self._tokens.get().value)
+        self._tokens.forget()
 
     def call(
         self,

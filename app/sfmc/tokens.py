@@ -122,9 +122,11 @@ class TokenSource:
                 if clear is None or clear["token"] == token_value:
                     self._delete_if(keys=[self._key], args=[sealed])
 
-    def forget_refusal(self) -> None:
-        """Let the next `get` ask, even if a token was refused a moment ago."""
-        self._redis.delete(self._refused_key)
+    def forget(self) -> None:
+        """Let the next `get` ask anew: neither a token that was granted before nor a refusal of a moment ago counts."""
+        with self._mutex:
+            self._held = None
+            self._redis.delete(self._key, self._refused_key)
 
     def _renew(self) -> Token:
         give_up_at = time.monotonic() + 2 * self._lock_ms / 1000
