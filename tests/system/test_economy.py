@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -76,3 +77,37 @@ def test_failures_are_replayed_and_newer_values_stay(make_rig: Callable[..., Rig
     assert len(store) == 0
     held = rig.contacts()["a"]
     assert (held["Email Demographics.First Name"], held["Email Demographics.Last Name"]) == ("New", "Kept")
+
+
+def test_the_calls_in_flight_follow_the_server(make_rig: Callable[..., Rig], capsys: Any) -> None:
+    """A server that more than four calls at once only slow down, and that gets well again."""
+    rig = make_rig(workers=1)
+    rig.connect(max_in_flight=24)
+    rig.settings_of(latency_ms=60, latency_free_inflight=4, latency_per_inflight_ms=40)
+    rig.start()
+    rig.producer.enqueue("camp", (profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(20_000)))
+    rig.wait_until(lambda: rig.summary()["contact_ok"] >= 24, "under way")
+    crowded, crowd = window(rig, calls=80)
+    calm, few = window(rig, calls=80, at_least=1.4 * crowded)
+    rig.settings_of(latency_per_inflight_ms=0)
+    well, more = window(rig, calls=200, at_least=3 * calm)
+    with capsys.disabled():
+        print(
+            f"\n{crowded:.0f} calls/s with {crowd} at once, {calm:.0f}/s with {few}; well again {well:.0f}/s with {more}"
+        )
+    assert few < crowd
+    assert more > few
+    assert rig.summary()["overlaps"] == 0
+
+
+def window(rig: Rig, *, calls: int, at_least: float = 0.0) -> tuple[float, int]:
+    """Calls a second over so many calls, and the most that were in flight at once; waits until it is fast enough."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        rig.admin("DELETE", "ledger")
+        rig.wait_until(lambda: rig.summary()["contact_ok"] >= calls, "calls are made")
+        summary = rig.summary()
+        per_second = summary["contact_ok"] / (summary["last_call"] - summary["first_call"])
+        if per_second >= at_least:
+            return per_second, summary["max_concurrent"]
+    raise AssertionError(f"never {at_least:.0f} calls/s")
