@@ -1,0 +1,100 @@
+"""The commands, run in this process as a shell would run them, against a real Redis and a real sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import main
+from app.sealing import make_key
+from tests.integration.sandbox.client import Sandbox, start, stop
+
+Run = Callable[..., Result]
+
+FILE = """\
+id: spring
+name: Spring
+account:
+  subdomain: {subdomain}
+  client_id: sandbox-client
+  client_secret: sandbox-secret
+  auth_base_url: {base_url}
+  rest_base_url: {base_url}
+mapping:
+  - {{source: "IdentityMap: crm", target: "Identity: salesforceContactKey"}}
+  - {{source: "xdm: mail.address", target: "Attribute: Email Addresses.Email Address"}}
+  - {{source: "xdm: person.first", target: "Attribute: Email Demographics.First Name"}}
+segments:
+  - {{id: renters, mapping_id: salesforce_mc_segment_1}}
+  - {{id: owners, mapping_id: salesforce_mc_segment_2}}
+"""
+_names = itertools.count(1)
+
+
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def _entry(words: tuple[str, ...]) -> None:
+    """The entry point of the installed command: it reads `sys.argv` and ends by `sys.exit`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["activation", *words])
+        main()
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run `activation WORDS`; its exit code and both streams. A traceback instead of a message fails the test."""
+
+    def activation(*words: object, stdin: str | bytes = "") -> Result:
+        result = CliRunner().invoke(_entry, ["--", *map(str, words)], input=stdin)
+        assert isinstance(result.exception, SystemExit | None), f"ended by {result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    return activation
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, redis, redis_port, tmp_path):
+    """A Redis that is empty, keys of its own, and nothing else from the environment of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("ACTIVATION_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ACTIVATION_REDIS_URL", f"redis://127.0.0.1:{redis_port}/0")
+    monkeypatch.setenv("ACTIVATION_SECRET_KEYS", make_key())
+    monkeypatch.setenv("ACTIVATION_ALLOW_LOCAL_HOSTS", "true")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    process, url = start()
+    yield url
+    assert stop(process) == (0, "")
+
+
+@pytest.fixture
+def sandbox(server) -> Iterator[Sandbox]:
+    """A tenant of its own for each test."""
+    one = Sandbox(f"{server}/t/mct{next(_names)}")
+    with one.http:
+        yield one
+
+
+@pytest.fixture
+def text(sandbox) -> str:
+    """A destination file without a fault."""
+    return FILE.format(base_url=sandbox.base_url, subdomain=sandbox.base_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
