@@ -1,13 +1,17 @@
-"""One real Redis for all integration tests: the server that the product itself would start."""
+"""One real Redis and one sandbox for all integration tests: the very ones that the product itself would start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
 
+from app.local import Stack, listens, port_from, sandbox_command
 from app.private_redis import PrivateRedis
+from app.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,14 @@ def redis(redis_port):
     with Redis(port=redis_port) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def sandbox_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """One sandbox for all tests that take a tenant of their own in it."""
+    with Stack(replace(Settings.from_env(), home=tmp_path_factory.mktemp("sandbox"))) as stack:
+        stack.logs.mkdir(parents=True)
+        port = port_from(0)
+        stack.start("sandbox", sandbox_command(port))
+        stack.wait_for("sandbox", lambda: listens(port))
+        yield port

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ import requests
 from redis import Redis
 
 from app.cli import main
-from app.local import Stack, listens, port_from, sandbox_command
 from app.sealing import make_key
-from app.settings import OPTIONS, Settings
+from app.settings import OPTIONS
 
 _tenants = count(1)
 DESTINATION = """\
@@ -84,16 +83,6 @@ class Shell:
         answer = requests.request(method, f"{self.base}/_sandbox/{path}", json=document, timeout=10)
         answer.raise_for_status()
         return answer.json() if answer.content else None
-
-
-@pytest.fixture(scope="module")
-def sandbox_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with Stack(replace(Settings.from_env(), home=tmp_path_factory.mktemp("sandbox"))) as stack:
-        stack.logs.mkdir(parents=True)
-        port = port_from(0)
-        stack.start("sandbox", sandbox_command(port))
-        stack.wait_for("sandbox", lambda: listens(port))
-        yield port
 
 
 @pytest.fixture

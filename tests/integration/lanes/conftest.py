@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from celery import Celery
 from app.delivery import Delivery
 from app.destination_file import load
 from app.keys import DestinationKeys
-from app.local import Stack, listens, port_from, sandbox_command
 from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
@@ -73,17 +71,6 @@ class Bench:
             worker.close()
             worker._calls.shutdown()
         self.resources.redis.close()
-
-
-@pytest.fixture(scope="session")
-def sandbox_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    home: Path = tmp_path_factory.mktemp("sandbox")
-    with Stack(replace(Settings.from_env(), home=home)) as stack:
-        stack.logs.mkdir(parents=True)
-        port = port_from(0)
-        stack.start("sandbox", sandbox_command(port))
-        stack.wait_for("sandbox", lambda: listens(port))
-        yield port
 
 
 @pytest.fixture
