@@ -114,7 +114,7 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError | ReaderError) -> str:
     mark = error.problem_mark or error.context_mark
     at = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "somewhere"
     hint = ""
-    if error.problem == "mapping values are not allowed here":
+    if error.problem == "mapping values are not allowed here" or (error.problem or "").endswith("but got ':'"):
         hint = ' Quote a value that holds a colon, such as "xdm: person.name.firstName".'
     elif error.problem and "\\t" in error.problem:
         hint = " Indent with spaces, not with tabs."

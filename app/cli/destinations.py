@@ -39,7 +39,7 @@ def connect(file: Path) -> None:
             text,
             environ=os.environ,
             allow_local_hosts=local is not None,
-            where=str(file),
+            where="standard input" if str(file) == "-" else str(file),
             local_names=local or frozenset(),
         )
         client = made.client(destination)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.report import complain, err, json_option, out, print_json, print_table, resources
+from app.cli.report import err, json_option, out, print_json, print_table, resources
 from app.errors import UsageError
 from app.jobs import Job, read_job
 from app.producer import Producer, profiles_of
@@ -48,7 +48,7 @@ def enqueue(
             destination, profiles_of(file, broken.append), occurred_at=version, backfill=backfill, force=force
         )
         if broken:
-            _name_lines(file.name, broken)
+            _name_lines(file, broken)
         if not wait:
             print_json({"job": job_id}) if as_json else click.echo(job_id)
             return
@@ -59,11 +59,13 @@ def enqueue(
         raise click.exceptions.Exit(1)
 
 
-def _name_lines(file: str, numbers: list[int]) -> None:
+def _name_lines(file: BinaryIO, numbers: list[int]) -> None:
     shown = ", ".join(map(str, numbers[:LINES_NAMED])) + (", …" if len(numbers) > LINES_NAMED else "")
-    complain(
-        f"{file}: {len(numbers)} of its lines are no JSON and were excluded: {shown}.",
-        "Mend them and enqueue the file again: what is delivered already costs no call.",
+    lines = f"line {shown} is" if len(numbers) == 1 else f"{len(numbers)} lines are"
+    err.print(
+        f"{getattr(file, 'name', 'standard input')}: {lines} no JSON and excluded{'' if len(numbers) == 1 else ': ' + shown}. "
+        "Mend and enqueue again: what is delivered already costs no call.",
+        markup=False,
     )
 
 

@@ -74,9 +74,9 @@ class MarketingCloud:
         a token outlives the secret and the permissions it was granted for. Raises the `CallError` of whichever did not go
         well.
         """
-        self._tokens.forget()
+        token = self._tokens.renew()
         self.call("GET", "/platform/v1/tokenContext", judge_read)
-        return self.token()
+        return token
 
     def forget_token(self) -> None:
         """Let the next call fetch a token with the scopes that the package has by then: a token keeps those it was made with."""

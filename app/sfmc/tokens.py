@@ -122,6 +122,18 @@ class TokenSource:
                 if clear is None or clear["token"] == token_value:
                     self._delete_if(keys=[self._key], args=[sealed])
 
+    def renew(self) -> Token:
+        """A token that was asked for just now. When none is granted, the one that others use stays. Raises as `get` does."""
+        with self._mutex:
+            holder = secrets.token_bytes(16)
+            while not self._redis.set(self._lock_key, holder, nx=True, px=self._lock_ms):
+                time.sleep(_POLL_SECONDS)
+            try:
+                self._held = self._request()
+            finally:
+                self._delete_if(keys=[self._lock_key], args=[holder])
+            return self._held.token
+
     def forget(self) -> None:
         """Let the next `get` ask anew: neither a token that was granted before nor a refusal of a moment ago counts."""
         with self._mutex:

@@ -30,8 +30,8 @@ def test_broken_lines_are_named_and_excluded_and_the_others_go_on(run, enqueue):
     assert (enqueued.exit_code, enqueued.stderr) == (
         0,
         (
-            "Error: profiles.jsonl: 2 of its lines are no JSON and were excluded: 2, 5.\n"
-            "Mend them and enqueue the file again: what is delivered already costs no call.\n"
+            "profiles.jsonl: 2 lines are no JSON and excluded: 2, 5. "
+            "Mend and enqueue again: what is delivered already costs no call.\n"
         ),
     )
     job_id = enqueued.stdout.strip()
@@ -48,7 +48,7 @@ def test_broken_lines_are_named_and_excluded_and_the_others_go_on(run, enqueue):
 
 def test_of_many_broken_lines_ten_are_named(enqueue):
     said = enqueue(BROKEN * 12).stderr
-    assert "12 of its lines are no JSON and were excluded: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ….\n" in said
+    assert "12 lines are no JSON and excluded: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …." in said
 
 
 def test_lines_without_a_fault_are_not_spoken_of(enqueue):
