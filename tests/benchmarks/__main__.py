@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tests.benchmarks.table import Figure, machine
 
-NAMES = ("cpu", "throughput", "rate", "fairness", "enqueue", "idle", "trace", "memory", "state", "scaling")
+NAMES = ("cpu", "stages", "throughput", "rate", "fairness", "enqueue", "idle", "trace", "memory", "state", "scaling")
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ class Figure:
     note: str = ""
 
     def show(self, out: Console) -> None:
-        verdict = {True: "reached", False: "NOT REACHED", None: ""}[self.reached]
-        out.print(f"\n[bold]{self.name}[/]: {self.result}   (target: {self.target}; {verdict})")
+        verdict = {True: "; reached", False: "; NOT REACHED", None: ""}[self.reached]
+        out.print(f"\n[bold]{self.name}[/]: {self.result}   (target: {self.target}{verdict})")
         table = Table(*self.columns)
         for row in self.rows:
             table.add_row(*row)
