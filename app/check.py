@@ -36,9 +36,6 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
     """
     try:
         token = client.test_connection()
-        if any(_scope_problems(token.scopes)):
-            client.forget_token()  # it may be older than the scopes
-            token = client.token()
     except (DestinationUnreachable, AccountThrottled):
         raise
     except CallError as error:

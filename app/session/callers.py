@@ -49,7 +49,6 @@ class Pulse:
     def beat(self, seconds: float) -> None:
         """An accepted call took so long."""
         self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
-
         self._shortest = min(seconds, self._shortest * 1.02)
 
     @property
@@ -91,7 +90,7 @@ class Callers(Generic[C]):
     def staff(self, seats: int) -> None:
         """See to it that up to `seats` calls are made at once, and no more. To be called again whenever there is news."""
         self._seats = seats
-        for _ in range(min(seats, len(self._begun) + len(self._calls)) - len(self._begun)):
+        for _ in range(min(seats - len(self._begun), len(self._calls))):
             caller = object()
             self._begun[caller] = 0.0
             self._pool.submit(self._work, caller)
