@@ -27,7 +27,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.destination_state import now_ms
+from app.destinations.state import now_ms
 from app.errors import ServiceUnreachable
 from app.keys import (
     CHUNK_LIFE_SECONDS,
@@ -41,14 +41,14 @@ from app.lanes.delivered import contact_tag
 from app.lanes.entries import FORCE, REPLAYED, purpose
 from app.lanes.lane import rouse
 from app.lua import script
-from app.mapping import Excluded, Reason, contact_key_reader
-from app.profiles import parse_time
+from app.mapping.compiled import Excluded, Reason, contact_key_reader
+from app.mapping.xdm import parse_time
 from app.resources import Resources
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.destinations import Destination
-    from app.failures import Failure, FailureStore
+    from app.destinations.model import Destination
+    from app.lanes.failures import Failure, FailureStore
 
 DELIVER_TASK = "activation.deliver"
 DELIVERY_QUEUE = "delivery"

@@ -9,16 +9,16 @@ from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from app.catalog import CatalogStore
-from app.destination_state import StateStore
-from app.destinations import DestinationStore
+from app.destinations.catalogs import CatalogStore
+from app.destinations.state import StateStore
+from app.destinations.store import DestinationStore
 from app.errors import UsageError
-from app.failures import FailureStore
+from app.lanes.failures import FailureStore
 from app.sealing import KeyRing
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
-    from app.destinations import Destination
+    from app.destinations.model import Destination
     from app.settings import Settings
 
 
@@ -35,7 +35,7 @@ class Resources:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Resources:
-        """Raises `UsageError` when the Redis or the keys are not named (`app.local` fills both in for a private Redis)."""
+        """Raises `UsageError` when the Redis or the keys are not named (`app.devstack.stack` fills both in for a private Redis)."""
         if not settings.redis_url:
             raise UsageError(
                 "ACTIVATION_REDIS_URL is not set.",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.alerts import Alert, raise_alert
-from app.delivery import Next
+from app.delivery.wakeup import Next
 from app.errors import UsageError
 from app.lanes.lane import PLAIN_MARK
+from app.reporting.alerts import Alert, raise_alert
 from tasks.base import ActivationTask, log
 from tasks.celery import app
 from tasks.worker import context

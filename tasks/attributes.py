@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.sweep import refresh_catalog
+from app.sweep.sweep import refresh_catalog
 from tasks.base import ActivationTask
 from tasks.celery import app
 from tasks.worker import context

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.backoff import full_jitter
-from app.delivery import Next
+from app.delivery.wakeup import Next
 from app.errors import ServiceUnreachable
 from tasks.worker import context
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery.signals import worker_init, worker_ready
 
-from app.delivery import Delivery
+from app.delivery.wakeup import Delivery
 from app.producer import Producer
 from app.resources import Resources
 from app.settings import Settings

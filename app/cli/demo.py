@@ -13,17 +13,17 @@ from urllib.request import Request, urlopen
 
 import click
 
-from app.check import preflight
 from app.cli.enqueue import follow
 from app.cli.fields import print_problems
 from app.cli.report import err, out, print_table
-from app.destination_file import load
+from app.destinations.file import load
+from app.destinations.preflight import preflight
+from app.devstack.sample import DESTINATION, Sample, make_sample
+from app.devstack.stack import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
 from app.errors import ActivationError, UsageError, WorkHasProblems
-from app.local import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
 from app.producer import Producer
+from app.reporting.runs import OUTCOMES, read_runs
 from app.resources import Resources
-from app.runs import OUTCOMES, read_runs
-from app.sample import DESTINATION, Sample, make_sample
 from app.settings import Settings
 
 Alter = Callable[[Sample], None]

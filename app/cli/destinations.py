@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from app.check import preflight
 from app.cli.fields import print_problems
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
-from app.destination_file import load
-from app.destination_state import State
+from app.destinations.file import load
+from app.destinations.preflight import preflight
+from app.destinations.state import State
 from app.errors import UsageError, WorkHasProblems
-from app.forget import forget_delivered
+from app.lanes.forget import forget_delivered
 from app.producer import Producer
-from app.quota import read_quota
+from app.reporting.quota import read_quota
+from app.reporting.runs import read_backlog
 from app.resources import Resources
-from app.runs import read_backlog
 
 
 @click.command()

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.cli.report import err, json_option, out, print_json, print_table, resources
 from app.errors import UsageError
-from app.jobs import Job, read_job
+from app.mapping.xdm import parse_time
 from app.producer import Producer, profiles_of
-from app.profiles import parse_time
+from app.reporting.jobs import Job, read_job
+from app.reporting.runs import OUTCOMES
 from app.resources import Resources
-from app.runs import OUTCOMES
 
 POLL_SECONDS = 0.2
 LINES_NAMED = 10

@@ -10,9 +10,9 @@ import orjson
 
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.errors import UsageError
-from app.failures import Failure
+from app.lanes.failures import Failure
+from app.mapping.xdm import parse_time
 from app.producer import Producer
-from app.profiles import parse_time
 
 SHOWN = 100
 MASK = "***"

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from app import catalog
-from app.check import preflight
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
-from app.destination_state import now_ms
+from app.destinations import catalogs
+from app.destinations.preflight import preflight
+from app.destinations.state import now_ms
 from app.errors import WorkHasProblems
-from app.mapping_problems import Problem
+from app.mapping.problems import Problem
 
 
 @click.command()
@@ -27,7 +27,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
         if found is None:
             client = made.client(target)
             try:
-                found = catalog.refresh(target, client, made.catalogs, now_ms())
+                found = catalogs.refresh(target, client, made.catalogs, now_ms())
             finally:
                 client.close()
         failure = made.catalogs.last_failure(destination)

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.devstack.private_redis import with_redis
 from app.errors import WorkHasProblems
-from app.private_redis import with_redis
 from app.resources import Resources
 from app.settings import Settings
 

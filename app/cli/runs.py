@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from app.alerts import read_alerts
 from app.cli.report import json_option, moment, out, print_json, print_table, resources
-from app.quota import read_quota
-from app.runs import OUTCOMES, read_backlog, read_runs
+from app.reporting.alerts import read_alerts
+from app.reporting.quota import read_quota
+from app.reporting.runs import OUTCOMES, read_backlog, read_runs
 
 HOUR_MS = 3_600_000
 

@@ -11,9 +11,9 @@ import click
 from prometheus_client import start_http_server
 
 from app.cli.report import err, out, resources
+from app.devstack.stack import FLOWER_PORT, METRICS_PORT, Stack, commands, listens, port_from, until_told_to_stop
 from app.errors import UsageError
-from app.local import FLOWER_PORT, METRICS_PORT, Stack, commands, listens, port_from, until_told_to_stop
-from app.metrics import make_registry
+from app.reporting.metrics import make_registry
 from app.resources import Resources
 from app.settings import Settings
 

@@ -18,7 +18,7 @@ Scalar = str | int | float | bool
 
 
 class Versioned(Protocol):
-    """A value and the time in ms at which it became true (`app.mapping.Value`)."""
+    """A value and the time in ms at which it became true (`app.mapping.compiled.Value`)."""
 
     @property
     def value(self) -> Scalar: ...

@@ -16,7 +16,7 @@ from app.sfmc.tokens import Token, TokenSource
 if TYPE_CHECKING:
     from redis import Redis
 
-    from app.destinations import Account
+    from app.destinations.model import Account
     from app.sealing import KeyRing
 
 Verdict = TypeVar("Verdict")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from app.errors import DestinationBroken
 
 if TYPE_CHECKING:
-    from app.destinations import Account
+    from app.destinations.model import Account
 
 _REST_HOST = re.compile(r"[a-z0-9-]+\.rest\.marketingcloudapis\.com")
 

@@ -29,7 +29,7 @@ from app.sfmc.token_responses import judge_token
 if TYPE_CHECKING:
     from redis import Redis
 
-    from app.destinations import Account
+    from app.destinations.model import Account
     from app.sealing import KeyRing
     from app.sfmc.http import Transport
 

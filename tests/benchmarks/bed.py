@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import requests
 
-from app.local import sandbox_command
+from app.devstack.stack import sandbox_command
 from tests.system.rig import Rig
 
 ATTRIBUTES = {
@@ -61,7 +61,7 @@ class Bed(Rig):
     def connect(  # type: ignore[override]  # ten attributes and no segments
         self, name: str = "camp", *, tenant: str = "mctest", calls_per_minute: int = 1_000_000, max_in_flight: int = 64
     ) -> None:
-        from app.destination_file import load
+        from app.destinations.file import load
 
         text = DESTINATION.format(
             id=name, tenant=tenant, base=self.base(tenant), rows=ROWS, calls_per_minute=calls_per_minute,

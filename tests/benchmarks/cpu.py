@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import requests
 
-from app.delivery import Delivery
-from app.mapping import Excluded
+from app.delivery.wakeup import Delivery
+from app.mapping.compiled import Excluded
 from tests.benchmarks.bed import Bed, bed, person
 from tests.benchmarks.table import Figure
 

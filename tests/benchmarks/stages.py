@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.delivery import Delivery
+from app.delivery.wakeup import Delivery
 from app.lanes.delivered import encode
 from app.lanes.entries import purpose, read_entry
 from app.lanes.merge import Merged, Tags, Update, merge
-from app.mapping import ContactUpdate
+from app.mapping.compiled import ContactUpdate
 from tests.benchmarks.bed import Bed, bed, person
 from tests.benchmarks.table import Figure
 

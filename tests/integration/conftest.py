@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from app.local import Stack, listens, port_from, sandbox_command
-from app.private_redis import PrivateRedis
+from app.devstack.private_redis import PrivateRedis
+from app.devstack.stack import Stack, listens, port_from, sandbox_command
 from app.settings import Settings
 
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.catalog import CatalogStore, parse_definitions
-from app.destinations import Account, Destination, DestinationStore, MappingRow, Source, Target
+from app.destinations.catalogs import CatalogStore
+from app.destinations.model import Account, Destination, MappingRow, Source, Target
+from app.destinations.store import DestinationStore
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, AccountKeys, DestinationKeys
+from app.mapping.catalog import parse_definitions
 from app.sealing import KeyRing, make_key
 
 OLD, NEW = make_key(), make_key()
@@ -177,7 +179,7 @@ def test_a_catalog_comes_back_as_it_was_and_is_not_read_again_for_a_while(redis)
 
 
 def test_another_process_sees_a_new_catalog_when_its_copy_has_aged(redis, monkeypatch):
-    monkeypatch.setattr("app.catalog._REREAD_SECONDS", 0.0)
+    monkeypatch.setattr("app.mapping.catalog._REREAD_SECONDS", 0.0)
     writer, reader = CatalogStore(redis), CatalogStore(redis)
     assert reader.get("spring") is None
     catalog = parse_definitions([NAMES], fetched_at_ms=7)

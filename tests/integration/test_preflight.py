@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import orjson
 import pytest
 
-from app import catalog
-from app.catalog import CatalogStore
-from app.check import preflight
-from app.destinations import Account, Destination, Limits, MappingRow, Segment, Source, Target
+from app.destinations import catalogs
+from app.destinations.catalogs import CatalogStore
+from app.destinations.model import Account, Destination, Limits, MappingRow, Segment, Source, Target
+from app.destinations.preflight import preflight
 from app.errors import DestinationBroken
 from app.sealing import KeyRing, make_key
 from app.sfmc import MarketingCloud
@@ -214,14 +214,14 @@ def test_a_small_yearly_quota_is_a_warning(far, client, store):
 
 
 def test_a_failed_refresh_keeps_the_catalog_and_says_why(far, client, store):
-    kept = catalog.refresh(destination(far), client, store, 5)
+    kept = catalogs.refresh(destination(far), client, store, 5)
     far.fields = None
     with pytest.raises(DestinationBroken):
-        catalog.refresh(destination(far), client, store, 6)
+        catalogs.refresh(destination(far), client, store, 6)
     failure = store.last_failure("spring")
     assert failure is not None
     assert failure.at_ms == 6
     assert store.get("spring") == kept
     far.fields = ["First Name"]
-    assert catalog.refresh(destination(far), client, store, 7).fetched_at_ms == 7
+    assert catalogs.refresh(destination(far), client, store, 7).fetched_at_ms == 7
     assert store.last_failure("spring") is None

@@ -12,12 +12,12 @@ from typing import Any
 
 import requests
 
-from app.destination_file import load
-from app.jobs import Job, read_job
-from app.local import Stack, commands, listens, port_from, sandbox_command
+from app.destinations.file import load
+from app.devstack.stack import Stack, commands, listens, port_from, sandbox_command
 from app.producer import Producer
+from app.reporting.jobs import Job, read_job
+from app.reporting.runs import read_runs
 from app.resources import Resources
-from app.runs import read_runs
 from app.settings import Settings
 
 SEGMENTS = {"seg-1": "salesforce_mc_segment_1", "seg-2": "salesforce_mc_segment_2"}

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from celery import Celery
 
-from app.local import commands, listens, port_from
+from app.devstack.stack import commands, listens, port_from
 from app.resources import connect
 from tests.system.history import History
 from tests.system.rig import Rig, profile

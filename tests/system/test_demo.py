@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from app.cli.demo import run_demo
-from app.sample import Sample
+from app.devstack.sample import Sample
 
 
 def test_the_demo_shows_every_outcome_and_reads_all_back() -> None:

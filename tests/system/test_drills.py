@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.destination_state import Status
-from app.jobs import Job
+from app.destinations.state import Status
+from app.reporting.jobs import Job
 from app.resources import connect
 from tests.system.history import History
 from tests.system.rig import Rig, profile

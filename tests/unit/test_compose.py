@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.local import commands
+from app.devstack.stack import commands
 from app.settings import OPTIONS, PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.profiles import MISSING, MalformedProfile, Membership, identities, membership, parse_time, value_at
+from app.mapping.xdm import MISSING, MalformedProfile, Membership, identities, membership, parse_time, value_at
 
 SEGMENT = "7841ba61-23c1-4bb3-a495-00d3e5fe1e93"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog import Attribute, parse_definitions
-from app.values import BadValue, checker
+from app.mapping.catalog import Attribute, parse_definitions
+from app.mapping.values import BadValue, checker
 
 TEXT = parse_definitions(
     [

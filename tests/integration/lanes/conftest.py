@@ -11,8 +11,8 @@ import pytest
 import requests
 from celery import Celery
 
-from app.delivery import Delivery
-from app.destination_file import load
+from app.delivery.wakeup import Delivery
+from app.destinations.file import load
 from app.keys import DestinationKeys
 from app.producer import Producer
 from app.resources import Resources

@@ -23,17 +23,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.delivery.contacts import Contacts
 from app.errors import CallError, LeaseLost
-from app.jobs import read_job
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import purpose, read_entry
 from app.lanes.lane import Lane
-from app.mapping import ContactUpdate
-from app.outcomes import Ledger
+from app.lanes.outcomes import Ledger
+from app.mapping.compiled import ContactUpdate
 from app.producer import lane_of
-from app.session.contacts import Contacts
-from app.sweep import sweep
+from app.reporting.jobs import read_job
+from app.sweep.sweep import sweep
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 

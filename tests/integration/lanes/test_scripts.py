@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.destination_state import Status, now_ms
+from app.destinations.state import Status, now_ms
 from app.errors import CallError, DestinationUnreachable, LeaseLost
-from app.jobs import read_job
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, purpose, read_entry
 from app.lanes.lane import Lane, Read, rouse
-from app.outcomes import Ledger, Outcome
+from app.lanes.outcomes import Ledger, Outcome
 from app.producer import lane_of
-from app.runs import read_runs
+from app.reporting.jobs import read_job
+from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 

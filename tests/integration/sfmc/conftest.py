@@ -12,7 +12,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from app.destinations import Account
+from app.destinations.model import Account
 from app.sealing import KeyRing, make_key
 from app.sfmc import MarketingCloud
 

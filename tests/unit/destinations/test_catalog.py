@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog, parse_definitions
+from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog, parse_definitions
 
 
 def parse(*items) -> Catalog:

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from app.destination_file import load
-from app.destinations import Account, Consent, Destination, Limits, MappingRow, Options, Segment, Source, Target
+from app.destinations.file import load
+from app.destinations.model import Account, Consent, Destination, Limits, MappingRow, Options, Segment, Source, Target
 from app.errors import UsageError
 
 SECRET = "hush-hush-123"

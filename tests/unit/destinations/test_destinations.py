@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.destinations import (
+from app.destinations.model import (
     Account,
     Consent,
     Destination,

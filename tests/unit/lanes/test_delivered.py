@@ -45,7 +45,7 @@ def test_a_contact_that_never_was_has_nothing(nothing: bytes | None) -> None:
 def test_versions_beyond_either_end() -> None:
     tag, digest = b"name", b"digest"
     assert decode(encode({tag: Delivered(digest, -1)}, START_MS)) == {tag: Delivered(digest, 0)}  # before 1970
-    with pytest.raises(OverflowError):  # the year 10889; `app.mapping` takes no version that is after now
+    with pytest.raises(OverflowError):  # the year 10889; `app.mapping.compiled` takes no version that is after now
         encode({tag: Delivered(digest, 2**48)}, START_MS)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog
-from app.destinations import Account, Destination, MappingRow, Options, Segment, Source, Target
-from app.mapping import ContactUpdate, Excluded, compile_mapping
+from app.destinations.model import Account, Destination, MappingRow, Options, Segment, Source, Target
+from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog
+from app.mapping.compiled import ContactUpdate, Excluded, compile_mapping
 
 NOW = 1_795_341_600_000  # 2026-11-22T10:00:00Z
 EARLIER, EARLIER_TEXT = NOW - 3_600_000, "2026-11-22T09:00:00Z"

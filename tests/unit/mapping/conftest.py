@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.catalog import Catalog, parse_definitions
-from app.destination_file import load
-from app.destinations import Destination
+from app.destinations.file import load
+from app.destinations.model import Destination
+from app.mapping.catalog import Catalog, parse_definitions
 from app.sandbox.seed import seeded_catalogue
 
 CONTACT_KEY = {"source": "IdentityMap: contactKey", "target": "Identity: salesforceContactKey"}

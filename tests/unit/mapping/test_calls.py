@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog import HTML_ENABLED
-from app.destinations import Segment
+from app.destinations.model import Segment
 from app.errors import UsageError
-from app.mapping import CompiledMapping, Excluded, compile_mapping
+from app.mapping.catalog import HTML_ENABLED
+from app.mapping.compiled import CompiledMapping, Excluded, compile_mapping
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

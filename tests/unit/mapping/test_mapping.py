@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.catalog import Catalog
-from app.destinations import Destination
+from app.destinations.model import Destination
 from app.errors import UsageError
-from app.mapping import ContactUpdate, Excluded, Reason, Value, compile_mapping, contact_key_reader
+from app.mapping.catalog import Catalog
+from app.mapping.compiled import ContactUpdate, Excluded, Reason, Value, compile_mapping, contact_key_reader
 from tests.unit.mapping.conftest import row
 
 NOW = 1_767_312_000_000  # 2026-01-02

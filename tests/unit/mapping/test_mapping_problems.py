@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.catalog import Catalog
-from app.destinations import Destination
-from app.mapping_problems import find_problems
+from app.destinations.model import Destination
+from app.mapping.catalog import Catalog
+from app.mapping.problems import find_problems
 from tests.unit.mapping.conftest import row
 
 Make = Callable[..., Destination]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog
-from app.destinations import Account, Destination, MappingRow, Segment, Source, Target
-from app.mapping_problems import MANY_ATTRIBUTES, MANY_SEGMENTS, Problem, find_problems, near_miss
+from app.destinations.model import Account, Destination, MappingRow, Segment, Source, Target
+from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog
+from app.mapping.problems import MANY_ATTRIBUTES, MANY_SEGMENTS, Problem, find_problems, near_miss
 
 DEMOGRAPHICS = "Email Demographics"
 ACCOUNT = Account("mcdemo", "client", "secret", None, "https://auth.test", "https://rest.test")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.catalog import EMAIL_ADDRESS, Catalog
-from app.destinations import MappingRow, Segment, Source, Target
+from app.destinations.model import MappingRow, Segment, Source, Target
 from app.errors import UsageError
-from app.mapping import ContactUpdate, Excluded, Reason, Value, compile_mapping, contact_key_reader
+from app.mapping.catalog import EMAIL_ADDRESS, Catalog
+from app.mapping.compiled import ContactUpdate, Excluded, Reason, Value, compile_mapping, contact_key_reader
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

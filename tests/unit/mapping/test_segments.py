@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.destinations import Consent, Segment
-from app.mapping import ContactUpdate, Excluded, Reason, Value, compile_mapping
+from app.destinations.model import Consent, Segment
+from app.mapping.compiled import ContactUpdate, Excluded, Reason, Value, compile_mapping
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

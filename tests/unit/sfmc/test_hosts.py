@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.destinations import Account
+from app.destinations.model import Account
 from app.errors import DestinationBroken
 from app.sfmc.hosts import trusted_rest_url
 

@@ -18,8 +18,8 @@ from socket import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from app.devstack.private_redis import PrivateRedis, read_or_make
 from app.errors import ServiceUnreachable, UsageError
-from app.private_redis import PrivateRedis, read_or_make
 from app.sealing import make_key
 from app.settings import OPTIONS
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.destination_state import Status
+from app.destinations.state import Status
 from app.errors import UnknownDestination
-from app.quota import read_quota
-from app.runs import OUTCOMES, read_backlog, read_runs
+from app.reporting.quota import read_quota
+from app.reporting.runs import OUTCOMES, read_backlog, read_runs
 
 if TYPE_CHECKING:
     from app.resources import Resources

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from app.catalog import EMAIL_ADDRESS, HTML_ENABLED
 from app.errors import UsageError
-from app.mapping_problems import Problem, find_problems
-from app.profiles import MISSING, MalformedProfile, Profile, identities, membership, parse_time, value_at
-from app.values import BadValue, Check, Scalar, checker
+from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.problems import Problem, find_problems
+from app.mapping.values import BadValue, Check, Scalar, checker
+from app.mapping.xdm import MISSING, MalformedProfile, Profile, identities, membership, parse_time, value_at
 
 if TYPE_CHECKING:
-    from app.catalog import Catalog
-    from app.destinations import Destination, MappingRow, Source
+    from app.destinations.model import Destination, MappingRow, Source
+    from app.mapping.catalog import Catalog
 
 __all__ = [
     "CompiledMapping", "ContactUpdate", "Excluded", "Problem", "Reason", "Value", "compile_mapping",

@@ -13,19 +13,21 @@ from secrets import token_hex
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from app import catalog
-from app.destination_state import State, Status, now_ms
+from app.delivery.callers import Pulse
+from app.delivery.loop import Result, Session
+from app.delivery.turns import Turns
+from app.destinations import catalogs
+from app.destinations.state import State, Status, now_ms
 from app.errors import CallError, DestinationBroken, DestinationUnreachable, LeaseLost, UnknownDestination, UsageError
 from app.keys import LANES
 from app.lanes.lane import PLAIN_MARK, Lane, rouse
-from app.mapping import CompiledMapping, compile_mapping
-from app.outcomes import Ledger, exhausted
+from app.lanes.outcomes import Ledger, exhausted
+from app.mapping.compiled import CompiledMapping, compile_mapping
 from app.pacing.pacer import Pacer
-from app.session import Pulse, Result, Session, Turns
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
-    from app.destinations import Destination
+    from app.destinations.model import Destination
     from app.resources import Resources
 
 LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
@@ -216,7 +218,7 @@ class Delivery:
         """The mapping compiled against the catalog. Raises `DestinationBroken` when it names what is not there."""
         found = None if refresh else self._r.catalogs.get(destination.id)
         if found is None:
-            found = catalog.refresh(destination, self.client(destination), self._r.catalogs, now_ms())
+            found = catalogs.refresh(destination, self.client(destination), self._r.catalogs, now_ms())
         known = self._mappings.get(destination.id)
         if known is not None and known[:2] == (destination.version, found.version):
             return known[2]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from app.catalog import ADDRESSES, DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.catalog import ADDRESSES, DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
 
 if TYPE_CHECKING:
-    from app.catalog import Attribute, Catalog
-    from app.destinations import Destination
+    from app.destinations.model import Destination
+    from app.mapping.catalog import Attribute, Catalog
 
 # AEP's guardrails, both of them soft
 MANY_SEGMENTS = 250

@@ -8,18 +8,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from app import catalog
-from app.alerts import Alert, raise_alert
-from app.destination_state import State, Status, now_ms
+from app.destinations import catalogs
+from app.destinations.state import State, Status, now_ms
 from app.errors import ActivationError, CallError, UnknownDestination
 from app.keys import LANES, SWEEP, DestinationKeys
 from app.lanes.delivered import age_days
 from app.lanes.lane import rouse
-from app.quota import read_quota
-from app.runs import read_runs
+from app.reporting.alerts import Alert, raise_alert
+from app.reporting.quota import read_quota
+from app.reporting.runs import read_runs
 
 if TYPE_CHECKING:
-    from app.destinations import Destination
+    from app.destinations.model import Destination
     from app.producer import Producer
     from app.resources import Resources
 
@@ -73,7 +73,7 @@ def refresh_catalog(resources: Resources, destination_id: str) -> None:
         return
     client = resources.client(destination)
     try:
-        catalog.refresh(destination, client, resources.catalogs, now_ms())
+        catalogs.refresh(destination, client, resources.catalogs, now_ms())
     except CallError as error:
         log.warning("The definitions of %s stay as they were: %s", destination_id, error)
     finally:

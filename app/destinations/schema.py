@@ -1,4 +1,4 @@
-"""What a destination file may say, as marshmallow schemas: the edge where text becomes `app.destinations` objects.
+"""What a destination file may say, as marshmallow schemas: the edge where text becomes `app.destinations.model` objects.
 
 No message quotes a value, since any of them may be a secret in the wrong place.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from app.destination_fields import Day, LocalUrl, SourceText, Switch, TargetText, Text, between, likely, one_of
-from app.destinations import (
+from app.destinations.fields import Day, LocalUrl, SourceText, Switch, TargetText, Text, between, likely, one_of
+from app.destinations.model import (
     Account,
     Consent,
     Destination,

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.delivery.callers import Answer, Callers, Pulse, StartMissed
+from app.delivery.contacts import Contact, Contacts, Pair
+from app.delivery.turns import Turns
 from app.errors import (
     AccountThrottled,
     AttributeRefused,
@@ -20,18 +23,15 @@ from app.errors import (
     LeaseLost,
 )
 from app.lanes.entries import purpose, read_entry
-from app.mapping import CompiledMapping, Excluded
-from app.outcomes import Ledger
-from app.session.callers import Answer, Callers, Pulse, StartMissed
-from app.session.contacts import Contact, Contacts, Pair
-from app.session.turns import Turns
+from app.lanes.outcomes import Ledger
+from app.mapping.compiled import CompiledMapping, Excluded
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
     from threading import Event
 
-    from app.destinations import Destination
+    from app.destinations.model import Destination
     from app.lanes.lane import Lane, Read
     from app.pacing.pacer import Pacer
     from app.sealing import KeyRing

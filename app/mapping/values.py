@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.catalog import Attribute
+    from app.mapping.catalog import Attribute
 
 Scalar = str | int | float | bool
 Check = Callable[[Any], Scalar]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from app.session.turns import TURN_SECONDS, Turns
+from app.delivery.turns import TURN_SECONDS, Turns
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:

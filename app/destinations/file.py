@@ -16,9 +16,9 @@ from yaml.composer import ComposerError
 from yaml.events import AliasEvent
 from yaml.reader import ReaderError
 
-from app.destination_fields import naming_local
-from app.destination_schema import DESTINATION
-from app.destinations import Destination
+from app.destinations.fields import naming_local
+from app.destinations.model import Destination
+from app.destinations.schema import DESTINATION
 from app.errors import UsageError
 
 _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from app.errors import AddressRequired, ContactRefused, ContactTroubled, ContactUnknown
 from app.lanes.delivered import Delivered, contact_tag, decode, encode
 from app.lanes.merge import Merged, Tags, Update, merge
-from app.mapping import CompiledMapping, ContactUpdate, Reason
-from app.outcomes import Ledger, Outcome
+from app.lanes.outcomes import Ledger, Outcome
+from app.mapping.compiled import CompiledMapping, ContactUpdate, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from app.destinations import Destination
+    from app.destinations.model import Destination
     from app.lanes.entries import Entry
 
 HTML_ENABLED = "Email Addresses.HTML Enabled"

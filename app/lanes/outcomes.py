@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from app.backoff import full_jitter
 from app.errors import CallError
-from app.failures import seal_failure
+from app.lanes.failures import seal_failure
 from app.lanes.lane import Settlement
 
 if TYPE_CHECKING:

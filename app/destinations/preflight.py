@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from app import catalog as catalogs
-from app.destination_state import now_ms
+from app.destinations import catalogs
+from app.destinations.state import now_ms
 from app.errors import AccountThrottled, CallError, DestinationUnreachable
-from app.mapping import Problem, find_problems
+from app.mapping.catalog import DEMOGRAPHICS
+from app.mapping.compiled import Problem, find_problems
 
 if TYPE_CHECKING:
-    from app.catalog import Catalog, CatalogStore
-    from app.destinations import Destination, Limits
+    from app.destinations.catalogs import CatalogStore
+    from app.destinations.model import Destination, Limits
+    from app.mapping.catalog import Catalog
     from app.sfmc import MarketingCloud
 
 # PATCH of a contact asks for both, reading the definitions for the first one.
@@ -86,8 +88,7 @@ def _scope_problems(scopes: frozenset[str]) -> Iterator[Problem]:
 
 def _size_problems(found: Catalog) -> Iterator[Problem]:
     count = sum(
-        attribute.set_name == catalogs.DEMOGRAPHICS and not attribute.is_primary_key
-        for attribute in found.attributes.values()
+        attribute.set_name == DEMOGRAPHICS and not attribute.is_primary_key for attribute in found.attributes.values()
     )
     if count >= _NEAR_END:
         text = f"The account has {count} profile attributes of {_END} that it may have."
@@ -97,7 +98,7 @@ def _size_problems(found: Catalog) -> Iterator[Problem]:
         text = f"The account has {count} profile attributes; Salesforce calls more than {_MANY} aggressive."
     else:
         return
-    yield Problem("warning", catalogs.DEMOGRAPHICS, text, "Remove attributes that nothing uses any more.")
+    yield Problem("warning", DEMOGRAPHICS, text, "Remove attributes that nothing uses any more.")
 
 
 def _sharing_problems(destination: Destination) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The kinds of value in a destination file, as marshmallow fields: text, numbers, the notation of sources and targets.
 
-Every scalar arrives as text (`app.destination_file` reads it so). No message quotes a value, since any of them may be a
+Every scalar arrives as text (`app.destinations.file` reads it so). No message quotes a value, since any of them may be a
 secret in the wrong place.
 """
 
@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
-from app.destinations import Source, Target
+from app.destinations.model import Source, Target
 
 _PATH = re.compile(r"[^\s.\[\]]+(\.[^\s.\[\]]+)*")
 _URL_PATH = re.compile(r"[A-Za-z0-9_./~-]*")
@@ -129,7 +129,7 @@ class TargetText(fields.Field[Target]):
 
 
 class LocalUrl(Text):
-    """A base URL on this very machine; whether local hosts are allowed at all is asked in `app.destination_file`."""
+    """A base URL on this very machine; whether local hosts are allowed at all is asked in `app.destinations.file`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text = read_text(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import UsageError
 from app.keys import JOB_LIFE_SECONDS, DestinationKeys, job_index
-from app.runs import OUTCOMES
+from app.reporting.runs import OUTCOMES
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
-from app.outcomes import Outcome
+from app.lanes.outcomes import Outcome
 
 if TYPE_CHECKING:
     from redis import Redis

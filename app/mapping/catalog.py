@@ -7,21 +7,14 @@ display names are what a mapping and a call use.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.errors import CallError, DestinationBroken
-from app.keys import DestinationKeys
-
 if TYPE_CHECKING:
-    from redis import Redis
-
-    from app.destinations import Destination
-    from app.sfmc import MarketingCloud
+    pass
 
 DEMOGRAPHICS = "Email Demographics"
 ADDRESSES = "Email Addresses"
@@ -169,92 +162,3 @@ def _number(value: Any) -> int | None:
 
 def _flag(value: Any, *, absent: bool = False) -> bool:
     return absent if value is None else str(value).lower() == "true"
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshFailure:
-    """Why the definitions could not be fetched the last time; the catalog is as old as it says."""
-
-    text: str
-    at_ms: int
-
-
-class CatalogStore:
-    """The cached catalogs. Looks in Redis at most every 5 seconds for each destination; safe for many threads.
-
-    A definition is metadata of the account and holds nobody's data, so it rests in clear.
-    """
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._read: dict[str, tuple[float, bytes, Catalog]] = {}  # by destination: when (monotonic), bytes, parsed
-
-    def get(self, destination_id: str) -> Catalog | None:
-        """None when none was fetched yet."""
-        known = self._read.get(destination_id)
-        now = time.monotonic()
-        if known is not None and now - known[0] < _REREAD_SECONDS:
-            return known[2]
-        raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).catalog))
-        if raw is None:
-            self._read.pop(destination_id, None)
-            return None
-        catalog = known[2] if known is not None and known[1] == raw else _restore(raw)
-        self._read[destination_id] = (now, raw, catalog)
-        return catalog
-
-    def put(self, destination_id: str, catalog: Catalog) -> None:
-        """Keep a catalog, and forget why an earlier fetch failed."""
-        raw = orjson.dumps(
-            {"fetched_at_ms": catalog.fetched_at_ms, "attributes": [asdict(a) for a in catalog.attributes.values()]}
-        )
-        with self._redis.pipeline() as pipeline:
-            pipeline.set(DestinationKeys(destination_id).catalog, raw)
-            pipeline.delete(_failure_key(destination_id))
-            pipeline.execute()
-        self._read[destination_id] = (time.monotonic(), raw, catalog)
-
-    def note_failure(self, destination_id: str, text: str, *, at_ms: int) -> None:
-        """Keep why a fetch failed, beside the catalog that goes on being used."""
-        self._redis.set(_failure_key(destination_id), orjson.dumps({"text": text, "at_ms": at_ms}))
-
-    def last_failure(self, destination_id: str) -> RefreshFailure | None:
-        """The failure of the last fetch; None when it went well."""
-        raw = cast("bytes | None", self._redis.get(_failure_key(destination_id)))
-        return None if raw is None else RefreshFailure(**orjson.loads(raw))
-
-
-def fetch(client: MarketingCloud, now_ms: int) -> Catalog:
-    """The catalog as it is now. Raises the `CallError` of the client, or `DestinationBroken` without the set."""
-    catalog = parse_definitions(client.definitions(), fetched_at_ms=now_ms)
-    if not any(attribute.set_name == DEMOGRAPHICS for attribute in catalog.attributes.values()):
-        raise DestinationBroken(
-            f"The account shows no attribute set {DEMOGRAPHICS}.",
-            code="no_email_demographics",
-            remedy="Check account.account_id, and that the installed package may read Email Studio's attributes "
-            "(list_and_subscribers_read).",
-        )
-    return catalog
-
-
-def refresh(destination: Destination, client: MarketingCloud, store: CatalogStore, now_ms: int) -> Catalog:
-    """Fetch and keep. On failure the old catalog stays, a note says why, and the `CallError` is raised again."""
-    try:
-        catalog = fetch(client, now_ms)
-    except CallError as error:
-        store.note_failure(destination.id, f"{error} {error.remedy}".strip(), at_ms=now_ms)
-        raise
-    store.put(destination.id, catalog)
-    return catalog
-
-
-def _failure_key(destination_id: str) -> str:
-    return f"{DestinationKeys(destination_id).catalog}:failure"
-
-
-def _restore(raw: bytes) -> Catalog:
-    stored = orjson.loads(raw)
-    attributes = [
-        Attribute(**(item | {"restricted_values": tuple(item["restricted_values"])})) for item in stored["attributes"]
-    ]
-    return Catalog.of(attributes, fetched_at_ms=stored["fetched_at_ms"])

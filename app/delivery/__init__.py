@@ -1,0 +1,1 @@
+"""Working at lanes: from a wake-up to calls and their outcomes."""

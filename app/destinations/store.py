@@ -1,0 +1,127 @@
+"""Where the connected destinations are kept: in Redis, sealed, since each holds a client secret."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, cast
+
+from app.destinations.model import Destination, dump, restore
+from app.errors import SealBroken, UnknownDestination
+from app.keys import ACCOUNTS, DESTINATIONS, AccountKeys, DestinationKeys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.sealing import KeyRing
+
+_PEPPER_BYTES = 32
+_UNLINK_BATCH = 500
+
+
+class DestinationStore:
+    """The connected destinations. Safe for many threads; what was read is kept opened until its bytes change."""
+
+    def __init__(self, redis: Redis, ring: KeyRing) -> None:
+        self._redis = redis
+        self._ring = ring
+        self._opened: dict[str, tuple[bytes, Destination]] = {}
+        self._peppers: dict[str, tuple[bytes, bytes]] = {}
+
+    def save(self, destination: Destination) -> None:
+        """Connect or replace a destination; its backlog, delivered state and pepper stay.
+
+        Both secrets are sealed with the ring's first key, so saving again moves them to a new key. Raises `SealBroken`
+        when the pepper of a destination that is there already cannot be opened.
+        """
+        keys = DestinationKeys(destination.id)
+        new = self._ring.seal(secrets.token_bytes(_PEPPER_BYTES), _pepper_purpose(destination.id))
+        if not self._redis.set(keys.pepper, new, nx=True):
+            again = self._ring.seal(self.pepper(destination.id), _pepper_purpose(destination.id))
+            self._redis.set(keys.pepper, again, xx=True)
+        sealed = self._ring.seal(dump(destination), _purpose(destination.id))
+        with self._redis.pipeline() as pipeline:
+            pipeline.set(keys.config, sealed)
+            pipeline.sadd(DESTINATIONS, destination.id)
+            pipeline.sadd(ACCOUNTS, destination.account.key)
+            pipeline.execute()
+        self._forget_unused_accounts()
+
+    def get(self, destination_id: str) -> Destination:
+        """One GET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`."""
+        sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).config))
+        if sealed is None:
+            self._opened.pop(destination_id, None)
+            raise UnknownDestination(destination_id)
+        known = self._opened.get(destination_id)
+        if known is None or known[0] != sealed:
+            known = (sealed, restore(self._ring.open(sealed, _purpose(destination_id))))
+            self._opened[destination_id] = known
+        return known[1]
+
+    def ids(self) -> list[str]:
+        """Names of all connected destinations, sorted. One may be disconnected before it is read."""
+        members = cast("set[bytes]", self._redis.smembers(DESTINATIONS))
+        return sorted(member.decode() for member in members)
+
+    def pepper(self, destination_id: str) -> bytes:
+        """32 random bytes that key the contact tags and value digests, the same for as long as it is connected.
+
+        Looked up each time: a destination that was disconnected and connected again has another one.
+        """
+        sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).pepper))
+        if sealed is None:
+            self._peppers.pop(destination_id, None)
+            raise UnknownDestination(destination_id)
+        known = self._peppers.get(destination_id)
+        if known is None or known[0] != sealed:
+            known = (sealed, self._ring.open(sealed, _pepper_purpose(destination_id)))
+            self._peppers[destination_id] = known
+        return known[1]
+
+    def remove(self, destination_id: str) -> None:
+        """Disconnect: delete everything of the destination, its backlog too. Can be repeated if it was cut short.
+
+        What belongs to the account (its rate, its calls of this year) stays, even where account and destination bear
+        the same name. Raises `UnknownDestination`.
+        """
+        keys = DestinationKeys(destination_id)
+        if not self._redis.delete(keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
+            raise UnknownDestination(destination_id)
+        account = AccountKeys(destination_id)
+        stays = {name.encode() for name in (account.pace, account.seats, account.flows, account.calls)}
+        tokens = account.token("").encode()
+        batch: list[bytes] = []
+        for key in self._redis.scan_iter(match=keys.everything, count=1000):
+            if key in stays or key.startswith(tokens):
+                continue
+            batch.append(key)
+            if len(batch) >= _UNLINK_BATCH:
+                self._redis.unlink(*batch)
+                batch.clear()
+        if batch:
+            self._redis.unlink(*batch)
+        self._redis.srem(DESTINATIONS, destination_id)
+        self._opened.pop(destination_id, None)
+        self._peppers.pop(destination_id, None)
+        self._forget_unused_accounts()
+
+    def _forget_unused_accounts(self) -> None:
+        known = cast("set[bytes]", self._redis.smembers(ACCOUNTS))
+        used = set()
+        for destination_id in self.ids():
+            try:
+                used.add(self.get(destination_id).account.key.encode())
+            except UnknownDestination:
+                continue  # being disconnected
+            except SealBroken:
+                return  # whose account that is cannot be told, so all stay
+        if unused := known - used:
+            self._redis.srem(ACCOUNTS, *unused)
+
+
+def _purpose(destination_id: str) -> bytes:
+    return b"destination:" + destination_id.encode()
+
+
+def _pepper_purpose(destination_id: str) -> bytes:
+    return b"pepper:" + destination_id.encode()

@@ -1,0 +1,1 @@
+"""The whole stack on one machine: its processes, its Redis, sample data."""

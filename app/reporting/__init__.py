@@ -1,0 +1,1 @@
+"""What an operator is shown: runs, jobs, quota, metrics, alerts."""
