@@ -179,7 +179,7 @@ def test_a_catalog_comes_back_as_it_was_and_is_not_read_again_for_a_while(redis)
 
 
 def test_another_process_sees_a_new_catalog_when_its_copy_has_aged(redis, monkeypatch):
-    monkeypatch.setattr("app.mapping.catalog._REREAD_SECONDS", 0.0)
+    monkeypatch.setattr("app.destinations.catalogs._REREAD_SECONDS", 0.0)
     writer, reader = CatalogStore(redis), CatalogStore(redis)
     assert reader.get("spring") is None
     catalog = parse_definitions([NAMES], fetched_at_ms=7)
