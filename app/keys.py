@@ -9,27 +9,30 @@ key                               type    written by          meaning and life
 ================================  ======  ==================  ==========================================================
 act:destinations                  set     destinations        ids of all connected destinations; for good
 act:accounts                      set     destinations        account keys of all connected destinations; for good
-act:job:ID                        set     producer            destinations that a job went to; JOB_LIFE
 act:alerts                        stream  alerts              the newest alerts, bounded by count
+act:alerts:KIND:D                 string  alerts              this alert was raised; an hour
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
 act:{D}:config                    string  destinations        the destination, sealed; until disconnect
 act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
-act:{D}:state                     hash    destination_state   enabled, paused or stopped, since, why; until disconnect
-act:{D}:probe                     string  destination_state   who probes a stopped destination; seconds
-act:{D}:catalog                   string  catalog             attribute-set definitions with their time; until disconnect
-act:{D}:catalog:failure          string  catalog             why the last fetch failed; until the next good one
+act:{D}:epoch                     string  destinations        names the account, contact key and connection that lanes work for; until disconnect
+act:{D}:state                     hash    destinations        enabled, paused or stopped, since, why, who probes; until disconnect
+act:{D}:catalog                   string  destinations        attribute-set definitions with their time; until disconnect
+act:{D}:catalog:failure           string  destinations        why the last fetch failed; until the next good one
 act:{D}:lane:N:live               stream  producer, lanes     profiles waiting, sealed; each until it is settled
 act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind live
 act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
 act:{D}:lane:N:parked             stream  lanes               the parked entries themselves
 act:{D}:lane:N:lease              string  lanes               token of the worker that holds the lane; LEASE, renewed
 act:{D}:lane:N:wake               string  producer, lanes     a wake-up is on its way; WAKE_MARK
-act:{D}:lane:N:window             set     lanes               entries being worked on, read after a crash; until settled
-act:{D}:lane:N:suspects           hash    lanes               entry -> worker deaths it was part of (+100: alone); until settled
+act:{D}:lane:N:window             hash    lanes               entries being worked on -> tag of their contact, and `by` whom; until settled
+act:{D}:lane:N:recovery           hash    lanes               entries of a worker that went away -> tag of their contact; until settled
+act:{D}:lane:N:crashes            hash    lanes               contact tag -> tokens of workers that went away with it (!: alone); while there is a recovery
 act:{D}:lane:N:settled            string  lanes               id of the last settlement, so that a repeat does nothing
-act:{D}:lane:N:delivered          hash    lanes               contact tag -> what was delivered; DELIVERED_LIFE, swept
+act:{D}:lane:N:delivered:H        hash    lanes               contact tag -> what was delivered to the account and business unit H; DELIVERED_LIFE, swept
+act:{D}:cleaned                   string  sweep               lane and place where cleaning goes on; until disconnect
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
-act:{D}:job:ID                    hash    producer, lanes     counts by outcome; JOB_LIFE
+act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
+act:{D}:job:ID                    hash    producer, lanes     counts by outcome; while anything of it is pending, then JOB_LIFE
 act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
 act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
 act:{D}:failed                    hash    lanes               failure id -> sealed record
@@ -59,8 +62,8 @@ CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before
 CALLS_LIFE_SECONDS = 800 * 86_400
 
 
-def job_index(job_id: str) -> str:
-    return f"act:job:{job_id}"
+def alert_raised(kind: str, destination_id: str) -> str:
+    return f"{ALERTS}:{kind}:{destination_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,20 @@ class LaneKeys:
     lease: str = field(init=False)
     wake: str = field(init=False)
     window: str = field(init=False)
-    suspects: str = field(init=False)
+    recovery: str = field(init=False)
+    crashes: str = field(init=False)
     settled: str = field(init=False)
-    delivered: str = field(init=False)
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if name != "base":
                 object.__setattr__(self, name, f"{self.base}:{name}")
+
+    def stream(self, *, backfill: bool) -> str:
+        return self.backfill if backfill else self.live
+
+    def delivered(self, holdings: str) -> str:
+        return f"{self.base}:delivered:{holdings}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +117,8 @@ class DestinationKeys:
         return f"{self.base}:state"
 
     @property
-    def probe(self) -> str:
-        return f"{self.base}:probe"
+    def epoch(self) -> str:
+        return f"{self.base}:epoch"
 
     @property
     def catalog(self) -> str:
@@ -123,8 +132,25 @@ class DestinationKeys:
     def failed(self) -> str:
         return f"{self.base}:failed"
 
+    @property
+    def every_lane(self) -> LaneKeys:
+        """Patterns for SCAN."""
+        return LaneKeys(f"{self.base}:lane:*")
+
     def lane(self, lane: int) -> LaneKeys:
         return LaneKeys(f"{self.base}:lane:{lane}")
+
+    @property
+    def catalog_failure(self) -> str:
+        return f"{self.catalog}:failure"
+
+    @property
+    def cleaned(self) -> str:
+        return f"{self.base}:cleaned"
+
+    @property
+    def jobs(self) -> str:
+        return f"{self.base}:jobs"
 
     def chunk(self, chunk_id: str) -> str:
         return f"{self.base}:chunk:{chunk_id}"
@@ -156,6 +182,9 @@ class AccountKeys:
 
     def token_lock(self, client: str) -> str:
         return f"{self.base}:token:{client}:lock"
+
+    def token_refused(self, client: str) -> str:
+        return f"{self.base}:token:{client}:refused"
 
     @property
     def pace(self) -> str:

@@ -1,47 +1,74 @@
+#!lua
 -- Appends one chunk of profiles to their lanes and counts it as received, in one step.
 --
--- KEYS  1 chunk marker, 2 job hash, 3 run hash, then for each lane used: its stream, its wake mark, its lease
--- ARGV  1 chunk life s, 2 job life s, 3 run life s, 4 wake mark ms, 5 job id, 6 profiles in all,
---       7 number of exclusion reasons, then reason, count for each,
---       then for each lane used: number of entries, then occurred (ms or ''), flags, sealed for each
--- Reply the positions (1-based, in the order of KEYS) of the lanes that need a wake-up
+-- KEYS  1 epoch, 2 chunk marker, 3 job hash, 4 jobs, 5 run hash, then for each lane used: its stream, its wake mark, its lease
+-- ARGV  1 epoch that the chunk was sorted for, 2 chunk life s, 3 job life s, 4 run life s, 5 wake mark ms, 6 job id,
+--       7 profiles in all, 8 share of maxmemory that appends leave free, 9 number of exclusion reasons, then reason, count for
+--       each, then for each lane used: number of entries, then for each: number of fields and values, the fields and values
+-- Reply {1, positions (1-based, in the order of KEYS) of the lanes that need a wake-up}; {-1} when the destination has another
+--       epoch by now, or is gone; {-2} when memory is short. Of the last two, nothing was done.
 --
+-- What appends leave free is for settling, for the state and for the broker: a backlog must be able to drain.
 -- Safe to repeat: the marker makes a second run of the same chunk add nothing; it asks for the same wake-ups again, which
 -- cost nothing. A lane that is held needs none: its holder looks once more, in the same step in which it lets go.
-local fresh = redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1])
-local at = 8
-local reasons = tonumber(ARGV[7])
-if fresh then
-  redis.call('HINCRBY', KEYS[2], 'received', ARGV[6])
-  redis.call('HINCRBY', KEYS[3], 'received', ARGV[6])
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return { -1 }
 end
-for _ = 1, reasons do
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  local memory = redis.call('INFO', 'memory')
+  local most = tonumber(string.match(memory, '\nmaxmemory:(%d+)'))
+  local used = tonumber(string.match(memory, '\nused_memory:(%d+)'))
+  local uncounted = tonumber(string.match(memory, '\nmem_not_counted_for_evict:(%d+)') or 0)
+  if most > 0 and used - uncounted > most * (1 - ARGV[8]) then
+    return { -2 }
+  end
+end
+local fresh = redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2])
+if fresh then
+  redis.call('HINCRBY', KEYS[3], 'received', ARGV[7])
+  redis.call('HINCRBY', KEYS[5], 'received', ARGV[7])
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[6])
+end
+local at = 10
+for _ = 1, tonumber(ARGV[9]) do
   if fresh then
-    for position = 2, 3 do
-      redis.call('HINCRBY', KEYS[position], 'excluded', ARGV[at + 1])
-      redis.call('HINCRBY', KEYS[position], 'why:' .. ARGV[at], ARGV[at + 1])
+    for _, key in ipairs({ KEYS[3], KEYS[5] }) do
+      redis.call('HINCRBY', key, 'excluded', ARGV[at + 1])
+      redis.call('HINCRBY', key, 'why:' .. ARGV[at], ARGV[at + 1])
     end
   end
   at = at + 2
 end
-redis.call('EXPIRE', KEYS[2], ARGV[2])
-redis.call('EXPIRE', KEYS[3], ARGV[3])
-local asleep = {}
+redis.call('EXPIRE', KEYS[5], ARGV[4])
+local asleep = { 1 }
 local position = 1
-for key = 4, #KEYS, 3 do
+for key = 6, #KEYS, 3 do
   local count = tonumber(ARGV[at])
   at = at + 1
   for _ = 1, count do
+    local fields = tonumber(ARGV[at])
     if fresh then
-      redis.call('XADD', KEYS[key], '*', 'j', ARGV[5], 'o', ARGV[at], 'f', ARGV[at + 1], 'p', ARGV[at + 2])
+      redis.call('XADD', KEYS[key], '*', unpack(ARGV, at + 1, at + fields))
     end
-    at = at + 3
+    at = at + 1 + fields
   end
   if redis.call('EXISTS', KEYS[key + 2]) == 0 then
-    if redis.call('SET', KEYS[key + 1], '1', 'NX', 'PX', ARGV[4]) or not fresh then
+    if redis.call('SET', KEYS[key + 1], '1', 'NX', 'PX', ARGV[5]) or not fresh then
       asleep[#asleep + 1] = position
     end
   end
   position = position + 1
+end
+-- a job's counts are kept for as long as anything of it waits, and for its life from then on
+local job = redis.call('HMGET', KEYS[3], 'received', 'delivered', 'unchanged', 'superseded', 'excluded', 'failed')
+local pending = tonumber(job[1] or 0)
+for index = 2, 6 do
+  pending = pending - tonumber(job[index] or 0)
+end
+if pending > 0 then
+  redis.call('PERSIST', KEYS[3])
+else
+  redis.call('EXPIRE', KEYS[3], ARGV[3])
 end
 return asleep

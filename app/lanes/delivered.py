@@ -1,8 +1,9 @@
-"""What Marketing Cloud holds of a contact by our own doing: per attribute a digest of the value and its version.
+"""What Marketing Cloud holds of a contact by our own doing: per attribute a digest of the value and its place in the order.
 
-Kept as one row of bytes per contact in the lane's `delivered` hash, under a keyed tag of the contact key: neither keys nor
-values can be read back. A row is the day of its last change (2 bytes, days since 2020-01-01) and 16 bytes an attribute:
-4 of its name's digest, 6 of its value's keyed digest, 6 of its version in ms. Ten attributes take 162 bytes.
+Kept as one row of bytes per contact in the lane's `delivered` hash, under a keyed tag of the contact key: neither keys nor values
+can be read back. A row is the day of its last change (2 bytes, days since 2020-01-01), the number of its orders (2), each
+order (16), and 12 bytes an attribute: 4 of its name's digest, 6 of its value's keyed digest, 2 for which of the orders it has.
+Attributes of one profile share an order, so ten attributes take 140 bytes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,43 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-_ATTRIBUTE = struct.Struct(">4s6s6s")
+_HEAD = struct.Struct(">HH")
+_ORDER = struct.Struct(">6sB6s3s")
+_ATTRIBUTE = struct.Struct(">4s6sH")
 _EPOCH_DAY = 18_262  # 2020-01-01
 _DAY_MS = 86_400_000
 TAG_BYTES = 12
+# Digests of a value that may have been stored, or not, since its call was not answered: of an attribute that was never
+# delivered for certain, and of one that was
+UNKNOWN, UNKNOWN_SINCE = b"\0\0\0\0\0\0", b"\0\0\0\0\0\1"
+
+
+class Order(NamedTuple):
+    """The place of a value in the one total order of a contact's values: the greater wins, whatever comes first.
+
+    The version (epoch ms at which the value became true), then live over backfill, then which was enqueued first.
+    """
+
+    version_ms: int
+    live: bool
+    stamp_ms: int
+    stamp_number: int
 
 
 class Delivered(NamedTuple):
     """One attribute as it was last delivered."""
 
     digest: bytes
-    version_ms: int
+    order: Order
+
+    @property
+    def certain(self) -> bool:
+        """Whether the value is known; if not, the digest is one of the unknown ones."""
+        return self.digest not in (UNKNOWN, UNKNOWN_SINCE)
+
+    def unanswered(self, order: Order) -> Delivered:
+        """The same after a call with a value of this order that was not answered."""
+        return Delivered(UNKNOWN if self.digest == UNKNOWN else UNKNOWN_SINCE, order)
 
 
 def contact_tag(contact_key: str, pepper: bytes) -> bytes:
@@ -43,15 +70,28 @@ def decode(row: bytes | None) -> dict[bytes, Delivered]:
     """Attribute tag -> what was delivered; empty for a contact that never was."""
     if not row:
         return {}
-    return {tag: Delivered(digest, int.from_bytes(version)) for tag, digest, version in _ATTRIBUTE.iter_unpack(row[2:])}
+    _, count = _HEAD.unpack_from(row)
+    first = _HEAD.size + count * _ORDER.size
+    orders = [
+        Order(int.from_bytes(version), bool(live), int.from_bytes(stamp_ms), int.from_bytes(number))
+        for version, live, stamp_ms, number in _ORDER.iter_unpack(row[_HEAD.size : first])
+    ]
+    return {tag: Delivered(digest, orders[index]) for tag, digest, index in _ATTRIBUTE.iter_unpack(row[first:])}
 
 
 def encode(attributes: Mapping[bytes, Delivered], now_ms: int) -> bytes:
-    day = max(0, now_ms // _DAY_MS - _EPOCH_DAY)
-    parts = [day.to_bytes(2)]
+    orders = {order: index for index, order in enumerate(dict.fromkeys(item.order for item in attributes.values()))}
+    parts = [_HEAD.pack(max(0, now_ms // _DAY_MS - _EPOCH_DAY), len(orders))]
     parts += [
-        _ATTRIBUTE.pack(tag, item.digest, max(0, item.version_ms).to_bytes(6)) for tag, item in attributes.items()
+        _ORDER.pack(
+            max(0, order.version_ms).to_bytes(6),
+            order.live,
+            order.stamp_ms.to_bytes(6),
+            min(order.stamp_number, 0xFFFFFF).to_bytes(3),
+        )
+        for order in orders
     ]
+    parts += [_ATTRIBUTE.pack(tag, item.digest, orders[item.order]) for tag, item in attributes.items()]
     return b"".join(parts)
 
 

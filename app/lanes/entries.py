@@ -1,8 +1,19 @@
 """One waiting profile as it lies in a lane: an entry of a Redis stream, its profile sealed.
 
-Fields of the stream entry, short because each waiting profile pays for them: `j` job id, `o` the job's `occurred_at` in ms
-or nothing, `f` flags, `p` the sealed profile; and for an entry that was parked or is replayed `a` its first arrival in ms,
-`n` the tries behind it, `t` the time of the first one.
+Fields of the stream entry, short because each waiting profile pays for them:
+
+====  ==============================================================================================================
+`j`   job id
+`o`   version in ms of what the profile gives no time for
+`s`   stamp: when it was enqueued, in ms by the clock of Redis, a dash, and a number that tells it from others of that ms
+`f`   flags: `x` send even what is delivered already, `b` backfill
+`c`   tag of its contact, so that entries of one contact can be told without opening them
+`p`   the profile, sealed; the fields above are authenticated with it
+`n`   tries behind it, `t` time of the first one (ms); only after trouble
+====  ==============================================================================================================
+
+What is sealed opens only with the very fields it was sealed with and for its own destination. So whoever can write to Redis
+and has no key can drop or delay a profile, but neither change it nor make it look newer than it is.
 """
 
 from __future__ import annotations
@@ -13,61 +24,100 @@ from typing import Any
 import orjson
 
 from app.errors import SealBroken
+from app.lanes.merge import Stamp
 from app.sealing import KeyRing
 
-FORCE = "x"  # send even what is delivered already
-REPLAYED = "r"  # yields to what arrived since
+FORCE = "x"
+BACKFILL = "b"
 
 
-def purpose(destination_id: str) -> bytes:
-    """What a sealed profile is bound to: it opens for its own destination only."""
-    return b"profile:" + destination_id.encode()
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is fixed about a profile when it is enqueued, and stays through parking, failing and replay."""
+
+    job_id: str
+    occurred_at_ms: int
+    stamp_ms: int
+    stamp_number: int
+    flags: str
+    tag: bytes
+
+    @property
+    def force(self) -> bool:
+        return FORCE in self.flags
+
+    @property
+    def backfill(self) -> bool:
+        return BACKFILL in self.flags
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(not self.backfill, self.stamp_ms, self.stamp_number)
+
+    def purpose(self, destination_id: str) -> bytes:
+        """What the sealed profile is bound to."""
+        bound = f"profile:{destination_id}\0{self.job_id}\0{self.occurred_at_ms}\0{self.stamp_ms}-{self.stamp_number}\0{self.flags}\0"
+        return bound.encode() + self.tag
+
+    def fields(self, sealed: bytes) -> list[bytes | str | int]:
+        """As a stream entry: names and values in turn."""
+        return [
+            "j", self.job_id, "o", self.occurred_at_ms, "s", f"{self.stamp_ms}-{self.stamp_number}", "f", self.flags,
+            "c", self.tag, "p", sealed,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A waiting profile, opened. `profile` is None when no key opens it."""
+    """A waiting profile. `backfill` is the stream it was read from; `sealed` its profile."""
 
     id: bytes
     backfill: bool
-    job_id: str
-    occurred_at_ms: int
-    arrived_at_ms: int
-    force: bool
+    origin: Origin
     attempts: int
     first_tried_at_ms: int
     sealed: bytes
-    profile: Any
-    returned: bool  # it was parked or replayed: on equal versions, what arrived since wins
+
+    @property
+    def job_id(self) -> str:
+        return self.origin.job_id
+
+    def open(self, ring: KeyRing, destination_id: str) -> Any:
+        """The profile. Raises `SealBroken`: `tampered` when its key is known and it still does not open."""
+        if self.origin is _FOREIGN:
+            raise SealBroken("A waiting profile", tampered=True)
+        clear = ring.open(self.sealed, self.origin.purpose(destination_id))
+        try:
+            return orjson.loads(clear)
+        except orjson.JSONDecodeError:
+            raise SealBroken("A waiting profile", tampered=True) from None
 
     def parked_fields(self, now_ms: int) -> list[bytes | str | int]:
         """The stream fields of this entry after one more try."""
-        return [
-            "j", self.job_id, "o", self.occurred_at_ms, "f", FORCE if self.force else "", "p", self.sealed,
-            "a", self.arrived_at_ms, "n", self.attempts + 1, "t", self.first_tried_at_ms or now_ms,
-        ]  # fmt: skip
+        return [*self.origin.fields(self.sealed), "n", self.attempts + 1, "t", self.first_tried_at_ms or now_ms]
 
 
-def read_entry(raw: list[Any], *, backfill: bool, ring: KeyRing, seal_purpose: bytes) -> Entry:
-    """An entry from Redis' reply `[id, [field, value, …]]`."""
+def read_entry(raw: list[Any], *, backfill: bool) -> Entry:
+    """An entry from Redis' reply `[id, [field, value, …]]`; nothing is opened.
+
+    What lacks a field, or has one that is no number, was not written by a producer: it is read as one that does not open.
+    """
     entry_id, pairs = raw
     fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    arrived = int(fields.get(b"a") or entry_id.partition(b"-")[0])
-    sealed = fields[b"p"]
     try:
-        profile = orjson.loads(ring.open(sealed, seal_purpose))
-    except SealBroken:
-        profile = None
-    return Entry(
-        id=entry_id,
-        backfill=backfill,
-        job_id=fields[b"j"].decode(),
-        occurred_at_ms=int(fields[b"o"]) if fields[b"o"].isdigit() else arrived,
-        arrived_at_ms=arrived,
-        force=FORCE.encode() in fields[b"f"],
-        attempts=int(fields.get(b"n", 0)),
-        first_tried_at_ms=int(fields.get(b"t", 0)),
-        sealed=sealed,
-        profile=profile,
-        returned=b"a" in fields or REPLAYED.encode() in fields[b"f"],
-    )
+        stamp_ms, _, number = fields[b"s"].partition(b"-")
+        origin = Origin(
+            job_id=fields[b"j"].decode(),
+            occurred_at_ms=int(fields[b"o"]),
+            stamp_ms=int(stamp_ms),
+            stamp_number=int(number),
+            flags=fields[b"f"].decode(),
+            tag=fields[b"c"],
+        )
+        attempts, first_tried_at_ms = int(fields.get(b"n", 0)), int(fields.get(b"t", 0))
+    except (KeyError, ValueError):
+        origin, attempts, first_tried_at_ms = _FOREIGN, 0, 0
+    return Entry(entry_id, backfill, origin, attempts, first_tried_at_ms, fields.get(b"p", b""))
+
+
+_FOREIGN = Origin(job_id="", occurred_at_ms=0, stamp_ms=0, stamp_number=0, flags="", tag=b"")

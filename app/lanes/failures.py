@@ -1,4 +1,8 @@
-"""Profiles that could not be delivered: kept sealed with all that explains why, until replayed, discarded or too old."""
+"""Profiles that could not be delivered: kept sealed with all that explains why, until replayed, discarded or too old.
+
+A record is the sealed explanation, its length (4 bytes) before it, and then the profile as it lay in its lane, sealed still: what no
+key opens, or nothing can read, is kept all the same.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from app.errors import SealBroken
 from app.keys import DestinationKeys
+from app.lanes.entries import Entry, Origin
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from app.errors import CallError
-    from app.lanes.entries import Entry
     from app.sealing import KeyRing
 
 _PAGE = 500
+_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed profile, opened. Times are epoch ms; `service_message` is Marketing Cloud's own text."""
+    """One failed profile, still sealed (`open`). Times are epoch ms; `service_message` is Marketing Cloud's own text."""
 
     id: str
     failed_at_ms: int
@@ -34,11 +40,12 @@ class Failure:
     http_status: int | None
     attempts: int
     first_tried_at_ms: int
-    arrived_at_ms: int
-    occurred_at_ms: int
-    job_id: str
-    force: bool
-    profile: Any
+    origin: Origin
+    sealed: bytes
+
+    def open(self, ring: KeyRing, destination_id: str) -> Any:
+        """The profile. Raises `SealBroken`."""
+        return Entry(b"", False, self.origin, 0, 0, self.sealed).open(ring, destination_id)  # live
 
 
 def _purpose(destination_id: str) -> bytes:
@@ -46,8 +53,9 @@ def _purpose(destination_id: str) -> bytes:
 
 
 def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyRing, *, now_ms: int) -> bytes:
-    """The sealed record of a failed entry."""
-    return ring.seal(
+    """The record of a failed entry."""
+    origin = entry.origin
+    head = ring.seal(
         orjson.dumps(
             {
                 "code": error.code,
@@ -58,15 +66,15 @@ def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyR
                 "http_status": error.http_status,
                 "attempts": entry.attempts + 1,
                 "first_tried_at_ms": entry.first_tried_at_ms or now_ms,
-                "arrived_at_ms": entry.arrived_at_ms,
-                "occurred_at_ms": entry.occurred_at_ms,
-                "job_id": entry.job_id,
-                "force": entry.force,
-                "profile": entry.profile,
+                "origin": [
+                    origin.job_id, origin.occurred_at_ms, origin.stamp_ms, origin.stamp_number, origin.flags,
+                    origin.tag.hex(),
+                ],
             }
         ),
         _purpose(destination_id),
-    )
+    )  # fmt: skip
+    return len(head).to_bytes(_LENGTH) + head + entry.sealed
 
 
 class FailureStore:
@@ -84,19 +92,37 @@ class FailureStore:
     def all(
         self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None
     ) -> Iterator[Failure]:
-        """Oldest first, filtered by code and time of failing."""
+        """Oldest first, filtered by code and time of failing. One that no key opens comes with the code `seal_broken`."""
         low: int | str = "-inf" if since_ms is None else since_ms
         high: int | str = "+inf" if until_ms is None else until_ms
         ids: Any = self._redis.zrangebyscore(self._keys.failures, low, high, withscores=True)
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
             records: Any = self._redis.hmget(self._keys.failed, [failure_id for failure_id, _ in page])
-            for (failure_id, score), sealed in zip(page, records, strict=True):
-                if sealed is None:
+            for (failure_id, score), record in zip(page, records, strict=True):
+                if record is None:
                     continue
-                record = orjson.loads(self._ring.open(sealed, _purpose(self._destination_id)))
-                if code is None or record["code"] == code:
-                    yield Failure(id=failure_id.decode(), failed_at_ms=int(score), **record)
+                failure = self._read(failure_id.decode(), int(score), record)
+                if code is None or failure.code == code:
+                    yield failure
+
+    def _read(self, failure_id: str, failed_at_ms: int, record: bytes) -> Failure:
+        end = _LENGTH + int.from_bytes(record[:_LENGTH])
+        try:
+            head = orjson.loads(self._ring.open(record[_LENGTH:end], _purpose(self._destination_id)))
+        except SealBroken as error:
+            head = {
+                "code": "seal_broken", "text": str(error), "remedy": error.remedy, "service_message": "", "request_id": "",
+                "http_status": None, "attempts": 0, "first_tried_at_ms": 0, "origin": ["", 0, 0, 0, "", ""],
+            }  # fmt: skip
+        *origin, tag = head.pop("origin")
+        return Failure(
+            id=failure_id,
+            failed_at_ms=failed_at_ms,
+            **head,
+            origin=Origin(*origin, tag=bytes.fromhex(tag)),  # type: ignore[misc]  # a list of its first five
+            sealed=record[end:],
+        )
 
     def remove(self, failure_ids: Sequence[str]) -> None:
         with self._redis.pipeline() as pipeline:

@@ -6,6 +6,9 @@ stops sending once it cannot be sure any more to hold it (`may_send`), reckoned 
 The wake-up protocol, whose promise is that a lane with work is either held, or marked and about to be woken, or found by
 the sweep: a producer appends and then, unless the lane is held or marked, marks it and sends a wake-up; the woken worker
 takes the lease and clears the mark; letting go looks once more and marks the lane again if anything is left.
+
+A lane works for one epoch of its destination (`app.destinations.store`). When the destination is connected with another account or
+contact key, or disconnected, every script refuses the holder of the old epoch, which ends; what it had not settled is read again.
 """
 
 from __future__ import annotations
@@ -14,35 +17,51 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.errors import LeaseLost
+from app.errors import EpochEnded, LeaseLost
 from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
-from app.lanes.entries import Entry, purpose, read_entry
+from app.lanes.entries import Entry, read_entry
 from app.lua import script
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from app.sealing import KeyRing
-
 PLAIN_MARK = "1"
+WINDOW_BYTES = 8_000_000  # of sealed profiles in one answer, and one more profile
 _START = "0-0"
+_LOST, _ENDED = -1, -2  # replies of the scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """What one look into a lane found, raw.
 
-    `crashes` > 0: these entries are suspected of killing their worker, which died so often while it had them, and
-    `crashes_alone` times while it had nothing else.
+    `recovered`: the entries of a worker that went away, each contact with all of its own. `deaths` is how many workers went
+    while they had these contacts, `deaths_alone` how many had nothing else.
     """
 
     now_ms: int
-    crashes: int
-    crashes_alone: int
+    recovered: bool
+    deaths: int
+    deaths_alone: int
     live: list[Any]
     backfill: list[Any]
+
+    def entries(self) -> list[Entry]:
+        return [
+            read_entry(raw, backfill=backfill)
+            for raws, backfill in ((self.live, False), (self.backfill, True))
+            for raw in raws
+        ]
+
+
+class Moved(NamedTuple):
+    """An entry that belongs to another lane by now."""
+
+    lane: int
+    backfill: bool
+    fields: Sequence[bytes | str | int]
 
 
 @dataclass(slots=True)
@@ -53,6 +72,7 @@ class Settlement:
     backfill_ids: list[bytes] = field(default_factory=list)
     delivered: dict[bytes, bytes] = field(default_factory=dict)
     parked: list[tuple[int, Sequence[bytes | str | int]]] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
     failures: list[tuple[str, int, bytes]] = field(default_factory=list)
     run: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -60,44 +80,67 @@ class Settlement:
     def __len__(self) -> int:
         return len(self.live_ids) + len(self.backfill_ids)
 
+    def __bool__(self) -> bool:
+        return bool(len(self) or self.run or self.delivered)
+
     def count(self, counter: str, amount: int = 1) -> None:
         self.run[counter] = self.run.get(counter, 0) + amount
 
     def count_job(self, job_id: str, counter: str) -> None:
-        counters = self.jobs.setdefault(job_id, {})
-        counters[counter] = counters.get(counter, 0) + 1
+        if job_id:
+            counters = self.jobs.setdefault(job_id, {})
+            counters[counter] = counters.get(counter, 0) + 1
 
 
 class Lane:
-    """A lane in the hands of this worker. Not for two threads at once, but for `may_send`."""
+    """A lane in the hands of this worker. Not for two threads at once, but for `may_send`.
 
-    def __init__(self, redis: Redis, destination_id: str, number: int, *, lease_seconds: float) -> None:
+    `epoch` is the destination's, `holdings` names the account and business unit that the delivered state is of.
+    `margin_seconds` is how long before the end of its lease the holder starts nothing more: longer than a call needs to get out.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        destination_id: str,
+        number: int,
+        *,
+        epoch: str,
+        holdings: str,
+        lease_seconds: float,
+        margin_seconds: float | None = None,
+    ) -> None:
         self.destination_id = destination_id
         self.number = number
         self.token = token_hex(8)
         self._destination = DestinationKeys(destination_id)
         self._keys = self._destination.lane(number)
+        self._delivered = self._keys.delivered(holdings)
+        self._epoch = epoch
         self._redis = redis
         self._lease_seconds = lease_seconds
-        self._lease_ms = int(lease_seconds * 1000)
+        self._margin_seconds = lease_seconds / 5 if margin_seconds is None else margin_seconds
         self._held_until = 0.0
         self._cursor_live: bytes | str = _START
         self._cursor_backfill: bytes | str = _START
 
     def open(self) -> bool:
-        """Take the lease; False when another worker has it."""
+        """Take the lease; False when another worker has it. Raises `EpochEnded`."""
         asked = time.monotonic()
         keys = self._keys
-        taken = script(self._redis, "app.lanes", "open")(
-            keys=[keys.lease, keys.wake, keys.window, keys.suspects], args=[self.token, self._lease_ms]
+        reply = script(self._redis, "app.lanes", "open")(
+            keys=[keys.lease, keys.wake, keys.window, keys.recovery, keys.crashes, self._destination.epoch],
+            args=[self.token, self._lease_ms, self._epoch],
         )
-        if taken == 1:
+        if reply == _LOST:
+            raise EpochEnded(self.destination_id)
+        if reply == 1:
             self._held_until = asked + self._lease_seconds
-        return bool(taken == 1)
+        return bool(reply == 1)
 
     def may_send(self) -> bool:
         """Whether a call may still be started; a margin is kept for clocks and for the start of the call itself."""
-        return time.monotonic() < self._held_until - self._lease_seconds / 5
+        return time.monotonic() < self._held_until - self._margin_seconds
 
     def renew_when_due(self) -> None:
         """Renew the lease once a third of it is used. Raises `LeaseLost`."""
@@ -105,37 +148,43 @@ class Lane:
             return
         asked = time.monotonic()
         kept = script(self._redis, "app.lanes", "renew")(keys=[self._keys.lease], args=[self.token, self._lease_ms])
-        self._kept(asked, held=kept == 1)
+        self._kept(asked, reply=1 if kept == 1 else _LOST)
 
     def read(self, *, live: int, backfill: int) -> Read:
-        """Up to `live` entries, or when there are none up to `backfill`, after those read before."""
+        """Up to `live` entries, or when there are none up to `backfill`, after those read before.
+
+        Raises `LeaseLost` and `EpochEnded`.
+        """
         asked = time.monotonic()
         keys = self._keys
-        now_ms, *rest = script(self._redis, "app.lanes", "read")(
-            keys=[keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.suspects],
-            args=[self.token, self._lease_ms, self._cursor_live, self._cursor_backfill, live, backfill],
-        )
-        self._kept(asked, held=now_ms != -1)
-        crashes, crashes_alone, live_entries, backfill_entries = rest
-        if not crashes:
+        head, *rest = script(self._redis, "app.lanes", "read")(
+            keys=[
+                keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery, keys.crashes,
+                self._destination.epoch,
+            ],
+            args=[
+                self.token, self._lease_ms, self._epoch, self._cursor_live, self._cursor_backfill, live, backfill,
+                WINDOW_BYTES,
+            ],
+        )  # fmt: skip
+        self._kept(asked, reply=head)
+        recovered, deaths, deaths_alone, live_entries, backfill_entries = rest
+        if not recovered:
             if live_entries:
                 self._cursor_live = live_entries[-1][0]
             if backfill_entries:
                 self._cursor_backfill = backfill_entries[-1][0]
-        return Read(now_ms, crashes, crashes_alone, live_entries, backfill_entries)
+        return Read(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
 
-    def waiting(self, ring: KeyRing, *, most: int) -> list[Entry]:
-        """The oldest entries of both streams, opened, without taking them into a window."""
+    def waiting(self, *, most: int) -> list[Entry]:
+        """The oldest entries of both streams, without taking them into a window."""
         found: list[Entry] = []
         for key, backfill in ((self._keys.live, False), (self._keys.backfill, True)):
             raws: Any = self._redis.xrange(key, count=most)
             # the client returns pairs of id and dict here, not Redis' flat reply
             for entry_id, fields in raws:
-                flat = [part for pair in fields.items() for part in pair]
                 found.append(
-                    read_entry(
-                        [entry_id, flat], backfill=backfill, ring=ring, seal_purpose=purpose(self.destination_id)
-                    )
+                    read_entry([entry_id, [part for pair in fields.items() for part in pair]], backfill=backfill)
                 )
         return found
 
@@ -143,33 +192,40 @@ class Lane:
         """The delivered rows of these contacts."""
         if not tags:
             return {}
-        rows: Any = self._redis.hmget(self._keys.delivered, list(tags))
+        rows: Any = self._redis.hmget(self._delivered, list(tags))
         return dict(zip(tags, rows, strict=True))
 
-    def settle(self, settlement: Settlement) -> None:
-        """Write a settlement. Raises `LeaseLost`, and then nothing of it was written."""
+    def settle(self, settlement: Settlement, *, hour: int) -> None:
+        """Write a settlement into the run of this hour. Raises `LeaseLost` and `EpochEnded`; then nothing of it was written."""
         asked = time.monotonic()
         keys, destination = self._keys, self._destination
-        hour = int(time.time() // 3600)
         jobs = list(settlement.jobs)
-        args: list[bytes | str | int] = [self.token, self._lease_ms, token_hex(8), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS]
-        _section(args, ((entry_id,) for entry_id in settlement.live_ids), len(settlement.live_ids))
-        _section(args, ((entry_id,) for entry_id in settlement.backfill_ids), len(settlement.backfill_ids))
-        _section(args, settlement.delivered.items(), len(settlement.delivered))
-        _section(args, ((due, len(row), *row) for due, row in settlement.parked), len(settlement.parked))
-        _section(args, settlement.failures, len(settlement.failures))
-        _section(args, settlement.run.items(), len(settlement.run))
+        targets = sorted({(moved.lane, moved.backfill) for moved in settlement.moved})
+        streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in targets]
+        args: list[bytes | str | int] = [
+            self.token, self._lease_ms, self._epoch, token_hex(8), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS, len(streams),
+        ]  # fmt: skip
+        _section(args, [(entry_id,) for entry_id in settlement.live_ids])
+        _section(args, [(entry_id,) for entry_id in settlement.backfill_ids])
+        _section(args, settlement.delivered.items())
+        _section(args, [(due, len(row), *row) for due, row in settlement.parked])
+        _section(args, [
+            (targets.index((moved.lane, moved.backfill)) + 1, len(moved.fields), *moved.fields)
+            for moved in settlement.moved
+        ])  # fmt: skip
+        _section(args, settlement.failures)
+        _section(args, settlement.run.items())
         for job in jobs:
-            _section(args, settlement.jobs[job].items(), len(settlement.jobs[job]))
+            _section(args, settlement.jobs[job].items())
         reply = script(self._redis, "app.lanes", "settle")(
             keys=[
-                keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.suspects,
-                keys.settled, keys.delivered, destination.failures, destination.failed, destination.run(hour),
-                *(destination.job(job) for job in jobs),
+                keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery,
+                keys.settled, self._delivered, destination.failures, destination.failed, destination.run(hour),
+                destination.epoch, *streams, *(destination.job(job) for job in jobs),
             ],
             args=args,
         )  # fmt: skip
-        self._kept(asked, held=reply != -1)
+        self._kept(asked, reply=reply)
 
     def release(self, *, mark_seconds: float, mark: str = PLAIN_MARK) -> bool:
         """Let go. True when entries are left and the caller must send the wake-up, for which the lane is marked."""
@@ -181,6 +237,19 @@ class Lane:
         self._held_until = 0.0
         return bool(reply == 1)
 
+    def abandon(self, *, mark_seconds: float, blame: bool) -> bool:
+        """Let go without knowing what became of the last steps; with `blame`, because of what an entry made this worker do.
+
+        To be called when no call is in flight any more. True when the caller must send the wake-up.
+        """
+        keys = self._keys
+        self._held_until = 0.0
+        reply = script(self._redis, "app.lanes", "abandon")(
+            keys=[keys.lease, keys.wake, keys.window, keys.recovery, keys.crashes, keys.live, keys.backfill],
+            args=[self.token, int(mark_seconds * 1000), int(blame)],
+        )
+        return bool(reply == 1)
+
     def postpone(self, mark: str, new_mark: str, *, mark_seconds: float) -> bool:
         """For a wake-up that cannot work now: True when it shall come back, False when another one will."""
         reply = script(self._redis, "app.lanes", "postpone")(
@@ -188,11 +257,17 @@ class Lane:
         )
         return bool(reply == 1)
 
-    def _kept(self, asked: float, *, held: bool) -> None:
-        if not held:
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._lease_seconds * 1000)
+
+    def _kept(self, asked: float, *, reply: int) -> None:
+        if reply == _LOST:
             self._held_until = 0.0
             raise LeaseLost(f"Lane {self.number} of {self.destination_id} was taken over by another worker.")
         self._held_until = asked + self._lease_seconds
+        if reply == _ENDED:
+            raise EpochEnded(self.destination_id)
 
 
 def rouse(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_mark_seconds: float) -> list[int]:
@@ -212,7 +287,13 @@ def rouse(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_mark_
     return [number for number, reply in zip(numbers, replies, strict=True) if reply == 1]
 
 
-def _section(args: list[bytes | str | int], rows: Iterable[Sequence[Any]], count: int) -> None:
-    args.append(count)
-    for row in rows:
+def lane_of(tag: bytes, lanes: int) -> int:
+    """The lane of a contact, by its tag."""
+    return int.from_bytes(tag[:2]) % lanes
+
+
+def _section(args: list[bytes | str | int], rows: Iterable[Sequence[Any]]) -> None:
+    counted = list(rows)
+    args.append(len(counted))
+    for row in counted:
         args.extend(row)

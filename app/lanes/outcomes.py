@@ -5,7 +5,7 @@ Every entry gets exactly one outcome here, or none yet (parked, or left in its l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,7 +13,7 @@ from uuid import uuid4
 from app.backoff import full_jitter
 from app.errors import CallError
 from app.lanes.failures import seal_failure
-from app.lanes.lane import Settlement
+from app.lanes.lane import Moved, Settlement
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
@@ -37,6 +37,7 @@ class Ledger:
         self._ring = ring
         self._settings = settings
         self.pending = Settlement()
+        self.left = 0  # entries that have left the lane, or will with the next settlement
 
     def take(self) -> Settlement:
         """What is to be settled now; a new settlement begins."""
@@ -67,21 +68,32 @@ class Ledger:
             (uuid4().hex[:16], now_ms, seal_failure(entry, error, self._destination_id, self._ring, now_ms=now_ms))
         )
 
-    def retry_later(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
-        """Park the entry for its next try, or give it up when it had all its tries."""
-        attempts = entry.attempts + 1
-        tried_for_ms = now_ms - (entry.first_tried_at_ms or now_ms)
+    def retry_later(self, entries: Sequence[Entry], error: CallError, *, now_ms: int) -> None:
+        """Park entries that were tried together for their next try, together again; give up those that had all their tries."""
         settings = self._settings
-        if attempts >= settings.retry_minimum and tried_for_ms >= settings.retry_window_seconds * 1000:
-            self.fail(entry, exhausted(error, attempts), now_ms=now_ms)
-            return
-        delay = full_jitter(attempts, base_seconds=settings.retry_base_seconds, cap_seconds=settings.retry_cap_seconds)
+        delay = full_jitter(
+            max(entry.attempts for entry in entries) + 1,
+            base_seconds=settings.retry_base_seconds,
+            cap_seconds=settings.retry_cap_seconds,
+        )
         due_ms = now_ms + int(max(delay, error.wait_seconds or 0) * 1000)
+        for entry in entries:
+            attempts = entry.attempts + 1
+            tried_for_ms = now_ms - (entry.first_tried_at_ms or now_ms)
+            if attempts >= settings.retry_minimum and tried_for_ms >= settings.retry_window_seconds * 1000:
+                self.fail(entry, exhausted(error, attempts), now_ms=now_ms)
+                continue
+            self._leave(entry)
+            self.pending.parked.append((due_ms, entry.parked_fields(now_ms)))
+            self.pending.count("retried")
+
+    def move(self, entry: Entry, lane: int, fields: list[bytes | str | int]) -> None:
+        """The entry belongs to a contact of another lane: it goes on waiting there."""
         self._leave(entry)
-        self.pending.parked.append((due_ms, entry.parked_fields(now_ms)))
-        self.pending.count("retried")
+        self.pending.moved.append(Moved(lane, entry.backfill, fields))
 
     def _leave(self, entry: Entry) -> None:
+        self.left += 1
         (self.pending.backfill_ids if entry.backfill else self.pending.live_ids).append(entry.id)
 
 

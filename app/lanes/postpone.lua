@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Lets one wake-up of a lane, and no more than one, come back later.
 --
 -- KEYS  1 wake mark

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Lets go of a lane and, in the same step, looks whether anything is left: the last look that no wake-up can be lost behind.
 --
 -- KEYS  1 lease, 2 wake mark, 3 live, 4 backfill, 5 window

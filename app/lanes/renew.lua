@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Keeps the lease of a lane.
 --
 -- KEYS  1 lease

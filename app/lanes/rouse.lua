@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Marks a lane for a wake-up if it has work (or something parked that is due) and neither a holder nor a wake-up on its way.
 --
 -- KEYS  1 lease, 2 wake mark, 3 live, 4 backfill, 5 later

@@ -2,7 +2,8 @@
 
 `compile_mapping` works everything out once per version of a destination and its catalog; `CompiledMapping.resolve` then
 only reads the profile, checks each value and gives it its version: a segment's status that of its lastQualificationTime,
-anything else the profile's `occurredAt`, else the time handed in. A time in the future counts as now, one before 1970 as 1970.
+anything else the profile's `occurredAt`, else the time handed in. A time after its arrival counts as the arrival, one before
+1970 as 1970.
 """
 
 from __future__ import annotations
@@ -158,8 +159,14 @@ class CompiledMapping:
             for qualified, numbered in shared.items()
         )
 
-    def resolve(self, profile: Any, *, occurred_at_ms: int, now_ms: int) -> ContactUpdate | Excluded:
-        """What the profile sets. `occurred_at_ms` is the version of what the profile gives no time for."""
+    def resolve(
+        self, profile: Any, *, occurred_at_ms: int, arrived_at_ms: int, now_ms: int
+    ) -> ContactUpdate | Excluded:
+        """What the profile sets. `occurred_at_ms` is the version of what the profile gives no time for.
+
+        No version is later than the arrival, however late it is read: a sender whose clock is ahead gains nothing by waiting.
+        `now_ms` decides which segments are within their dates.
+        """
         key = self.contact_key(profile)
         if isinstance(key, Excluded):
             return key
@@ -172,7 +179,7 @@ class CompiledMapping:
                     occurred_at_ms = parse_time(own_time)
                 except ValueError:
                     return Excluded(Reason.MALFORMED_PROFILE, "occurredAt is not a time")
-            version_ms = max(0, min(occurred_at_ms, now_ms))
+            version_ms = max(0, min(occurred_at_ms, arrived_at_ms))
             values: dict[str, Value] = {}
             place = ""
             for row in self._rows:
@@ -191,7 +198,7 @@ class CompiledMapping:
             statuses: dict[str, str] = {}
             for field in self._fields:
                 place = field.place
-                status = self._status(profile, field, version_ms, now_ms, statuses)
+                status = self._status(profile, field, version_ms, arrived_at_ms, now_ms, statuses)
                 if status is not None:
                     values[field.qualified] = status
         except MalformedProfile as problem:
@@ -203,7 +210,13 @@ class CompiledMapping:
         return ContactUpdate(key, values, statuses)
 
     def _status(
-        self, profile: Profile, field: _Field, version_ms: int, now_ms: int, statuses: dict[str, str]
+        self,
+        profile: Profile,
+        field: _Field,
+        version_ms: int,
+        arrived_at_ms: int,
+        now_ms: int,
+        statuses: dict[str, str],
     ) -> Value | None:
         """Among the statuses of the segments that share the field, a member's wins over `exited`; the newest time counts."""
         chosen: str | None = None
@@ -218,7 +231,7 @@ class CompiledMapping:
                 continue
             if found.status not in self._status_values:
                 raise BadValue(f"segment {segment.id} has a status that is none of {', '.join(self._status_values)}")
-            at_ms = version_ms if found.qualified_at_ms is None else max(0, min(found.qualified_at_ms, now_ms))
+            at_ms = version_ms if found.qualified_at_ms is None else max(0, min(found.qualified_at_ms, arrived_at_ms))
             newest = max(newest, at_ms)
             if chosen is None or (found.status in MEMBER and chosen not in MEMBER):
                 chosen = found.status

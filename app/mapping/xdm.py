@@ -23,6 +23,7 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
+LATEST_MS: Final = 253_402_300_800_000  # the end of the year 9999
 
 # 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 takes, but not with
 # every fraction; seven digits of it are cut to six

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.lanes.delivered import (
     TAG_BYTES,
     Delivered,
+    Order,
     age_days,
     attribute_tag,
     contact_tag,
@@ -22,7 +23,10 @@ START_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 PEPPER = b"p" * 32
 
 scalars = st.text(st.characters(codec="utf-8")) | st.integers() | st.floats(allow_nan=False) | st.booleans()
-items = st.builds(Delivered, st.binary(min_size=6, max_size=6), st.integers(0, 2**48 - 1))
+orders = st.builds(
+    Order, st.integers(0, 2**48 - 1), st.booleans(), st.integers(0, 2**48 - 1), st.integers(0, 2**24 - 1)
+)
+items = st.builds(Delivered, st.binary(min_size=6, max_size=6), orders)
 states = st.dictionaries(st.binary(min_size=4, max_size=4), items, max_size=20)
 moments = st.integers(START_MS, START_MS + 65_535 * DAY_MS)
 
@@ -33,8 +37,9 @@ def test_a_state_comes_back_as_it_was(state: dict[bytes, Delivered], now_ms: int
 
 
 @given(states, moments)
-def test_a_row_is_two_bytes_and_sixteen_for_each_attribute(state: dict[bytes, Delivered], now_ms: int) -> None:
-    assert len(encode(state, now_ms)) == 2 + 16 * len(state)
+def test_a_row_is_small(state: dict[bytes, Delivered], now_ms: int) -> None:
+    orders = {item.order for item in state.values()}
+    assert len(encode(state, now_ms)) == 4 + 16 * len(orders) + 12 * len(state)
 
 
 @pytest.mark.parametrize("nothing", [None, b""])
@@ -44,9 +49,12 @@ def test_a_contact_that_never_was_has_nothing(nothing: bytes | None) -> None:
 
 def test_versions_beyond_either_end() -> None:
     tag, digest = b"name", b"digest"
-    assert decode(encode({tag: Delivered(digest, -1)}, START_MS)) == {tag: Delivered(digest, 0)}  # before 1970
-    with pytest.raises(OverflowError):  # the year 10889; `app.mapping.compiled` takes no version that is after now
-        encode({tag: Delivered(digest, 2**48)}, START_MS)
+    held = decode(encode({tag: Delivered(digest, Order(-1, True, 1, 2))}, START_MS))  # before 1970
+    assert held == {tag: Delivered(digest, Order(0, True, 1, 2))}
+    with pytest.raises(
+        OverflowError
+    ):  # the year 10889; `app.mapping.compiled` takes no version that is after its arrival
+        encode({tag: Delivered(digest, Order(2**48, True, 1, 2))}, START_MS)
 
 
 @given(st.integers(0, 60_000), st.integers(0, 5_000), st.integers(0, DAY_MS - 1))
@@ -67,7 +75,10 @@ class TestDigests:
     )
     def test_a_row_holds_no_value_in_clear(self, values: list[str]) -> None:
         made = encode(
-            {attribute_tag(f"Set.{n}"): Delivered(value_digest(value, PEPPER), 1) for n, value in enumerate(values)},
+            {
+                attribute_tag(f"Set.{n}"): Delivered(value_digest(value, PEPPER), Order(1, True, 1, 1))
+                for n, value in enumerate(values)
+            },
             START_MS,
         )
         for value in values:

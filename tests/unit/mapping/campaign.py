@@ -62,7 +62,7 @@ def destination(
 
 def resolve(profile: Any, *rows: MappingRow, **more: Any) -> ContactUpdate | Excluded:
     mapping = compile_mapping(destination(*rows, **more), CATALOG)
-    return mapping.resolve(profile, occurred_at_ms=ARRIVED, now_ms=NOW)
+    return mapping.resolve(profile, occurred_at_ms=ARRIVED, arrived_at_ms=NOW, now_ms=NOW)
 
 
 def profile_of(**more: Any) -> dict[str, Any]:

@@ -121,7 +121,7 @@ profiles = objects(
 
 @given(profiles)
 def test_whatever_comes_becomes_an_update_that_can_be_sent_or_an_exclusion_that_quotes_nothing(profile: Any) -> None:
-    found = WIDE.resolve(profile, occurred_at_ms=ARRIVED, now_ms=NOW)
+    found = WIDE.resolve(profile, occurred_at_ms=ARRIVED, arrived_at_ms=NOW, now_ms=NOW)
     if isinstance(found, Excluded):
         assert found.detail.isascii()  # every text of the profile is not
         return

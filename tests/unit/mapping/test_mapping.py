@@ -36,7 +36,9 @@ def member(status: str, when: str | None = THEN, segment: str = "seg-1") -> dict
 
 
 def resolve(destination: Destination, catalog: Catalog, profile: Any, occurred_at_ms: int = NOW) -> Any:
-    return compile_mapping(destination, catalog).resolve(profile, occurred_at_ms=occurred_at_ms, now_ms=NOW)
+    return compile_mapping(destination, catalog).resolve(
+        profile, occurred_at_ms=occurred_at_ms, arrived_at_ms=NOW, now_ms=NOW
+    )
 
 
 def test_values_get_their_names_and_the_version_of_the_profile(make: Make, catalog: Catalog) -> None:

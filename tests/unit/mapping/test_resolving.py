@@ -124,7 +124,7 @@ class TestRows:
     def test_sha256_is_that_of_the_text(self, value: object) -> None:
         hashed = Catalog.of([attribute("First Name", length=64), EMAIL_ADDRESS], fetched_at_ms=0)
         mapping = compile_mapping(destination(row("nick", "First Name", transform="sha256")), hashed)
-        found = mapping.resolve(profile_of(nick=value), occurred_at_ms=ARRIVED, now_ms=NOW)
+        found = mapping.resolve(profile_of(nick=value), occurred_at_ms=ARRIVED, arrived_at_ms=NOW, now_ms=NOW)
         assert isinstance(found, ContactUpdate)
         assert found.values[FIRST].value == hashlib.sha256(str(value).encode()).hexdigest()
 
@@ -216,7 +216,7 @@ class TestVersions:
     def test_one_handed_in_from_the_future_counts_as_now(self) -> None:
         mapping = compile_mapping(destination(FIRST_ROW), CATALOG)
         profile = profile_of(person={"name": {"firstName": "Ann"}})
-        found = mapping.resolve(profile, occurred_at_ms=NOW + 1, now_ms=NOW)
+        found = mapping.resolve(profile, occurred_at_ms=NOW + 1, arrived_at_ms=NOW, now_ms=NOW)
         assert isinstance(found, ContactUpdate)
         assert found.values[FIRST].version_ms == NOW
 

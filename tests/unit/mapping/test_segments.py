@@ -108,7 +108,9 @@ class TestSegments:
         segment = Segment("s1", "renters", start=date(2026, 1, 1), end=date(2026, 12, 31))
         mapping = compile_mapping(destination(segments=(segment,)), CATALOG)
         now_ms = round(now.timestamp() * 1000)
-        found = mapping.resolve(profile_of(**member(s1=is_("realized"))), occurred_at_ms=now_ms, now_ms=now_ms)
+        found = mapping.resolve(
+            profile_of(**member(s1=is_("realized"))), occurred_at_ms=now_ms, arrived_at_ms=now_ms, now_ms=now_ms
+        )
         if counts:
             assert found == ContactUpdate("c-1", {RENTERS: Value("realized", now_ms)}, {"s1": "realized"})
         else:

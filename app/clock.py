@@ -1,0 +1,64 @@
+"""One clock for all processes: that of Redis.
+
+Machines' clocks differ by seconds and jump; what one process writes and another compares is therefore told by the server's
+clock, carried on between two questions by the monotonic one of the process.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_ASK_AGAIN_SECONDS = 30.0
+_MOST_IN_A_MS = (1 << 12) - 1
+
+
+class RedisClock:
+    """The time by the Redis server, right to the time of a round trip. Safe for many threads."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._lock = Lock()
+        self._ahead_seconds = 0.0  # of the monotonic clock
+        self._asked_at = float("-inf")
+        self._last_ms = 0
+        self._count = 0
+        self._mine = secrets.randbelow(1 << 12)  # two processes do not make the same stamp
+
+    def now_ms(self) -> int:
+        """Epoch ms. Raises redis-py's errors when the server was never reached; later it goes on by itself without it."""
+        now = time.monotonic()
+        if now - self._asked_at > _ASK_AGAIN_SECONDS:
+            try:
+                reply: Any = self._redis.time()
+            except RedisError:
+                if self._asked_at == float("-inf"):
+                    raise
+            else:
+                answered = time.monotonic()
+                self._ahead_seconds = reply[0] + reply[1] / 1e6 - (now + answered) / 2
+                now = answered
+            self._asked_at = now
+        return int((now + self._ahead_seconds) * 1000)
+
+    def stamp(self) -> tuple[int, int]:
+        """The time in ms, and a number (24 bits) that tells it from the other stamps of that ms; each is greater than the last.
+
+        It never goes back, also when the server's clock does: what comes later must not look older.
+        """
+        with self._lock:
+            now_ms = self.now_ms()
+            if now_ms > self._last_ms:
+                self._last_ms, self._count = now_ms, 0
+            elif self._count == _MOST_IN_A_MS:
+                self._last_ms, self._count = self._last_ms + 1, 0
+            else:
+                self._count += 1
+            return self._last_ms, self._count << 12 | self._mine

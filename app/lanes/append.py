@@ -1,0 +1,111 @@
+"""Putting profiles into the lanes of one destination: sealed, each behind the tag of its contact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.errors import EpochEnded
+from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
+from app.lanes.delivered import contact_tag
+from app.lanes.entries import BACKFILL, FORCE, Origin
+from app.lanes.lane import lane_of
+from app.lua import script
+from app.mapping.compiled import Excluded, Reason, contact_key_reader
+from app.storage import RESERVE, full
+
+if TYPE_CHECKING:
+    from app.clock import RedisClock
+    from app.destinations.store import Connected
+    from app.resources import Resources
+    from app.sealing import KeyRing
+
+_EPOCH_ENDED, _FULL = -1, -2  # replies of append.lua
+
+
+class Chunk:
+    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both."""
+
+    def __init__(self) -> None:
+        self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # of a lane, live or backfill
+        self.excluded: Counter[str] = Counter()
+        self.received = 0
+
+
+class Appender:
+    """Appends to one destination as it is connected now; when it is connected anew, `append` raises `EpochEnded`."""
+
+    def __init__(self, resources: Resources, connected: Connected) -> None:
+        self._id = connected.destination.id
+        self._keys = DestinationKeys(self._id)
+        self._epoch = connected.epoch
+        self._pepper = connected.pepper
+        self._ring = resources.ring
+        self._clock: RedisClock = resources.clock
+        self._redis = resources.redis
+        self._contact_key = contact_key_reader(connected.destination)
+        self._wake_mark_ms = int(resources.settings.wake_mark_seconds * 1000)
+
+    def place(
+        self, chunk: Chunk, profile: Any, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
+    ) -> None:
+        """Seal one profile into its lane, or count why it has none."""
+        stamp_ms, number = self._clock.stamp()
+        occurred = stamp_ms if occurred_at_ms is None else occurred_at_ms
+        flags = FORCE * force + BACKFILL * backfill
+        self.place_again(chunk, profile, Origin(job_id, occurred, stamp_ms, number, flags, b""))
+
+    def place_again(self, chunk: Chunk, profile: Any, origin: Origin) -> None:
+        """The same for one that has its place in the order already."""
+        chunk.received += 1
+        key = self._contact_key(profile)
+        if isinstance(key, Excluded):
+            chunk.excluded[key.reason] += 1
+            return
+        try:
+            clear = orjson.dumps(profile)
+        except TypeError:  # JSONEncodeError is one: not representable as JSON
+            chunk.excluded[Reason.MALFORMED_PROFILE] += 1
+            return
+        tag = contact_tag(key, self._pepper)
+        stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
+        stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
+
+    def append(self, chunk: Chunk, *, job_id: str, chunk_id: str) -> set[int]:
+        """One step in Redis. Returns the lanes that need a wake-up.
+
+        Raises `EpochEnded` and `StorageRefuses`; then nothing of the chunk is in its lanes.
+        """
+        keys = self._keys
+        hour = self._clock.now_ms() // 3_600_000
+        names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
+        args: list[Any] = [
+            self._epoch, CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
+            chunk.received, RESERVE, len(chunk.excluded),
+        ]  # fmt: skip
+        for reason, count in chunk.excluded.items():
+            args += [reason, count]
+        streams = list(chunk.streams)
+        for number, backfill in streams:
+            lane = keys.lane(number)
+            names += [lane.stream(backfill=backfill), lane.wake, lane.lease]
+            args.append(len(chunk.streams[number, backfill]))
+            for fields in chunk.streams[number, backfill]:
+                args += [len(fields), *fields]
+        head, *positions = script(self._redis, "app.lanes", "append")(keys=names, args=args)
+        if head == _EPOCH_ENDED:
+            raise EpochEnded(self._id)
+        if head == _FULL:
+            raise full()
+        return {streams[position - 1][0] for position in positions}
+
+
+def seal_origin(
+    clear: bytes, origin: Origin, tag: bytes, destination_id: str, ring: KeyRing
+) -> list[bytes | str | int]:
+    """The stream fields of a profile (JSON) for the contact of this tag."""
+    bound = replace(origin, tag=tag)
+    return bound.fields(ring.seal(clear, bound.purpose(destination_id)))
