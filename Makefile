@@ -42,7 +42,7 @@ format: $(DEV) ## put the code into its format, mend what can be mended
 	$(BIN)/ruff format .
 
 drill: $(DEV) ## the long fault drills: processes killed, Redis restarted, outages
-	$(BIN)/python -m pytest -m drill tests/system
+	$(BIN)/python -m pytest -m drill tests
 
 bench: $(DEV) ## benchmarks; prints its figures
 	$(BIN)/python -m tests.benchmarks

@@ -6,8 +6,10 @@
     ├── UsageError                  wrong usage or configuration                      exit 2
     │   └── UnknownDestination      no destination of that name is connected
     ├── ServiceUnreachable          Redis or the broker does not answer               exit 3
+    │   └── StorageRefuses          Redis answers and takes no writes: full, a replica, still loading
     ├── WorkHasProblems             the command worked, what it looked at has faults  exit 1
     ├── LeaseLost                   another worker holds the lane: stop sending, settle nothing
+    │   └── EpochEnded              the destination was connected anew meanwhile: what is unsettled is read again
     ├── SealBroken                  no key of ACTIVATION_SECRET_KEYS opens this value
     └── CallError                   one call to Marketing Cloud was not accepted
         ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay
@@ -64,6 +66,10 @@ class ServiceUnreachable(ActivationError):
     exit_code = 3
 
 
+class StorageRefuses(ServiceUnreachable):
+    """Redis answers, and does not take what is to be written: its memory is used up, it is a replica, or still loading."""
+
+
 class WorkHasProblems(ActivationError):
     """The command did its work and found faults, which it has listed."""
 
@@ -72,14 +78,28 @@ class LeaseLost(ActivationError):
     """The lane belongs to another worker by now; whatever is unsettled here will be done by that one."""
 
 
-class SealBroken(ActivationError):
-    """A sealed value that no configured key opens."""
+class EpochEnded(LeaseLost):
+    """The destination got another account or contact key, or was disconnected, while its lane was worked on."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} cannot be opened with any key of ACTIVATION_SECRET_KEYS.",
-            remedy="Add the key it was sealed with back to the end of ACTIVATION_SECRET_KEYS and restart.",
-        )
+    def __init__(self, destination_id: str) -> None:
+        super().__init__(f"{destination_id} was connected anew, or disconnected, while it was worked on.")
+
+
+class SealBroken(ActivationError):
+    """A sealed value that does not open: its key is not configured, or (`tampered`) it is, and the value was altered."""
+
+    def __init__(self, what: str, *, tampered: bool = False) -> None:
+        if tampered:
+            super().__init__(
+                f"{what} was altered, or moved from its place, after it was sealed.",
+                remedy="Find out who can write to Redis; restore it from a backup if it matters.",
+            )
+        else:
+            super().__init__(
+                f"{what} cannot be opened with any key of ACTIVATION_SECRET_KEYS.",
+                remedy="Add the key it was sealed with back to the end of ACTIVATION_SECRET_KEYS and restart.",
+            )
+        self.tampered = tampered
 
 
 class Throttle(StrEnum):

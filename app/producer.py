@@ -12,46 +12,36 @@ excluded with its reason. It may be called again with the same `job_id` and othe
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 import orjson
 from celery import Celery
-from kombu.exceptions import OperationalError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.destinations.state import now_ms
-from app.errors import ServiceUnreachable
-from app.keys import (
-    CHUNK_LIFE_SECONDS,
-    JOB_LIFE_SECONDS,
-    LANES,
-    RUN_LIFE_SECONDS,
-    DestinationKeys,
-    job_index,
-)
-from app.lanes.delivered import contact_tag
-from app.lanes.entries import FORCE, REPLAYED, purpose
+from app.errors import EpochEnded, SealBroken
+from app.keys import LANES, DestinationKeys
+from app.lanes.append import Appender, Chunk
 from app.lanes.lane import rouse
-from app.lua import script
-from app.mapping.compiled import Excluded, Reason, contact_key_reader
-from app.mapping.xdm import parse_time
+from app.logs import say_once
+from app.mapping.xdm import LATEST_MS, parse_time
 from app.resources import Resources
 from app.settings import Settings
+from app.storage import translated
 
 if TYPE_CHECKING:
-    from app.destinations.model import Destination
     from app.lanes.failures import Failure, FailureStore
+
+T = TypeVar("T")
 
 DELIVER_TASK = "activation.deliver"
 DELIVERY_QUEUE = "delivery"
+PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
 CHUNK = 500  # profiles appended in one step: a few ms of the server's time
 
 log = logging.getLogger(__name__)
@@ -86,36 +76,82 @@ class Producer:
         `backfill` puts
         them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
         with the same one and the same profiles, it adds nothing.
-        Raises `UnknownDestination`, `ValueError` for an `occurred_at` that is no time or has no time zone, and `ServiceUnreachable`
-        when Redis does not answer: what was appended until then stays, and the whole call can be repeated.
+
+        Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
+        has no time zone, `SealBroken` when no key opens the destination, and `ServiceUnreachable` when Redis does not answer
+        or (`StorageRefuses`) takes no more: what was appended until then stays, and the whole call can be repeated.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
         job = job_id or repeat_id or uuid4().hex
         call = repeat_id or uuid4().hex
-        try:
-            target = _Target(self._r, self._r.destinations.get(destination))
-            # the index first: a job that can be found and is empty is better than one that cannot be found
-            self._index(job, destination)
-            meta = (occurred_at_ms, FORCE if force else "")
-            asleep: set[int] = set()
-            rest = iter(profiles)
-            number = 0
-            while chunk := list(islice(rest, CHUNK)):
-                lanes, excluded = target.sort(chunk, meta)
-                asleep |= target.append(
-                    lanes, excluded, job_id=job, received=len(chunk), backfill=backfill, chunk_id=f"{call}:{number}"
-                )
-                number += 1
-                if len(asleep) > LANES // 2:
-                    self.wake(destination, asleep)
-                    asleep.clear()
-            self.wake(destination, asleep)
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise ServiceUnreachable(
-                "Redis does not answer; profiles may be enqueued in part.",
-                remedy="Check ACTIVATION_REDIS_URL and the server, then enqueue again: repeats cost no call.",
-            ) from error
+        rest = iter(profiles)
+
+        def place(appender: Appender, chunk: Chunk, items: list[Any]) -> None:
+            for item in items:
+                appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
+
+        with translated(partly=PARTLY):
+            numbered = enumerate(iter(lambda: list(islice(rest, CHUNK)), []))
+            self._append(destination, job, ((f"{call}:{number}", items) for number, items in numbered), place)
         return job
+
+    def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
+        """Enqueue failed profiles again in the place of the order that they had, and drop them from the store.
+
+        One that no key opens stays where it is. Raises as `enqueue` does.
+        """
+        job = f"replay-{uuid4().hex}"
+        ring, locked, count = self._r.ring, 0, 0
+        rest = iter(failures)
+
+        def chunks() -> Iterator[tuple[str, list[tuple[Failure, Any]]]]:
+            nonlocal locked, count
+            while page := list(islice(rest, CHUNK)):
+                opened = []
+                for failure in page:
+                    try:
+                        opened.append((failure, failure.open(ring, destination)))
+                    except SealBroken:
+                        locked += 1
+                # the id of the chunk is that of its failures: replayed twice, they are enqueued once
+                names = "".join(failure.id for failure, _ in opened)
+                yield f"replay:{blake2b(names.encode(), digest_size=16).hexdigest()}", opened
+                store.remove([failure.id for failure, _ in opened])
+                count += len(opened)
+
+        def place(appender: Appender, chunk: Chunk, items: list[tuple[Failure, Any]]) -> None:
+            for failure, profile in items:
+                appender.place_again(chunk, profile, replace(failure.origin, job_id=job))
+
+        with translated(partly=PARTLY):
+            self._append(destination, job, chunks(), place)
+        return Replayed(count, locked, job)
+
+    def _append(
+        self,
+        destination: str,
+        job: str,
+        chunks: Iterable[tuple[str, list[T]]],
+        place: Callable[[Appender, Chunk, list[T]], None],
+    ) -> None:
+        """Append chunk by chunk, each for the destination as it is connected by then, and wake the lanes."""
+        appender = Appender(self._r, self._r.destinations.connected(destination))
+        # an empty one first: a job that can be found and is empty is better than one that cannot be found
+        appender.append(Chunk(), job_id=job, chunk_id=f"{job}:begun")
+        asleep: set[int] = set()
+        for chunk_id, items in chunks:
+            while True:
+                chunk = Chunk()
+                place(appender, chunk, items)
+                try:
+                    asleep |= appender.append(chunk, job_id=job, chunk_id=chunk_id)
+                    break
+                except EpochEnded:  # connected anew since: these profiles may belong to other lanes
+                    appender = Appender(self._r, self._r.destinations.connected(destination))
+            if len(asleep) > LANES // 2:
+                self.wake(destination, asleep)
+                asleep.clear()
+        self.wake(destination, asleep)
 
     def wake_all(self, destination: str) -> None:
         """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
@@ -123,36 +159,6 @@ class Producer:
         self._r.redis.delete(*(keys.lane(number).wake for number in range(LANES)))
         seconds = self._r.settings.wake_mark_seconds
         self.wake(destination, rouse(self._r.redis, destination, range(LANES), wake_mark_seconds=seconds))
-
-    def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> tuple[int, str]:
-        """Enqueue failed profiles again under the version they had, and drop them from the store. Returns how many, and the job."""
-        target = _Target(self._r, self._r.destinations.get(destination))
-        job = f"replay-{uuid4().hex}"
-        self._index(job, destination)
-        asleep: set[int] = set()
-        count = 0
-        rest = iter(failures)
-        while chunk := list(islice(rest, CHUNK)):
-            lanes: _Lanes = {}
-            excluded: Counter[str] = Counter()
-            for failure in chunk:
-                meta = (str(failure.occurred_at_ms), REPLAYED + (FORCE if failure.force else ""))
-                target.place(failure.profile, meta, lanes, excluded)
-            # the id of the chunk is that of its failures: replayed twice, they are enqueued once
-            chunk_id = blake2b("".join(failure.id for failure in chunk).encode(), digest_size=16).hexdigest()
-            asleep |= target.append(
-                lanes, excluded, job_id=job, received=len(chunk), backfill=False, chunk_id=f"replay:{chunk_id}"
-            )
-            store.remove([failure.id for failure in chunk])
-            count += len(chunk)
-        self.wake(destination, asleep)
-        return count, job
-
-    def _index(self, job: str, destination: str) -> None:
-        with self._r.redis.pipeline() as pipeline:
-            pipeline.sadd(job_index(job), destination)
-            pipeline.expire(job_index(job), JOB_LIFE_SECONDS)
-            pipeline.execute()
 
     def wake(self, destination: str, lanes: Iterable[int]) -> None:
         """Send the wake-ups of lanes. A broker that is away costs seconds, not profiles: the sweep finds the lanes."""
@@ -165,89 +171,34 @@ class Producer:
                     self._celery.send_task(
                         DELIVER_TASK, args=(destination, number), queue=DELIVERY_QUEUE, producer=producer, retry=False
                     )
-        except (OperationalError, TimeoutError) as error:
-            log.warning("The broker does not answer (%s); the sweep will wake the lanes.", type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # whatever its client raises: the profiles are durable already
+            say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
+                     type(error).__name__)  # fmt: skip
 
 
-# lane -> entries: occurred_at in ms or '', flags, sealed profile
-_Lanes = dict[int, list[tuple[str, str, bytes]]]
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay did: so many were enqueued again, under this job; so many that no key opens stay."""
+
+    count: int
+    locked: int
+    job_id: str
 
 
-class _Target:
-    """One destination as a producer needs it."""
-
-    def __init__(self, resources: Resources, destination: Destination) -> None:
-        self._keys = DestinationKeys(destination.id)
-        self._ring = resources.ring
-        self._purpose = purpose(destination.id)
-        self._pepper = resources.destinations.pepper(destination.id)
-        self._contact_key = contact_key_reader(destination)
-        self._append = script(resources.redis, "app.lanes", "append")
-        self._wake_mark_ms = int(resources.settings.wake_mark_seconds * 1000)
-
-    def sort(self, profiles: list[Any], meta: tuple[str, str]) -> tuple[_Lanes, Counter[str]]:
-        """Sealed profiles by lane, each behind its `meta`, and the reasons of those that have none."""
-        lanes: _Lanes = {}
-        excluded: Counter[str] = Counter()
-        for profile in profiles:
-            self.place(profile, meta, lanes, excluded)
-        return lanes, excluded
-
-    def place(self, profile: Any, meta: tuple[str, str], lanes: _Lanes, excluded: Counter[str]) -> None:
-        """Seal one profile into its lane, or count why it has none."""
-        key = self._contact_key(profile)
-        if isinstance(key, Excluded):
-            excluded[key.reason] += 1
-            return
-        try:
-            clear = orjson.dumps(profile)
-        except TypeError:  # JSONEncodeError is one: not representable as JSON
-            excluded[Reason.MALFORMED_PROFILE] += 1
-            return
-        lane = lane_of(contact_tag(key, self._pepper))
-        lanes.setdefault(lane, []).append((*meta, self._ring.seal(clear, self._purpose)))
-
-    def append(
-        self, lanes: _Lanes, excluded: Counter[str], *, job_id: str, received: int, backfill: bool, chunk_id: str
-    ) -> set[int]:
-        """One step in Redis. Returns the lanes that need a wake-up."""
-        keys = self._keys
-        names = [keys.chunk(chunk_id), keys.job(job_id), keys.run(now_ms() // 3_600_000)]
-        args: list[Any] = [
-            CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id, received, len(excluded),
-        ]  # fmt: skip
-        for reason, count in excluded.items():
-            args += [reason, count]
-        numbers = list(lanes)
-        for number in numbers:
-            lane = keys.lane(number)
-            names += [lane.backfill if backfill else lane.live, lane.wake, lane.lease]
-            args.append(len(lanes[number]))
-            for entry in lanes[number]:
-                args += entry
-        positions: Any = self._append(keys=names, args=args)
-        return {numbers[position - 1] for position in positions}
-
-
-def _epoch_ms(moment: datetime | str | int | None) -> str:
-    """A time as it is written into an entry; nothing for none."""
+def _epoch_ms(moment: datetime | str | int | None) -> int | None:
+    """A time as epoch ms; None for none."""
     match moment:
         case None:
-            return ""
+            return None
         case datetime() if moment.tzinfo is None:
             raise ValueError("occurred_at has no time zone; use datetime.now(UTC), or give it one")
         case datetime():
-            return str(int(moment.timestamp() * 1000))
+            return int(moment.timestamp() * 1000)
         case str():
-            return str(parse_time(moment))
-        case int() if not isinstance(moment, bool) and moment >= 0:
-            return str(moment)
+            return parse_time(moment)
+        case int() if not isinstance(moment, bool) and 0 <= moment < LATEST_MS:
+            return moment
     raise ValueError("occurred_at is no time; give a datetime with a time zone, RFC 3339 text, or epoch milliseconds")
-
-
-def lane_of(tag: bytes) -> int:
-    """The lane of a contact, by its tag."""
-    return int.from_bytes(tag[:2]) % LANES
 
 
 def profiles_of(lines: Iterable[bytes], report: Callable[[int], None]) -> Iterator[Any]:

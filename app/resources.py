@@ -9,6 +9,7 @@ from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from app.clock import RedisClock
 from app.destinations.catalogs import CatalogStore
 from app.destinations.state import StateStore
 from app.destinations.store import DestinationStore
@@ -28,6 +29,7 @@ class Resources:
 
     settings: Settings
     redis: Redis
+    clock: RedisClock
     ring: KeyRing
     destinations: DestinationStore
     catalogs: CatalogStore
@@ -46,6 +48,7 @@ class Resources:
         return cls(
             settings=settings,
             redis=redis,
+            clock=RedisClock(redis),
             ring=ring,
             destinations=DestinationStore(redis, ring),
             catalogs=CatalogStore(redis),

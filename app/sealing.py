@@ -61,11 +61,12 @@ class KeyRing:
 
     def open(self, sealed: bytes, purpose: bytes) -> bytes:
         """The clear bytes. Raises `SealBroken` when no key of the ring fits or the value was tampered with."""
+        what = f"A sealed {purpose.partition(b':')[0].decode(errors='replace')}"
         whole = sealed[:1] == _VERSION and len(sealed) >= _HEAD + _NONCE
         cipher = self._ciphers.get(sealed[1:_HEAD]) if whole else None
         if cipher is None:
-            raise SealBroken(f"A sealed {purpose.decode(errors='replace').split(':')[0]}")
+            raise SealBroken(what)
         try:
             return cipher.decrypt(sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :], purpose)
         except InvalidTag:
-            raise SealBroken(f"A sealed {purpose.decode(errors='replace').split(':')[0]}") from None
+            raise SealBroken(what, tampered=True) from None

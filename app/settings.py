@@ -134,6 +134,11 @@ class Settings:
                 problems.append(f"{option.variable} and {option.variable}_FILE are both set; keep one of them.")
             values[option.field] = value
         problems += _unknown_variables(os.environ)
+        if not problems and values["lease_seconds"] < 2.5 * (values["connect_timeout_seconds"] + 0.5):
+            problems.append(
+                f"{PREFIX}LEASE_SECONDS: must be at least 2.5 times ({PREFIX}CONNECT_TIMEOUT_SECONDS + 0.5), or a call could "
+                "still be on its way out when another worker has the lane."
+            )
         if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):
             problems.append(f"{PREFIX}ALLOW_LOCAL_HOSTS: true, false, or names without a dot, such as sandbox.")
         if problems:
@@ -147,6 +152,11 @@ class Settings:
         if not words or words in (["false"], ["0"], ["no"], ["off"]):
             return None
         return frozenset(word for word in words if word not in ("true", "1", "yes", "on"))
+
+    @property
+    def lease_margin_seconds(self) -> float:
+        """So long before the end of its lease a worker starts no call: a connection and the way out have to fit in."""
+        return self.connect_timeout_seconds + 0.5
 
     @property
     def keys(self) -> list[str]:

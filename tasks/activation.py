@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from celery.exceptions import Reject
+
 from app.delivery.wakeup import Next
-from app.errors import UsageError
+from app.errors import ActivationError, UsageError
 from app.lanes.lane import PLAIN_MARK
+from app.logs import say_once
 from app.reporting.alerts import Alert, raise_alert
 from tasks.base import ActivationTask, log
 from tasks.celery import app
+from tasks.config import ENQUEUE_QUEUE
+from tasks.consumer import pause_queue, resume_queue
 from tasks.worker import context
 
 
@@ -19,16 +25,22 @@ class EnqueueTask(ActivationTask):
     abstract = True
     shows_arguments = False
 
-    def when_away(self, error: Exception) -> None:
-        """A retry would publish the profiles anew; the broker keeps the sender's own message instead."""
-        from celery.exceptions import Reject
-
+    def wait_for(self, error: ActivationError) -> None:
+        """A retry would publish the profiles anew; the broker keeps the sender's own message instead, and this worker takes
+        none of them for a while.
+        """
+        seconds = pause_queue(ENQUEUE_QUEUE)
+        say_once(
+            log, f"enqueue:{error}", "%s %s No messages of %s are taken for %.0f s; they wait on the broker.",
+            error, error.remedy, ENQUEUE_QUEUE, seconds, level=logging.ERROR,
+        )  # fmt: skip
         raise Reject(type(error).__name__, requeue=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """What can never be accepted is told to the operator: the sender of a message hears nothing."""
         try:
             super().__call__(*args, **kwargs)
+            resume_queue(ENQUEUE_QUEUE)
         except (UsageError, TypeError, ValueError) as error:
             resources = context().resources
             name = str(kwargs.get("destination", args[0] if args else ""))[:63]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.sweep.sweep import refresh_catalog
+from app.destinations.catalogs import refresh_connected
 from tasks.base import ActivationTask
 from tasks.celery import app
 from tasks.worker import context
@@ -11,7 +11,7 @@ from tasks.worker import context
 @app.task(base=ActivationTask, name="attributes.refresh")
 def refresh(destination: str) -> None:
     """Refresh the definitions of one destination; a failure keeps the old ones and is noted."""
-    refresh_catalog(context().resources, destination)
+    refresh_connected(context().resources, destination)
 
 
 @app.task(base=ActivationTask, name="attributes.refresh_all")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Task
 from celery.utils.log import get_task_logger
 from celery.worker.request import Request
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
 from app.delivery.wakeup import Next
-from app.errors import ServiceUnreachable
+from app.errors import ActivationError, SealBroken, ServiceUnreachable
+from app.logs import say_once
+from app.storage import explain
 from tasks.worker import context
 
 log = get_task_logger(__name__)
 
-REDIS_AWAY_CAP_SECONDS = 30.0
+AWAY_CAP_SECONDS = 30.0
 
 
 class MaskedRequest(Request):
@@ -49,19 +51,23 @@ class ActivationTask(Task):
         """Ack by returning; come back by `retry`. Raises what nobody foresaw, which Celery logs."""
         try:
             outcome = super().__call__(*args, **kwargs)
-        except (RedisConnectionError, RedisTimeoutError, ServiceUnreachable) as error:
-            self.when_away(error)
+        except RedisError as error:
+            self.wait_for(explain(error))
+            return
+        except (ServiceUnreachable, SealBroken) as error:
+            self.wait_for(error)
             return
         if isinstance(outcome, Next):
             context().producer.wake(args[0] if args else kwargs["destination"], outcome.wake)
             if outcome.come_back_seconds is not None:
                 self.come_back(outcome)
 
-    def when_away(self, error: Exception) -> None:
-        """Redis is away: nothing is lost, so try again after a while."""
+    def wait_for(self, error: ActivationError) -> None:
+        """What this process works with is away, takes no writes, or is sealed with a key that it lacks: nothing is lost, try later."""
+        say_once(log, f"{type(error).__name__}:{error}", "%s %s Tasks wait.", error, error.remedy, level=logging.ERROR)
         raise self.retry(
             exc=error,
-            countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=REDIS_AWAY_CAP_SECONDS),
+            countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=AWAY_CAP_SECONDS),
         )
 
     def come_back(self, outcome: Next) -> None:

@@ -62,18 +62,17 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "enable_utc": True,
         "beat_schedule": {
-            # an entry that was not run in time is worth nothing: the next one is on its way
             "refresh-attributes": {
                 "task": "attributes.refresh_all",
                 "schedule": timedelta(seconds=settings.catalog_refresh_seconds),
-                "options": {"expires": settings.catalog_refresh_seconds},
             },
             "sweep": {
                 "task": "maintenance.sweep",
                 "schedule": timedelta(seconds=settings.sweep_seconds),
-                "options": {"expires": max(1.0, settings.sweep_seconds * 0.8)},
             },
         },
+        # no `expires`: it would compare the clock of beat with that of a worker
+        "beat_scheduler": "tasks.schedule:Scheduler",
         "beat_schedule_filename": str(settings.home / "celerybeat-schedule"),
         "beat_max_loop_interval": min(5.0, settings.sweep_seconds),
     }

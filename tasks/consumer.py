@@ -1,25 +1,61 @@
-"""A worker consumer whose task rate limits hold under backlog.
+"""A worker consumer whose task rate limits hold under backlog, and that can leave a queue alone for a while.
 
 Stock Celery arms one timer for every rate-limited message that waits, and kombu's event loop fires at most ten of them a
 round before it sleeps for a second: with ten or more waiting, '10/s' becomes about one a second (celery#5927). Here each
 bucket has one timer at a time, whoever waits in it.
+
+A queue whose messages cannot be worked at now is paused: they stay on the broker, where nothing is lost and nothing is spun. After a
+while one more try is made; each in a row waits longer.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.utils.time import rate
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.utils.limits import TokenBucket
 
+PAUSE_SECONDS = 1.0
+PAUSE_MOST_SECONDS = 30.0
+
 
 class Consumer(StockConsumer):
     """Set as `worker_consumer`."""
 
+    running: ClassVar[Consumer | None] = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._timed_buckets: set[int] = set()
+        self._pauses: dict[str, int] = {}  # queue -> pauses in a row
+        self._paused: set[str] = set()
         super().__init__(*args, **kwargs)
+        Consumer.running = self
+
+    def pause(self, queue: str) -> float:
+        """Take no messages of a queue for a while. May be called by any thread; returns for how long it is paused at least."""
+        seconds: float = min(PAUSE_MOST_SECONDS, PAUSE_SECONDS * 2 ** self._pauses.get(queue, 0))
+        if queue not in self._paused:
+            self._paused.add(queue)
+            self._pauses[queue] = min(self._pauses.get(queue, 0) + 1, 10)
+            self.call_soon(self._stop_consuming, queue, seconds)
+        return seconds
+
+    def well(self, queue: str) -> None:
+        """A message of the queue was worked at: the next pause is short again."""
+        if queue not in self._paused:
+            self._pauses.pop(queue, None)
+
+    def _stop_consuming(self, queue: str, seconds: float) -> None:
+        if self.task_consumer is not None:
+            self.task_consumer.cancel_by_queue(queue)
+        self.timer.call_after(seconds, self._consume_again, (queue,))
+
+    def _consume_again(self, queue: str) -> None:
+        self._paused.discard(queue)
+        if self.task_consumer is not None and not self.task_consumer.consuming_from(queue):
+            self.task_consumer.add_queue(self.app.amqp.queues[queue])
+            self.task_consumer.consume()
 
     def bucket_for_task(self, type: Any) -> Any:  # noqa: A002  # Celery's name
         """Room for two tokens, so that what a timer comes late by is not lost to the rate; two at most run back to back."""
@@ -46,3 +82,14 @@ class Consumer(StockConsumer):
         """Called at start and whenever a rate limit is changed by remote control: the buckets are new, and so are the timers."""
         self._timed_buckets.clear()
         super().reset_rate_limits()
+
+
+def pause_queue(queue: str) -> float:
+    """Pause a queue in this worker; returns for how many seconds."""
+    return Consumer.running.pause(queue) if Consumer.running is not None else 0.0
+
+
+def resume_queue(queue: str) -> None:
+    """A message of the queue went well."""
+    if Consumer.running is not None:
+        Consumer.running.well(queue)

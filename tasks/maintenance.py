@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.sweep.sweep import sweep as sweep_all
+from app.sweep import sweep as sweep_all
 from tasks.base import ActivationTask
 from tasks.celery import app
 from tasks.worker import context

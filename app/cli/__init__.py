@@ -10,9 +10,7 @@ import math
 import sys
 
 import click
-from redis.exceptions import AuthenticationError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
@@ -22,7 +20,8 @@ from app.cli.fields import check, fields
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.stack import metrics, sandbox, up
-from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
+from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable
+from app.storage import explain
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,18 +58,10 @@ def main() -> None:
     except ActivationError as error:
         complain(str(error), error.remedy, getattr(error, "problems", ()))
         sys.exit(error.exit_code)
-    except AuthenticationError:
-        complain("Redis does not accept this user and password.", "Check those in ACTIVATION_REDIS_URL.")
-        sys.exit(UsageError.exit_code)
-    except (RedisConnectionError, RedisTimeoutError):
-        complain("Redis does not answer.", "Check ACTIVATION_REDIS_URL and that the server runs.")
-        sys.exit(ServiceUnreachable.exit_code)
     except RedisError as error:
-        # such as OOM, READONLY or NOPERM; only the code, since the rest may quote what was to be written
-        complain(
-            f"Redis refused a command ({str(error).partition(' ')[0]}).", "Its log and `redis-cli info` tell more."
-        )
-        sys.exit(ServiceUnreachable.exit_code)
+        meant = explain(error)
+        complain(str(meant), meant.remedy)
+        sys.exit(meant.exit_code)
     except BrokenPipeError:  # `activation runs … | head`
         sys.exit(0)
 

@@ -9,10 +9,11 @@ import click
 import orjson
 
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
-from app.errors import UsageError
+from app.errors import SealBroken, UsageError, WorkHasProblems
 from app.lanes.failures import Failure
 from app.mapping.xdm import parse_time
 from app.producer import Producer
+from app.resources import Resources
 
 SHOWN = 100
 MASK = "***"
@@ -63,8 +64,13 @@ def failures(
         store = made.failures(destination)
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
-            count, job = Producer(made).replay(destination, store, found)
-            out.print(f"{count:,} enqueued again as job {job}.", markup=False)
+            done = Producer(made).replay(destination, store, found)
+            out.print(f"{done.count:,} enqueued again as job {done.job_id}.", markup=False)
+            if done.locked:
+                raise WorkHasProblems(
+                    f"{done.locked:,} stay: no key of ACTIVATION_SECRET_KEYS opens them, or they were altered.",
+                    remedy="Add the key that they were sealed with back to the end of ACTIVATION_SECRET_KEYS, then replay again.",
+                )
         elif discard:
             ids = [failure.id for failure in found]
             if ids and not yes:
@@ -83,16 +89,25 @@ def failures(
             count = 0
             with os.fdopen(handle, "wb") as file:
                 for failure in found:
-                    file.write(orjson.dumps(_describe(failure, reveal=True)) + b"\n")
+                    file.write(orjson.dumps(_describe(failure, made, destination, reveal=True)) + b"\n")
                     count += 1
             out.print(f"{count:,} written to {export}.", markup=False)
         elif as_json:
-            print_json([_describe(failure, reveal=reveal) for failure in found])
+            print_json([_describe(failure, made, destination, reveal=reveal) for failure in found])
         else:
-            _print(destination, list(found), reveal=reveal)
+            _print(destination, list(found), made, reveal=reveal)
 
 
-def _describe(failure: Failure, *, reveal: bool) -> dict[str, object]:
+def _profile(failure: Failure, made: Resources, destination: str) -> object:
+    """The profile; None when it cannot be opened."""
+    try:
+        return failure.open(made.ring, destination)
+    except SealBroken:
+        return None
+
+
+def _describe(failure: Failure, made: Resources, destination: str, *, reveal: bool) -> dict[str, object]:
+    profile = _profile(failure, made, destination)
     return {
         "id": failure.id,
         "failed_at_ms": failure.failed_at_ms,
@@ -104,18 +119,18 @@ def _describe(failure: Failure, *, reveal: bool) -> dict[str, object]:
         "http_status": failure.http_status,
         "attempts": failure.attempts,
         "first_tried_at_ms": failure.first_tried_at_ms,
-        "job": failure.job_id,
-        "profile": failure.profile if reveal else mask(failure.profile),
+        "job": failure.origin.job_id,
+        "profile": profile if reveal else mask(profile),
     }
 
 
-def _print(destination: str, found: list[Failure], *, reveal: bool) -> None:
+def _print(destination: str, found: list[Failure], made: Resources, *, reveal: bool) -> None:
     print_table(
         f"{len(found):,} failed profiles of {destination}" + (f", the first {SHOWN}" if len(found) > SHOWN else ""),
         ["failed at", "code", "tries", "why", "remedy", "request id", "job", *(["Marketing Cloud said", "profile"] if reveal else [])],
         [
-            (moment(item.failed_at_ms), item.code, item.attempts, item.text, item.remedy, item.request_id, item.job_id,
-             *([item.service_message, orjson.dumps(item.profile).decode()] if reveal else []))
+            (moment(item.failed_at_ms), item.code, item.attempts, item.text, item.remedy, item.request_id, item.origin.job_id,
+             *([item.service_message, orjson.dumps(_profile(item, made, destination)).decode()] if reveal else []))
             for item in found[:SHOWN]
         ],
     )  # fmt: skip

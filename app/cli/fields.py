@@ -10,7 +10,6 @@ import click
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.destinations import catalogs
 from app.destinations.preflight import preflight
-from app.destinations.state import now_ms
 from app.errors import WorkHasProblems
 from app.mapping.problems import Problem
 
@@ -27,7 +26,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
         if found is None:
             client = made.client(target)
             try:
-                found = catalogs.refresh(target, client, made.catalogs, now_ms())
+                found = catalogs.refresh(target, client, made.catalogs, made.clock.now_ms())
             finally:
                 client.close()
         failure = made.catalogs.last_failure(destination)

@@ -95,6 +95,10 @@ class Callers(Generic[C]):
             self._begun[caller] = 0.0
             self._pool.submit(self._work, caller)
 
+    def drop_waiting(self) -> None:
+        """Make no more calls; those in flight end."""
+        self._calls.clear()
+
     @property
     def in_flight(self) -> int:
         """How many calls are made at once."""

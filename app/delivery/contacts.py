@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.errors import AddressRequired, ContactRefused, ContactTroubled, ContactUnknown
-from app.lanes.delivered import Delivered, contact_tag, decode, encode
+from app.keys import LANES
+from app.lanes.delivered import UNKNOWN, Delivered, contact_tag, decode, encode
+from app.lanes.lane import lane_of
 from app.lanes.merge import Merged, Tags, Update, merge
 from app.lanes.outcomes import Ledger, Outcome
 from app.mapping.compiled import CompiledMapping, ContactUpdate, Reason
@@ -27,7 +29,11 @@ Group = list[Pair]  # entries that are merged into one call, in order of arrival
 
 @dataclass(slots=True)
 class Contact:
-    """What waits or is in flight for one contact. `post`: to be created; `behind`: what comes after this call."""
+    """What waits or is in flight for one contact.
+
+    `post`: to be created. `apart`: entries of a call that was refused, each to be sent alone. `behind`: what came in meanwhile; it
+    becomes one call when all before it is done.
+    """
 
     key: str
     tag: bytes
@@ -35,11 +41,16 @@ class Contact:
     group: Group
     merged: Merged
     post: bool = False
-    behind: deque[Group] = field(default_factory=deque)
+    apart: deque[Group] = field(default_factory=deque)
+    behind: Group = field(default_factory=list)
 
 
 class Contacts:
-    """Every contact of a session is in one place: waiting, waiting as backfill, or in flight."""
+    """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or troubled.
+
+    Troubled is a contact whose call came to no answer that counts: until it is known whether others are well it keeps its place, and
+    what comes in for it waits behind.
+    """
 
     def __init__(
         self,
@@ -48,16 +59,22 @@ class Contacts:
         ledger: Ledger,
         pepper: bytes,
         read_rows: Callable[[Sequence[bytes]], Mapping[bytes, bytes | None]],
+        *,
+        lane: int,
+        move: Callable[[Entry, bytes, int], None],
     ) -> None:
         self.mapping = mapping
         self.now_ms = 0
         self.live: dict[str, Contact] = {}
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
+        self.troubled: dict[str, tuple[Contact, ContactTroubled]] = {}
         self._options = destination.options
         self._ledger = ledger
         self._pepper = pepper
         self._read_rows = read_rows
+        self._lane = lane
+        self._move = move
         self._tags = Tags()
         self._rows: dict[bytes, dict[bytes, Delivered]] = {}
 
@@ -66,27 +83,35 @@ class Contacts:
         return len(self.live) + len(self.backfill)
 
     def take_in(self, updates: Sequence[Pair]) -> None:
-        """Give each update to its contact, and plan every contact that is free."""
+        """Give each update to its contact, and plan every contact that is free.
+
+        A contact of another lane, as there are after the contact key was mapped anew, is moved there: a contact has one lane.
+        """
         groups: dict[str, Group] = {}
         for entry, update in updates:
             groups.setdefault(update.contact_key, []).append((entry, update))
         tags = {key: contact_tag(key, self._pepper) for key in groups}
+        for key, tag in list(tags.items()):
+            if lane_of(tag, LANES) != self._lane:
+                for entry, _ in groups.pop(key):
+                    self._move(entry, tag, lane_of(tag, LANES))
+                del tags[key]
         unknown = [tag for tag in tags.values() if tag not in self._rows]
         for tag, row in self._read_rows(unknown).items():
             self._rows[tag] = decode(row)
         for key, group in groups.items():
-            busy = self.in_flight.get(key)
+            busy = self.in_flight.get(key) or self._troubled(key)
             if busy is not None:
-                busy.behind.append(group)
+                busy.behind += group
                 continue
             standing = self.live.pop(key, None) or self.backfill.pop(key, None)
             if standing is None:
                 self._plan(key, tags[key], group)
-            elif standing.behind:
-                standing.behind.append(group)
+            elif standing.apart:
+                standing.behind += group
                 self.put_back(standing)
             else:
-                self._plan(key, tags[key], standing.group + group)
+                self._plan(key, tags[key], standing.group + group, behind=standing.behind)
 
     def next(self) -> Contact:
         """The contact to call next, live ones first; it is in flight from now on."""
@@ -106,7 +131,8 @@ class Contacts:
         if options.send_email == "always" and email in merged.full:
             values[email] = merged.full[email]
         if email in values and options.html_enabled != "never":
-            first = contact.post or self._tags[email] not in self._rows[contact.tag]
+            known = self._rows[contact.tag].get(self._tags[email])
+            first = contact.post or known is None or known.digest == UNKNOWN
             if first or options.html_enabled == "always":
                 values.setdefault(HTML_ENABLED, True)
         return self.mapping.body(contact.key, values)
@@ -128,11 +154,13 @@ class Contacts:
         """A merged call was refused: find the guilty entry by sending each alone; a single one fails."""
         if len(contact.group) > 1:
             singles = deque([pair] for pair in contact.group)
-            singles.extend(contact.behind)
-            self._plan(contact.key, contact.tag, singles.popleft(), singles)
+            self._plan(contact.key, contact.tag, singles.popleft(), apart=singles, behind=contact.behind)
             return
         entry, _ = contact.group[0]
-        if isinstance(error, AddressRequired | ContactUnknown) and not self._has_email(contact.merged):
+        address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._has_email(contact.merged)
+        if address_lacks and self._email_is_on_its_way(contact):
+            self._ledger.retry_later([entry], error, now_ms=self.now_ms)
+        elif address_lacks:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL)
         else:
             self._ledger.fail(entry, error, now_ms=self.now_ms)
@@ -144,47 +172,80 @@ class Contacts:
     def create(self, contact: Contact) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it."""
         self._rows[contact.tag] = {}
-        self._plan(contact.key, contact.tag, contact.group, contact.behind)
+        self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind)
         standing = self.live.get(contact.key) or self.backfill.get(contact.key)
         if standing is not None:
             standing.post = True
 
-    def park(self, contact: Contact, error: ContactTroubled) -> None:
-        """The contact is in trouble of its own: out of the way with its entries; what came in meanwhile is tried."""
-        for entry, _ in contact.group:
-            self._ledger.retry_later(entry, error, now_ms=self.now_ms)
-        self._next_of(contact)
+    def park_troubled(self) -> None:
+        """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on.
+
+        Their entries are out of the way; what came in meanwhile is tried.
+        """
+        troubled, self.troubled = self.troubled, {}
+        for contact, error in troubled.values():
+            self._fence(contact)
+            self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
+            self._next_of(contact)
+
+    def leave_troubled(self) -> None:
+        """It is not the contacts' trouble: their entries stay in the lane."""
+        troubled, self.troubled = self.troubled, {}
+        for contact, _ in troubled.values():
+            self._fence(contact)
 
     # -- planning ------------------------------------------------------------------------------------------------------
 
-    def _plan(self, key: str, tag: bytes, group: Group, behind: deque[Group] | None = None) -> None:
+    def _fence(self, contact: Contact) -> None:
+        """Nobody knows whether the call was carried out: nothing older than what it carried may be sent any more."""
+        self._note(contact.tag, contact.merged.uncertain)
+
+    def _troubled(self, key: str) -> Contact | None:
+        known = self.troubled.get(key)
+        return None if known is None else known[0]
+
+    def _plan(
+        self, key: str, tag: bytes, group: Group, *, apart: deque[Group] | None = None, behind: Group | None = None
+    ) -> None:
         """Merge; what needs no call is done at once, the rest waits for its call."""
+        apart, behind = apart or deque(), behind or []
         while True:
             row = self._rows[tag]
-            updates = [Update(update.values, entry.force, entry.returned) for entry, update in group]
+            updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]
             merged = merge(updates, row, pepper=self._pepper, tags=self._tags)
             if not merged.send:
                 self._close_the_rest(group, merged)
                 if merged.after != row:
                     self._note(tag, merged.after)
-            elif self._options.without_email == "exclude" and not row and not self._has_email(merged):
+            elif self._options.without_email == "exclude" and not self._has_email(merged) and not _was_delivered(row):
                 for entry, _ in group:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL)
             else:
                 backfill = all(entry.backfill for entry, _ in group)
-                self.put_back(Contact(key, tag, backfill, group, merged, behind=deque(behind or ())))
+                self.put_back(Contact(key, tag, backfill, group, merged, apart=apart, behind=behind))
                 return
-            if not behind:
+            if apart:
+                group = apart.popleft()
+            elif behind:
+                group, behind = behind, []
+            else:
                 return
-            group = behind.popleft()
 
     def _next_of(self, contact: Contact) -> None:
         """What came in meanwhile for this contact is next."""
-        if contact.behind:
-            self._plan(contact.key, contact.tag, contact.behind.popleft(), contact.behind)
+        if contact.apart:
+            first = contact.apart.popleft()
+            self._plan(contact.key, contact.tag, first, apart=contact.apart, behind=contact.behind)
+        elif contact.behind:
+            self._plan(contact.key, contact.tag, contact.behind)
 
     def _has_email(self, merged: Merged) -> bool:
         return self.mapping.email in merged.full
+
+    def _email_is_on_its_way(self, contact: Contact) -> bool:
+        """An entry with a newer address was tried, its answer was lost, and it will be tried again."""
+        known = self._rows[contact.tag].get(self._tags[self.mapping.email])
+        return known is not None and not known.certain
 
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)
@@ -193,3 +254,8 @@ class Contacts:
     def _note(self, tag: bytes, after: dict[bytes, Delivered]) -> None:
         self._rows[tag] = after
         self._ledger.pending.delivered[tag] = encode(after, self.now_ms)
+
+
+def _was_delivered(row: Mapping[bytes, Delivered]) -> bool:
+    """Whether anything of the contact was ever delivered for certain."""
+    return any(item.digest != UNKNOWN for item in row.values())

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import orjson
+from redis.exceptions import RedisError
 
 from app.delivery.callers import Answer, Callers, Pulse, StartMissed
 from app.delivery.contacts import Contact, Contacts, Pair
@@ -20,9 +24,11 @@ from app.errors import (
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
+    EpochEnded,
     LeaseLost,
+    SealBroken,
 )
-from app.lanes.entries import purpose, read_entry
+from app.lanes.append import seal_origin
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping, Excluded
 from app.sfmc.responses import Accepted
@@ -31,7 +37,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from threading import Event
 
+    from app.clock import RedisClock
     from app.destinations.model import Destination
+    from app.lanes.entries import Entry
     from app.lanes.lane import Lane, Read
     from app.pacing.pacer import Pacer
     from app.sealing import KeyRing
@@ -51,6 +59,7 @@ FAST_RATE_SECONDS = 0.005
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 TROUBLES_IN_A_ROW = 5  # so many contacts in trouble and none well: it is the destination
 BACKFILL_BATCH = 16
+ENTRIES_AT_ONCE = 5_000  # unsettled: a contact that changes all the time would gather them without end
 SLICES_AT_MOST = 15  # what a session remembers of contacts grows with it
 
 
@@ -69,6 +78,7 @@ class Session:
     pulse: Pulse
     turns: Turns
     ring: KeyRing
+    clock: RedisClock
     settings: Settings
     stopping: Event
     goes_on: Callable[[], bool]  # asked after each slice: whether another may follow at once
@@ -81,11 +91,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a session ended. `error` stands for the destination as a whole; `wait_seconds` before coming back."""
+    """How a session ended.
+
+    `error` stands for the destination as a whole; `wait_seconds` before coming back. `moved_to` are the lanes that got entries
+    of this one. `epoch_ended`: the destination was connected anew; what was not settled is still in the lane.
+    """
 
     answered: int = 0
     error: CallError | None = None
     wait_seconds: float = 0.0
+    moved_to: frozenset[int] = frozenset()
+    epoch_ended: bool = False
 
 
 class _Work:
@@ -93,12 +109,11 @@ class _Work:
         self.s = session
         self.ledger = Ledger(session.destination.id, session.ring, session.settings)
         self.contacts = Contacts(
-            session.destination, session.mapping, self.ledger, session.pepper, session.lane.delivered
-        )
+            session.destination, session.mapping, self.ledger, session.pepper, session.lane.delivered,
+            lane=session.lane.number, move=self.move,
+        )  # fmt: skip
         self.callers: Callers[Contact] = Callers(session.calls, self.send, session.pulse, session.turns)
-        self.purpose = purpose(session.destination.id)
         self.starts: deque[float] = deque()
-        self.troubled: list[tuple[Contact, ContactTroubled]] = []
         self.seats = 0
         self.accepted = 0
         self.answered = 0
@@ -109,6 +124,7 @@ class _Work:
         self.latest_start = LATEST_START_SECONDS
         self.read_at = 0.0
         self.read_dry = False
+        self.entries_read = 0
         self.settled_at = time.monotonic()
         self.backfill_batch = BACKFILL_BATCH
         self.backfill_read_at = 0.0
@@ -117,7 +133,9 @@ class _Work:
         self.slice_ends = 0.0
         self.last_slice_ends = 0.0
         self.over = False
-        self.suspects = False
+        self.recovering = False
+        self.moved_to: set[int] = set()
+        self.epoch_ended = False
         self.reloaded = False
 
     def run(self) -> Result:
@@ -131,11 +149,23 @@ class _Work:
                 if not goes_on:
                     break
                 answers = self.callers.answers(self.patience())
-            self.park_troubled()
+            self.contacts.park_troubled()
             self.settle()
+        except BaseException:
+            self.end_calls()
+            raise
         finally:
-            self.s.pacer.leave()
-        return Result(self.answered, self.error, self.wait_seconds)
+            with suppress(RedisError):  # its seats end by themselves
+                self.s.pacer.leave()
+        return Result(self.answered, self.error, self.wait_seconds, frozenset(self.moved_to), self.epoch_ended)
+
+    def end_calls(self) -> None:
+        """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts."""
+        self.callers.drop_waiting()
+        while self.callers.in_flight:
+            self.callers.answers(POLL_SECONDS)
+            with suppress(RedisError, LeaseLost):
+                self.s.lane.renew_when_due()
 
     def step(self, answers: list[Answer[Contact]]) -> bool:
         """Deal with answers, read, start calls. False when there is nothing left to do or to wait for."""
@@ -167,9 +197,11 @@ class _Work:
         contacts = self.contacts
         if self.over:
             return True
+        if self.entries_read - self.ledger.left >= ENTRIES_AT_ONCE:
+            return False
         room = self.s.settings.window_size - len(contacts.live)
         idle = not contacts.in_flight and not contacts.waiting
-        if room <= self.s.settings.window_size // 2 or (self.suspects and not idle):
+        if room <= self.s.settings.window_size // 2 or (self.recovering and not idle):
             return False
         enough = max(self.seats, len(contacts.in_flight))
         if len(contacts.live) > enough:
@@ -179,14 +211,18 @@ class _Work:
                 return False
             if self.read_dry:
                 return True
-        if self.suspects:
-            # they are read by id, so those that are done with must be gone before the next look
-            self.park_troubled()
+        if self.recovering:
+            # they are read by contact, so those that are done with must be gone before the next look
+            self.contacts.park_troubled()
             self.settle()
         wants_backfill = not contacts.live and len(contacts.backfill) <= self.backfill_batch // 4
-        read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
+        try:
+            read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
+        except EpochEnded:
+            self.end_epoch()
+            return True
         self.read_at = now
-        self.suspects = read.crashes > 0
+        self.recovering = read.recovered
         if read.backfill:
             self.pace_backfill(now)
         self.take_in(read)
@@ -205,26 +241,43 @@ class _Work:
         """Open and map what was read; what no call can help is done with."""
         contacts, updates = self.contacts, list[Pair]()
         contacts.now_ms = read.now_ms
-        for raws, backfill in ((read.live, False), (read.backfill, True)):
-            for raw in raws:
-                entry = read_entry(raw, backfill=backfill, ring=self.s.ring, seal_purpose=self.purpose)
-                if read.crashes_alone >= self.s.settings.crashes_allowed > 0:
-                    self.ledger.fail(entry, _killer(read), now_ms=read.now_ms)
-                    continue
-                if entry.profile is None:
-                    self.stop(_unopened())
+        entries = read.entries()
+        self.entries_read += len(entries)
+        for entry in entries:
+            if read.deaths_alone >= self.s.settings.crashes_allowed > 0:
+                self.ledger.fail(entry, _killer(read), now_ms=read.now_ms)
+                continue
+            try:
+                profile = entry.open(self.s.ring, self.s.destination.id)
+            except SealBroken as broken:
+                if not broken.tampered:
+                    self.stop(_locked())
                     return
-                update = contacts.mapping.resolve(
-                    entry.profile, occurred_at_ms=entry.occurred_at_ms, now_ms=read.now_ms
-                )
-                if isinstance(update, Excluded):
-                    self.ledger.exclude(entry, update.reason, update.detail)
-                else:
-                    updates.append((entry, update))
+                self.ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
+                continue
+            update = contacts.mapping.resolve(
+                profile,
+                occurred_at_ms=entry.origin.occurred_at_ms,
+                arrived_at_ms=entry.origin.stamp_ms,
+                now_ms=read.now_ms,
+            )
+            if isinstance(update, Excluded):
+                self.ledger.exclude(entry, update.reason, update.detail)
+            else:
+                updates.append((entry, update))
         had_live = bool(contacts.live)
         contacts.take_in(updates)
         if contacts.live and not had_live:
             self.ask_at = 0.0  # what was refused to backfill may be granted to a live call
+
+    def move(self, entry: Entry, tag: bytes, lane: int) -> None:
+        """Seal an entry anew for the lane that its contact has by now."""
+        clear = orjson.dumps(entry.open(self.s.ring, self.s.destination.id))
+        fields = seal_origin(clear, entry.origin, tag, self.s.destination.id, self.s.ring)
+        if entry.attempts:
+            fields += ["n", entry.attempts, "t", entry.first_tried_at_ms]
+        self.ledger.move(entry, lane, fields)
+        self.moved_to.add(lane)
 
     # -- calling -------------------------------------------------------------------------------------------------------
 
@@ -275,10 +328,13 @@ class _Work:
 
     def send(self, contact: Contact, body: bytes) -> Accepted:
         """On a thread of the pool: one call."""
+        contacts = self.s.client.contacts
+        return (contacts.post if contact.post else contacts.patch)(body, before_sending=self.make_sure)
+
+    def make_sure(self) -> None:
+        """Asked when all that a call waits for is there, right before it goes out."""
         if not self.s.lane.may_send():
             raise LeaseLost(f"Lane {self.s.lane.number} of {self.s.destination.id} is not surely ours any more.")
-        contacts = self.s.client.contacts
-        return contacts.post(body) if contact.post else contacts.patch(body)
 
     def patience(self) -> float:
         """How long to wait for answers before looking around again."""
@@ -304,7 +360,7 @@ class _Work:
             case Accepted():
                 self.answered += 1
                 self.accepted += 1
-                self.park_troubled()
+                self.contacts.park_troubled()
                 contacts.accept(contact)
             case LeaseLost():
                 raise result
@@ -324,7 +380,7 @@ class _Work:
                 contacts.create(contact)
             case ContactRefused():
                 self.answered += 1
-                self.park_troubled()
+                self.contacts.park_troubled()
                 contacts.refuse(contact, result)
             case _:
                 self.trouble(contact, _unforeseen(result))
@@ -340,11 +396,16 @@ class _Work:
         self.contacts.put_back(contact)
 
     def trouble(self, contact: Contact, error: ContactTroubled) -> None:
-        self.troubled.append((contact, error))
-        if len(self.troubled) >= TROUBLES_IN_A_ROW:
+        self.contacts.troubled[contact.key] = (contact, error)
+        count = len(self.contacts.troubled)
+        if self.s.only_one_call:
+            # the next probe is another contact's: this one's trouble may be its own
+            self.contacts.park_troubled()
+        if self.s.only_one_call or count >= TROUBLES_IN_A_ROW:
+            many = "" if self.s.only_one_call else f"{count} calls in a row failed; the last one: "
             self.stop(
                 DestinationUnreachable(
-                    f"{len(self.troubled)} calls in a row failed; the last one: {error}",
+                    f"{many}{error}",
                     code="outage",
                     remedy=error.remedy,
                     http_status=error.http_status,
@@ -352,34 +413,39 @@ class _Work:
                 )
             )
 
-    def park_troubled(self) -> None:
-        """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on."""
-        troubled, self.troubled = self.troubled, []
-        for contact, error in troubled:
-            self.contacts.park(contact, error)
-
     def stop(self, error: CallError) -> None:
         """The destination as a whole is in trouble: nothing more is started, the entries stay in the lane."""
         self.over = True
-        self.troubled.clear()
+        self.contacts.leave_troubled()
         if self.error is None or isinstance(error, DestinationBroken):
             self.error = error
 
     def settle(self) -> None:
         self.settled_at = time.monotonic()
-        if len(self.ledger.pending) or self.ledger.pending.run:
-            self.s.lane.settle(self.ledger.take())
+        if self.ledger.pending and not self.epoch_ended:
+            try:
+                self.s.lane.settle(self.ledger.take(), hour=self.s.clock.now_ms() // 3_600_000)
+            except EpochEnded:
+                self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Nothing more is started or written for an epoch that has ended; the calls in flight are waited for."""
+        self.over = self.epoch_ended = True
 
 
 def _killer(read: Read) -> CallError:
     return CallError(
-        f"Its worker died {read.crashes} times while it was being worked on, {read.crashes_alone} times with this profile alone.",
+        f"{read.deaths} workers died while they had this contact, {read.deaths_alone} of them with this contact alone.",
         code="worker_killed",
         remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
     )
 
 
-def _unopened() -> DestinationBroken:
+def _tampered(broken: SealBroken) -> CallError:
+    return CallError(str(broken), code="seal_tampered", remedy=broken.remedy)
+
+
+def _locked() -> DestinationBroken:
     return DestinationBroken(
         "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
         code="seal_broken",

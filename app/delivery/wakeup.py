@@ -13,21 +13,33 @@ from secrets import token_hex
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from app.delivery.callers import Pulse
 from app.delivery.loop import Result, Session
 from app.delivery.turns import Turns
 from app.destinations import catalogs
-from app.destinations.state import State, Status, now_ms
-from app.errors import CallError, DestinationBroken, DestinationUnreachable, LeaseLost, UnknownDestination, UsageError
+from app.destinations.state import State, Status
+from app.errors import (
+    CallError,
+    DestinationBroken,
+    DestinationUnreachable,
+    EpochEnded,
+    LeaseLost,
+    UnknownDestination,
+    UsageError,
+)
 from app.keys import LANES
 from app.lanes.lane import PLAIN_MARK, Lane, rouse
 from app.lanes.outcomes import Ledger, exhausted
+from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
 from app.pacing.pacer import Pacer
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
+    from app.destinations.store import Connected
     from app.resources import Resources
 
 LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
@@ -58,41 +70,30 @@ class Delivery:
         self._turns = Turns()
         self._lock = Lock()
         self._active = 0  # sessions under way
+        self._abandoned: list[tuple[Lane, bool]] = []
 
     def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
         """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
+        self._take_back_evidence()
         try:
-            destination = self._r.destinations.get(destination_id)
+            connected = self._r.destinations.connected(destination_id)
         except UnknownDestination:
-            log.warning("Wake-up for %s, which is not connected any more; nothing is delivered.", destination_id)
+            say_once(log, f"gone:{destination_id}", "Wake-up for %s, which is not connected any more.", destination_id)
             return Next()
         state = self._r.states.get(destination_id)
         if self.stopping.is_set() or state.status is Status.PAUSED:
             return Next()
-        lane = Lane(self._r.redis, destination_id, number, lease_seconds=self._settings.lease_seconds)
-        probing = state.on_probation
-        if probing:
-            self._give_up_old(lane, destination, state, mark)
-            wait = state.wait_seconds(now_ms())
-            if wait > 0 or not self._r.states.take_probe(destination_id, lane.token):
-                return self._postpone(lane, mark, max(wait, 1.0))
+        lane = self._lane(connected, number)
+        if not state.on_probation:
+            return self._session(lane, connected, state)
+        self._give_up_old(lane, connected, state, mark)
+        state, mine = self._r.states.take_probe(destination_id, lane.token)
+        if not mine:
+            return self._postpone(lane, mark, max(state.wait_seconds, 1.0))
         try:
-            if not lane.open():
-                return Next()
-            with self._lock:
-                self._active += 1
-            try:
-                result = self._work(lane, destination, probing=probing)
-            except LeaseLost as lost:
-                log.warning("%s", lost)
-                return Next()
-            finally:
-                with self._lock:
-                    self._active -= 1
-            return self._conclude(lane, destination, result, probing=probing)
+            return self._session(lane, connected, state, probe=lane.token)
         finally:
-            if probing:
-                self._r.states.end_probe(destination_id)
+            self._r.states.leave_probe(destination_id, lane.token)
 
     def close(self) -> None:
         """Stop taking work; sessions under way end with what is in flight."""
@@ -100,12 +101,52 @@ class Delivery:
 
     # -- one session ---------------------------------------------------------------------------------------------------
 
-    def _work(self, lane: Lane, destination: Destination, *, probing: bool) -> Result:
+    def _lane(self, connected: Connected, number: int) -> Lane:
+        destination, settings = connected.destination, self._settings
+        return Lane(
+            self._r.redis,
+            destination.id,
+            number,
+            epoch=connected.epoch,
+            holdings=destination.holdings,
+            lease_seconds=settings.lease_seconds,
+            margin_seconds=settings.lease_margin_seconds,
+        )
+
+    def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> Next:
+        try:
+            if not lane.open():
+                return Next()
+            with self._lock:
+                self._active += 1
+            try:
+                result = self._work(lane, connected, state, probe=probe)
+            finally:
+                with self._lock:
+                    self._active -= 1
+            return self._conclude(lane, connected.destination, result, state, probe=probe)
+        except EpochEnded as ended:
+            log.info("%s", ended)
+            return self._abandon(lane)
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+            return self._abandon(lane)
+        except RedisError:
+            self._abandon(lane)
+            raise
+        except Exception:
+            log.exception(
+                "A session at lane %d of %s ended in an error that nobody foresaw.", lane.number, lane.destination_id
+            )
+            return self._abandon(lane, blame=True)
+
+    def _work(self, lane: Lane, connected: Connected, state: State, *, probe: str) -> Result:
+        destination = connected.destination
         client = self.client(destination)
         try:
-            if probing and self._r.states.get(destination.id).code == "missing_scope":
+            if probe and state.code == "missing_scope":
                 client.forget_token()
-            mapping = self.mapping(destination, refresh=probing)
+            mapping = self.mapping(destination, refresh=bool(probe))
         except CallError as error:
             return Result(error=error)
         session = Session(
@@ -113,7 +154,7 @@ class Delivery:
             destination=destination,
             mapping=mapping,
             reload_mapping=lambda: self.mapping(destination, refresh=True),
-            pepper=self._r.destinations.pepper(destination.id),
+            pepper=connected.pepper,
             client=client,
             pacer=Pacer(
                 self._r.redis,
@@ -129,37 +170,70 @@ class Delivery:
             turns=self._turns,
             pulse=self._pulses.setdefault(destination.id, Pulse()),
             ring=self._r.ring,
+            clock=self._r.clock,
             settings=self._settings,
             stopping=self.stopping,
-            goes_on=lambda: self._goes_on(destination),
-            only_one_call=probing,
+            goes_on=lambda: self._goes_on(connected),
+            only_one_call=bool(probe),
         )
         return session.run()
 
-    def _goes_on(self, destination: Destination) -> bool:
+    def _goes_on(self, connected: Connected) -> bool:
         """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""
-        return (
-            self._active < self._settings.worker_concurrency
-            and self._r.states.get(destination.id).status is Status.ENABLED
-            and self._r.destinations.get(destination.id).version == destination.version
-        )
+        destination = connected.destination
+        try:
+            return (
+                self._active < self._settings.worker_concurrency
+                and self._r.states.get(destination.id).status is Status.ENABLED
+                and self._r.destinations.get(destination.id).version == destination.version
+            )
+        except UnknownDestination:
+            return False
 
-    def _conclude(self, lane: Lane, destination: Destination, result: Result, *, probing: bool) -> Next:
+    def _conclude(self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str) -> Next:
         states, seconds = self._r.states, self._settings.wake_mark_seconds
+        if result.epoch_ended:
+            return self._abandon(lane)
         if result.error is not None:
             status = Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.TROUBLED
-            state = states.trouble(destination.id, result.error, status=status)
-            log.error("%s is %s: %s %s", destination.id, state.status, result.error, result.error.remedy)
-            return self._let_go(lane, state.wait_seconds(now_ms()))
+            state, news = states.fail(
+                destination.id, result.error, status=status, generation=state.generation, probe=probe
+            )
+            if news:
+                log.error("%s is %s: %s %s", destination.id, state.status, result.error, result.error.remedy)
+            return self._let_go(lane, state.wait_seconds)
         if result.wait_seconds:
             return self._let_go(lane, result.wait_seconds)
-        if probing and result.answered:
-            states.enable(destination.id)
+        others = [n for n in result.moved_to if n != lane.number]
+        if probe and result.answered and states.succeed(destination.id, probe):
             log.info("%s answers again; delivery goes on.", destination.id)
-            left = lane.release(mark_seconds=seconds)
             others = [n for n in range(LANES) if n != lane.number]
-            return Next((*([lane.number] if left else []), *self.rouse(destination.id, others)))
-        return Next((lane.number,)) if lane.release(mark_seconds=seconds) else Next()
+        left = lane.release(mark_seconds=seconds)
+        return Next((*([lane.number] if left else []), *self.rouse(destination.id, others)))
+
+    def _abandon(self, lane: Lane, *, blame: bool = False) -> Next:
+        """Leave a lane whose last steps are uncertain. If Redis cannot be told now, it is told before the next session."""
+        try:
+            woken = lane.abandon(mark_seconds=self._settings.wake_mark_seconds, blame=blame)
+        except RedisError:
+            with self._lock:
+                self._abandoned.append((lane, blame))
+            return Next()
+        return Next((lane.number,)) if woken else Next()
+
+    def _take_back_evidence(self) -> None:
+        """This process is alive: lanes that it had to leave without a word are no crash of it."""
+        while self._abandoned:
+            with self._lock:
+                if not self._abandoned:
+                    return
+                lane, blame = self._abandoned.pop()
+            try:
+                lane.abandon(mark_seconds=self._settings.wake_mark_seconds, blame=blame)
+            except RedisError:
+                with self._lock:
+                    self._abandoned.append((lane, blame))
+                raise
 
     def _let_go(self, lane: Lane, wait_seconds: float) -> Next:
         """Release the lane, to come back after a wait if anything is left."""
@@ -179,25 +253,26 @@ class Delivery:
     def rouse(self, destination_id: str, lanes: list[int]) -> list[int]:
         return rouse(self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds)
 
-    def _give_up_old(self, lane: Lane, destination: Destination, state: State, mark: str) -> None:
+    def _give_up_old(self, lane: Lane, connected: Connected, state: State, mark: str) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
 
         A stopped destination keeps its backlog: there someone has to act, however long that takes.
         """
         window_ms = int(self._settings.retry_window_seconds * 1000)
-        now = now_ms()
+        now = self._r.clock.now_ms()
         if state.status is not Status.TROUBLED or state.tries < self._settings.retry_minimum:
             return
-        if now - state.since_ms < window_ms or not lane.open():
-            return
-        error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
-        ledger = Ledger(destination.id, self._r.ring, self._settings)
+        destination_id = connected.destination.id
         try:
-            for entry in lane.waiting(self._r.ring, most=self._settings.window_size):
-                if now - entry.arrived_at_ms >= window_ms:
+            if now - state.since_ms < window_ms or not lane.open():
+                return
+            error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
+            ledger = Ledger(destination_id, self._r.ring, self._settings)
+            for entry in lane.waiting(most=self._settings.window_size):
+                if now - entry.origin.stamp_ms >= window_ms:
                     ledger.fail(entry, error, now_ms=now)
-            if len(ledger.pending):
-                lane.settle(ledger.take())
+            if ledger.pending:
+                lane.settle(ledger.take(), hour=now // 3_600_000)
         except LeaseLost:
             return
         # under the mark it came with, so that this very wake-up may come back
@@ -218,7 +293,7 @@ class Delivery:
         """The mapping compiled against the catalog. Raises `DestinationBroken` when it names what is not there."""
         found = None if refresh else self._r.catalogs.get(destination.id)
         if found is None:
-            found = catalogs.refresh(destination, self.client(destination), self._r.catalogs, now_ms())
+            found = catalogs.refresh(destination, self.client(destination), self._r.catalogs, self._r.clock.now_ms())
         known = self._mappings.get(destination.id)
         if known is not None and known[:2] == (destination.version, found.version):
             return known[2]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from app.errors import CallError, DestinationBroken
+from app.destinations.state import Status
+from app.errors import CallError, DestinationBroken, UnknownDestination
 from app.keys import DestinationKeys
+from app.lua import write
 from app.mapping.catalog import DEMOGRAPHICS, Attribute, Catalog, parse_definitions
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from app.destinations.model import Destination
+    from app.resources import Resources
     from app.sfmc import MarketingCloud
 
 _REREAD_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +59,27 @@ class CatalogStore:
         self._read[destination_id] = (now, raw, catalog)
         return catalog
 
-    def put(self, destination_id: str, catalog: Catalog) -> None:
-        """Keep a catalog, and forget why an earlier fetch failed."""
+    def put(self, destination_id: str, catalog: Catalog, *, if_connected: bool = False) -> None:
+        """Keep a catalog, and forget why an earlier fetch failed. `if_connected`: not of one that is disconnected by now."""
         raw = orjson.dumps(
             {"fetched_at_ms": catalog.fetched_at_ms, "attributes": [asdict(a) for a in catalog.attributes.values()]}
         )
-        with self._redis.pipeline() as pipeline:
-            pipeline.set(DestinationKeys(destination_id).catalog, raw)
-            pipeline.delete(_failure_key(destination_id))
-            pipeline.execute()
+        keys = DestinationKeys(destination_id)
+        write(
+            self._redis, ("SET", keys.catalog, raw), ("DEL", keys.catalog_failure),
+            keys=[keys.catalog, keys.catalog_failure], only_with=keys.epoch if if_connected else "",
+        )  # fmt: skip
         self._read[destination_id] = (time.monotonic(), raw, catalog)
 
     def note_failure(self, destination_id: str, text: str, *, at_ms: int) -> None:
         """Keep why a fetch failed, beside the catalog that goes on being used."""
-        self._redis.set(_failure_key(destination_id), orjson.dumps({"text": text, "at_ms": at_ms}))
+        keys = DestinationKeys(destination_id)
+        note = orjson.dumps({"text": text, "at_ms": at_ms})
+        write(self._redis, ("SET", keys.catalog_failure, note), keys=[keys.catalog_failure], only_with=keys.epoch)
 
     def last_failure(self, destination_id: str) -> RefreshFailure | None:
         """The failure of the last fetch; None when it went well."""
-        raw = cast("bytes | None", self._redis.get(_failure_key(destination_id)))
+        raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).catalog_failure))
         return None if raw is None else RefreshFailure(**orjson.loads(raw))
 
 
@@ -94,12 +103,25 @@ def refresh(destination: Destination, client: MarketingCloud, store: CatalogStor
     except CallError as error:
         store.note_failure(destination.id, f"{error} {error.remedy}".strip(), at_ms=now_ms)
         raise
-    store.put(destination.id, catalog)
+    store.put(destination.id, catalog, if_connected=True)
     return catalog
 
 
-def _failure_key(destination_id: str) -> str:
-    return f"{DestinationKeys(destination_id).catalog}:failure"
+def refresh_connected(resources: Resources, destination_id: str) -> None:
+    """Fetch the definitions of a connected destination anew. On failure the old ones stay, with a note of why."""
+    try:
+        destination = resources.destinations.get(destination_id)
+    except UnknownDestination:
+        return
+    if resources.states.get(destination_id).status is not Status.ENABLED:
+        return
+    client = resources.client(destination)
+    try:
+        refresh(destination, client, resources.catalogs, resources.clock.now_ms())
+    except CallError as error:
+        log.warning("The definitions of %s stay as they were: %s", destination_id, error)
+    finally:
+        client.close()
 
 
 def _restore(raw: bytes) -> Catalog:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -171,6 +171,23 @@ class Destination:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(dump(self)).hexdigest()[:12])
+
+    @property
+    def holdings(self) -> str:
+        """8 hex digits that name the account and business unit, whose contacts the delivered state is of."""
+        return _digest(self.account.key, self.account.account_id)[:8]
+
+    def epoch(self, pepper: bytes) -> str:
+        """12 hex digits that name what lanes work for: the account, how a profile's contact is found, and this connection.
+
+        `pepper` is made anew when a destination is connected after it was disconnected.
+        """
+        rows = [asdict(row) for row in self.mapping if row.target.kind == "contact_key"]
+        return _digest(self.holdings, rows, pepper.hex())[:12]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def dump(destination: Destination) -> bytes:

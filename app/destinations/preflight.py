@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from app.destinations import catalogs
-from app.destinations.state import now_ms
 from app.errors import AccountThrottled, CallError, DestinationUnreachable
 from app.mapping.catalog import DEMOGRAPHICS
 from app.mapping.compiled import Problem, find_problems
@@ -43,7 +43,7 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
     except CallError as error:
         return [_of_call(error, "account")]
     problems = list(_scope_problems(token.scopes))
-    time_ms = now_ms()
+    time_ms = int(time.time() * 1000)
     found: Catalog | None = None
     try:
         found = catalogs.fetch(client, time_ms)

@@ -8,22 +8,23 @@
        └──pause──► paused ──resume──► enabled        (resume also makes troubled and stopped probe at once)
 
 While troubled or stopped, one worker at a time sends one call as a probe, ever less often. The backlog stays in the lanes.
+Every change is one step in Redis that looks at what is there (`state.lua`), by the clock of Redis.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app.backoff import full_jitter
-from app.errors import CallError
 from app.keys import DestinationKeys
+from app.lua import script
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from app.errors import CallError
     from app.settings import Settings
 
 PROBE_LIFE_SECONDS = 150  # longer than the longest call
@@ -38,7 +39,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an operator is shown. Times are epoch ms, 0 when they do not apply; `tries` counts failed probes."""
+    """What an operator is shown. Times are epoch ms, 0 when they do not apply; `tries` counts failed probes.
+
+    `generation` tells one state from another with the same words; `wait_seconds` is how long the next probe had to wait when
+    this was read.
+    """
 
     status: Status = Status.ENABLED
     code: str = ""
@@ -47,10 +52,9 @@ class State:
     since_ms: int = 0
     tries: int = 0
     next_probe_ms: int = 0
-
-    def wait_seconds(self, now_ms: int) -> float:
-        """Until the next probe may go; 0 when it may go now."""
-        return max(0, self.next_probe_ms - now_ms) / 1000
+    generation: int = 0
+    probing: bool = False
+    wait_seconds: float = 0.0
 
     @property
     def on_probation(self) -> bool:
@@ -69,77 +73,64 @@ class StateStore:
         }
 
     def get(self, destination_id: str) -> State:
-        raw: dict[bytes, bytes] = self._redis.hgetall(DestinationKeys(destination_id).state)  # type: ignore[assignment]
-        text = {key.decode(): value.decode() for key, value in raw.items()}
-        return State(
-            status=Status(text.get("status", Status.ENABLED)),
-            code=text.get("code", ""),
-            text=text.get("text", ""),
-            remedy=text.get("remedy", ""),
-            since_ms=int(text.get("since_ms", 0)),
-            tries=int(text.get("tries", 0)),
-            next_probe_ms=int(text.get("next_probe_ms", 0)),
-        )
+        return self._ask(destination_id, "read")[0]
 
-    def pause(self, destination_id: str) -> None:
-        self._put(destination_id, State(status=Status.PAUSED, code="paused", text="Paused by hand.",
-            remedy=f"`activation resume {destination_id}` goes on.", since_ms=now_ms()))  # fmt: skip
-
-    def enable(self, destination_id: str) -> None:
-        """Deliver again, as after a successful probe."""
-        self._put(destination_id, State(since_ms=now_ms()))
+    def pause(self, destination_id: str) -> State:
+        """Stop delivering; a probe that is under way counts no more."""
+        return self._ask(destination_id, "pause")[0]
 
     def resume(self, destination_id: str) -> State:
         """End a pause; a destination on probation is probed at once instead. Returns the new state."""
-        state = self.get(destination_id)
-        if state.on_probation:
-            self._redis.hset(DestinationKeys(destination_id).state, "next_probe_ms", 0)
-        else:
-            self.enable(destination_id)
-        return self.get(destination_id)
+        return self._ask(destination_id, "resume")[0]
 
-    def trouble(self, destination_id: str, error: CallError, *, status: Status) -> State:
-        """Note that a call failed for the destination as a whole, and when to probe next."""
-        state = self.get(destination_id)
-        if state.status is Status.PAUSED:
-            return state
-        again = state.status is status
-        tries = state.tries + 1 if again else 1
+    def fail(
+        self, destination_id: str, error: CallError, *, status: Status, generation: int, probe: str = ""
+    ) -> tuple[State, bool]:
+        """Note that a call failed for the destination as a whole, and when to probe next.
+
+        `generation` is that of the state with which the session began; `probe` the token of the probe that it was. The second
+        value is False when it tells nothing new: others have seen the same trouble, or an operator has acted since.
+        """
         base, cap = self._delays[status]
-        delay = full_jitter(tries + 1, base_seconds=base, cap_seconds=cap)
-        state = State(
-            status=status,
-            code=error.code,
-            text=str(error),
-            remedy=error.remedy,
-            since_ms=state.since_ms if again else now_ms(),
-            tries=tries,
-            next_probe_ms=now_ms() + int(max(delay, error.wait_seconds or 0) * 1000),
-        )
-        self._put(destination_id, state)
-        return state
+        return self._ask(
+            destination_id, "fail", probe, generation, str(status), error.code, str(error), error.remedy,
+            int((error.wait_seconds or 0) * 1000),
+            random.random(),  # noqa: S311  # jitter, not a secret
+            base * 1000, cap * 1000,
+        )  # fmt: skip
 
-    def take_probe(self, destination_id: str, token: str) -> bool:
+    def take_probe(self, destination_id: str, token: str) -> tuple[State, bool]:
         """True for the one worker that may probe now."""
-        return bool(self._redis.set(DestinationKeys(destination_id).probe, token, nx=True, ex=PROBE_LIFE_SECONDS))
+        return self._ask(destination_id, "probe", token, PROBE_LIFE_SECONDS * 1000)
 
-    def end_probe(self, destination_id: str) -> None:
-        self._redis.delete(DestinationKeys(destination_id).probe)
+    def succeed(self, destination_id: str, probe: str) -> bool:
+        """The probe went well: deliver again. False when it does not count any more."""
+        return self._ask(destination_id, "succeed", probe)[1]
 
-    def _put(self, destination_id: str, state: State) -> None:
-        self._redis.hset(
-            DestinationKeys(destination_id).state,
-            mapping={
-                "status": str(state.status),
-                "code": state.code,
-                "text": state.text,
-                "remedy": state.remedy,
-                "since_ms": state.since_ms,
-                "tries": state.tries,
-                "next_probe_ms": state.next_probe_ms,
-            },
+    def leave_probe(self, destination_id: str, probe: str) -> None:
+        """The probe came to nothing, such as one of a lane that was empty; another may be taken at once."""
+        self._ask(destination_id, "leave", probe)
+
+    def _ask(self, destination_id: str, act: str, *more: str | float) -> tuple[State, bool]:
+        keys = DestinationKeys(destination_id)
+        reply: Any = script(self._redis, "app.destinations", "state")(keys=[keys.state, keys.epoch], args=[act, *more])
+        now_ms, done, flat = reply
+        fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        next_probe_ms = int(fields.get("next_probe_ms", 0))
+        state = State(
+            status=Status(fields.get("status", Status.ENABLED)),
+            code=fields.get("code", ""),
+            text=fields.get("text", ""),
+            remedy=fields.get("remedy", ""),
+            since_ms=int(fields.get("since_ms", 0)),
+            tries=int(fields.get("tries", 0)),
+            next_probe_ms=next_probe_ms,
+            generation=int(fields.get("generation", 0)),
+            probing=int(fields.get("probe_until_ms", 0)) > now_ms,
+            wait_seconds=max(0, next_probe_ms - now_ms) / 1000,
         )
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
+        if state.status is Status.PAUSED:
+            state = replace(
+                state, code="paused", text="Paused by hand.", remedy=f"`activation resume {destination_id}` goes on."
+            )
+        return state, bool(done)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from app.destinations.model import Destination, dump, restore
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, DESTINATIONS, AccountKeys, DestinationKeys
+from app.lua import write
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
 _PEPPER_BYTES = 32
 _UNLINK_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A destination as it is connected now: `epoch` is what its lanes work for."""
+
+    destination: Destination
+    pepper: bytes = field(repr=False)
+    epoch: str
 
 
 class DestinationStore:
@@ -28,23 +39,37 @@ class DestinationStore:
         self._peppers: dict[str, tuple[bytes, bytes]] = {}
 
     def save(self, destination: Destination) -> None:
-        """Connect or replace a destination; its backlog, delivered state and pepper stay.
+        """Connect or replace a destination; its backlog and pepper stay, and its delivered state if the account is the same.
 
         Both secrets are sealed with the ring's first key, so saving again moves them to a new key. Raises `SealBroken`
         when the pepper of a destination that is there already cannot be opened.
         """
         keys = DestinationKeys(destination.id)
-        new = self._ring.seal(secrets.token_bytes(_PEPPER_BYTES), _pepper_purpose(destination.id))
-        if not self._redis.set(keys.pepper, new, nx=True):
-            again = self._ring.seal(self.pepper(destination.id), _pepper_purpose(destination.id))
-            self._redis.set(keys.pepper, again, xx=True)
-        sealed = self._ring.seal(dump(destination), _purpose(destination.id))
-        with self._redis.pipeline() as pipeline:
-            pipeline.set(keys.config, sealed)
-            pipeline.sadd(DESTINATIONS, destination.id)
-            pipeline.sadd(ACCOUNTS, destination.account.key)
-            pipeline.execute()
+        try:
+            pepper = self.pepper(destination.id)
+        except UnknownDestination:
+            pepper = secrets.token_bytes(_PEPPER_BYTES)
+        try:
+            holdings = self.get(destination.id).holdings
+        except (UnknownDestination, SealBroken):
+            holdings = ""
+        write(
+            self._redis,
+            ("SET", keys.pepper, self._ring.seal(pepper, _pepper_purpose(destination.id))),
+            ("SET", keys.config, self._ring.seal(dump(destination), _purpose(destination.id))),
+            ("SET", keys.epoch, destination.epoch(pepper)),
+            keys=[keys.pepper, keys.config, keys.epoch],
+        )
+        write(self._redis, ("SADD", DESTINATIONS, destination.id), keys=[DESTINATIONS])
+        write(self._redis, ("SADD", ACCOUNTS, destination.account.key), keys=[ACCOUNTS])
+        if holdings != destination.holdings:
+            self._forget_other_holdings(destination)
         self._forget_unused_accounts()
+
+    def connected(self, destination_id: str) -> Connected:
+        """The destination with its pepper and epoch. Raises `UnknownDestination` and `SealBroken`."""
+        destination, pepper = self.get(destination_id), self.pepper(destination_id)
+        return Connected(destination, pepper, destination.epoch(pepper))
 
     def get(self, destination_id: str) -> Destination:
         """One GET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`."""
@@ -85,7 +110,8 @@ class DestinationStore:
         the same name. Raises `UnknownDestination`.
         """
         keys = DestinationKeys(destination_id)
-        if not self._redis.delete(keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
+        # without an epoch no producer, worker or operator writes anything of it any more
+        if not self._redis.delete(keys.epoch, keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
             raise UnknownDestination(destination_id)
         account = AccountKeys(destination_id)
         stays = {name.encode() for name in (account.pace, account.seats, account.flows, account.calls)}
@@ -104,6 +130,14 @@ class DestinationStore:
         self._opened.pop(destination_id, None)
         self._peppers.pop(destination_id, None)
         self._forget_unused_accounts()
+
+    def _forget_other_holdings(self, destination: Destination) -> None:
+        """What was delivered to another account or business unit tells nothing of this one."""
+        lanes = DestinationKeys(destination.id).every_lane
+        mine = f":{destination.holdings}".encode()
+        others = self._redis.scan_iter(match=lanes.delivered("*"), count=1000)
+        if found := [key for key in others if not key.endswith(mine)]:
+            self._redis.unlink(*found)
 
     def _forget_unused_accounts(self) -> None:
         known = cast("set[bytes]", self._redis.smembers(ACCOUNTS))

@@ -78,19 +78,24 @@ class PrivateRedis:
         self.home.chmod(0o700)
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two commands that start together shall not start two servers
-            url = self._url()
-            if not _answers(url):
-                self._start()
-                url = self._url()
-        return url
+            running = _hold(self._folder / "running")
+            if running is not None:
+                try:
+                    self._start(running)
+                finally:
+                    os.close(running)
+            self._wait()
+        return self._url()
 
     def _url(self) -> str:
         password = read_or_make(self._folder / "password", secrets.token_urlsafe(24))
         port = read_or_make(self._folder / "port", str(_free_port()))
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
-    def _start(self) -> None:
+    def _start(self, running: int) -> None:
+        """Start the server; it inherits `running`, which is locked for as long as it lives, whatever becomes of its parent."""
         port_file = self._folder / "port"
+        self._url()
         if _taken(int(port_file.read_text())):  # by something else since
             port_file.unlink()
         self._url()
@@ -105,13 +110,18 @@ class PrivateRedis:
                 f'logfile "{(self._folder / "redis.log").resolve()}"\n'
             )
         self._process = subprocess.Popen(  # noqa: S603  # our own command line
-            [find_server(), str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL,
+            [find_server(), str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[running],
         )  # fmt: skip
+
+    def _wait(self) -> None:
+        """Until the server answers: one that loads its file, or is slow, must not be taken for one that is not there."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not _answers(self._url()):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            ended = self._process is not None and self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 raise ServiceUnreachable(
-                    "The private Redis did not start.", remedy=f"Its log says why: {self._folder / 'redis.log'}"
+                    f"The private Redis {'did not start' if ended else 'runs and does not answer'}.",
+                    remedy=f"Its log says why: {self._folder / 'redis.log'}",
                 )
             time.sleep(0.02)
 
@@ -141,6 +151,17 @@ def with_redis(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, redis_url=url, secret_keys=keys)
     finally:
         server.stop()
+
+
+def _hold(path: Path) -> int | None:
+    """The file, open and locked; None when another process has it locked."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def _answers(url: str) -> bool:

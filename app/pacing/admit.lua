@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Admits calls of one holder (a worker at a lane) to an account: how many it may have in flight, and when the next may start.
 --
 -- KEYS  1 pace, 2 seats, 3 flows, 4 calls

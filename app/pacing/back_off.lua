@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Makes a whole account wait after a throttle signal.
 --
 -- KEYS  1 pace

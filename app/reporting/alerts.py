@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import requests
 
-from app.keys import ALERTS
+from app.keys import ALERTS, alert_raised
+from app.lua import write
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -33,9 +34,11 @@ class Alert:
 
 def raise_alert(redis: Redis, alert: Alert, *, alert_url: str) -> bool:
     """Raise it unless it was raised within the hour. A channel that does not answer is logged and stops nothing."""
-    if not redis.set(f"{ALERTS}:{alert.kind}:{alert.destination}", "1", nx=True, ex=QUIET_SECONDS):
+    raised = alert_raised(alert.kind, alert.destination)
+    if redis.exists(raised):
         return False
-    redis.xadd(ALERTS, {"alert": orjson.dumps(asdict(alert))}, maxlen=KEPT, approximate=True)
+    write(redis, ("SET", raised, "1", "EX", QUIET_SECONDS), keys=[raised])
+    write(redis, ("XADD", ALERTS, "MAXLEN", "~", KEPT, "*", "alert", orjson.dumps(asdict(alert))), keys=[ALERTS])
     log.error("ALERT %s %s: %s %s", alert.kind, alert.destination, alert.text, alert.remedy)
     if alert_url:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.errors import UsageError
-from app.keys import JOB_LIFE_SECONDS, DestinationKeys, job_index
+from app.keys import DESTINATIONS, JOB_LIFE_SECONDS, DestinationKeys
 from app.reporting.runs import OUTCOMES
 
 if TYPE_CHECKING:
@@ -30,16 +30,20 @@ class Job:
 
 def read_job(redis: Redis, job_id: str) -> Job:
     """Raises `UsageError` when no such job is known (any more)."""
-    members: Any = redis.smembers(job_index(job_id))
-    destinations = tuple(sorted(member.decode() for member in members))
+    members: Any = redis.smembers(DESTINATIONS)
+    ids = sorted(member.decode() for member in members)
+    with redis.pipeline(transaction=False) as pipeline:
+        for destination_id in ids:
+            pipeline.hgetall(DestinationKeys(destination_id).job(job_id))
+        found: list[Any] = pipeline.execute()
+    destinations = tuple(destination_id for destination_id, raw in zip(ids, found, strict=True) if raw)
     if not destinations:
         raise UsageError(
             f"No job {job_id!r} is known.",
             remedy=f"Jobs are kept for {JOB_LIFE_SECONDS // 86_400} days; `activation enqueue` prints the id of each.",
         )
     counts: dict[str, int] = {}
-    for destination_id in destinations:
-        raw: Any = redis.hgetall(DestinationKeys(destination_id).job(job_id))
+    for raw in found:
         for key, value in raw.items():
             counts[key.decode()] = counts.get(key.decode(), 0) + int(value)
     return Job(

@@ -32,7 +32,8 @@ def read_quota(redis: Redis, account: str, *, calls_per_year: int) -> Quota:
     raw: Any = redis.hgetall(AccountKeys(account).calls)
     days = {int(day): int(count) for day, count in raw.items()}
     first = first_day_of_year()
-    now = datetime.now(UTC)
+    reply: Any = redis.time()
+    now = datetime.fromtimestamp(reply[0], UTC)
     today = int(now.timestamp() // 86_400)
     used = sum(count for day, count in days.items() if day >= first)
     recent = sum(count for day, count in days.items() if day > today - RECENT_DAYS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,8 @@ class Run:
 def read_runs(redis: Redis, destination_id: str, *, hours: int = 24) -> list[Run]:
     """The runs of the last hours that had anything to do, newest first."""
     keys = DestinationKeys(destination_id)
-    now = int(time.time() // 3600)
+    reply: Any = redis.time()
+    now = reply[0] // 3600
     with redis.pipeline(transaction=False) as pipeline:
         for hour in range(now, now - hours, -1):
             pipeline.hgetall(keys.run(hour))

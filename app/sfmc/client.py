@@ -90,6 +90,7 @@ class MarketingCloud:
         *,
         body: bytes | None = None,
         when_lost: WhenLost = DestinationUnreachable,
+        before_sending: Callable[[], None] | None = None,
     ) -> Verdict:
         """One call with the shared token, and once more with a new one if that token was not accepted.
 
@@ -97,11 +98,15 @@ class MarketingCloud:
         refused too.
         """
         token = self._tokens.get()
+        if before_sending is not None:
+            before_sending()
         try:
             return self._call_with(token, method, path, judge, body, when_lost)
         except TokenRefused:
             self._tokens.drop(token.value)
         token = self._tokens.get()
+        if before_sending is not None:
+            before_sending()
         try:
             return self._call_with(token, method, path, judge, body, when_lost)
         except TokenRefused as refused:

@@ -8,6 +8,8 @@ from app.errors import ContactTroubled
 from app.sfmc.responses import Accepted, judge_contact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.sfmc.client import MarketingCloud
 
 _PATH = "/contacts/v1/contacts"
@@ -16,6 +18,7 @@ _PATH = "/contacts/v1/contacts"
 class Contacts:
     """One contact per call; there is no batch form. `body` is the JSON that `CompiledMapping.body` makes.
 
+    `before_sending` is called when the token is there, right before the call goes out; what it raises ends it.
     Both raise the `CallError` that the answer amounts to. No answer at all is `ContactTroubled`: the contact may have
     been stored, and to send the same values again does no harm.
     """
@@ -23,8 +26,13 @@ class Contacts:
     def __init__(self, cloud: MarketingCloud) -> None:
         self._cloud = cloud
 
-    def patch(self, body: bytes) -> Accepted:
-        return self._cloud.call("PATCH", _PATH, judge_contact, body=body, when_lost=ContactTroubled)
+    def patch(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
+        return self._write("PATCH", body, before_sending)
 
-    def post(self, body: bytes) -> Accepted:
-        return self._cloud.call("POST", _PATH, judge_contact, body=body, when_lost=ContactTroubled)
+    def post(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
+        return self._write("POST", body, before_sending)
+
+    def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
+        return self._cloud.call(
+            method, _PATH, judge_contact, body=body, when_lost=ContactTroubled, before_sending=before_sending
+        )

@@ -5,8 +5,6 @@ time to live, so no two clocks are compared; each process keeps it opened until 
 and asks for one, all others look again every 50 ms. From 80 % of its life on, whoever gets the lock asks for the next
 one while the others go on with the old. A refusal is remembered as long as it would only be repeated, for the very
 secret that was refused: a mended one is tried at once.
-
-The names of the keys are in `app.keys`; the mark of a refusal is the token's own name and `:refused`.
 """
 
 from __future__ import annotations
@@ -77,7 +75,7 @@ class TokenSource:
         keys = AccountKeys(account.key)
         self._key = keys.token(account.client_tag)
         self._lock_key = keys.token_lock(account.client_tag)
-        self._refused_key = f"{self._key}:refused"
+        self._refused_key = keys.token_refused(account.client_tag)
         self._redis = redis
         self._ring = ring
         self._purpose = b"token:" + account.client_tag.encode()
@@ -85,6 +83,7 @@ class TokenSource:
         self._transport = transport
         self._lock_ms = round((longest_request_seconds + _LOCK_MARGIN_SECONDS) * 1000)
         self._secret_digest = hashlib.sha256(f"{account.client_id}\0{account.client_secret}".encode()).hexdigest()
+        self._take_lock = lua.script(redis, "app.sfmc", "lock")
         self._delete_if = lua.script(redis, "app.sfmc", "release")
         self._mutex = threading.Lock()
         self._held: _Held | None = None
@@ -126,7 +125,7 @@ class TokenSource:
         """A token that was asked for just now. When none is granted, the one that others use stays. Raises as `get` does."""
         with self._mutex:
             holder = secrets.token_bytes(16)
-            while not self._redis.set(self._lock_key, holder, nx=True, px=self._lock_ms):
+            while not self._take_lock(keys=[self._lock_key], args=[holder, self._lock_ms]):
                 time.sleep(_POLL_SECONDS)
             try:
                 self._held = self._request()
@@ -149,7 +148,7 @@ class TokenSource:
                 return held.token
             if refusal is None:
                 holder = secrets.token_bytes(16)
-                if self._redis.set(self._lock_key, holder, nx=True, px=self._lock_ms):
+                if self._take_lock(keys=[self._lock_key], args=[holder, self._lock_ms]):
                     return self._renew_locked(holder)
             if held is not None:
                 return self._keep_for_now(held)
@@ -209,10 +208,11 @@ class TokenSource:
                 "scopes": sorted(token.scopes),
                 "life_ms": granted.life_seconds * 1000,
             }
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.set(self._key, self._ring.seal(orjson.dumps(clear), self._purpose), px=left_ms)
-            pipeline.delete(self._refused_key)
-            pipeline.execute()
+            sealed = self._ring.seal(orjson.dumps(clear), self._purpose)
+            lua.write(
+                self._redis, ("SET", self._key, sealed, "PX", left_ms), ("DEL", self._refused_key),
+                keys=[self._key, self._refused_key],
+            )  # fmt: skip
         return _Held(token, began + granted.life_seconds * _REFRESH_AT, ends_at)
 
     def _look(self) -> tuple[_Held | None, CallError | None]:
@@ -259,7 +259,8 @@ class TokenSource:
             "service_message": refusal.service_message,
         }
         sealed = self._ring.seal(orjson.dumps(record), self._purpose)
-        self._redis.set(self._refused_key, sealed, px=max(1, round(min(life, _LONGEST_WAIT_SECONDS) * 1000)))
+        life_ms = max(1, round(min(life, _LONGEST_WAIT_SECONDS) * 1000))
+        lua.write(self._redis, ("SET", self._refused_key, sealed, "PX", life_ms), keys=[self._refused_key])
 
     def _read_refusal(self, sealed: bytes | None, left_ms: int) -> CallError | None:
         record = None if sealed is None or left_ms <= 0 else self._open(sealed)

@@ -1,1 +1,5 @@
-"""What is looked after every few seconds."""
+"""What is looked after every few seconds: lanes that sleep on work, bounds of what is kept, and alerts."""
+
+from app.sweep.wake import sweep
+
+__all__ = ["sweep"]

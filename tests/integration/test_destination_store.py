@@ -117,7 +117,7 @@ def test_removing_takes_all_of_it_and_nothing_else(redis, store):
     redis.set(AccountKeys("mct0").pace, "1")
     store.remove("spring")
     assert list(redis.scan_iter(match=DestinationKeys("spring").everything)) == []
-    assert len(list(redis.scan_iter(match=DestinationKeys("spring-2").everything))) == 1202
+    assert len(list(redis.scan_iter(match=DestinationKeys("spring-2").everything))) == 1203
     assert store.ids() == ["spring-2"]
     assert store.get("spring-2").id == "spring-2"
     with pytest.raises(UnknownDestination):
@@ -198,6 +198,9 @@ def test_a_failed_fetch_is_noted_beside_the_catalog_until_one_goes_well(redis):
     catalog = parse_definitions([NAMES], fetched_at_ms=7)
     assert store.last_failure("spring") is None
     store.put("spring", catalog)
+    store.note_failure("spring", "nobody answers", at_ms=8)
+    assert store.last_failure("spring") is None, "of one that is not connected nothing is noted"
+    redis.set(DestinationKeys("spring").epoch, "1")
     store.note_failure("spring", "nobody answers", at_ms=9)
     failure = CatalogStore(redis).last_failure("spring")
     assert failure is not None

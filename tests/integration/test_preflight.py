@@ -15,6 +15,7 @@ from app.destinations.catalogs import CatalogStore
 from app.destinations.model import Account, Destination, Limits, MappingRow, Segment, Source, Target
 from app.destinations.preflight import preflight
 from app.errors import DestinationBroken
+from app.keys import DestinationKeys
 from app.sealing import KeyRing, make_key
 from app.sfmc import MarketingCloud
 
@@ -213,7 +214,8 @@ def test_a_small_yearly_quota_is_a_warning(far, client, store):
     assert "last 13.9 hours" in problem.text
 
 
-def test_a_failed_refresh_keeps_the_catalog_and_says_why(far, client, store):
+def test_a_failed_refresh_keeps_the_catalog_and_says_why(far, client, store, redis):
+    redis.set(DestinationKeys("spring").epoch, "1")  # it is connected
     kept = catalogs.refresh(destination(far), client, store, 5)
     far.fields = None
     with pytest.raises(DestinationBroken):

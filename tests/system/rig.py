@@ -43,6 +43,7 @@ limits: {{calls_per_minute: {calls_per_minute}, max_in_flight: {max_in_flight}}}
 # quick enough for a test, in the same proportions as the defaults
 QUICK = {
     "lease_seconds": 4.0,
+    "connect_timeout_seconds": 1.0,
     "wake_mark_seconds": 3.0,
     "sweep_seconds": 1.0,
     "retry_base_seconds": 0.3,

@@ -44,7 +44,7 @@ def test_any_celery_client_enqueues_by_name(make_rig: Callable[..., Rig]) -> Non
     rig.connect()
     rig.start()
     send(rig)
-    rig.wait_until(lambda: rig.redis.exists("act:job:foreign-job"), "the job is there")
+    rig.wait_until(lambda: rig.redis.exists("act:{camp}:job:foreign-job"), "the job is there")
     total = rig.settled(["foreign-job"])
     assert (total.received, total.outcomes["delivered"], total.outcomes["excluded"]) == (2, 1, 1)
     assert total.reasons == {"malformed_profile": 1}
@@ -69,7 +69,7 @@ def test_nothing_personal_is_seen_anywhere(make_rig: Callable[..., Rig]) -> None
     )
     flower_tasks(url, rig, b"maintenance.sweep")  # from here on it hears of everything
     send(rig)
-    rig.wait_until(lambda: rig.redis.exists("act:job:foreign-job"), "the job is there")
+    rig.wait_until(lambda: rig.redis.exists("act:{camp}:job:foreign-job"), "the job is there")
     assert rig.settled(["foreign-job"]).outcomes["failed"] == 1
     tasks = flower_tasks(url, rig, b"activation.deliver", b"activation.enqueue")
     assert b"activation.deliver" in tasks

@@ -71,9 +71,9 @@ def test_failures_are_replayed_and_newer_values_stay(make_rig: Callable[..., Rig
     [failure] = store.all()
     assert failure.service_message
     assert failure.attempts == 1
-    count, job = rig.producer.replay("camp", store, [failure])
-    assert count == 1
-    assert rig.settled([job]).outcomes["delivered"] == 1
+    replayed = rig.producer.replay("camp", store, [failure])
+    assert (replayed.count, replayed.locked) == (1, 0)
+    assert rig.settled([replayed.job_id]).outcomes["delivered"] == 1
     assert len(store) == 0
     held = rig.contacts()["a"]
     assert (held["Email Demographics.First Name"], held["Email Demographics.Last Name"]) == ("New", "Kept")

@@ -160,7 +160,7 @@ PLANTED = {
     "Mapping, profiles, merging, back-off and errors are pure.": ("app/lanes/merge.py", "from redis import Redis"),
     "requests is used by app.sfmc and the alert channel alone.": ("app/delivery/wakeup.py", "import requests.adapters"),
     "Celery is used by tasks and the producer alone.": (
-        "app/sweep/sweep.py",
+        "app/sweep/wake.py",
         "from kombu.exceptions import OperationalError",
     ),
     "aiohttp is used by the sandbox alone.": ("app/sfmc/http.py", "from aiohttp import ClientSession"),

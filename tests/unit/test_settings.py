@@ -50,9 +50,16 @@ def test_options_and_fields_are_the_same_in_one_order_and_each_is_documented() -
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
 def test_a_number_is_read_in_its_type(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(option.variable, " 7 ")
+    number = {"LEASE_SECONDS": 30, "CONNECT_TIMEOUT_SECONDS": 3}.get(option.name, 7)
+    monkeypatch.setenv(option.variable, f" {number} ")
     value = getattr(Settings.from_env(), option.field)
-    assert (type(value), value) == (type(option.default), 7)
+    assert (type(value), value) == (type(option.default), number)
+
+
+def test_a_lease_is_longer_than_a_call_needs_to_get_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_of(monkeypatch, LEASE_SECONDS="1")
+    assert "LEASE_SECONDS" in problem
+    assert "CONNECT_TIMEOUT_SECONDS" in problem
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
@@ -65,8 +72,8 @@ def test_what_is_no_such_number_is_named_with_its_variable(
 
 
 def test_a_number_of_seconds_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACTIVATION_LEASE_SECONDS", "2.5")
-    assert Settings.from_env().lease_seconds == 2.5
+    monkeypatch.setenv("ACTIVATION_SLICE_SECONDS", "2.5")
+    assert Settings.from_env().slice_seconds == 2.5
 
 
 def test_a_whole_number_has_no_fraction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,8 @@ def test_enqueueing_without_redis_may_be_repeated(run, monkeypatch, closed_port)
         3,
         "",
         (
-            "Error: Redis does not answer; profiles may be enqueued in part.\n"
-            "Check ACTIVATION_REDIS_URL and the server, then enqueue again: repeats cost no call.\n"
+            "Error: Redis does not answer. Profiles may be enqueued in part; the same call may be made again: repeats cost no call.\n"
+            "Check ACTIVATION_REDIS_URL and that the server runs.\n"
         ),
     )
 

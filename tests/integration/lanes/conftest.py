@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import requests
 from celery import Celery
+from redis import Redis
 
 from app.delivery.wakeup import Delivery
 from app.destinations.file import load
+from app.destinations.model import Destination
 from app.keys import DestinationKeys
+from app.lanes.lane import Lane
 from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
@@ -30,24 +33,40 @@ class Bench:
         settings = replace(
             Settings.from_env(), redis_url=redis_url, secret_keys=make_key(), allow_local_hosts="true",
             **{"retry_base_seconds": 0.01, "retry_cap_seconds": 0.02, "crashes_allowed": 1_000, "sweep_seconds": 0.0,
-               "read_timeout_seconds": 5.0, **changes},
+               "read_timeout_seconds": 5.0, "connect_timeout_seconds": 1.0, **changes},
         )  # fmt: skip
         self.resources = Resources.from_settings(settings)
         self.redis = self.resources.redis
         self.redis.flushall()
         self.base = f"http://127.0.0.1:{sandbox_port}/t/bench{next(_tenants)}"
-        text = DESTINATION.format(
-            id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=600_000,
-            max_in_flight=8, mapping_id=SEGMENTS["seg-1"],
-        )  # fmt: skip
-        self.destination = load(text, environ={}, allow_local_hosts=True, where="camp")
-        self.resources.destinations.save(self.destination)
+        self.destination = self.connect()
         self.keys = DestinationKeys("camp")
         self.celery = Celery("bench", broker="memory://", set_as_current=False)
         self.producer = Producer(self.resources, self.celery)
         with self.celery.connection_for_read() as connection:
             connection.SimpleQueue("delivery").clear()
         self.workers = [Delivery(self.resources) for _ in range(2)]
+
+    def connect(self, *, key: str = "contactKey") -> Destination:
+        """Connect the destination, or replace it, with the contact key in this namespace."""
+        text = DESTINATION.format(
+            id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=600_000,
+            max_in_flight=8, mapping_id=SEGMENTS["seg-1"],
+        ).replace("IdentityMap: contactKey", f"IdentityMap: {key}")  # fmt: skip
+        destination = load(text, environ={}, allow_local_hosts=True, where="camp")
+        self.resources.destinations.save(destination)
+        return destination
+
+    def lane(self, number: int, *, redis: Redis | None = None, lease_seconds: float = 20) -> Lane:
+        """A lane of the destination as it is connected now."""
+        connected = self.resources.destinations.connected("camp")
+        return Lane(
+            redis or self.redis, "camp", number, epoch=connected.epoch, holdings=connected.destination.holdings,
+            lease_seconds=lease_seconds,
+        )  # fmt: skip
+
+    def hour(self) -> int:
+        return self.resources.clock.now_ms() // 3_600_000
 
     def wake_ups(self) -> list[tuple[int, str]]:
         """Take every wake-up that was sent: lane and mark."""

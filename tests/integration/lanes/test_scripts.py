@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.destinations.state import Status, now_ms
+from app.destinations.state import Status
 from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
-from app.lanes.entries import Entry, purpose, read_entry
-from app.lanes.lane import Lane, Read, rouse
+from app.lanes.entries import Entry
+from app.lanes.lane import Lane, Read, lane_of, rouse
 from app.lanes.outcomes import Ledger, Outcome
-from app.producer import lane_of
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench
@@ -44,7 +43,7 @@ def twice(bench: Bench, redis_port: int) -> Iterator[EachTwice]:
 def contacts_of(bench: Bench, lane: int, number: int) -> list[str]:
     pepper = bench.resources.destinations.pepper("camp")
     keys = (f"c-{n}" for n in count())
-    fitting = (key for key in keys if lane_of(contact_tag(key, pepper)) == lane)
+    fitting = (key for key in keys if lane_of(contact_tag(key, pepper), LANES) == lane)
     return [next(fitting) for _ in range(number)]
 
 
@@ -54,7 +53,7 @@ def enqueue(bench: Bench, lane: int = 3, number: int = 1, **how: Any) -> str:
 
 
 def lane_at(bench: Bench, number: int = 3, *, redis: Redis | None = None, lease_seconds: float = 20) -> Lane:
-    return Lane(redis or bench.redis, "camp", number, lease_seconds=lease_seconds)
+    return bench.lane(number, redis=redis, lease_seconds=lease_seconds)
 
 
 def taken(bench: Bench, number: int = 3, *, redis: Redis | None = None) -> Lane:
@@ -71,12 +70,12 @@ def ids(read: Read) -> list[bytes]:
     return [raw[0] for raw in (*read.live, *read.backfill)]
 
 
-def entries(bench: Bench, read: Read) -> list[Entry]:
-    return [
-        read_entry(raw, backfill=backfill, ring=bench.resources.ring, seal_purpose=purpose("camp"))
-        for raws, backfill in ((read.live, False), (read.backfill, True))
-        for raw in raws
-    ]
+def entries(_: Bench, read: Read) -> list[Entry]:
+    return read.entries()
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def ledger_of(bench: Bench) -> Ledger:
@@ -149,10 +148,10 @@ def test_one_crash_counts_once_even_when_the_next_worker_opens_twice(bench: Benc
     enqueue(bench, number=3)
     first = taken(bench)
     read = first.read(live=10, backfill=10)
-    assert (len(read.live), read.crashes) == (3, 0)
+    assert (len(read.live), read.deaths) == (3, 0)
     dies(bench, first)
     again = taken(bench, redis=twice).read(live=64, backfill=0)
-    assert again.crashes == 1
+    assert again.deaths == 1
     assert sorted(ids(again)) == sorted(ids(read))
 
 
@@ -162,7 +161,7 @@ def test_a_holder_does_not_suspect_what_it_works_at_itself(bench: Bench) -> None
     lane.read(live=2, backfill=0)
     assert lane.open()
     rest = lane.read(live=2, backfill=0)
-    assert (len(rest.live), rest.crashes) == (1, 0)
+    assert (len(rest.live), rest.deaths) == (1, 0)
 
 
 def test_only_the_holder_keeps_its_lease(bench: Bench, twice: EachTwice) -> None:
@@ -215,7 +214,7 @@ def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> 
         assert bench.redis.get(keys.wake) == b"later"
         assert 25_000 < bench.redis.pttl(keys.wake) <= 30_000
         assert not bench.redis.exists(keys.lease, keys.window)
-        assert taken(bench).read(live=10, backfill=10).crashes == 0  # nobody died
+        assert taken(bench).read(live=10, backfill=10).deaths == 0  # nobody died
 
 
 def test_a_repeated_letting_go_leaves_the_lane_to_the_sweep(bench: Bench, twice: EachTwice) -> None:
@@ -253,25 +252,26 @@ def test_reading_twice_gives_the_same_entries_and_live_before_backfill(bench: Be
     assert ids(lane.read(live=2, backfill=10)) == []
     enqueue(bench)
     assert len(lane.read(live=2, backfill=10).live) == 1
-    assert bench.redis.scard(bench.keys.lane(3).window) == 6
+    assert bench.redis.hlen(bench.keys.lane(3).window) == 6 + 1
 
 
 def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(bench: Bench, twice: EachTwice) -> None:
     job = enqueue(bench, number=2, occurred_at=1_700_000_000_000, force=True, backfill=True)
     lane, ledger = taken(bench, redis=twice), ledger_of(bench)
     soon, late = entries(bench, lane.read(live=0, backfill=10))
-    ledger.retry_later(soon, TROUBLE, now_ms=now_ms() - 1_000)
-    ledger.retry_later(late, TROUBLE, now_ms=now_ms() + 3_600_000)
-    lane.settle(ledger.take())
+    ledger.retry_later([soon], TROUBLE, now_ms=now_ms() - 1_000)
+    ledger.retry_later([late], TROUBLE, now_ms=now_ms() + 3_600_000)
+    lane.settle(ledger.take(), hour=bench.hour())
     keys = bench.keys.lane(3)
     assert bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 2
 
     (back,) = entries(bench, lane.read(live=10, backfill=10))
-    assert (back.job_id, back.force, back.returned, back.attempts) == (job, True, True, 1)
-    assert (back.arrived_at_ms, back.occurred_at_ms) == (soon.arrived_at_ms, 1_700_000_000_000)
-    assert back.profile == soon.profile
+    assert (back.job_id, back.attempts, back.backfill) == (job, 1, True)
+    assert back.origin == soon.origin
+    assert (back.origin.force, back.origin.occurred_at_ms) == (True, 1_700_000_000_000)
+    assert back.open(bench.resources.ring, "camp") == soon.open(bench.resources.ring, "camp")
     assert back.first_tried_at_ms > 0
-    assert bench.redis.xlen(keys.live) == bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 1
+    assert bench.redis.xlen(keys.backfill) == bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 1
     assert read_job(bench.redis, job).pending == 2
 
 
@@ -287,11 +287,11 @@ def settle_one_of_each(bench: Bench, lane: Lane) -> None:
     ledger.close(live[1], Outcome.UNCHANGED)
     ledger.exclude(live[2], "missing_email")
     ledger.fail(live[3], TROUBLE, now_ms=1)
-    ledger.retry_later(live[4], TROUBLE, now_ms=now_ms())
+    ledger.retry_later([live[4]], TROUBLE, now_ms=now_ms())
     ledger.close(behind, Outcome.DELIVERED)
     ledger.pending.delivered[b"a tag"] = b"a row"
     ledger.pending.count("calls", 7)
-    lane.settle(ledger.take())
+    lane.settle(ledger.take(), hour=bench.hour())
 
 
 def test_settling_twice_writes_everything_once(bench: Bench, twice: EachTwice) -> None:
@@ -328,7 +328,7 @@ def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
         before = everything(bench.redis)
         late._held_until = time.monotonic() + 20  # it has not noticed yet
         with pytest.raises(LeaseLost):
-            late.settle(ledger.pending)
+            late.settle(ledger.pending, hour=bench.hour())
         assert not late.may_send()
         with pytest.raises(LeaseLost):
             late.read(live=5, backfill=5)
@@ -345,8 +345,8 @@ def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) ->
     for lane, due in ((5, now_ms() - 2_000), (6, now_ms() + 3_600_000)):
         enqueue(bench, lane)
         holder, ledger = taken(bench, lane), ledger_of(bench)
-        ledger.retry_later(entries(bench, holder.read(live=1, backfill=0))[0], TROUBLE, now_ms=due)
-        holder.settle(ledger.take())
+        ledger.retry_later(entries(bench, holder.read(live=1, backfill=0)), TROUBLE, now_ms=due)
+        holder.settle(ledger.take(), hour=bench.hour())
         holder.release(mark_seconds=30)
     for lane in (1, 4, 5, 6):
         bench.redis.delete(bench.keys.lane(lane).wake)
@@ -396,7 +396,7 @@ def dies_of(bench: Bench, killer: bytes) -> list[int]:
         assert ids(read), "the killer has left the lane"
         ledger = ledger_of(bench)
         ledger.close_all(entries(bench, read), Outcome.DELIVERED)
-        lane.settle(ledger.take())
+        lane.settle(ledger.take(), hour=bench.hour())
 
 
 @pytest.fixture
@@ -425,7 +425,9 @@ def test_what_kills_its_workers_is_soon_alone_and_set_aside_when_it_has_killed_t
     assert following.wake == ()
     (failure,) = bench.resources.failures("camp").all()
     assert failure.code == "worker_killed"
-    assert failure.profile["identityMap"]["contactKey"] == [{"id": contacts_of(bench, 3, 90)[place]}]
+    assert failure.open(bench.resources.ring, "camp")["identityMap"]["contactKey"] == [
+        {"id": contacts_of(bench, 3, 90)[place]}
+    ]
     counts = read_job(bench.redis, job)
     assert (counts.outcomes["failed"], counts.outcomes["delivered"], counts.pending) == (1, 89, 0)
     assert gone(bench.redis, keys)
@@ -474,7 +476,9 @@ def test_a_suspect_in_trouble_is_no_outage(bench: Bench) -> None:
 
 def gone(redis: Redis, keys: LaneKeys) -> bool:
     """No entry is left, and no suspicion."""
-    return redis.xlen(keys.live) + redis.xlen(keys.backfill) == 0 and not redis.exists(keys.window, keys.suspects)
+    return redis.xlen(keys.live) + redis.xlen(keys.backfill) == 0 and not redis.exists(
+        keys.window, keys.recovery, keys.crashes
+    )
 
 
 def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> None:
@@ -482,7 +486,11 @@ def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> 
     enqueue(bench, number=1)
     error = DestinationUnreachable("away", code="outage")
     for _ in range(bench.resources.settings.retry_minimum + 1):
-        state.trouble("camp", error, status=Status.TROUBLED)
+        bench.redis.hset(bench.keys.state, "next_probe_ms", 0)
+        token = str(state.take_probe("camp", "probe")[0].generation) and "probe"
+        state.fail(
+            "camp", error, status=Status.TROUBLED, generation=0, probe=token if state.get("camp").probing else ""
+        )
     bench.redis.hset(bench.keys.state, mapping={"since_ms": 1, "next_probe_ms": now_ms() + 60_000})
     assert state.get("camp").since_ms == 1
     first = bench.workers[0].drain("camp", 3)

@@ -1,0 +1,80 @@
+"""What the errors of Redis mean to whoever must act on them, translated once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.errors import ActivationError, ServiceUnreachable, StorageRefuses, UsageError
+
+RESERVE = 0.1  # the share of Redis' maxmemory that appends leave to settling, to the state and to the broker
+
+
+def full() -> StorageRefuses:
+    """No room for more profiles."""
+    return StorageRefuses(
+        f"Redis is full but for the last {RESERVE:.0%} of its maxmemory, which are kept for what must get out.",
+        remedy="Let the backlog drain (`activation destinations`), or give Redis more memory, then try again.",
+    )
+
+
+def explain(error: RedisError) -> ActivationError:
+    """The error of this product that an error of redis-py amounts to. Its text is not quoted: it may hold what was to be written."""
+    match error:
+        case AuthenticationError() | AuthorizationError():
+            return UsageError(
+                "Redis does not accept this user and password.", remedy="Check those in ACTIVATION_REDIS_URL."
+            )
+        case RedisConnectionError() | RedisTimeoutError():
+            return ServiceUnreachable(
+                "Redis does not answer.", remedy="Check ACTIVATION_REDIS_URL and that the server runs."
+            )
+        case OutOfMemoryError():
+            return full()
+        case ReadOnlyError():
+            return StorageRefuses(
+                "Redis is a read-only replica.",
+                remedy="Name the master in ACTIVATION_REDIS_URL, or promote this server.",
+            )
+        case ClusterDownError() | MasterDownError():
+            return StorageRefuses("Redis has no master just now.", remedy="Its fail-over may take a while; try again.")
+        case NoPermissionError():
+            return StorageRefuses(
+                "The Redis user may not do this.", remedy="Give it the rules that `activation acl` prints for its role."
+            )
+        case ResponseError():
+            code = str(error).partition(" ")[0]
+            return StorageRefuses(
+                f"Redis refused a command ({code if code.isupper() else 'ERR'}).",
+                remedy="Its log and `redis-cli info` tell more.",
+            )
+    return ServiceUnreachable(f"Redis could not be asked ({type(error).__name__}).", remedy="Its log may tell more.")
+
+
+@contextmanager
+def translated(*, partly: str = "") -> Iterator[None]:
+    """Redis' errors within become those of `app.errors`; `partly` says what may have been done by then."""
+    try:
+        yield
+    except RedisError as error:
+        raise _adding(explain(error), partly) from error
+    except StorageRefuses as refused:
+        raise _adding(refused, partly) from None
+
+
+def _adding(error: ActivationError, partly: str) -> ActivationError:
+    return type(error)(f"{error} {partly}".strip(), remedy=error.remedy)

@@ -1,0 +1,75 @@
+"""How long what is kept is kept: failures, delivered rows, jobs. A little of it at each sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.keys import JOB_LIFE_SECONDS, LANES, DestinationKeys
+from app.lanes.delivered import age_days
+from app.lua import write
+from app.reporting.alerts import Alert, raise_alert
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.resources import Resources
+
+DAY_MS = 86_400_000
+ROWS_AT_ONCE = 500
+
+
+def bound_failures(resources: Resources, destination_id: str) -> None:
+    """Drop the oldest failures beyond age and count; the alert comes first."""
+    settings = resources.settings
+    store = resources.failures(destination_id)
+    oldest_ms = resources.clock.now_ms() - settings.failures_kept_days * DAY_MS
+    beyond = store.beyond(most=settings.failures_kept, older_than_ms=oldest_ms)
+    if beyond:
+        raise_alert(
+            resources.redis,
+            Alert(
+                "failures_dropped",
+                destination_id,
+                f"{len(beyond)} failed profiles are dropped: kept are at most {settings.failures_kept}, "
+                f"for {settings.failures_kept_days} days.",
+                f"Replay or export them in time: `activation failures {destination_id}`.",
+            ),
+            alert_url=settings.alert_url,
+        )
+        store.remove(beyond)
+    elif len(store) > settings.failures_kept * 0.8:
+        raise_alert(
+            resources.redis,
+            Alert(
+                "failures_filling_up",
+                destination_id,
+                f"{len(store)} failed profiles are kept, of at most {settings.failures_kept}; then the oldest are dropped.",
+                f"`activation failures {destination_id}` shows why; mend it and `--replay`.",
+            ),
+            alert_url=settings.alert_url,
+        )
+
+
+def clean_lane(resources: Resources, destination: Destination) -> None:
+    """Drop delivered rows past their life: some rows of one lane, the lanes in turn."""
+    redis, now_ms = resources.redis, resources.clock.now_ms()
+    keys = DestinationKeys(destination.id)
+    place: Any = redis.get(keys.cleaned)
+    number, cursor = map(int, (place or b"0 0").split())
+    key = keys.lane(number).delivered(destination.holdings)
+    found: Any = redis.hscan(key, cursor=cursor, count=ROWS_AT_ONCE)
+    cursor, rows = found
+    old = [tag for tag, row in rows.items() if age_days(row, now_ms) > resources.settings.delivered_life_days]
+    if old:
+        redis.hdel(key, *old)
+    following = number if cursor else (number + 1) % LANES
+    write(redis, ("SET", keys.cleaned, f"{following} {cursor}"), keys=[keys.cleaned], only_with=keys.epoch)
+
+
+def forget_old_jobs(resources: Resources, destination_id: str) -> None:
+    """Jobs whose counts have come to their end leave the list of jobs."""
+    redis, keys = resources.redis, DestinationKeys(destination_id)
+    oldest_ms = resources.clock.now_ms() - JOB_LIFE_SECONDS * 1000
+    old: Any = redis.zrangebyscore(keys.jobs, "-inf", oldest_ms, start=0, num=100)
+    ended = [job for job in old if not redis.exists(keys.job(job.decode()))]
+    if ended:
+        redis.zrem(keys.jobs, *ended)

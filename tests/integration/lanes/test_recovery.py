@@ -1,0 +1,266 @@
+"""What the next worker makes of a lane that was left in the middle, and what it counts against whom."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.delivery.contacts import Contacts
+from app.errors import EpochEnded
+from app.keys import LANES
+from app.lanes.append import Appender, Chunk
+from app.lanes.delivered import contact_tag
+from app.lanes.lane import Lane, lane_of
+from app.lanes.outcomes import Ledger
+from app.reporting.jobs import read_job
+from app.reporting.runs import read_runs
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+LANE = 3
+
+
+def names_of(bench: Bench, number: int) -> list[str]:
+    """Contact keys that belong to the lane."""
+    pepper = bench.resources.destinations.pepper("camp")
+    found = (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper), LANES) == LANE)
+    return [next(found) for _ in range(number)]
+
+
+def die_after_calls(bench: Bench, lane: Lane, calls: int) -> None:
+    """A worker that reads all, calls, and is gone before it can settle."""
+    connected = bench.resources.destinations.connected("camp")
+    worker = bench.workers[0]
+    mapping = worker.mapping(connected.destination)
+    contacts = Contacts(
+        connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings),
+        connected.pepper, lane.delivered, lane=LANE, move=lambda *_: None,
+    )  # fmt: skip
+    read = None
+    while read is None or not read.recovered:  # what is recovered comes again until it is settled
+        read = lane.read(live=200, backfill=200)
+        contacts.now_ms = read.now_ms
+        entries = read.entries()
+        if not entries:
+            break
+        contacts.take_in(
+            [
+                (
+                    entry,
+                    mapping.resolve(
+                        entry.open(bench.resources.ring, "camp"), occurred_at_ms=1, arrived_at_ms=1, now_ms=1
+                    ),
+                )
+                for entry in entries
+            ]  # type: ignore[misc]  # none of them is excluded
+        )
+    for _ in range(min(calls, contacts.waiting)):
+        worker.client(connected.destination).contacts.patch(contacts.body(contacts.next()))
+    bench.redis.delete(bench.keys.lane(LANE).lease)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_takeover_sets_no_contact_back(bench: Bench, deaths: int) -> None:
+    """The updates of each contact lie far apart in the lane; the dead worker had sent the newest of each."""
+    names = names_of(bench, 40)
+    updates = [profile(name, email=f"{name}@mail.test", first=f"{wave:03}") for wave in range(8) for name in names]
+    job = bench.producer.enqueue("camp", updates)
+    for _ in range(deaths):
+        lane = bench.lane(LANE)
+        assert lane.open()
+        die_after_calls(bench, lane, calls=len(names))
+    while bench.workers[0].drain("camp", LANE).wake:
+        pass
+    assert read_job(bench.redis, job).pending == 0
+    sent: dict[str, list[str]] = {}
+    for call in bench.admin("GET", "ledger?since=0")["calls"]:
+        if call["route"] == "contacts":
+            values = {
+                value["name"]: value["value"]
+                for one in call["body"]["attributeSets"]
+                for item in one["items"]
+                for value in item["values"]
+            }
+            sent.setdefault(call["contact_key"], []).append(values["First Name"])
+    assert sent.keys() == set(names)
+    for values in sent.values():
+        assert all(one <= other for one, other in pairwise(values)), values
+
+
+def evidence(bench: Bench) -> dict[bytes, bytes]:
+    found: Any = bench.redis.hgetall(bench.keys.lane(LANE).crashes)
+    return dict(found)
+
+
+def enqueue(bench: Bench, number: int = 3) -> str:
+    return bench.producer.enqueue("camp", [profile(name, email="a@mail.test") for name in names_of(bench, number)])
+
+
+def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease ran out meanwhile and another worker took over; when it is back, it says that it lives."""
+    job = enqueue(bench)
+    worker, other = bench.workers
+    right = Lane.settle
+    broken: list[Lane] = []
+
+    def away(lane: Lane, *_: Any, **__: Any) -> None:
+        broken.append(lane)
+        raise RedisConnectionError
+
+    monkeypatch.setattr(Lane, "settle", away)
+    monkeypatch.setattr(Lane, "abandon", away)
+    with pytest.raises(RedisConnectionError):
+        worker.drain("camp", LANE)
+    monkeypatch.undo()
+    assert broken
+    bench.redis.delete(bench.keys.lane(LANE).lease)
+    taken = bench.lane(LANE)
+    assert taken.open()
+    assert len(evidence(bench)) == 3
+    worker.drain("camp", LANE + 1)  # any wake-up will do
+    assert evidence(bench) == {}
+    taken.release(mark_seconds=30)
+    other.drain("camp", LANE)
+    counts = read_job(bench.redis, job)
+    assert (counts.pending, counts.outcomes["failed"]) == (0, 0)
+    assert Lane.settle is right
+
+
+def test_an_error_that_nobody_foresaw_is_held_against_the_entries_until_the_guilty_one_is_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = names_of(bench, 30)
+    job = bench.producer.enqueue("camp", [profile(name, email="a@mail.test") for name in names])
+    guilty = names[17]
+    right = Contacts.take_in
+
+    def stumble(contacts: Contacts, updates: Any) -> None:
+        if any(update.contact_key == guilty for _, update in updates):
+            raise ZeroDivisionError
+        right(contacts, updates)
+
+    monkeypatch.setattr(Contacts, "take_in", stumble)
+    worker = bench.workers[0]
+    worker._settings = replace(bench.resources.settings, crashes_allowed=3)
+    for _ in range(20):
+        if not worker.drain("camp", LANE).wake:
+            break
+    counts = read_job(bench.redis, job)
+    assert (counts.pending, counts.outcomes["failed"], counts.outcomes["delivered"]) == (0, 1, 29)
+    (failure,) = bench.resources.failures("camp").all()
+    assert failure.open(bench.resources.ring, "camp")["identityMap"]["contactKey"] == [{"id": guilty}]
+
+
+def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
+    appender = Appender(bench.resources, bench.resources.destinations.connected("camp"))
+    chunk = Chunk()
+    appender.place(chunk, profile("a", email="a@mail.test"), "job", None, force=False, backfill=False)
+    lane = bench.lane(LANE)
+    assert lane.open()
+    bench.connect(key="other")
+    with pytest.raises(EpochEnded):
+        appender.append(chunk, job_id="job", chunk_id="1")
+    with pytest.raises(EpochEnded):
+        lane.read(live=1, backfill=1)
+    ledger = Ledger("camp", bench.resources.ring, bench.resources.settings)
+    ledger.pending.count("calls")
+    with pytest.raises(EpochEnded):
+        lane.settle(ledger.take(), hour=bench.hour())
+    lane.renew_when_due()  # its calls in flight may end
+    assert not bench.lane(LANE).open(), "and nobody else calls these contacts meanwhile"
+    assert not lane.abandon(mark_seconds=30, blame=False)
+    assert bench.lane(LANE).open()
+
+
+def test_counts_of_a_job_stay_while_anything_of_it_waits(bench: Bench) -> None:
+    job = enqueue(bench)
+    assert bench.redis.ttl(bench.keys.job(job)) == -1
+    bench.workers[0].drain("camp", LANE)
+    assert read_job(bench.redis, job).pending == 0
+    assert bench.redis.ttl(bench.keys.job(job)) > 86_400
+
+
+def test_each_hour_counts_its_own(bench: Bench) -> None:
+    """Enqueued in the last moment of an hour, delivered in the first of the next one."""
+    clock = bench.resources.clock
+    clock.now_ms()
+    clock._ahead_seconds -= 3_600
+    enqueue(bench)
+    clock._ahead_seconds += 3_600
+    bench.workers[0].drain("camp", LANE)
+    now, before = read_runs(bench.redis, "camp", hours=2)
+    assert (before.received, sum(before.outcomes.values())) == (3, 0)
+    assert (now.received, now.outcomes["delivered"], now.calls) == (0, 3, 3)
+
+
+def test_an_altered_entry_is_set_aside_and_its_neighbours_go_on(bench: Bench) -> None:
+    """Whoever can write to Redis and has no key moves a profile to another time, another contact, another place."""
+    redis: Any = bench.redis
+    job = enqueue(bench, 3)
+    stream = bench.keys.lane(LANE).live
+    entries = redis.xrange(stream)
+    fields = dict(entries[0][1])
+    for change in (
+        {b"o": b"9999999999999"},
+        {b"f": b"x"},
+        {b"c": entries[1][1][b"c"]},
+        {b"s": b"9999999999999-1"},
+        {b"j": b"other"},
+    ):
+        redis.xadd(stream, {**fields, **change})
+    redis.xadd(stream, {b"p": b"anything"})
+    bench.workers[0].drain("camp", LANE)
+    counts = read_job(bench.redis, job)
+    assert counts.outcomes["delivered"] == 3
+    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_tampered"] * 6
+    assert redis.xlen(stream) == 0
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1_500)
+def test_a_lane_of_a_million_entries(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """It opens, reads and settles as fast as a short one, and is emptied with a few calls for each contact."""
+    redis: Any = bench.redis
+    names = names_of(bench, 10)
+    job = bench.producer.enqueue(
+        "camp", [profile(name, email=f"{name}@mail.test", first=f"{n:02}") for n in range(50) for name in names]
+    )
+    stream = bench.keys.lane(LANE).live
+    short = seconds_of_a_read(bench)
+    copy = redis.register_script(
+        "local all = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 500)"
+        "for _ = 1, 10 do for _, entry in ipairs(all) do redis.call('XADD', KEYS[1], '*', unpack(entry[2])) end end"
+    )
+    while redis.xlen(stream) < 1_000_000:
+        copy(keys=[stream])
+    entries = redis.xlen(stream)
+    redis.hset(bench.keys.job(job), "received", entries)
+    long = seconds_of_a_read(bench)
+    redis.delete(bench.keys.lane(LANE).wake)
+    while bench.workers[0].drain("camp", LANE).wake:
+        pass
+    counts = read_job(redis, job)
+    calls = bench.admin("GET", "ledger/summary")["contact_calls"]
+    with capsys.disabled():
+        print(
+            f"\n{entries:,} entries: a read of 200 takes {long * 1000:.1f} ms, of a short lane {short * 1000:.1f} ms; {calls} calls"
+        )
+    assert long < 5 * short + 0.005
+    assert (sum(counts.outcomes.values()), counts.outcomes["failed"], counts.pending) == (entries, 0, 0)
+    assert {held["Email Demographics.First Name"] for held in bench.admin("GET", "contacts").values()} == {"49"}
+    assert calls <= 5 * len(names)
+
+
+def seconds_of_a_read(bench: Bench) -> float:
+    lane = bench.lane(LANE)
+    assert lane.open()
+    began = time.monotonic()
+    lane.read(live=200, backfill=0)
+    taken = time.monotonic() - began
+    lane.release(mark_seconds=30)
+    return taken
