@@ -55,7 +55,7 @@ class UsageError(ActivationError):
 class UnknownDestination(UsageError):
     def __init__(self, destination_id: str) -> None:
         super().__init__(
-            f"No destination {destination_id!r} is connected.",
+            f"No destination {destination_id[:63]!r} is connected.",
             remedy="`activation destinations` lists those that are; `activation connect FILE` adds one.",
         )
 

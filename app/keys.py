@@ -11,6 +11,8 @@ act:destinations                  set     destinations        ids of all connect
 act:accounts                      set     destinations        account keys of all connected destinations; for good
 act:alerts                        stream  alerts              the newest alerts, bounded by count
 act:alerts:KIND:D                 string  alerts              this alert was raised; an hour
+act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
+act:refused:count                 string  refused             how many there were; for good
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
 act:{D}:config                    string  destinations        the destination, sealed; until disconnect
 act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
@@ -55,6 +57,8 @@ DESTINATIONS = "act:destinations"
 ACCOUNTS = "act:accounts"
 ALERTS = "act:alerts"
 SWEEP = "act:sweep"
+REFUSED = "act:refused"
+REFUSED_COUNT = "act:refused:count"
 
 JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400

@@ -1,12 +1,28 @@
-"""Saying a thing once while it lasts, instead of once for every message that meets it."""
+"""How processes log: nothing of a message or a profile, and a thing that lasts is said once in a while.
+
+What libraries log of the messages that they cannot read holds these messages; what an error says of a value holds the value. So the
+records of libraries keep their text and lose what is filled in, and a traceback ends with the name of its error alone.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from threading import Lock
+from traceback import FrameSummary, extract_tb
+from types import TracebackType
+from typing import Any
 
 SAY_AGAIN_SECONDS = 60.0
+LIBRARIES = ("celery", "kombu", "amqp", "redis", "urllib3", "requests", "billiard", "vine", "tornado", "asyncio")
+_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
+_SAFE_LENGTH = 200
+# what these libraries fill in that tells of processes and queues, and never of a message: the start of a text
+_TELLING = (
+    "Task %(name)s[%(id)s] received", "Task %(name)s[%(id)s] succeeded", "Task %(name)s[%(id)s] retry", "%s ready.",
+    "Connected to %s", "consumer: Cannot connect to %s", "Scheduler: Sending due task %s", "beat:", "mingle:", "sync with",
+)  # fmt: skip
 
 _said: dict[str, float] = {}
 _lock = Lock()
@@ -23,3 +39,70 @@ def say_once(log: logging.Logger, what: str, text: str, *arguments: object, leve
         _said[what] = now
     log.log(level, text, *arguments)
     return True
+
+
+class Discreet(logging.Formatter):
+    """Formats records so that nothing which came from outside is in them."""
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record is one line, but for the frames of a traceback: no text of a sender can look like another record."""
+        if record.name.partition(".")[0] in LIBRARIES:
+            record = logging.makeLogRecord({**record.__dict__, "args": _masked(record), "exc_text": None})
+        try:
+            text = super().format(record)
+        except (TypeError, ValueError, KeyError):  # what is filled in does not fit; logging would show all of it
+            text = super().format(logging.makeLogRecord({**record.__dict__, "msg": str(record.msg), "args": None}))
+        first, *rest = text.splitlines() or [""]
+        return "\n".join([first, *(f"    {line}" for line in rest)])
+
+    def formatException(self, info: Any) -> str:  # noqa: N802  # logging's name
+        """The frames, and the kinds of the errors; not what they say."""
+        error: BaseException | None = info[1]
+        lines: list[str] = []
+        while error is not None:
+            lines += [_frame(frame) for frame in extract_tb(error.__traceback__)]
+            lines.append(type(error).__name__)
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n".join(lines)
+
+
+def _frame(frame: FrameSummary) -> str:
+    return f"  {frame.filename}:{frame.lineno} in {frame.name}"
+
+
+def _masked(record: logging.LogRecord) -> Any:
+    """The arguments of a library's record, without what may be of a message."""
+    told = isinstance(record.msg, str) and record.msg.startswith(_TELLING)
+    if isinstance(record.args, dict):
+        keep = ("name", "id", "runtime", "hostname") if told else ("name", "id")
+        return {name: _mask(value) if name in keep else "…" for name, value in record.args.items()}
+    if isinstance(record.args, tuple):
+        return tuple(_mask(value, told=told) for value in record.args)
+    return record.args
+
+
+def _mask(value: Any, *, told: bool = True) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, BaseException):
+        return type(value).__name__
+    text = str(value) if told and isinstance(value, str) else ""
+    return text if text and len(text) <= _SAFE_LENGTH and text.isprintable() else "…"
+
+
+def configure(level: str, *, stream: Any = None) -> None:
+    """Log to standard error, discreetly. Also what would end a thread or the process is logged so."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(Discreet())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+
+    def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        logging.getLogger("app").critical("The process ends in an error.", exc_info=(kind, error, trace))
+
+    sys.excepthook = on_error

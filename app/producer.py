@@ -27,6 +27,7 @@ from celery import Celery
 from app.errors import EpochEnded, SealBroken
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk
+from app.lanes.bounds import Readied, ready
 from app.lanes.lane import rouse
 from app.logs import say_once
 from app.mapping.xdm import LATEST_MS, parse_time
@@ -43,6 +44,7 @@ DELIVER_TASK = "activation.deliver"
 DELIVERY_QUEUE = "delivery"
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
 CHUNK = 500  # profiles appended in one step: a few ms of the server's time
+CHUNK_BYTES = 4_000_000
 
 log = logging.getLogger(__name__)
 
@@ -84,15 +86,14 @@ class Producer:
         occurred_at_ms = _epoch_ms(occurred_at)
         job = job_id or repeat_id or uuid4().hex
         call = repeat_id or uuid4().hex
-        rest = iter(profiles)
 
-        def place(appender: Appender, chunk: Chunk, items: list[Any]) -> None:
+        def place(appender: Appender, chunk: Chunk, items: list[Readied]) -> None:
             for item in items:
                 appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
 
         with translated(partly=PARTLY):
-            numbered = enumerate(iter(lambda: list(islice(rest, CHUNK)), []))
-            self._append(destination, job, ((f"{call}:{number}", items) for number, items in numbered), place)
+            chunks = ((f"{call}:{number}", items) for number, items in enumerate(_bounded(profiles)))
+            self._append(destination, job, chunks, place)
         return job
 
     def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
@@ -121,7 +122,7 @@ class Producer:
 
         def place(appender: Appender, chunk: Chunk, items: list[tuple[Failure, Any]]) -> None:
             for failure, profile in items:
-                appender.place_again(chunk, profile, replace(failure.origin, job_id=job))
+                appender.place_again(chunk, ready(profile), replace(failure.origin, job_id=job))
 
         with translated(partly=PARTLY):
             self._append(destination, job, chunks(), place)
@@ -174,6 +175,20 @@ class Producer:
         except Exception as error:  # noqa: BLE001  # whatever its client raises: the profiles are durable already
             say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
                      type(error).__name__)  # fmt: skip
+
+
+def _bounded(profiles: Iterable[Any]) -> Iterator[list[Readied]]:
+    """Profiles in lists that are bounded in number and in bytes."""
+    found: list[Readied] = []
+    size = 0
+    for profile in profiles:
+        found.append(ready(profile))
+        size += found[-1].size
+        if len(found) >= CHUNK or size >= CHUNK_BYTES:
+            yield found
+            found, size = [], 0
+    if found:
+        yield found
 
 
 @dataclass(frozen=True, slots=True)

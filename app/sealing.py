@@ -51,6 +51,7 @@ class KeyRing:
                 remedy="Make a key with: python -c 'from app.sealing import make_key; print(make_key())'",
             )
         raw = [_decode(position, key) for position, key in enumerate(keys, 1)]
+        self.secrets = raw
         self._ciphers = {hashlib.sha256(b"key id:" + key).digest()[:4]: AESGCM(key) for key in raw}
         self._head = _VERSION + hashlib.sha256(b"key id:" + raw[0]).digest()[:4]
         self._sealer = AESGCM(raw[0])

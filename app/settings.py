@@ -40,6 +40,7 @@ OPTIONS = (
     Option("REDIS_URL", "", "Redis that holds the state. Unset: a private server is started under HOME."),
     Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis. AMQP works too."),
     Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
+    Option("CLEAR_MESSAGES", "accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed."),
     Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
     Option("ALLOW_LOCAL_HOSTS", "", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between."),
     Option("CONNECT_TIMEOUT_SECONDS", 5.0, "How long to wait for a connection to Marketing Cloud."),
@@ -80,6 +81,7 @@ class Settings:
     redis_url: str
     broker_url: str
     secret_keys: str
+    clear_messages: str
     home: Path
     allow_local_hosts: str
     connect_timeout_seconds: float
@@ -139,6 +141,8 @@ class Settings:
                 f"{PREFIX}LEASE_SECONDS: must be at least 2.5 times ({PREFIX}CONNECT_TIMEOUT_SECONDS + 0.5), or a call could "
                 "still be on its way out when another worker has the lane."
             )
+        if values.get("clear_messages", "accept") not in ("accept", "refuse"):
+            problems.append(f"{PREFIX}CLEAR_MESSAGES: must be accept or refuse.")
         if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):
             problems.append(f"{PREFIX}ALLOW_LOCAL_HOSTS: true, false, or names without a dot, such as sandbox.")
         if problems:

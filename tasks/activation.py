@@ -8,10 +8,11 @@ from typing import Any
 from celery.exceptions import Reject
 
 from app.delivery.wakeup import Next
-from app.errors import ActivationError, UsageError
+from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import PLAIN_MARK
+from app.lanes.refused import as_content
 from app.logs import say_once
-from app.reporting.alerts import Alert, raise_alert
+from tasks.arguments import read_arguments
 from tasks.base import ActivationTask, log
 from tasks.celery import app
 from tasks.config import ENQUEUE_QUEUE
@@ -36,40 +37,33 @@ class EnqueueTask(ActivationTask):
         )  # fmt: skip
         raise Reject(type(error).__name__, requeue=True)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """What can never be accepted is told to the operator: the sender of a message hears nothing."""
-        try:
-            super().__call__(*args, **kwargs)
-            resume_queue(ENQUEUE_QUEUE)
-        except (UsageError, TypeError, ValueError) as error:
-            resources = context().resources
-            name = str(kwargs.get("destination", args[0] if args else ""))[:63]
-            text = f"A message of activation.enqueue was refused: {error}"
-            alert = Alert("message_refused", name, text, "Mend the sender and send again; see docs/enqueue.md.")
-            raise_alert(resources.redis, alert, alert_url=resources.settings.alert_url)
-            log.error("%s", text)
+    def unforeseen(self, error: Exception) -> None:
+        """The message is kept for the operator, and does not come again."""
+        content = as_content({"args": self.request.args, "kwargs": self.request.kwargs})
+        context().refused.keep(f"activation.enqueue met an error that nobody foresaw ({type(error).__name__})", content)
+
+    def refuse(self, error: UsageError) -> None:
+        """What can never be accepted is kept for the operator: the sender of a message hears nothing."""
+        content = as_content({"args": self.request.args, "kwargs": self.request.kwargs})
+        why = "destination: is not connected" if isinstance(error, UnknownDestination) else str(error).rstrip(".")
+        context().refused.keep(f"activation.enqueue: {why}", content)
 
 
-@app.task(base=EnqueueTask, name="activation.enqueue", bind=True)
-def enqueue(
-    self: Any,
-    destination: str,
-    profiles: list[Any],
-    job_id: str | None = None,
-    occurred_at: str | None = None,
-    backfill: bool = False,
-    force: bool = False,
-) -> None:
+@app.task(base=EnqueueTask, name="activation.enqueue", bind=True, typing=False)
+def enqueue(self: Any, *args: Any, **kwargs: Any) -> None:
     """Append profiles to their contacts' lanes, once however often the message is delivered."""
-    context().producer.enqueue(
-        destination,
-        profiles,
-        occurred_at=occurred_at,
-        job_id=job_id,
-        backfill=backfill,
-        force=force,
+    found = context()
+    call = read_arguments(args, kwargs, found.resources)
+    found.producer.enqueue(
+        call.destination,
+        call.profiles,
+        occurred_at=call.occurred_at,
+        job_id=call.job_id,
+        backfill=call.backfill,
+        force=call.force,
         repeat_id=self.request.id,
     )
+    resume_queue(ENQUEUE_QUEUE)
 
 
 @app.task(base=ActivationTask, name="activation.deliver")

@@ -6,18 +6,18 @@ import logging
 from typing import Any
 
 from celery import Task
-from celery.utils.log import get_task_logger
+from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.request import Request
 from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
 from app.delivery.wakeup import Next
-from app.errors import ActivationError, SealBroken, ServiceUnreachable
+from app.errors import ActivationError, SealBroken, ServiceUnreachable, UsageError
 from app.logs import say_once
 from app.storage import explain
 from tasks.worker import context
 
-log = get_task_logger(__name__)
+log = logging.getLogger(__name__)
 
 AWAY_CAP_SECONDS = 30.0
 
@@ -48,7 +48,7 @@ class ActivationTask(Task):
     max_retries = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Ack by returning; come back by `retry`. Raises what nobody foresaw, which Celery logs."""
+        """Ack by returning; come back by `retry`. What nobody foresaw is logged without its text."""
         try:
             outcome = super().__call__(*args, **kwargs)
         except RedisError as error:
@@ -56,6 +56,16 @@ class ActivationTask(Task):
             return
         except (ServiceUnreachable, SealBroken) as error:
             self.wait_for(error)
+            return
+        except UsageError as error:
+            self.refuse(error)
+            return
+        except (Retry, Reject, Ignore):
+            raise
+        except Exception as error:
+            # its text may hold what was sent; Celery would put it into its log and its events
+            log.exception("%s ended in an error that nobody foresaw.", self.name)
+            self.unforeseen(error)
             return
         if isinstance(outcome, Next):
             context().producer.wake(args[0] if args else kwargs["destination"], outcome.wake)
@@ -69,6 +79,13 @@ class ActivationTask(Task):
             exc=error,
             countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=AWAY_CAP_SECONDS),
         )
+
+    def refuse(self, error: UsageError) -> None:
+        """The task can never be done."""
+        say_once(log, f"{self.name}:{error}", "%s: %s %s", self.name, error, error.remedy, level=logging.ERROR)
+
+    def unforeseen(self, error: Exception) -> None:
+        """An error of our own. Nothing is lost by leaving a wake-up or a chore to the next one."""
 
     def come_back(self, outcome: Next) -> None:
         """The destination as a whole has to wait: the same wake-up comes again after the stated time."""

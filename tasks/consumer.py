@@ -1,4 +1,4 @@
-"""A worker consumer whose task rate limits hold under backlog, and that can leave a queue alone for a while.
+"""A worker consumer that no message ends, whose task rate limits hold under backlog, and that can leave a queue alone for a while.
 
 Stock Celery arms one timer for every rate-limited message that waits, and kombu's event loop fires at most ten of them a
 round before it sleeps for a second: with ten or more waiting, '10/s' becomes about one a second (celery#5927). Here each
@@ -10,11 +10,16 @@ while one more try is made; each in a row waits longer.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from celery.utils.time import rate
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.utils.limits import TokenBucket
+
+from tasks.messages import fault_in_message
+
+log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 PAUSE_MOST_SECONDS = 30.0
@@ -57,6 +62,46 @@ class Consumer(StockConsumer):
             self.task_consumer.add_queue(self.app.amqp.queues[queue])
             self.task_consumer.consume()
 
+    # -- what cannot be received ---------------------------------------------------------------------------------------
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Each message is looked at before Celery does, which would die of some and quote others in its log."""
+        receive = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> Any:
+            fault = fault_in_message(
+                message.headers, message.body, message.content_type, message.content_encoding, tasks=self.strategies
+            )
+            if fault:
+                return self.refuse(message, fault)
+            try:
+                return receive(message)
+            except self.connection_errors:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, the worker lives
+                return self.refuse(message, f"Celery cannot receive it ({type(error).__name__})")
+
+        return on_task_received
+
+    def refuse(self, message: Any, why: str) -> None:
+        """Take a message off its queue and keep it for the operator."""
+        body = message.body
+        set_aside(why, body if isinstance(body, bytes) else str(body).encode(errors="replace"))
+        message.reject_log_error(log, self.connection_errors)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Called by kombu for a message whose body it could not decode or decompress."""
+        self.refuse(message, f"its body cannot be decoded ({type(exc).__name__})")
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002  # Celery's signature
+        self.refuse(message, "it starts no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002  # Celery's signature
+        self.refuse(message, "there is no task of its name")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002  # Celery's signature
+        self.refuse(message, "Celery finds it invalid")
+
     def bucket_for_task(self, type: Any) -> Any:  # noqa: A002  # Celery's name
         """Room for two tokens, so that what a timer comes late by is not lost to the rate; two at most run back to back."""
         limit = rate(getattr(type, "rate_limit", None))
@@ -82,6 +127,13 @@ class Consumer(StockConsumer):
         """Called at start and whenever a rate limit is changed by remote control: the buckets are new, and so are the timers."""
         self._timed_buckets.clear()
         super().reset_rate_limits()
+
+
+def set_aside(why: str, content: bytes) -> None:
+    """Keep what was sent and cannot be read."""
+    from tasks.worker import context
+
+    context().refused.keep(why, content)
 
 
 def pause_queue(queue: str) -> float:

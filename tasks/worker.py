@@ -13,6 +13,7 @@ from typing import Any
 from celery.signals import worker_init, worker_ready
 
 from app.delivery.wakeup import Delivery
+from app.lanes.refused import RefusedMessages
 from app.producer import Producer
 from app.resources import Resources
 from app.settings import Settings
@@ -27,6 +28,7 @@ class Context:
         self.resources = Resources.from_settings(Settings.from_env())
         self.producer = Producer(self.resources)
         self.delivery = Delivery(self.resources)
+        self.refused = RefusedMessages(self.resources)
 
 
 _lock = Lock()

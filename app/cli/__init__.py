@@ -19,6 +19,7 @@ from app.cli.failures import failures
 from app.cli.fields import check, fields
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
+from app.cli.senders import refused, sender_key
 from app.cli.stack import metrics, sandbox, up
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable
 from app.storage import explain
@@ -32,7 +33,7 @@ def activation() -> None:
 
 for command in (
     demo, up, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields, check, enqueue, job, runs, alerts,
-    failures,
+    failures, refused, sender_key,
 ):  # fmt: skip
     activation.add_command(command)
 

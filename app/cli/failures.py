@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 import orjson
 
+from app.cli.files import write_private
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
+from app.destinations.model import Destination
 from app.errors import SealBroken, UsageError, WorkHasProblems
 from app.lanes.failures import Failure
 from app.mapping.xdm import parse_time
@@ -19,13 +20,30 @@ SHOWN = 100
 MASK = "***"
 
 
-def mask(value: object) -> object:
-    """A profile's shape without its data: every key stays, every value is hidden."""
+def mask(value: object, known: frozenset[str]) -> object:
+    """A profile's shape without its data: of its names, those stay that XDM or the mapping gives, and every value is hidden.
+
+    A map may have personal names, such as a phone number for each of its members.
+    """
     if isinstance(value, dict):
-        return {key: mask(item) for key, item in value.items()}
+        masked = [(name if name in known else MASK, mask(item, known)) for name, item in value.items()]
+        return {(name if name != MASK else f"{MASK}{number}"): item for number, (name, item) in enumerate(masked)}
     if isinstance(value, list):
-        return [mask(item) for item in value]
+        return [mask(item, known) for item in value]
     return MASK
+
+
+XDM_NAMES = frozenset({
+    "identityMap", "segmentMembership", "ups", "id", "primary", "authenticatedState", "status", "lastQualificationTime",
+    "occurredAt", "person", "name", "firstName", "lastName", "personalEmail", "address", "version", "validUntil", "payload",
+})  # fmt: skip
+
+
+def known_names(destination: Destination) -> frozenset[str]:
+    """The names that the mapping and the segments of a destination give: they tell nothing of a profile."""
+    paths = [part for row in destination.mapping for part in (*row.source.path, row.source.name)]
+    segments = [part for segment in destination.segments for part in (segment.id, segment.namespace)]
+    return XDM_NAMES.union(paths, segments)
 
 
 def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -60,7 +78,7 @@ def failures(
             "Only one of --replay, --discard and --export.", remedy="Export first, then replay or discard."
         )
     with resources() as made:
-        made.destinations.get(destination)
+        known = known_names(made.destinations.get(destination))
         store = made.failures(destination)
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
@@ -78,22 +96,12 @@ def failures(
             store.remove(ids)
             out.print(f"{len(ids):,} discarded.")
         elif export is not None:
-            try:
-                handle = os.open(
-                    export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-                )  # it holds personal data in clear
-            except OSError as error:
-                raise UsageError(
-                    f"{export} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there."
-                ) from error
-            count = 0
-            with os.fdopen(handle, "wb") as file:
-                for failure in found:
-                    file.write(orjson.dumps(_describe(failure, made, destination, reveal=True)) + b"\n")
-                    count += 1
+            count = write_private(
+                export, (orjson.dumps(_describe(failure, made, destination, reveal=True)) for failure in found)
+            )
             out.print(f"{count:,} written to {export}.", markup=False)
         elif as_json:
-            print_json([_describe(failure, made, destination, reveal=reveal) for failure in found])
+            print_json([_describe(failure, made, destination, reveal=reveal, known=known) for failure in found])
         else:
             _print(destination, list(found), made, reveal=reveal)
 
@@ -106,7 +114,9 @@ def _profile(failure: Failure, made: Resources, destination: str) -> object:
         return None
 
 
-def _describe(failure: Failure, made: Resources, destination: str, *, reveal: bool) -> dict[str, object]:
+def _describe(
+    failure: Failure, made: Resources, destination: str, *, reveal: bool, known: frozenset[str] = frozenset()
+) -> dict[str, object]:
     profile = _profile(failure, made, destination)
     return {
         "id": failure.id,
@@ -120,7 +130,7 @@ def _describe(failure: Failure, made: Resources, destination: str, *, reveal: bo
         "attempts": failure.attempts,
         "first_tried_at_ms": failure.first_tried_at_ms,
         "job": failure.origin.job_id,
-        "profile": profile if reveal else mask(profile),
+        "profile": profile if reveal else mask(profile, known),
     }
 
 

@@ -6,10 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from app.errors import EpochEnded
 from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
+from app.lanes.bounds import Readied
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import BACKFILL, FORCE, Origin
 from app.lanes.lane import lane_of
@@ -50,29 +49,27 @@ class Appender:
         self._wake_mark_ms = int(resources.settings.wake_mark_seconds * 1000)
 
     def place(
-        self, chunk: Chunk, profile: Any, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
+        self, chunk: Chunk, readied: Readied, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
     ) -> None:
         """Seal one profile into its lane, or count why it has none."""
         stamp_ms, number = self._clock.stamp()
         occurred = stamp_ms if occurred_at_ms is None else occurred_at_ms
         flags = FORCE * force + BACKFILL * backfill
-        self.place_again(chunk, profile, Origin(job_id, occurred, stamp_ms, number, flags, b""))
+        self.place_again(chunk, readied, Origin(job_id, occurred, stamp_ms, number, flags, b""))
 
-    def place_again(self, chunk: Chunk, profile: Any, origin: Origin) -> None:
+    def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> None:
         """The same for one that has its place in the order already."""
         chunk.received += 1
-        key = self._contact_key(profile)
+        if isinstance(readied.json, Reason):
+            chunk.excluded[readied.json] += 1
+            return
+        key = self._contact_key(readied.profile)
         if isinstance(key, Excluded):
             chunk.excluded[key.reason] += 1
             return
-        try:
-            clear = orjson.dumps(profile)
-        except TypeError:  # JSONEncodeError is one: not representable as JSON
-            chunk.excluded[Reason.MALFORMED_PROFILE] += 1
-            return
         tag = contact_tag(key, self._pepper)
         stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
-        stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
+        stream.append(seal_origin(readied.json, origin, tag, self._id, self._ring))
 
     def append(self, chunk: Chunk, *, job_id: str, chunk_id: str) -> set[int]:
         """One step in Redis. Returns the lanes that need a wake-up.

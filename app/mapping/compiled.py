@@ -43,6 +43,8 @@ class Reason(StrEnum):
     MISSING_EMAIL = "missing_email"
     INVALID_VALUE = "invalid_value"
     MALFORMED_PROFILE = "malformed_profile"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
     CONSENT = "consent"
     NOTHING_MAPPED = "nothing_mapped"
 

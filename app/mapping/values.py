@@ -22,6 +22,7 @@ _EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*
 _EMAIL_LENGTH = 254
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
+_EXACT = 2**53  # beyond it, JSON readers give a whole number as the nearest float
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
 _DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
@@ -62,7 +63,11 @@ def _text(value: Any) -> Scalar:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if abs(value) >= _EXACT:
+            raise BadValue("is a number too large to be exact; send it as text")
         return str(value)
     raise BadValue("is a list or an object, not one value")
 
@@ -79,7 +84,7 @@ def _integer(value: Any) -> Scalar:
         number = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, float) and value.is_integer():
+    elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         number = int(value)
     if number is None:
         raise BadValue("is not a whole number")

@@ -13,7 +13,7 @@ from app.errors import UsageError
 from app.settings import OPTIONS, PREFIX, Option, Settings
 
 NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
-TEXTS = [option for option in OPTIONS if isinstance(option.default, str)]
+TEXTS = [option for option in OPTIONS if isinstance(option.default, str) and option.name != "CLEAR_MESSAGES"]
 
 
 @pytest.fixture(autouse=True)

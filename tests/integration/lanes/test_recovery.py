@@ -14,6 +14,7 @@ from app.delivery.contacts import Contacts
 from app.errors import EpochEnded
 from app.keys import LANES
 from app.lanes.append import Appender, Chunk
+from app.lanes.bounds import ready
 from app.lanes.delivered import contact_tag
 from app.lanes.lane import Lane, lane_of
 from app.lanes.outcomes import Ledger
@@ -159,7 +160,7 @@ def test_an_error_that_nobody_foresaw_is_held_against_the_entries_until_the_guil
 def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
     appender = Appender(bench.resources, bench.resources.destinations.connected("camp"))
     chunk = Chunk()
-    appender.place(chunk, profile("a", email="a@mail.test"), "job", None, force=False, backfill=False)
+    appender.place(chunk, ready(profile("a", email="a@mail.test")), "job", None, force=False, backfill=False)
     lane = bench.lane(LANE)
     assert lane.open()
     bench.connect(key="other")

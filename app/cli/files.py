@@ -1,0 +1,35 @@
+"""Files that commands write: what holds personal data is for its owner alone, whatever was there before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from app.errors import UsageError
+
+
+def write_private(path: Path, lines: Iterable[bytes]) -> int:
+    """Write lines to a file that only its owner may read; returns how many. A file that is there is replaced when all is written."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is not one"
+        raise UsageError(
+            f"{path} cannot be written: {reason}.", remedy="Name a file in a folder that is there."
+        ) from error
+    count = 0
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for line in lines:
+                file.write(line + b"\n")
+                count += 1
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,109 @@
+"""Messages that no profile could be read from: kept sealed and bounded, so that an operator can see what was sent.
+
+They belong to no destination for certain. The newest thousand are kept, each up to a bound; a counter tells how many there were.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from redis.exceptions import RedisError
+
+from app.errors import SealBroken
+from app.keys import REFUSED, REFUSED_COUNT
+from app.logs import say_once
+from app.lua import write
+from app.reporting.alerts import Alert, raise_alert
+
+if TYPE_CHECKING:
+    from app.resources import Resources
+
+KEPT = 1_000
+MOST_BYTES = 65_536  # of one message; what is longer is cut
+_PURPOSE = b"refused"
+_REMEDY = "Look at it with `activation refused`, mend the sender (docs/enqueue.md) and send again."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """`why` names what is wrong and quotes nothing; `content` is the message as it came, None when no key opens it."""
+
+    id: str
+    at_ms: int
+    why: str
+    length: int
+    content: bytes | None
+
+
+class RefusedMessages:
+    """Keeps what was refused. While Redis is away, the last hundred wait in this process."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+        self._lock = Lock()
+        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=100)
+
+    def keep(self, why: str, content: bytes) -> None:
+        """Keep a message, count it, and raise one alert; never raises. Neither log nor alert holds anything of it."""
+        say_once(log, f"refused:{why}", "A message was refused: %s. %s", why, _REMEDY, level=logging.ERROR)
+        try:
+            with self._lock:
+                self._waiting.append((why, content))
+                while self._waiting:
+                    self._write(*self._waiting[0])
+                    self._waiting.popleft()
+            raise_alert(
+                self._r.redis,
+                Alert("message_refused", "", f"A message was refused: {why}.", _REMEDY),
+                alert_url=self._r.settings.alert_url,
+            )
+        except RedisError as error:
+            say_once(log, "refused:away", "Refused messages cannot be kept just now (%s).", type(error).__name__)
+
+    def _write(self, why: str, content: bytes) -> None:
+        sealed = self._r.ring.seal(content[:MOST_BYTES], _PURPOSE)
+        write(
+            self._r.redis,
+            ("XADD", REFUSED, "MAXLEN", "~", KEPT, "*", "why", why, "length", len(content), "p", sealed),
+            keys=[REFUSED],
+        )
+        write(self._r.redis, ("INCR", REFUSED_COUNT), keys=[REFUSED_COUNT])
+
+    def count(self) -> int:
+        """How many were refused since the beginning."""
+        return int(self._r.redis.get(REFUSED_COUNT) or 0)
+
+    def all(self, *, most: int = KEPT) -> list[RefusedMessage]:
+        """The newest first."""
+        found: Any = self._r.redis.xrevrange(REFUSED, count=most)
+        return [self._read(entry_id.decode(), fields) for entry_id, fields in found]
+
+    def _read(self, entry_id: str, fields: dict[bytes, bytes]) -> RefusedMessage:
+        try:
+            content = self._r.ring.open(fields[b"p"], _PURPOSE)
+        except SealBroken:
+            content = None
+        return RefusedMessage(
+            entry_id, int(entry_id.partition("-")[0]), fields[b"why"].decode(), int(fields[b"length"]), content
+        )
+
+    def discard(self) -> int:
+        """Drop all; returns how many."""
+        count = int(self._r.redis.xlen(REFUSED))
+        self._r.redis.delete(REFUSED)
+        return count
+
+
+def as_content(document: Any) -> bytes:
+    """A message that was decoded already, as it may be kept."""
+    try:
+        return orjson.dumps(document, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return repr(document).encode(errors="replace")

@@ -1,0 +1,84 @@
+"""Sealing what other programs send to the task `activation.enqueue`, so that no broker sees a profile in clear.
+
+A sender has a key of its own, which opens nothing but its own messages: `activation sender-key NAME` prints it. What it sends as
+`profiles` is one text::
+
+    sealed:1:NAME:BASE64URL(nonce of 12 bytes + AES-256-GCM of a JSON document)
+
+with `sealed:1:NAME:DESTINATION` authenticated along. The document is an object: `profiles` (a list), `sealed_at` (epoch ms) and,
+if need be, `job_id`, `occurred_at`, `backfill`, `force`. So nobody on the way can change a message, give it to another destination, or
+make it look newer by sending it again: where profiles carry no time, `sealed_at` is theirs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.errors import UsageError
+
+PREFIX = "sealed:1:"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NONCE = 12
+
+
+def check_name(name: str) -> str:
+    """A sender's name as it may stand in a message. Raises `UsageError`."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            "A sender's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
+        )
+    return name
+
+
+def derive_key(secret: bytes, name: str) -> bytes:
+    """The key of a sender, by a key of the ring."""
+    return hmac.new(secret, b"enqueue:" + check_name(name).encode(), hashlib.sha256).digest()
+
+
+def seal_message(
+    key: str, name: str, destination: str, profiles: Sequence[Any], *, sealed_at_ms: int, **options: Any
+) -> str:
+    """The text to send as `profiles`. `key` is what `activation sender-key NAME` printed; `options` are those of the document."""
+    document = orjson.dumps({"profiles": list(profiles), "sealed_at": sealed_at_ms, **options})
+    nonce = secrets.token_bytes(_NONCE)
+    raw = base64.urlsafe_b64decode(key)
+    sealed = nonce + AESGCM(raw).encrypt(nonce, document, _bound(name, destination))
+    return f"{PREFIX}{name}:{base64.urlsafe_b64encode(sealed).decode()}"
+
+
+def open_message(text: str, destination: str, secrets_of_ring: Sequence[bytes]) -> dict[str, Any]:
+    """The document of a sealed message for this destination. Raises `UsageError`, which quotes nothing of it."""
+    name, _, content = text.removeprefix(PREFIX).partition(":")
+    try:
+        sealed = base64.urlsafe_b64decode(content)
+    except ValueError:
+        sealed = b""
+    if text.startswith(PREFIX) and _NAME.fullmatch(name) and len(sealed) > _NONCE:
+        for secret in secrets_of_ring:
+            try:
+                clear = AESGCM(derive_key(secret, name)).decrypt(
+                    sealed[:_NONCE], sealed[_NONCE:], _bound(name, destination)
+                )
+            except InvalidTag:
+                continue
+            document = orjson.loads(clear)
+            if isinstance(document, dict):
+                return document
+    raise UsageError(
+        "profiles: the sealed text does not open for this destination.",
+        remedy="Seal it with the key that `activation sender-key NAME` prints, under that name and this destination.",
+    )
+
+
+def _bound(name: str, destination: str) -> bytes:
+    return f"{PREFIX}{name}:{destination}".encode()

@@ -1,0 +1,172 @@
+"""Whether a message can be received at all, decided before Celery looks at it. Pure.
+
+Celery's worker dies of many a malformed message (`ValueError` out of `celery/worker/request.py`), gets it again and dies again.
+And what it logs of others quotes the body. So every message is looked at here first; the text of a finding names what is
+wrong, never what it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+MOST_BYTES = 64_000_000  # of a message's body, decompressed
+MOST_DEPTH = 200
+_ZLIB_WINDOWS = {"application/x-gzip": 31, "gzip": 31, "zlib": 15}
+_TIMES = ("eta", "expires")
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,255}")  # it is logged
+
+
+def fault_in_envelope(item: bytes) -> str:
+    """What is wrong with an item of a queue's list in Redis; '' when it is a message as kombu writes one."""
+    if len(item) > 2 * MOST_BYTES:
+        return "it is too large"
+    try:
+        envelope = json.loads(item)
+    except (ValueError, RecursionError):
+        return "it is no JSON"
+    if not isinstance(envelope, dict):
+        return "it is no JSON object"
+    properties = envelope.get("properties")
+    if not isinstance(properties, dict) or not isinstance(properties.get("delivery_tag"), str):
+        return "it has no properties with a delivery tag"
+    where = properties.get("delivery_info")
+    if not isinstance(where, dict) or not all(isinstance(where.get(name), str) for name in ("exchange", "routing_key")):
+        return "its delivery_info names no exchange and routing key"
+    if not isinstance(envelope.get("headers", {}), dict):
+        return "its headers are no object"
+    body = envelope.get("body", "")
+    if not isinstance(body, str):
+        return "its body is no text"
+    encoding = properties.get("body_encoding")
+    if encoding not in (None, "base64"):
+        return "its body has an unknown encoding"
+    if encoding == "base64":
+        try:
+            base64.b64decode(body)
+        except (binascii.Error, ValueError):
+            return "its body is no base64"
+    if not all(isinstance(envelope.get(name, ""), str | None) for name in ("content-type", "content-encoding")):
+        return "its content type or encoding is no text"
+    return _fault_in_compression(envelope.get("headers") or {}, body, encoding)
+
+
+def _fault_in_compression(headers: Mapping[str, Any], body: str, encoding: str | None) -> str:
+    """A small message may inflate to gigabytes, and would be inflated before anybody can ask."""
+    compression = headers.get("compression")
+    if compression is None:
+        return ""
+    window = _ZLIB_WINDOWS.get(compression) if isinstance(compression, str) else None
+    if window is None:
+        return "its compression is neither zlib nor gzip"
+    packed = base64.b64decode(body) if encoding == "base64" else body.encode(errors="replace")
+    inflater = zlib.decompressobj(window)
+    try:
+        inflater.decompress(packed, MOST_BYTES)
+    except zlib.error:
+        return "its body cannot be decompressed"
+    return "it is too large once decompressed" if inflater.unconsumed_tail else ""
+
+
+def fault_in_message(
+    headers: Any, body: bytes | str, content_type: Any, content_encoding: Any, *, tasks: Collection[str]
+) -> str:
+    """What is wrong with a message that shall start a task of ours; '' when Celery can receive it.
+
+    Both of Celery's message protocols are known: 2 (its task stands in the headers) and 1 (all stands in the body).
+    """
+    if not isinstance(headers, Mapping):
+        return "it has no headers"
+    if content_type != "application/json":
+        return "its content type is not application/json"
+    if not isinstance(content_encoding, str) or content_encoding.lower() not in ("utf-8", "utf8"):
+        return "its content encoding is not utf-8"
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return "its body is no JSON"
+    if "task" in headers:
+        return _fault_of_protocol_2(headers, document, tasks)
+    return _fault_of_protocol_1(document, tasks)
+
+
+def _fault_of_protocol_2(headers: Mapping[str, Any], document: Any, tasks: Collection[str]) -> str:
+    if not isinstance(document, list) or len(document) != 3:
+        return "its body is no list of arguments, keyword arguments and options"
+    args, kwargs, embedded = document
+    if embedded is not None and not isinstance(embedded, dict):
+        return "the options in its body are no object"
+    return _fault_of_call(headers.get("task"), args, kwargs, tasks) or _fault_of_options(headers)
+
+
+def _fault_of_protocol_1(document: Any, tasks: Collection[str]) -> str:
+    if not isinstance(document, dict):
+        return "it names no task"
+    if not all(name in document for name in ("task", "id", "args", "kwargs")):
+        return "its body lacks task, id, args or kwargs"
+    call = _fault_of_call(document["task"], document["args"], document["kwargs"], tasks)
+    return call or _fault_of_options(document)
+
+
+def _fault_of_call(task: Any, args: Any, kwargs: Any, tasks: Collection[str]) -> str:
+    if not isinstance(task, str):
+        return "its task is no text"
+    if task not in tasks:
+        return "there is no task of its name"
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        return "its arguments are no list, or its keyword arguments no object"
+    return ""
+
+
+def _fault_of_options(options: Mapping[str, Any]) -> str:
+    if not isinstance(options.get("id"), str) or not _ID.fullmatch(options["id"]):
+        return "its id is not 1 to 255 letters, digits and _ . : -"
+    limits = options.get("timelimit")
+    if limits is not None and not (
+        isinstance(limits, list | tuple) and len(limits) == 2 and all(_is_number(limit) for limit in limits)
+    ):
+        return "its timelimit is no pair"
+    retries = options.get("retries")
+    if retries is not None and not (isinstance(retries, int) and 0 <= retries < 1_000_000):
+        return "its retries are no whole number"
+    for name in _TIMES:
+        if not _is_time(options.get(name)):
+            return f"its {name} is no time"
+    for name in (
+        "errbacks",
+        "callbacks",
+        "chord",
+        "chain",
+        "group",
+        "shadow",
+        "root_id",
+        "parent_id",
+        "argsrepr",
+        "kwargsrepr",
+    ):
+        value = options.get(name)
+        if value is not None and not isinstance(value, str | list | dict):
+            return f"its {name} is neither text nor list"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_time(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, str):
+        return False
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return 1971 <= moment.year <= 2999

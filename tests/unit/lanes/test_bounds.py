@@ -1,0 +1,65 @@
+"""What may wait in a lane, and what is told of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.lanes.bounds import MOST_BYTES, MOST_DEPTH, ready
+from app.mapping.compiled import Reason
+
+
+def nested(levels: int, *, as_list: bool = False) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value] if as_list else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        ({"a": float("nan")}, Reason.MALFORMED_PROFILE),
+        ({"a": [1, {"b": float("-inf")}]}, Reason.MALFORMED_PROFILE),
+        ({"a": 2**64}, Reason.MALFORMED_PROFILE),
+        ({"a": "\ud800"}, Reason.MALFORMED_PROFILE),
+        ({"\udfff": 1}, Reason.MALFORMED_PROFILE),
+        ({1: 2}, Reason.MALFORMED_PROFILE),
+        ({"a": object()}, Reason.MALFORMED_PROFILE),
+        ({"a": b"bytes"}, Reason.MALFORMED_PROFILE),
+        ({"a": "x" * MOST_BYTES}, Reason.TOO_LARGE),
+        (nested(MOST_DEPTH + 1), Reason.TOO_DEEP),
+        (nested(MOST_DEPTH + 1, as_list=True), Reason.TOO_DEEP),
+        (nested(254), Reason.TOO_DEEP),
+        (nested(900), Reason.TOO_DEEP),
+    ],
+)
+def test_what_cannot_wait(profile: Any, reason: Reason) -> None:
+    readied = ready(profile)
+    assert readied.json == reason
+    assert readied.profile is None, "nothing of it is kept"
+    assert readied.size == 0
+
+
+@pytest.mark.parametrize("profile", [{}, {"a": None}, nested(MOST_DEPTH), {"a": [{}] * 100}, [], "text", None])
+def test_what_can(profile: Any) -> None:
+    readied = ready(profile)
+    assert isinstance(readied.json, bytes)
+    assert readied.size == len(readied.json)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_it_never_raises(profile: Any) -> None:
+    ready(profile)
