@@ -14,7 +14,9 @@ act:alerts:KIND:D                 string  alerts              this alert was rai
 act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
 act:refused:count                 string  refused             how many there were; for good
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
-act:{D}:config                    string  destinations        the destination, sealed; until disconnect
+act:{D}:config                    string  destinations        the destination without its secret, sealed; until disconnect
+act:{D}:secret                    string  destinations        its client secret, sealed for accounts; until disconnect
+act:{D}:about                     string  destinations        its name, account and limits in clear; until disconnect
 act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
 act:{D}:epoch                     string  destinations        names the account, contact key and connection that lanes work for; until disconnect
 act:{D}:state                     hash    destinations        enabled, paused or stopped, since, why, who probes; until disconnect
@@ -111,6 +113,14 @@ class DestinationKeys:
     @property
     def config(self) -> str:
         return f"{self.base}:config"
+
+    @property
+    def secret(self) -> str:
+        return f"{self.base}:secret"
+
+    @property
+    def about(self) -> str:
+        return f"{self.base}:about"
 
     @property
     def pepper(self) -> str:

@@ -41,7 +41,7 @@ def check_name(name: str) -> str:
 
 
 def derive_key(secret: bytes, name: str) -> bytes:
-    """The key of a sender, by a key of the ring."""
+    """The key of a sender, by a data key of the ring (`KeyRing.data_keys`)."""
     return hmac.new(secret, b"enqueue:" + check_name(name).encode(), hashlib.sha256).digest()
 
 
@@ -56,7 +56,7 @@ def seal_message(
     return f"{PREFIX}{name}:{base64.urlsafe_b64encode(sealed).decode()}"
 
 
-def open_message(text: str, destination: str, secrets_of_ring: Sequence[bytes]) -> dict[str, Any]:
+def open_message(text: str, destination: str, data_keys: Sequence[bytes]) -> dict[str, Any]:
     """The document of a sealed message for this destination. Raises `UsageError`, which quotes nothing of it."""
     name, _, content = text.removeprefix(PREFIX).partition(":")
     try:
@@ -64,7 +64,7 @@ def open_message(text: str, destination: str, secrets_of_ring: Sequence[bytes]) 
     except ValueError:
         sealed = b""
     if text.startswith(PREFIX) and _NAME.fullmatch(name) and len(sealed) > _NONCE:
-        for secret in secrets_of_ring:
+        for secret in data_keys:
             try:
                 clear = AESGCM(derive_key(secret, name)).decrypt(
                     sealed[:_NONCE], sealed[_NONCE:], _bound(name, destination)

@@ -128,7 +128,7 @@ def _load(document: dict[str, Any]) -> dict[str, Any]:
 
 def _open(loaded: dict[str, Any], resources: Resources) -> dict[str, Any]:
     """What the sealed text holds, which alone counts."""
-    document = open_message(loaded["profiles"], loaded["destination"], resources.ring.secrets)
+    document = open_message(loaded["profiles"], loaded["destination"], resources.ring.data_keys)
     sealed_at = document.get("sealed_at")
     if not document.keys() <= _SEALED or isinstance(sealed_at, bool) or not isinstance(sealed_at, int):
         raise UsageError("profiles: the sealed document lacks sealed_at or has unknown members.", remedy=_REMEDY)

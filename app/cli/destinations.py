@@ -12,10 +12,12 @@ import click
 from app.cli.fields import print_problems
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.destinations.file import load
+from app.destinations.model import Destination
 from app.destinations.preflight import preflight
 from app.destinations.state import State
-from app.errors import UsageError, WorkHasProblems
+from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.lanes.forget import forget_delivered
+from app.pacing.pacer import end_wait, read_wait
 from app.producer import Producer
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
@@ -65,7 +67,7 @@ def connect(file: Path) -> None:
 def destinations(as_json: bool) -> None:
     """List the connected destinations: state, backlog, calls of the year, and what stopped one."""
     with resources() as made:
-        rows = [_describe(made, name) for name in sorted(made.destinations.ids())]
+        rows = [_describe(made, name) for name in made.destinations.ids()]
     if as_json:
         print_json(rows)
         return
@@ -81,12 +83,34 @@ def destinations(as_json: bool) -> None:
     for row in rows:
         if row["code"]:
             out.print(f"{row['id']}: {row['text']} ({row['code']}) {row['remedy']}", markup=False)
+        if row["throttled_seconds"]:
+            out.print(
+                f"{row['id']}: its account asks to wait another {row['throttled_seconds']:,.0f} s; "
+                f"`activation resume {row['id']}` does not wait.",
+                markup=False,
+            )
         if row["catalog_failure"]:
             out.print(f"{row['id']}: the cached fields are old: {row['catalog_failure']}", markup=False)
 
 
 def _describe(made: Resources, name: str) -> dict[str, Any]:
-    destination = made.destinations.get(name)
+    """One that cannot be opened, or is being disconnected, says so and stands beside the others."""
+    try:
+        return _describe_opened(made, name, made.destinations.get(name))
+    except (SealBroken, UnknownDestination) as error:
+        code = "seal_broken" if isinstance(error, SealBroken) else "disconnected"
+        blank = dict.fromkeys(("name", "description", "account", "catalog_failure"), "")
+        none = dict.fromkeys(
+            ("since_ms", "failed_probes", "next_probe_ms", "calls_this_year", "calls_per_year", "calls_forecast"), 0
+        )
+        return {
+            "id": name, **blank, **none, "state": "unreadable", "code": code, "text": str(error), "remedy": error.remedy,
+            "waiting": read_backlog(made.redis, name).total, "failures": len(made.failures(name)), "segments": [],
+            "throttled_seconds": 0.0,
+        }  # fmt: skip
+
+
+def _describe_opened(made: Resources, name: str, destination: Destination) -> dict[str, Any]:
     state: State = made.states.get(name)
     quota = read_quota(made.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
     failure = made.catalogs.last_failure(name)
@@ -102,6 +126,7 @@ def _describe(made: Resources, name: str) -> dict[str, Any]:
         "remedy": state.remedy,
         "failed_probes": state.tries,
         "next_probe_ms": state.next_probe_ms,
+        "throttled_seconds": read_wait(made.redis, destination.account.key),
         "waiting": read_backlog(made.redis, name).total,
         "failures": len(made.failures(name)),
         "calls_this_year": quota.used,
@@ -129,8 +154,10 @@ def pause(destination: str) -> None:
 def resume(destination: str) -> None:
     """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
     with resources() as made:
-        made.destinations.get(destination)
+        target = made.destinations.get(destination)
         state = made.states.resume(destination)
+        end_wait(made.redis, target.account.key)
+        made.client(target).forget_refusal()
         Producer(made).wake_all(destination)
     probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
     out.print(f"{destination} is {state.status}{probing}.", markup=False)

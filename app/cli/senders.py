@@ -24,7 +24,7 @@ def sender_key(name: str) -> None:
     that key stays in the ring.
     """
     with resources() as made:
-        click.echo(base64.urlsafe_b64encode(derive_key(made.ring.secrets[0], name)).decode())
+        click.echo(base64.urlsafe_b64encode(derive_key(made.ring.data_keys[0], name)).decode())
 
 
 @click.command()

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 import click
 from prometheus_client import start_http_server
 
-from app.cli.report import err, out, resources
+from app.cli.report import err, out
+from app.devstack.private_redis import with_redis
 from app.devstack.stack import FLOWER_PORT, METRICS_PORT, Stack, commands, listens, port_from, until_told_to_stop
 from app.errors import UsageError
 from app.reporting.metrics import make_registry
-from app.resources import Resources
+from app.resources import connect
 from app.settings import Settings
 
 
@@ -29,7 +30,7 @@ def up(workers: int, no_flower: bool) -> None:
         metrics_port = port_from(METRICS_PORT)
         for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
             stack.start(name, command)
-        server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(Resources.from_settings(settings)))
+        server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(connect(settings.redis_url), settings))
         if flower_port is not None:
             stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
             out.print(f"Flower   http://127.0.0.1:{flower_port}")
@@ -65,9 +66,9 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 def metrics(port: int, host: str) -> None:
     """Serve the metrics for Prometheus until Ctrl-C (`activation up` does it by itself)."""
-    with until_told_to_stop() as told, resources() as made:
+    with until_told_to_stop() as told, with_redis(Settings.from_env(), needs_keys=False) as settings:
         with _listening(host, port):
-            server, thread = start_http_server(port, host, make_registry(made))
+            server, thread = start_http_server(port, host, make_registry(connect(settings.redis_url), settings))
         out.print(f"Metrics  http://{host}:{port}/metrics")
         while not told and thread.is_alive():
             time.sleep(0.2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -196,9 +196,15 @@ def dump(destination: Destination) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
-def restore(data: bytes) -> Destination:
-    """What `dump` wrote."""
+def without_secret(destination: Destination) -> Destination:
+    """The same without the client secret, as a process has it that makes no calls."""
+    return replace(destination, account=replace(destination.account, client_secret=""))
+
+
+def restore(data: bytes, *, client_secret: str) -> Destination:
+    """What `dump` wrote of a destination without its secret."""
     raw: dict[str, Any] = orjson.loads(data)
+    raw["account"]["client_secret"] = client_secret
     options = raw["options"]
     if consent := options["consent"]:
         options["consent"] = Consent(tuple(consent["path"]), tuple(consent["allowed"]))

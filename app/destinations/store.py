@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from app.destinations.model import Destination, dump, restore
+import orjson
+
+from app.destinations.model import Destination, dump, restore, without_secret
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, DESTINATIONS, AccountKeys, DestinationKeys
 from app.lua import write
+from app.sealing import Scope
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,13 +32,42 @@ class Connected:
     epoch: str
 
 
-class DestinationStore:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What metrics and the like need to know of a destination, in clear: names and limits, nothing secret."""
+
+    name: str
+    account: str
+    calls_per_minute: int
+    calls_per_year: int
+
+
+class Directory:
+    """Which destinations are connected, and what is told of them without any key."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def ids(self) -> list[str]:
+        """Names of all connected destinations, sorted. One may be disconnected before it is read."""
+        members = cast("set[bytes]", self._redis.smembers(DESTINATIONS))
+        return sorted(member.decode() for member in members)
+
+    def about(self, destination_id: str) -> About:
+        """Raises `UnknownDestination`."""
+        raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).about))
+        if raw is None:
+            raise UnknownDestination(destination_id)
+        return About(**orjson.loads(raw))
+
+
+class DestinationStore(Directory):
     """The connected destinations. Safe for many threads; what was read is kept opened until its bytes change."""
 
     def __init__(self, redis: Redis, ring: KeyRing) -> None:
-        self._redis = redis
+        super().__init__(redis)
         self._ring = ring
-        self._opened: dict[str, tuple[bytes, Destination]] = {}
+        self._opened: dict[str, tuple[list[bytes | None], Destination]] = {}
         self._peppers: dict[str, tuple[bytes, bytes]] = {}
 
     def save(self, destination: Destination) -> None:
@@ -56,9 +88,15 @@ class DestinationStore:
         write(
             self._redis,
             ("SET", keys.pepper, self._ring.seal(pepper, _pepper_purpose(destination.id))),
-            ("SET", keys.config, self._ring.seal(dump(destination), _purpose(destination.id))),
+            ("SET", keys.config, self._ring.seal(dump(without_secret(destination)), _purpose(destination.id))),
+            (
+                "SET",
+                keys.secret,
+                self._ring.seal(destination.account.client_secret.encode(), _secret_purpose(destination.id)),
+            ),
+            ("SET", keys.about, _about(destination)),
             ("SET", keys.epoch, destination.epoch(pepper)),
-            keys=[keys.pepper, keys.config, keys.epoch],
+            keys=[keys.pepper, keys.config, keys.secret, keys.about, keys.epoch],
         )
         write(self._redis, ("SADD", DESTINATIONS, destination.id), keys=[DESTINATIONS])
         write(self._redis, ("SADD", ACCOUNTS, destination.account.key), keys=[ACCOUNTS])
@@ -72,21 +110,24 @@ class DestinationStore:
         return Connected(destination, pepper, destination.epoch(pepper))
 
     def get(self, destination_id: str) -> Destination:
-        """One GET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`."""
-        sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).config))
-        if sealed is None:
+        """One MGET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`.
+
+        Without keys for accounts, the client secret is empty.
+        """
+        keys = DestinationKeys(destination_id)
+        config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))
+        if config is None or secret is None:
             self._opened.pop(destination_id, None)
             raise UnknownDestination(destination_id)
         known = self._opened.get(destination_id)
         if known is None or known[0] != sealed:
-            known = (sealed, restore(self._ring.open(sealed, _purpose(destination_id))))
+            clear = self._ring.open(config, _purpose(destination_id))
+            client_secret = ""
+            if self._ring.opens(Scope.ACCOUNT):
+                client_secret = self._ring.open(secret, _secret_purpose(destination_id)).decode()
+            known = (sealed, restore(clear, client_secret=client_secret))
             self._opened[destination_id] = known
         return known[1]
-
-    def ids(self) -> list[str]:
-        """Names of all connected destinations, sorted. One may be disconnected before it is read."""
-        members = cast("set[bytes]", self._redis.smembers(DESTINATIONS))
-        return sorted(member.decode() for member in members)
 
     def pepper(self, destination_id: str) -> bytes:
         """32 random bytes that key the contact tags and value digests, the same for as long as it is connected.
@@ -144,17 +185,25 @@ class DestinationStore:
         used = set()
         for destination_id in self.ids():
             try:
-                used.add(self.get(destination_id).account.key.encode())
+                used.add(self.about(destination_id).account.encode())
             except UnknownDestination:
                 continue  # being disconnected
-            except SealBroken:
-                return  # whose account that is cannot be told, so all stay
         if unused := known - used:
             self._redis.srem(ACCOUNTS, *unused)
 
 
 def _purpose(destination_id: str) -> bytes:
     return b"destination:" + destination_id.encode()
+
+
+def _secret_purpose(destination_id: str) -> bytes:
+    return b"account:" + destination_id.encode()
+
+
+def _about(destination: Destination) -> bytes:
+    limits = destination.limits
+    about = About(destination.name, destination.account.key, limits.calls_per_minute, limits.calls_per_year)
+    return orjson.dumps(asdict(about))
 
 
 def _pepper_purpose(destination_id: str) -> bytes:

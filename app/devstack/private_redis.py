@@ -133,10 +133,10 @@ class PrivateRedis:
 
 
 @contextmanager
-def with_redis(settings: Settings) -> Iterator[Settings]:
+def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Settings]:
     """The settings with REDIS_URL and SECRET_KEYS filled in; a server that had to be started ends with the block."""
     if settings.redis_url:
-        if not settings.keys:
+        if needs_keys and not settings.keys:
             raise UsageError(
                 "ACTIVATION_SECRET_KEYS is not set.",
                 remedy="With a Redis of your own, every process needs the same keys; make one with: "

@@ -87,7 +87,7 @@ class FailureStore:
         self._keys = DestinationKeys(destination_id)
 
     def __len__(self) -> int:
-        return int(self._redis.zcard(self._keys.failures))
+        return count_failures(self._redis, self._destination_id)
 
     def all(
         self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None
@@ -139,3 +139,8 @@ class FailureStore:
         if excess > len(old):
             old = self._redis.zrange(self._keys.failures, 0, excess - 1)
         return [failure_id.decode() for failure_id in old]
+
+
+def count_failures(redis: Redis, destination_id: str) -> int:
+    """How many failed profiles of a destination are kept."""
+    return int(redis.zcard(DestinationKeys(destination_id).failures))

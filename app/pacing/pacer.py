@@ -11,7 +11,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
@@ -128,3 +128,16 @@ class Pacer:
 def first_day_of_year() -> int:
     """January 1st of this year (UTC) in days since the epoch, as the account's calls are counted."""
     return int(datetime(datetime.now(UTC).year, 1, 1, tzinfo=UTC).timestamp() // 86_400)
+
+
+def read_wait(redis: Redis, account: str) -> float:
+    """For how many seconds an account that was asked for too much is left alone yet."""
+    keys = AccountKeys(account)
+    until_us: Any = redis.hget(keys.pace, "blocked")
+    seconds, micros = redis.time()
+    return max(0.0, float(until_us or 0) / 1e6 - seconds - micros / 1e6)
+
+
+def end_wait(redis: Redis, account: str) -> None:
+    """Go on calling at once: an operator says so. If the account disagrees, it says so again."""
+    redis.hdel(AccountKeys(account).pace, "blocked", "blocks", "why")

@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.destinations.state import Status
+from app.destinations.state import StateStore, Status
+from app.destinations.store import Directory
 from app.errors import UnknownDestination
+from app.lanes.failures import count_failures
 from app.reporting.quota import read_quota
 from app.reporting.runs import OUTCOMES, read_backlog, read_runs
 
 if TYPE_CHECKING:
-    from app.resources import Resources
+    from redis import Redis
+
+    from app.settings import Settings
 
 
 class PipelineCollector(Collector):
     """Counts of the current hour, the backlog, the state and the quota of every destination."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._r = resources
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._destinations = Directory(redis)
+        self._states = StateStore(redis, settings)
 
     def describe(self) -> Iterable[Metric]:
         return ()  # asked at registration, when Redis may be away
@@ -45,35 +51,36 @@ class PipelineCollector(Collector):
         used = CounterMetricFamily("activation_account_calls", "Calls of this year, by account.", labels=["account"])
         allowed = GaugeMetricFamily("activation_account_calls_allowed", "Calls allowed a year.", labels=["account"])
         accounts: set[str] = set()
-        for name in self._r.destinations.ids():
+        for name in self._destinations.ids():
             try:
-                destination = self._r.destinations.get(name)
+                about = self._destinations.about(name)
             except UnknownDestination:
                 continue
-            runs = read_runs(self._r.redis, name, hours=1)
+            runs = read_runs(self._redis, name, hours=1)
             counts = runs[0].outcomes if runs else dict.fromkeys(OUTCOMES, 0)
             profiles.add_metric([name, "received"], runs[0].received if runs else 0)
             for outcome, count in counts.items():
                 profiles.add_metric([name, outcome], count)
             calls.add_metric([name], runs[0].calls if runs else 0)
-            waiting = read_backlog(self._r.redis, name)
+            waiting = read_backlog(self._redis, name)
             backlog.add_metric([name, "live"], waiting.live)
             backlog.add_metric([name, "backfill"], waiting.backfill)
             backlog.add_metric([name, "parked"], waiting.parked)
-            now = self._r.states.get(name).status
+            now = self._states.get(name).status
             for status in Status:
                 states.add_metric([name, str(status)], float(now is status))
-            failures.add_metric([name], len(self._r.failures(name)))
-            account = destination.account.key
+            failures.add_metric([name], count_failures(self._redis, name))
+            account = about.account
             if account not in accounts:
                 accounts.add(account)
-                quota = read_quota(self._r.redis, account, calls_per_year=destination.limits.calls_per_year)
+                quota = read_quota(self._redis, account, calls_per_year=about.calls_per_year)
                 used.add_metric([account], quota.used)
                 allowed.add_metric([account], quota.allowed)
         yield from (profiles, calls, backlog, states, failures, used, allowed)
 
 
-def make_registry(resources: Resources) -> CollectorRegistry:
+def make_registry(redis: Redis, settings: Settings) -> CollectorRegistry:
+    """What is to be served; it needs no sealing key."""
     registry = CollectorRegistry()
-    registry.register(PipelineCollector(resources))
+    registry.register(PipelineCollector(redis, settings))
     return registry

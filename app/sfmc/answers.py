@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 import orjson
 
 _MESSAGE_LIMIT = 500
+_LONGEST_TEXT = 500  # what is longer is cut before anything looks through it
+_MOST_MESSAGES = 200
+LONGEST_WAIT_SECONDS = 3_600.0  # a server that asks for more is asked again after this
 
 
 class Message(NamedTuple):
@@ -41,7 +44,7 @@ def read_messages(value: object) -> list[Message]:
     """`resultMessages` in each shape seen: a list of messages, of `{"resultMessage": {…}}`, a single one, null."""
     items = value if isinstance(value, list) else [value]
     messages = []
-    for item in items:
+    for item in items[:_MOST_MESSAGES]:
         if not isinstance(item, dict):
             continue
         fields = lower_keys(item)
@@ -63,11 +66,11 @@ def error_texts(fields: Mapping[str, Any]) -> Iterator[str]:
     yield _text(fields.get("message"))
     for name in ("additionalerrors", "validationerrors"):
         more = fields.get(name)
-        for item in more if isinstance(more, list) else ():
+        for item in more[:_MOST_MESSAGES] if isinstance(more, list) else ():
             if isinstance(item, dict):
                 yield _text(lower_keys(item).get("message"))
             elif isinstance(item, str):
-                yield item
+                yield item[:_LONGEST_TEXT]
 
 
 def error_number(fields: Mapping[str, Any]) -> int | None:
@@ -86,9 +89,14 @@ def quote(*texts: str) -> str:
 
 
 def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
-    """How long the server asks to wait: `Retry-After` (seconds or a date), else `retryAfter` of the body."""
-    text = header(headers, "retry-after").strip()
-    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+    """How long the server asks to wait: `Retry-After` (seconds or a date), else `retryAfter` of the body; an hour at most."""
+    asked = _asked_wait(headers, fields)
+    return None if asked is None else min(asked, LONGEST_WAIT_SECONDS)
+
+
+def _asked_wait(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
+    text = header(headers, "retry-after").strip()[:64]
+    if re.fullmatch(r"\d{1,20}(\.\d{1,6})?", text):
         return float(text)
     if text:
         try:
@@ -98,7 +106,9 @@ def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float
         else:
             return max(0.0, until - _server_time(headers))
     value = fields.get("retryafter")
-    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e6 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return None
+    return float(min(value, LONGEST_WAIT_SECONDS))
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -116,5 +126,5 @@ def _server_time(headers: Mapping[str, str]) -> float:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+        return value[:_LONGEST_TEXT]
+    return str(value)[:_LONGEST_TEXT] if isinstance(value, int) and not isinstance(value, bool) else ""

@@ -82,6 +82,10 @@ class MarketingCloud:
         """Let the next call fetch a token with the scopes that the package has by then: a token keeps those it was made with."""
         self._tokens.forget()
 
+    def forget_refusal(self) -> None:
+        """Let the next call ask for a token at once, whatever the token endpoint said a moment ago."""
+        self._tokens.forget_refusal()
+
     def call(
         self,
         method: str,

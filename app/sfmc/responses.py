@@ -42,7 +42,7 @@ def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accep
         try:
             data = orjson.loads(body)
             if data["operationStatus"] == "OK" and data["hasErrors"] is False and not data["resultMessages"]:
-                return Accepted(data["requestServiceMessageID"] or "", data["isNewContactKey"])
+                return Accepted(_request_id(data["requestServiceMessageID"]), data["isNewContactKey"])
         except (orjson.JSONDecodeError, LookupError, TypeError):
             pass
     if not 200 <= status < 300:
@@ -162,9 +162,7 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     messages = read_messages(fields.get("resultmessages"))
     errors = [message for message in messages if message.kind == "error"]
     has_errors = str(fields.get("haserrors")).lower() == "true"
-    request_id = fields.get("requestservicemessageid")
-    if not isinstance(request_id, str):
-        request_id = ""
+    request_id = _request_id(fields.get("requestservicemessageid"))
     if str(fields.get("operationstatus")).lower() == "ok" and not has_errors and not errors:
         is_new = fields.get("isnewcontactkey")
         return Accepted(request_id, is_new if isinstance(is_new, bool) else None)
@@ -175,7 +173,7 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
         "request_id": request_id,
         "service_message": quote(*(f"{code}: {text}" if code else text for code, text in reasons)),
     }
-    named = next((code for code, _ in reasons if re.fullmatch(r"[A-Za-z]\w{0,63}", code)), "")
+    named = next((code for code, _ in reasons if _is_of_the_api(code)), "")
     code = _snake(named) or "refused"
     text = f"Marketing Cloud did not store the contact ({named or 'it gives no code'})."
     if has_errors and str(fields.get("contactid") or 0) not in ("0", "-1"):
@@ -228,6 +226,30 @@ def _classify(reasons: list[tuple[str, str]], text: str, code: str, said: dict[s
         remedy="Mend what Marketing Cloud names, then `activation failures DESTINATION --replay`.",
         **said,
     )
+
+
+# What codes of this API family are made of. A code of other words is shown with `--reveal` only: it may be a value.
+_WORDS = """
+access action address already api attribute bad bounce business cannot channel code conflict contact conversion count create
+custom data database date delete denied does duplicate email empty error exceeded exception exist exists fail failed failure
+field for format found general group id identity in input insert internal invalid is item key length limit list lock long
+mandatory max maximum member message min missing name no not null number object of operation out parameter partial
+permission primary processing property range read reference relationship request required resolve restricted row schema set
+short size sql status storage store string subscriber syntax system text timeout to too type unable unexpected unit unknown
+unsupported update upsert value values violation write
+"""
+_CODE_WORDS = frozenset(_WORDS.split())
+_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+def _is_of_the_api(code: str) -> bool:
+    """Whether a result code consists of an API's words, such as CustomObjectNotFound."""
+    return bool(re.fullmatch(r"[A-Z][A-Za-z]{1,63}", code)) and _CODE_WORDS.issuperset(_snake(code).split("_"))
+
+
+def _request_id(value: object) -> str:
+    """The id that support asks for; nothing for what is none."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
 
 
 def _snake(name: str) -> str:

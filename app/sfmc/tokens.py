@@ -139,6 +139,10 @@ class TokenSource:
             self._held = None
             self._redis.delete(self._key, self._refused_key)
 
+    def forget_refusal(self) -> None:
+        """Let the next `get` ask, if there is no token: an operator says that things are well."""
+        self._redis.delete(self._refused_key)
+
     def _renew(self) -> Token:
         give_up_at = time.monotonic() + 2 * self._lock_ms / 1000
         while True:
@@ -226,6 +230,7 @@ class TokenSource:
         return self._read(sealed, left_ms, now), self._read_refusal(sealed_refusal, refusal_left_ms)
 
     def _read(self, sealed: bytes | None, left_ms: int, now: float) -> _Held | None:
+        left_ms -= 1  # Redis rounds it
         clear = None if sealed is None or left_ms <= 0 else self._open(sealed)
         if clear is None:
             return None

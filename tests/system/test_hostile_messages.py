@@ -116,7 +116,7 @@ def test_sealed_messages_are_taken_and_clear_ones_refused_where_it_is_set_so(mak
     rig = make_rig(workers=1, broker_db=1, clear_messages="refuse")
     rig.connect()
     rig.start()
-    key = base64.urlsafe_b64encode(derive_key(rig.resources.ring.secrets[0], "crm")).decode()
+    key = base64.urlsafe_b64encode(derive_key(rig.resources.ring.data_keys[0], "crm")).decode()
     text = seal_message(
         key, "crm", "camp", [profile("a", email="a@mail.test", first="Sealed")], job_id="sealed",
         sealed_at_ms=rig.resources.clock.now_ms(),

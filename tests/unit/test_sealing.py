@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SealBroken, UsageError
-from app.sealing import KeyRing, make_key
+from app.sealing import KeyRing, Scope, make_key
 
 OLD, NEW, FOREIGN = make_key(), make_key(), make_key()
 RING = KeyRing([OLD])
@@ -84,7 +84,7 @@ class TestRotation:
 
     def test_a_value_says_which_key_sealed_it_and_not_the_key(self) -> None:
         one, other = (KeyRing([key]).seal(b"clear", b"p") for key in (OLD, NEW))
-        assert one[:1] == other[:1] == b"\x01"
+        assert one[:1] == other[:1] == b"\x02"
         assert one[1:5] != other[1:5]
         assert one[:5] == KeyRing([OLD, NEW]).seal(b"else", b"q")[:5]
         assert one[1:5] not in base64.urlsafe_b64decode(OLD)
@@ -137,3 +137,22 @@ def test_a_sealed_value_that_was_cut_off() -> None:
     for length in range(len(sealed)):
         with pytest.raises(SealBroken):
             ring.open(sealed[:length], b"p")
+
+
+class TestScopes:
+    def test_restricted_keys_open_data_and_no_account(self) -> None:
+        whole = KeyRing([NEW, OLD])
+        part = KeyRing(whole.restricted)
+        assert part.open(whole.seal(b"clear", b"profile:demo"), b"profile:demo") == b"clear"
+        assert whole.open(part.seal(b"clear", b"profile:demo"), b"profile:demo") == b"clear"
+        assert not part.opens(Scope.ACCOUNT)
+        for purpose in (b"account:demo", b"token:demo"):
+            with pytest.raises(SealBroken):
+                part.open(whole.seal(b"secret", purpose), purpose)
+            with pytest.raises(SealBroken):
+                part.seal(b"secret", purpose)
+
+    def test_restricted_keys_say_nothing_of_the_whole_ones(self) -> None:
+        assert KeyRing(KeyRing([OLD]).restricted).restricted == KeyRing([OLD]).restricted
+        with pytest.raises(UsageError):
+            KeyRing([KeyRing([OLD]).restricted[0].replace("data:", "account:")])

@@ -3,7 +3,12 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+import time
+import tracemalloc
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 
 import orjson
 import pytest
@@ -237,3 +242,117 @@ def test_a_list_that_never_ends_is_left(far, clients):
     endless = {"page": 1, "pageSize": 1, "count": 10**9, "items": [{"key": "EmailDemographics"}]}
     serve_definitions(far, 0, listed=(200, {}, orjson.dumps(endless)))
     assert len(clients.make().definitions()) == 100
+
+
+@pytest.fixture
+def raw_server():
+    """A socket that says whatever a test writes, to each that connects."""
+    servers = []
+
+    def serve(talk):
+        listener = socket.create_server(("127.0.0.1", 0))
+        servers.append(listener)
+
+        def run():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                with peer, suppress(OSError):
+                    peer.recv(65_536)
+                    talk(peer)
+
+        threading.Thread(target=run, daemon=True).start()
+        return Transport(
+            f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=2, read_timeout_seconds=1.5,
+            pool_size=2, local=True,
+        )  # fmt: skip
+
+    yield serve
+    for listener in servers:
+        listener.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def drip(peer, piece, times=100):
+    for _ in range(times):
+        peer.sendall(piece)
+        time.sleep(0.3)  # slower than any timeout of a socket would notice
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        lambda peer: (peer.sendall(HEAD + b"Content-Length: 1000\r\n\r\n"), drip(peer, b" ")),
+        lambda peer: (peer.sendall(HEAD), drip(peer, b"X-A: b\r\n")),
+        lambda peer: drip(peer, b"H"),
+        lambda peer: (peer.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n"), drip(peer, b"1\r\n \r\n")),
+    ],
+    ids=["body", "headers", "status", "chunks"],
+)
+def test_an_answer_that_drips_ends_at_its_deadline(raw_server, talk):
+    with pytest.raises(ContactTroubled) as told:
+        raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
+    assert told.value.code == "read_timeout"
+
+
+@cache
+def packed_zeros(count):
+    packer = zlib.compressobj(wbits=31)
+    return b"".join(packer.compress(b"0" * 1_000_000) for _ in range(count // 1_000_000)) + packer.flush()
+
+
+def endless(peer):
+    peer.sendall(HEAD + b"\r\n")
+    for _ in range(2_000):
+        peer.sendall(b"x" * 65_536)
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        endless,
+        lambda peer: peer.sendall(HEAD + b"Content-Length: 99999999999999999999\r\n\r\n" + b"x" * 2_000_000),
+        lambda peer: peer.sendall(HEAD + b"Content-Encoding: gzip\r\n\r\n" + packed_zeros(300_000_000)),
+    ],
+    ids=["endless", "huge length", "bomb"],
+)
+def test_no_answer_fills_the_memory(raw_server, talk):
+    packed_zeros(300_000_000)  # it is made once
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContactTroubled) as told:
+            raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert told.value.code == "answer_too_large"
+    assert most < 30_000_000
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        lambda peer: peer.sendall(b"\x00\xff" * 100),
+        lambda peer: peer.sendall(b"HTTP/1.1 99999 \xff\r\n\r\n"),
+        lambda peer: peer.sendall(HEAD + b"Content-Length: -5\r\n\r\nxx"),
+        lambda peer: peer.sendall(HEAD + b"Content-Length: ten\r\n\r\n{}"),
+        lambda peer: peer.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        lambda peer: peer.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"),
+        lambda peer: peer.sendall(HEAD + b"Content-Encoding: gzip\r\n\r\nno gzip"),
+        lambda peer: peer.sendall(HEAD + b"X: " + b"y" * 200_000 + b"\r\n\r\n{}"),
+        lambda peer: peer.sendall(HEAD + b"X: y\r\n" * 500 + b"\r\n{}"),
+        lambda peer: None,
+    ],
+)
+def test_whatever_bytes_come_it_is_an_answer_or_trouble(raw_server, talk):
+    server = raw_server(talk)
+    for _ in range(2):  # the next call finds the pool in order
+        try:
+            answer = server.send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
+        except ContactTroubled:
+            continue
+        assert isinstance(answer.body, bytes)

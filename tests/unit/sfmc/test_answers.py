@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import CallError
+from app.sfmc.answers import wait_seconds
 from app.sfmc.responses import judge_contact
 from app.sfmc.token_responses import judge_token
 
@@ -38,3 +41,52 @@ def test_no_refusal_whatever_is_anything_but_a_leaf(judge, status, given_headers
 def test_http_200_with_anything_else_is_no_success(judge, body):
     with pytest.raises(CallError):
         judge(200, {}, body)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
+        ("99999999999999999999", 3_600),
+        ("30", 30),
+        ("9" * 100, None),
+        ("-1", None),
+    ],
+)
+def test_no_server_parks_an_account_for_more_than_an_hour(header: str, seconds: float | None) -> None:
+    assert wait_seconds({"Retry-After": header}, {}) == seconds
+
+
+@pytest.mark.parametrize("asked", [1e300, float("inf"), 10**30])
+def test_nor_in_its_body(asked: float) -> None:
+    assert wait_seconds({}, {"retryafter": asked}) == 3_600
+
+
+def test_a_long_refusal_is_cut_before_it_is_looked_through() -> None:
+    text = "attribute " * 50_000
+    body = {"operationStatus": "FAIL", "resultMessages": [{"resultClass": "Error", "message": text}] * 100}
+    began = time.process_time()
+    for _ in range(3):
+        with pytest.raises(CallError) as told:
+            judge_contact(200, {}, orjson.dumps(body))
+    short = {"operationStatus": "FAIL", "resultMessages": [{"resultClass": "Error", "message": "x" * 500}] * 100}
+    taken, began = time.process_time() - began, time.process_time()
+    for _ in range(3):
+        with pytest.raises(CallError):
+            judge_contact(200, {}, orjson.dumps(short))
+    assert taken < 60 * (time.process_time() - began) + 0.5, "it used to take thousands of times as long"
+    assert len(told.value.service_message) <= 500
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [("CustomObjectNotFound", True), ("ValueTooLong", True), ("AnnSmith", False), ("ann@mail.test", False)],
+)
+def test_a_result_code_is_shown_when_it_is_an_apis_words(code: str, shown: bool) -> None:
+    body = {"operationStatus": "FAIL", "requestServiceMessageID": "Ann <ann@mail.test>",
+            "resultMessages": [{"resultClass": "Error", "resultCode": code, "message": "m"}]}  # fmt: skip
+    with pytest.raises(CallError) as told:
+        judge_contact(200, {}, orjson.dumps(body))
+    assert (code in str(told.value) or told.value.code != "refused") is shown
+    assert told.value.request_id == ""
+    assert code in told.value.service_message
