@@ -9,6 +9,8 @@ key                               type    written by          meaning and life
 ================================  ======  ==================  ==========================================================
 act:destinations                  set     destinations        ids of all connected destinations; for good
 act:accounts                      set     destinations        account keys of all connected destinations; for good
+act:catalogs                      zset    destinations        destinations by the time (ms) of the last fetch of their definitions; until disconnect
+act:refreshing                    string  destinations        who fetches definitions; minutes
 act:alerts                        stream  alerts              the newest alerts, bounded by count
 act:alerts:KIND:D                 string  alerts              this alert was raised; an hour
 act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
@@ -59,6 +61,8 @@ DESTINATIONS = "act:destinations"
 ACCOUNTS = "act:accounts"
 ALERTS = "act:alerts"
 SWEEP = "act:sweep"
+CATALOGS = "act:catalogs"
+REFRESHING = "act:refreshing"
 REFUSED = "act:refused"
 REFUSED_COUNT = "act:refused:count"
 

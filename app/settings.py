@@ -38,9 +38,10 @@ class Option:
 
 OPTIONS = (
     Option("REDIS_URL", "", "Redis that holds the state. Unset: a private server is started under HOME."),
-    Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis. AMQP works too."),
+    Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis; a private one keeps the messages in a server of its own, without a file. AMQP works too."),
     Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
     Option("CLEAR_MESSAGES", "accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed."),
+    Option("REDIS_SERVER", "", "Program of the private Redis. Unset: the embedded one, else the redis-server of the PATH."),
     Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
     Option("ALLOW_LOCAL_HOSTS", "", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between."),
     Option("CONNECT_TIMEOUT_SECONDS", 5.0, "How long to wait for a connection to Marketing Cloud."),
@@ -52,7 +53,7 @@ OPTIONS = (
     Option("LEASE_SECONDS", 15.0, "How long a lane stays with a worker that gives no sign of life."),
     Option("WAKE_MARK_SECONDS", 10.0, "After this long a wake-up counts as lost and the sweep sends another."),
     Option("SWEEP_SECONDS", 5.0, "How often beat looks for lanes that have work and no wake-up."),
-    Option("CATALOG_REFRESH_SECONDS", 900.0, "How often beat refreshes the attribute-set definitions of each destination."),
+    Option("CATALOG_REFRESH_SECONDS", 900.0, "How old the attribute-set definitions of an account may become before they are fetched again."),
     Option("RETRY_WINDOW_SECONDS", 86_400.0, "A profile that meets trouble is tried for at least this long …"),
     Option("RETRY_MINIMUM", 8, "… and at least this often, before it is set aside as failed."),
     Option("RETRY_BASE_SECONDS", 2.0, "First delay of the exponential back-off (full jitter)."),
@@ -65,7 +66,7 @@ OPTIONS = (
     Option("DELIVERED_LIFE_DAYS", 400, "Days after its last delivery that a contact's delivered state is kept."),
     Option("DELIVER_RATE_LIMIT", "", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the shared limiter paces the calls."),
     Option("ENQUEUE_RATE_LIMIT", "", "Celery rate limit of activation.enqueue in each worker."),
-    Option("REFRESH_RATE_LIMIT", "10/m", "Celery rate limit of attributes.refresh in each worker."),
+    Option("REFRESH_RATE_LIMIT", "", "Celery rate limit of attributes.refresh in each worker."),
     Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
     Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop waits for calls in flight; another one repeats those that are not answered by then."),
     Option("ALERT_URL", "", "Alerts are posted there as JSON."),
@@ -82,6 +83,7 @@ class Settings:
     broker_url: str
     secret_keys: str
     clear_messages: str
+    redis_server: str
     home: Path
     allow_local_hosts: str
     connect_timeout_seconds: float

@@ -53,16 +53,22 @@ def explain(error: RedisError) -> ActivationError:
         case ClusterDownError() | MasterDownError():
             return StorageRefuses("Redis has no master just now.", remedy="Its fail-over may take a while; try again.")
         case NoPermissionError():
-            return StorageRefuses(
-                "The Redis user may not do this.", remedy="Give it the rules that `activation acl` prints for its role."
-            )
+            return _not_permitted()
         case ResponseError():
+            if "ACL failure in script" in str(error):
+                return _not_permitted()
             code = str(error).partition(" ")[0]
             return StorageRefuses(
                 f"Redis refused a command ({code if code.isupper() else 'ERR'}).",
                 remedy="Its log and `redis-cli info` tell more.",
             )
     return ServiceUnreachable(f"Redis could not be asked ({type(error).__name__}).", remedy="Its log may tell more.")
+
+
+def _not_permitted() -> StorageRefuses:
+    return StorageRefuses(
+        "The Redis user may not do this.", remedy="Give it the rules that `activation acl` prints for its role."
+    )
 
 
 @contextmanager

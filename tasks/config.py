@@ -63,8 +63,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "enable_utc": True,
         "beat_schedule": {
             "refresh-attributes": {
-                "task": "attributes.refresh_all",
-                "schedule": timedelta(seconds=settings.catalog_refresh_seconds),
+                "task": "attributes.refresh",
+                "schedule": timedelta(seconds=min(30.0, settings.catalog_refresh_seconds)),
             },
             "sweep": {
                 "task": "maintenance.sweep",

@@ -12,6 +12,7 @@ import sys
 import click
 from redis.exceptions import RedisError
 
+from app.cli.acl import acl, data_keys
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
 from app.cli.enqueue import enqueue, job
@@ -20,7 +21,7 @@ from app.cli.fields import check, fields
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.senders import refused, sender_key
-from app.cli.stack import metrics, sandbox, up
+from app.cli.stack import down, metrics, sandbox, status, up
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable
 from app.storage import explain
 
@@ -32,8 +33,8 @@ def activation() -> None:
 
 
 for command in (
-    demo, up, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields, check, enqueue, job, runs, alerts,
-    failures, refused, sender_key,
+    demo, up, status, down, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
+    check, enqueue, job, runs, alerts, failures, refused, sender_key, acl, data_keys,
 ):  # fmt: skip
     activation.add_command(command)
 

@@ -46,7 +46,8 @@ def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
     """Run it; returns what differs from what was expected. `alter` changes the expectation, to see that it counts."""
     home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
     settings = replace(
-        Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", allow_local_hosts="true",
+        Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", clear_messages="accept",
+        allow_local_hosts="true",
     )  # fmt: skip
     differences = ["it did not get that far"]
     try:

@@ -8,15 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+import orjson
 from prometheus_client import start_http_server
 
-from app.cli.report import err, out
+from app.cli.report import err, json_option, out, print_json
+from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
-from app.devstack.stack import FLOWER_PORT, METRICS_PORT, Stack, commands, listens, port_from, until_told_to_stop
-from app.errors import UsageError
+from app.devstack.stack import (
+    FLOWER_PORT,
+    METRICS_PORT,
+    SERVERS,
+    STACK,
+    Stack,
+    commands,
+    listens,
+    port_from,
+    until_told_to_stop,
+)
+from app.errors import UsageError, WorkHasProblems
 from app.reporting.metrics import make_registry
 from app.resources import connect
 from app.settings import Settings
+
+DOWN_SECONDS = 60.0
 
 
 @click.command()
@@ -25,24 +39,70 @@ from app.settings import Settings
 def up(workers: int, no_flower: bool) -> None:
     """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
+        for name in stack.end_leftovers():
+            err.print(f"{name} was left by a stack that was killed; it is ended and started anew.", markup=False)
         settings = stack.start_redis()
         flower_port = None if no_flower else port_from(FLOWER_PORT)
         metrics_port = port_from(METRICS_PORT)
         for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
             stack.start(name, command)
         server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(connect(settings.redis_url), settings))
+        addresses = {"Metrics": f"http://127.0.0.1:{metrics_port}/metrics", "Logs": str(stack.logs)}
         if flower_port is not None:
             stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
-            out.print(f"Flower   http://127.0.0.1:{flower_port}")
-        out.print(f"Metrics  http://127.0.0.1:{metrics_port}/metrics")
-        out.print(f"Logs     {stack.logs}", markup=False)
-        out.print(f"{workers} worker{'s' * (workers > 1)}, beat and Redis are up. Ctrl-C stops them.")
+            addresses = {"Flower": f"http://127.0.0.1:{flower_port}", **addresses}
+        stack.note_addresses(addresses)
+        print_addresses(addresses)
+        out.print(f"{workers} worker{'s' * (workers > 1)}, maintenance, beat and Redis are up. Ctrl-C stops them.")
         while not told:
             for name in stack.look_after():
                 err.print(f"{name} had died and was started again; see {stack.logs / name}.log", markup=False)
             time.sleep(0.2)
         out.print("Stopping …")
         server.shutdown()
+
+
+def print_addresses(addresses: dict[str, str]) -> None:
+    for name, address in addresses.items():
+        out.print(f"{name:<9}{address}", markup=False)
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """What runs in this home, and where; exit 1 when no stack does."""
+    home = Home(Settings.from_env().home)
+    home.expect()
+    running = home.running()
+    addresses = orjson.loads(home.addresses.read_bytes()) if home.addresses.exists() and STACK in running else {}
+    if as_json:
+        print_json({"home": str(home.path), "up": STACK in running, "processes": running, "addresses": addresses})
+    else:
+        out.print(f"Home     {home.path.resolve()}", markup=False)
+        print_addresses(addresses)
+        for name, pid in running.items():
+            out.print(f"  {name} (process {pid})", markup=False)
+    if STACK not in running:
+        left = ", ".join(name for name in running)
+        raise WorkHasProblems(
+            "No stack runs here" + (f"; of a former one {left} still run." if left else "."),
+            remedy="`activation up` starts it" + (" and ends those; so does `activation down`." if left else "."),
+        )
+
+
+@click.command()
+def down() -> None:
+    """End the stack of this home, or what a killed one has left."""
+    home = Home(Settings.from_env().home)
+    home.expect()
+    running = home.running()
+    if STACK in running:
+        home.lock(STACK).end(timeout_seconds=DOWN_SECONDS)
+    left = home.running()
+    for name in sorted(left, key=lambda name: name in SERVERS):
+        home.lock(name).end()
+    ended = ", ".join(running) or "Nothing"
+    out.print(f"{ended} ended." if running else "Nothing runs here.", markup=False)
 
 
 @click.command()

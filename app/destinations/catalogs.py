@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, cast
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
 from app.destinations.state import Status
-from app.errors import CallError, DestinationBroken, UnknownDestination
-from app.keys import DestinationKeys
-from app.lua import write
+from app.errors import CallError, DestinationBroken, SealBroken, UnknownDestination
+from app.keys import CATALOGS, REFRESHING, DestinationKeys
+from app.lua import script, write
 from app.mapping.catalog import DEMOGRAPHICS, Attribute, Catalog, parse_definitions
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from app.sfmc import MarketingCloud
 
 _REREAD_SECONDS = 5.0
+ACCOUNTS_AT_ONCE = 10
+REFRESH_SECONDS = 60.0  # after so long no further account is asked; the rest has its turn next time
+REFRESH_LIFE_MS = 400_000
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +73,7 @@ class CatalogStore:
             self._redis, ("SET", keys.catalog, raw), ("DEL", keys.catalog_failure),
             keys=[keys.catalog, keys.catalog_failure], only_with=keys.epoch if if_connected else "",
         )  # fmt: skip
+        write(self._redis, ("ZADD", CATALOGS, catalog.fetched_at_ms, destination_id), keys=[CATALOGS])
         self._read[destination_id] = (time.monotonic(), raw, catalog)
 
     def note_failure(self, destination_id: str, text: str, *, at_ms: int) -> None:
@@ -76,6 +81,7 @@ class CatalogStore:
         keys = DestinationKeys(destination_id)
         note = orjson.dumps({"text": text, "at_ms": at_ms})
         write(self._redis, ("SET", keys.catalog_failure, note), keys=[keys.catalog_failure], only_with=keys.epoch)
+        write(self._redis, ("ZADD", CATALOGS, at_ms, destination_id), keys=[CATALOGS])
 
     def last_failure(self, destination_id: str) -> RefreshFailure | None:
         """The failure of the last fetch; None when it went well."""
@@ -107,19 +113,59 @@ def refresh(destination: Destination, client: MarketingCloud, store: CatalogStor
     return catalog
 
 
-def refresh_connected(resources: Resources, destination_id: str) -> None:
-    """Fetch the definitions of a connected destination anew. On failure the old ones stay, with a note of why."""
+def refresh_due(resources: Resources) -> int:
+    """Fetch what has not been fetched for long, the oldest first and a few at a time; returns how many accounts were asked.
+
+    Destinations of one account and business unit share what was fetched. On failure the old definitions stay, with a note of why.
+    One process at a time does this, however many are asked to.
+    """
+    redis, settings = resources.redis, resources.settings
+    token = token_hex(8)
+    if script(redis, "app.sfmc", "lock")(keys=[REFRESHING], args=[token, REFRESH_LIFE_MS]) != 1:
+        return 0
     try:
-        destination = resources.destinations.get(destination_id)
-    except UnknownDestination:
-        return
-    if resources.states.get(destination_id).status is not Status.ENABLED:
-        return
-    client = resources.client(destination)
+        due = _due(resources, older_than_ms=resources.clock.now_ms() - int(settings.catalog_refresh_seconds * 1000))
+        deadline = time.monotonic() + REFRESH_SECONDS
+        asked = 0
+        for destinations in due[:ACCOUNTS_AT_ONCE]:
+            if time.monotonic() > deadline:
+                break
+            _refresh_account(resources, destinations)
+            asked += 1
+        return asked
+    finally:
+        script(redis, "app.sfmc", "release")(keys=[REFRESHING], args=[token])
+
+
+def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]:
+    """Enabled destinations whose definitions are older, by account and business unit, the oldest first."""
+    ids = resources.destinations.ids()
+    scores: Any = resources.redis.zmscore(CATALOGS, ids) if ids else []
+    groups: dict[str, list[Destination]] = {}
+    for at_ms, destination_id in sorted((score or 0.0, name) for score, name in zip(scores, ids, strict=True)):
+        if at_ms > older_than_ms:
+            break
+        try:
+            if resources.states.get(destination_id).status is Status.ENABLED:
+                destination = resources.destinations.get(destination_id)
+                groups.setdefault(destination.holdings, []).append(destination)
+        except (UnknownDestination, SealBroken):
+            continue
+    return list(groups.values())
+
+
+def _refresh_account(resources: Resources, destinations: list[Destination]) -> None:
+    client = resources.client(destinations[0])
+    now_ms = resources.clock.now_ms()
     try:
-        refresh(destination, client, resources.catalogs, resources.clock.now_ms())
+        catalog = fetch(client, now_ms)
     except CallError as error:
-        log.warning("The definitions of %s stay as they were: %s", destination_id, error)
+        for destination in destinations:
+            resources.catalogs.note_failure(destination.id, f"{error} {error.remedy}".strip(), at_ms=now_ms)
+        log.warning("The definitions of %s stay as they were: %s", destinations[0].id, error)
+    else:
+        for destination in destinations:
+            resources.catalogs.put(destination.id, catalog, if_connected=True)
     finally:
         client.close()
 

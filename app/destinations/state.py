@@ -75,6 +75,11 @@ class StateStore:
     def get(self, destination_id: str) -> State:
         return self._ask(destination_id, "read")[0]
 
+    def status(self, destination_id: str) -> Status:
+        """The status alone; a plain read, for those who may do no more."""
+        found: Any = self._redis.hget(DestinationKeys(destination_id).state, "status")
+        return Status((found or b"enabled").decode())
+
     def pause(self, destination_id: str) -> State:
         """Stop delivering; a probe that is under way counts no more."""
         return self._ask(destination_id, "pause")[0]

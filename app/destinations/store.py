@@ -10,7 +10,7 @@ import orjson
 
 from app.destinations.model import Destination, dump, restore, without_secret
 from app.errors import SealBroken, UnknownDestination
-from app.keys import ACCOUNTS, DESTINATIONS, AccountKeys, DestinationKeys
+from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, AccountKeys, DestinationKeys
 from app.lua import write
 from app.sealing import Scope
 
@@ -168,6 +168,7 @@ class DestinationStore(Directory):
         if batch:
             self._redis.unlink(*batch)
         self._redis.srem(DESTINATIONS, destination_id)
+        self._redis.zrem(CATALOGS, destination_id)
         self._opened.pop(destination_id, None)
         self._peppers.pop(destination_id, None)
         self._forget_unused_accounts()

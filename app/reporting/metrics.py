@@ -66,7 +66,7 @@ class PipelineCollector(Collector):
             backlog.add_metric([name, "live"], waiting.live)
             backlog.add_metric([name, "backfill"], waiting.backfill)
             backlog.add_metric([name, "parked"], waiting.parked)
-            now = self._states.get(name).status
+            now = self._states.status(name)
             for status in Status:
                 states.add_metric([name, str(status)], float(now is status))
             failures.add_metric([name], count_failures(self._redis, name))

@@ -18,7 +18,7 @@ from app.settings import Settings
 def redis_url(tmp_path_factory):
     server = PrivateRedis(tmp_path_factory.mktemp("home"))
     yield server.ensure()
-    server.stop()
+    server.leave()
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,6 @@ def redis(redis_port):
 def sandbox_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """One sandbox for all tests that take a tenant of their own in it."""
     with Stack(replace(Settings.from_env(), home=tmp_path_factory.mktemp("sandbox"))) as stack:
-        stack.logs.mkdir(parents=True)
         port = port_from(0)
         stack.start("sandbox", sandbox_command(port))
         stack.wait_for("sandbox", lambda: listens(port))

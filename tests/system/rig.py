@@ -62,17 +62,14 @@ class Rig:
         *,
         workers: int = 2,
         beat: bool = True,
-        broker_db: int | None = None,
+        shared_redis: bool = False,
         server: Callable[[int], list[str]] = sandbox_command,
         **changes: Any,
     ):
         settings = replace(Settings.from_env(), home=home, allow_local_hosts="true", **{**QUICK, **changes})
         self.stack = Stack(settings)
-        settings = self.stack.start_redis()
-        if broker_db is not None:
-            settings = replace(settings, broker_url=f"{settings.redis_url.rpartition('/')[0]}/{broker_db}")
-            self.stack.settings = settings
-        self.settings = settings
+        self.stack.__enter__()
+        self.settings = settings = self.stack.start_redis(shared=shared_redis)
         self.resources = Resources.from_settings(settings)
         self.redis = self.resources.redis
         self.producer = Producer(self.resources)
@@ -80,7 +77,7 @@ class Rig:
         self.stack.start("sandbox", server(self.port))
         self.stack.wait_for("sandbox", lambda: listens(self.port))
         lines = commands(workers=workers, flower_port=None, log_level="INFO")
-        self.commands = {name: line for name, line in lines.items() if beat or name != "beat"}
+        self.commands = {name: line for name, line in lines.items() if beat or name not in ("beat", "maintenance")}
         self.workers = [name for name in self.commands if name.startswith("worker")]
 
     def start(self) -> None:

@@ -53,7 +53,7 @@ def test_any_celery_client_enqueues_by_name(make_rig: Callable[..., Rig]) -> Non
 
 def test_nothing_personal_is_seen_anywhere(make_rig: Callable[..., Rig]) -> None:
     """Redis (state), events, Flower, `inspect`, logs; the sender's own message on the broker is the sender's."""
-    rig = make_rig(workers=1, broker_db=1)
+    rig = make_rig(workers=1)
     rig.connect()
     rig.settings_of(latency_ms=300)
     rig.fault("fail", contact_key="foreign-1", times=None, message="foreign@mail.test is bad")

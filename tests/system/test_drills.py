@@ -96,7 +96,7 @@ def test_redis_is_killed_and_restarted(make_rig: Callable[..., Rig], size: str, 
 
 
 def test_the_brokers_database_is_flushed(make_rig: Callable[..., Rig], capsys: Any) -> None:
-    rig = make_rig(workers=2, broker_db=1)
+    rig = make_rig(workers=2)
     rig.connect()
     rig.settings_of(latency_ms=60)
     rig.start()

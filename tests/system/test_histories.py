@@ -37,7 +37,7 @@ def broker(tmp_path: Path) -> Iterator[str]:
     """A Redis of its own for Celery, so that the data's may be away."""
     server = PrivateRedis(tmp_path / "broker")
     yield server.ensure()
-    server.stop()
+    server.leave()
 
 
 def send(rig: Rig, profiles: list[dict[str, Any]], job: str) -> None:
@@ -106,7 +106,7 @@ def test_messages_wait_while_the_data_cannot_be_written(
         rig.redis.config_set("maxmemory", 0)
     rig.wait_until(lambda: len(rig.contacts()) == 20, "all arrive", 60)
     assert rig.settled(["patient"]).outcomes["delivered"] == 20
-    other.stop()
+    other.leave()
 
 
 def test_messages_wait_for_a_worker_that_has_the_key(make_rig: Callable[..., Rig], broker: str) -> None:
@@ -123,7 +123,7 @@ def test_messages_wait_for_a_worker_that_has_the_key(make_rig: Callable[..., Rig
 
 
 def test_a_sweep_runs_though_the_clock_of_beat_is_behind(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(workers=1, broker_db=1)
+    rig = make_rig(workers=1)
     rig.connect()
     behind = (
         "import sys; from datetime import timedelta; from celery import Celery; right = Celery.now;"
@@ -158,7 +158,7 @@ def test_a_command_does_not_start_a_second_server_while_the_first_is_slow(make_r
 
 def test_a_full_redis_gets_well_by_itself(make_rig: Callable[..., Rig]) -> None:
     """The destination is paused and producers go on until nothing more fits; then it is resumed."""
-    rig = make_rig(workers=2)
+    rig = make_rig(workers=2, shared_redis=True)
     rig.connect()
     rig.start()
     rig.resources.states.pause("camp")

@@ -79,7 +79,7 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 def test_nothing_on_the_broker_ends_a_worker_or_shows_what_was_sent(make_rig: Callable[..., Rig], level: str) -> None:
-    rig = make_rig(workers=1, broker_db=1, log_level=level)
+    rig = make_rig(workers=1, log_level=level)
     rig.connect()
     rig.start()
     broker: Any = connect(rig.settings.broker_url)
@@ -113,7 +113,7 @@ def test_nothing_on_the_broker_ends_a_worker_or_shows_what_was_sent(make_rig: Ca
 
 
 def test_sealed_messages_are_taken_and_clear_ones_refused_where_it_is_set_so(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(workers=1, broker_db=1, clear_messages="refuse")
+    rig = make_rig(workers=1, clear_messages="refuse")
     rig.connect()
     rig.start()
     key = base64.urlsafe_b64encode(derive_key(rig.resources.ring.data_keys[0], "crm")).decode()

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from app.acl import roles_of
 from app.devstack.stack import commands
+from app.sealing import KeyRing
 from app.settings import OPTIONS, PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-PIPELINE = ("worker", "beat", "flower", "metrics", "sandbox")
+PIPELINE = ("worker", "maintenance", "beat", "flower", "metrics", "sandbox")
 SETTINGS = {option.variable for option in OPTIONS}
 SECRET = re.compile("KEY|AUTH|PASSWORD|SECRET|TOKEN")
+WAITS_FOR = {
+    "worker": {"redis", "broker"},
+    "maintenance": {"redis", "broker"},
+    "beat": {"broker"},
+    "flower": {"broker"},
+    "metrics": {"redis"},
+}
+NETWORKS = {
+    "redis": {"state"}, "broker": {"broker"}, "worker": {"state", "broker", "outside"}, "maintenance": {"state", "broker", "outside"},
+    "beat": {"broker"}, "flower": {"broker", "outside"}, "metrics": {"state", "outside"}, "sandbox": {"outside"},
+}  # fmt: skip
+PASSWORDS = {
+    ("state", "worker"): "REDIS_PASSWORD", ("state", "producer"): "REDIS_PRODUCER_PASSWORD",
+    ("state", "metrics"): "REDIS_METRICS_PASSWORD", ("broker", "worker"): "BROKER_PASSWORD",
+    ("broker", "beat"): "BROKER_BEAT_PASSWORD", ("broker", "flower"): "BROKER_FLOWER_PASSWORD",
+    ("broker", "sender"): "BROKER_SENDER_PASSWORD",
+}  # fmt: skip
 
 
 def seconds(text):
@@ -29,7 +49,7 @@ def option_of(command, name):
 
 
 def test_the_services_are_those_of_the_stack():
-    assert set(SERVICES) == {"redis", *PIPELINE}
+    assert set(SERVICES) == {"redis", "broker", *PIPELINE}
 
 
 def test_only_the_sandbox_has_to_be_asked_for():
@@ -51,16 +71,63 @@ def test_is_asked_how_it_is(service):
     assert check["retries"] >= 3
 
 
-@pytest.mark.parametrize("service", PIPELINE)
+@pytest.mark.parametrize("service", SERVICES)
 def test_has_no_privilege(service):
     assert SERVICES[service]["read_only"] is True
     assert SERVICES[service]["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in SERVICES[service]["security_opt"]
 
 
-@pytest.mark.parametrize("service", ["worker", "beat", "flower", "metrics"])
-def test_waits_for_a_healthy_redis(service):
-    assert SERVICES[service]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+@pytest.mark.parametrize("service", WAITS_FOR)
+def test_waits_for_the_servers_that_it_needs(service):
+    assert SERVICES[service]["depends_on"] == {name: {"condition": "service_healthy"} for name in WAITS_FOR[service]}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_reaches_what_it_needs_and_no_more(service):
+    assert set(SERVICES[service]["networks"]) == NETWORKS[service]
+
+
+def test_the_servers_networks_lead_nowhere_else():
+    networks = yaml.safe_load(COMPOSE)["networks"]
+    assert [name for name, about in networks.items() if about and about["internal"]] == ["state", "broker"]
+
+
+@pytest.mark.parametrize(("service", "server"), [("redis", "state"), ("broker", "broker")])
+def test_the_users_of_redis_are_those_of_activation_acl(service, server):
+    words = SERVICES[service]["command"]
+    starts = [place for place, word in enumerate(words) if word == "--user"]
+    users = [words[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(words)], strict=True)]
+    assert users[0] == ["default", "off"]
+    assert users[1] == ["health", "on", ">health", "-@all", "+ping"]
+    expected = []
+    for role in roles_of(server):
+        password = PASSWORDS[server, role.name]
+        expected.append(
+            [role.name, "on", f">${{{password}:?is not set; deploy/make-env makes one}}", *role.rules.split()]
+        )
+    assert users[2:] == expected
+
+
+def test_only_those_who_open_what_is_sealed_have_a_key():
+    holders = {name for name, service in SERVICES.items() if "ACTIVATION_SECRET_KEYS" in service.get("environment", {})}
+    assert holders == {"worker", "maintenance"}
+    state = {name for name, service in SERVICES.items() if "ACTIVATION_REDIS_URL" in service.get("environment", {})}
+    assert state == {"worker", "maintenance", "metrics"}
+
+
+def test_the_broker_keeps_nothing_on_a_disk():
+    command = SERVICES["broker"]["command"]
+    assert (option_of(command, "--appendonly"), option_of(command, "--save")) == ("no", "")
+    assert "volumes" not in SERVICES["broker"]
+
+
+def test_make_env_gives_all_that_is_asked_for():
+    made = subprocess.run([ROOT / "deploy/make-env"], capture_output=True, text=True, check=True).stdout
+    given = set(re.findall(r"^(\w+)=\S{16,}$", made, re.MULTILINE))
+    asked = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert asked <= given
+    assert len(KeyRing([re.search("ACTIVATION_SECRET_KEYS=(.*)", made)[1]]).data_keys) == 1
 
 
 def test_redis_forgets_nothing():
@@ -100,7 +167,8 @@ def test_flower_has_a_password_and_no_key():
 def test_secrets_come_from_outside_and_are_asked_for(service):
     secrets = {name: value for name, value in SERVICES[service].get("environment", {}).items() if SECRET.search(name)}
     assert all(re.fullmatch(re.escape("${" + name + ":?") + ".+}", value) for name, value in secrets.items())
-    assert not re.search(r"\w+://[^@\s]*:[^@\s]*@", str(SERVICES[service]))
+    # a password in a URL comes from outside as well
+    assert not re.search(r"\w+://[^@\s]*:(?!\$\{)[^@\s]*@", str(SERVICES[service]))
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yml", ".env.example", "deploy/compose-check"])
@@ -113,13 +181,12 @@ def test_settings_named_exist(file):
 
 def test_the_example_holds_no_value_for_a_secret():
     lines = (ROOT / ".env.example").read_text().splitlines()
-    assert [line for line in lines if line and not line.startswith("#")] == [
-        "ACTIVATION_SECRET_KEYS=",
-        "FLOWER_BASIC_AUTH=",
-    ]
+    settings = [line for line in lines if line and not line.startswith("#")]
+    assert all(line.endswith("=") for line in settings)
+    assert {line[:-1] for line in settings} == set(re.findall(r"\$\{(\w+):\?", COMPOSE))
 
 
-@pytest.mark.parametrize("service", ["worker", "beat", "flower"])
+@pytest.mark.parametrize("service", ["worker", "maintenance", "beat", "flower"])
 def test_runs_the_command_of_activation_up(service):
     """But for its node name, the address it listens on, and what its health check needs."""
     local = commands(workers=1, flower_port=5555, log_level="${ACTIVATION_LOG_LEVEL:-INFO}")

@@ -1,0 +1,58 @@
+"""Who may do what in Redis: the least rights of each role, as rules for Redis' users (ACL).
+
+There are two servers, or two databases of one: the *state*, and the *broker*. Rights do not replace the sealing keys: whoever can
+write to the state can drop and delay; whoever has the keys as well can change. docs/decisions/0009 tells why each has what it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_CONNECTING = "+ping +hello +auth +client|setinfo +client|setname +client|id +select +echo +quit"
+_SCRIPTS = "+eval +evalsha +script|load +script|exists"
+# all of the pipeline's keys, and nothing that concerns the server as a whole
+_WORKING = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +time -@dangerous -@admin -keys +info"
+# kombu keeps queues as lists, unacknowledged messages beside them, and speaks to all workers by channels
+_QUEUES = f"{_CONNECTING} +@read +@write +@transaction +@pubsub +@blocking +time +watch -@dangerous -@admin -keys +info"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """`name` is the Redis user; `rules` what follows its password."""
+
+    name: str
+    server: str
+    holds: str
+    rules: str
+
+
+ROLES = (
+    Role(
+        "worker", "state", "workers, and the commands of operators", f"~act:* resetchannels {_WORKING} +acl|whoami",
+    ),
+    Role(
+        "producer", "state", "whoever enqueues with the Python class; the intake",
+        "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
+        "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* resetchannels "
+        f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hmget +zadd +expire +persist +incr",
+    ),
+    Role(
+        "metrics", "state", "`activation metrics`", f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",
+    ),
+    Role("worker", "broker", "workers", f"~* allchannels {_QUEUES}"),
+    Role("beat", "broker", "beat, and producers that wake lanes", f"~* allchannels {_QUEUES}"),
+    Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
+    Role(
+        "sender", "broker", "other programs that send `activation.enqueue`",
+        f"~activation %R~_kombu.binding.activation resetchannels {_CONNECTING} +lpush +smembers +info",
+    ),
+)  # fmt: skip
+
+
+def rule_of(role: Role, password: str) -> str:
+    """A line of an ACL file, or what follows `--user` of redis-server."""
+    return f"{role.name} on >{password} {' '.join(role.rules.split())}"
+
+
+def roles_of(server: str) -> list[Role]:
+    return [role for role in ROLES if role.server == server]

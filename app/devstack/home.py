@@ -1,0 +1,158 @@
+"""The folder of one installation on this machine: its private Redis, its keys, its logs, and who runs in it.
+
+A process of ours holds a lock file for as long as it lives, which the system lets go of however it ends; the file holds its
+process id. So what is running is asked of the locks, and an id that another program has by now is never taken for ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import UsageError
+from app.sealing import make_key
+
+END_SECONDS = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The places of an installation. Nothing is made but by `create`, and by whoever writes into it afterwards."""
+
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "redis").is_dir()
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def secret_keys(self) -> Path:
+        return self.path / "secret-keys"
+
+    @property
+    def addresses(self) -> Path:
+        return self.path / "run" / "addresses.json"
+
+    def create(self) -> None:
+        """Make the folders, for their owner alone. Raises `UsageError` when they cannot be made."""
+        try:
+            for folder in (self.path, self.path / "redis", self.path / "run", self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise UsageError(
+                f"{self.path} cannot hold an installation: {error.strerror}.",
+                remedy="Name another folder in ACTIVATION_HOME.",
+            ) from error
+
+    def expect(self) -> None:
+        """For commands that only look. Raises `UsageError` when there is no installation here."""
+        if not self.exists:
+            raise UsageError(
+                f"There is no installation in {self.path}.",
+                remedy="Run this in the folder where `activation up` runs, or name its home in ACTIVATION_HOME, or a Redis in "
+                "ACTIVATION_REDIS_URL.",
+            )
+
+    def keys(self) -> str:
+        """The sealing keys of the private Redis, made when there is no data yet. Raises `UsageError` when they are lost."""
+        if not self.secret_keys.exists() and any((self.path / "redis").glob("appendonlydir/*")):
+            raise UsageError(
+                f"The keys of this installation are lost: there is data in {self.path / 'redis'}, and no {self.secret_keys.name}.",
+                remedy="Put the file back, or its keys into ACTIVATION_SECRET_KEYS. Nothing opens the data without them; to begin "
+                "anew, move the folder away.",
+            )
+        return read_or_make(self.secret_keys, make_key())
+
+    def lock(self, name: str) -> Lock:
+        return Lock(self.path / "run" / f"{name}.lock")
+
+    def running(self) -> dict[str, int]:
+        """Name -> process id of all that runs here."""
+        found = {}
+        for path in sorted((self.path / "run").glob("*.lock")):
+            if (pid := Lock(path).holder()) is not None:
+                found[path.stem] = pid
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A file that a process has locked for as long as it lives."""
+
+    path: Path
+
+    def take(self) -> int | None:
+        """The open, locked file; None when another process has it. To be closed, or handed to a child, by the caller."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        return handle
+
+    def name_holder(self, handle: int, pid: int) -> None:
+        """Write down who holds it."""
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(pid).encode(), 0)
+
+    def holder(self) -> int | None:
+        """The process that holds it; None when nobody does."""
+        if not self.path.exists():
+            return None
+        handle = self.take()
+        if handle is not None:
+            os.close(handle)
+            return None
+        with suppress(ValueError):
+            return int(self.path.read_text() or 0)
+        return 0
+
+    def end(self, *, timeout_seconds: float = END_SECONDS) -> bool:
+        """End who holds it, by TERM and at last by KILL; True when there was one."""
+        pid = self.holder()
+        if not pid:
+            return False
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+            deadline = time.monotonic() + timeout_seconds
+            while self.holder() is not None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if self.holder() is None:
+                return True
+        return True
+
+
+def read_or_make(path: Path, make: str) -> str:
+    """The content of a file that only its owner may read, made with `make` when it is not there."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        file.write(make + "\n")
+    return make
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[None]:
+    """One process at a time; the others wait."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,121 @@
+"""The rights of each role on a real Redis: enough for its work, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from app.acl import ROLES, rule_of
+from app.errors import StorageRefuses
+from app.keys import DestinationKeys
+from app.lanes.outcomes import Ledger
+from app.producer import Producer
+from app.reporting.jobs import read_job
+from app.reporting.metrics import PipelineCollector
+from app.resources import Resources, connect
+from app.sweep import sweep
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+
+@pytest.fixture
+def bench(redis_url: str, redis_port: int, sandbox_port: int) -> Iterator[Bench]:
+    made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port)
+    admin: Any = made.redis
+    for role in ROLES:
+        if role.server == "state":
+            admin.execute_command("ACL", "SETUSER", *rule_of(role, "pw").split())
+    yield made
+    for role in ROLES:
+        admin.execute_command("ACL", "DELUSER", role.name)
+    made.close()
+
+
+def as_user(bench: Bench, name: str, **changes: Any) -> Resources:
+    url = bench.resources.settings.redis_url.replace("redis://", f"redis://{name}:pw@")
+    return Resources.from_settings(replace(bench.resources.settings, redis_url=url, **changes))
+
+
+def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> None:
+    resources = as_user(bench, "producer", secret_keys=",".join(bench.resources.ring.restricted))
+    producer = Producer(resources, bench.celery)
+    job = producer.enqueue("camp", [profile("a", email="a@mail.test"), profile("b", email="b@mail.test"), None])
+    assert read_job(bench.redis, job).received == 3
+    assert resources.destinations.get("camp").account.client_secret == ""
+    assert bench.wake_ups()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("XRANGE", "act:{camp}:lane:0:live", "-", "+"),
+        ("XDEL", "act:{camp}:lane:0:live", "1-1"),
+        ("DEL", "act:{camp}:config"),
+        ("SET", "act:{camp}:config", "x"),
+        ("HGETALL", "act:{camp}:failed"),
+        ("HSET", "act:{camp}:state", "status", "paused"),
+        ("GET", "act:{mc}:token:1"),
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("KEYS", "*"),
+        ("ACL", "LIST"),
+    ],
+)
+def test_a_producer_can_do_nothing_else(bench: Bench, command: tuple[str, ...]) -> None:
+    client: Any = as_user(bench, "producer").redis
+    with pytest.raises(NoPermissionError):
+        client.execute_command(*command)
+
+
+def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
+    resources = as_user(bench, "worker")
+    producer = Producer(resources, bench.celery)
+    job = producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(20)])
+    from app.delivery.wakeup import Delivery
+
+    worker = Delivery(resources)
+    for lane, mark in bench.wake_ups():
+        worker.drain("camp", lane, mark)
+    sweep(resources, producer)
+    assert read_job(resources.redis, job).outcomes["delivered"] == 20
+    resources.states.pause("camp")
+    resources.states.resume("camp")
+    resources.destinations.save(bench.destination)
+    Ledger("camp", resources.ring, resources.settings)
+    resources.destinations.remove("camp")
+    assert not list(bench.redis.scan_iter(DestinationKeys("camp").everything))
+    worker.close()
+
+
+@pytest.mark.parametrize("name", ["worker", "metrics"])
+@pytest.mark.parametrize(
+    "command", [("FLUSHALL",), ("CONFIG", "GET", "*"), ("SHUTDOWN",), ("GET", "elsewhere"), ("KEYS", "*")]
+)
+def test_nobody_rules_the_server(bench: Bench, name: str, command: tuple[str, ...]) -> None:
+    client: Any = as_user(bench, name).redis
+    with pytest.raises(NoPermissionError):
+        client.execute_command(*command)
+
+
+def test_metrics_are_read_without_a_key_and_nothing_is_written(bench: Bench) -> None:
+    bench.producer.enqueue("camp", [profile("a", email="a@mail.test")])
+    url = bench.resources.settings.redis_url.replace("redis://", "redis://metrics:pw@")
+    collector = PipelineCollector(connect(url), bench.resources.settings)
+    found = {metric.name: metric for metric in collector.collect()}
+    assert any(sample.value == 1 for sample in found["activation_backlog_profiles"].samples)
+    client: Redis = connect(url)
+    with pytest.raises(NoPermissionError):
+        client.set("act:x", "1")
+
+
+def test_a_right_that_is_missing_is_told_as_such(bench: Bench) -> None:
+    bench.redis.execute_command("ACL", "SETUSER", "producer", "-xadd")
+    producer = Producer(as_user(bench, "producer"), bench.celery)
+    with pytest.raises(StorageRefuses) as refused:
+        producer.enqueue("camp", [profile("a", email="a@mail.test")])
+    assert "activation acl" in refused.value.remedy
