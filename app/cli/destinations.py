@@ -35,7 +35,7 @@ def connect(file: Path) -> None:
         raise UsageError(
             f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination."
         ) from error
-    with resources() as made:
+    with resources(begin=True) as made:
         local = made.settings.local_hosts
         destination = load(
             text,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.errors import WorkHasProblems
 from app.resources import Resources
@@ -49,9 +50,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 @contextmanager
-def resources() -> Iterator[Resources]:
-    """Everything a command works with; with a private Redis if none is named."""
-    with with_redis(Settings.from_env()) as settings:
+def resources(*, begin: bool = False) -> Iterator[Resources]:
+    """Everything a command works with; with the private Redis of the home if none is named.
+
+    `begin`: where there is no installation yet, one is begun, and said.
+    """
+    settings = Settings.from_env()
+    if begin and not settings.redis_url and not Home(settings.home).exists:
+        Home(settings.home).create()
+        err.print(f"A new installation begins in {settings.home.resolve()}", markup=False)
+    with with_redis(settings) as settings:
         made = Resources.from_settings(settings)
         try:
             yield made

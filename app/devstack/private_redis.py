@@ -137,6 +137,8 @@ class PrivateRedis:
 
     def _start(self, held: int) -> None:
         """Start the server; it inherits the lock, and so holds it for as long as it lives, whatever becomes of its parent."""
+        if self._process is not None:
+            self._process.wait()  # it has died, or the lock would not be ours
         server = find_server(self._server)
         self._check_version(server)
         port_file = self._folder / "port"

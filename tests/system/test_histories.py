@@ -134,7 +134,8 @@ def test_a_sweep_runs_though_the_clock_of_beat_is_behind(make_rig: Callable[...,
     rig.wait_until((rig.stack.logs / "beat.log").exists, "beat is there")
     job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(50)])
     connect(rig.settings.broker_url).flushdb()  # every wake-up is lost
-    rig.stack.start("worker-1", rig.commands["worker-1"])
+    for name in ("worker-1", "maintenance"):
+        rig.stack.start(name, rig.commands[name])
     assert rig.settled([job], 40).outcomes["delivered"] == 50
 
 
