@@ -45,10 +45,11 @@ act:{D}:failed                    hash    lanes               failure id -> seal
 act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
 act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
 act:{A}:token:CLIENT:refused     string  sfmc.tokens         the last refusal of a token request, sealed; at most 20 min
-act:{A}:pace                      hash    pacing              rate, in-flight limit, circuit
-act:{A}:seats                     hash    pacing              holder -> calls it may have in flight
-act:{A}:flows                     hash    pacing              who used and who waits for the rate; short-lived fields
-act:{A}:calls                     hash    pacing              day (epoch days) -> calls made; CALLS_LIFE
+act:{A}:pace                      hash    pacing              the schedule of starts, the back-off, and what was learned; a day
+act:{A}:observed                  hash    pacing              what was seen since the last look at the pace; an hour
+act:{A}:shares                    hash    pacing              holder -> how far its own schedule is; a minute
+act:{A}:permits                   hash    pacing              holder -> calls it may have in flight, until when, and would like to
+act:{A}:calls                     hash    pacing              day (epoch days) and year (y2026) -> calls made; CALLS_LIFE
 ================================  ======  ==================  ==========================================================
 """
 
@@ -209,12 +210,16 @@ class AccountKeys:
         return f"{self.base}:pace"
 
     @property
-    def seats(self) -> str:
-        return f"{self.base}:seats"
+    def observed(self) -> str:
+        return f"{self.base}:observed"
 
     @property
-    def flows(self) -> str:
-        return f"{self.base}:flows"
+    def shares(self) -> str:
+        return f"{self.base}:shares"
+
+    @property
+    def permits(self) -> str:
+        return f"{self.base}:permits"
 
     @property
     def calls(self) -> str:

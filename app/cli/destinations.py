@@ -17,7 +17,7 @@ from app.destinations.preflight import preflight
 from app.destinations.state import State
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.lanes.forget import forget_delivered
-from app.pacing.pacer import end_wait, read_wait
+from app.pacing.account import end_wait, read_wait
 from app.producer import Producer
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog

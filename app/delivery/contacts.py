@@ -1,4 +1,4 @@
-"""The contacts that a session works on: what is known of each, what its call must carry, and what waits behind it."""
+"""The contacts that a session works on: which wait, which are in flight, and what becomes of their entries."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.delivery.plan import Group, Pair, Planner, Row
 from app.errors import AddressRequired, ContactRefused, ContactTroubled, ContactUnknown
 from app.keys import LANES
-from app.lanes.delivered import UNKNOWN, Delivered, contact_tag, decode, encode
+from app.lanes import counters
+from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
-from app.lanes.merge import Merged, Tags, Update, merge
+from app.lanes.merge import Merged, Tags
 from app.lanes.outcomes import Ledger, Outcome
-from app.mapping.compiled import CompiledMapping, ContactUpdate, Reason
+from app.mapping.compiled import CompiledMapping, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
-
-HTML_ENABLED = "Email Addresses.HTML Enabled"
-
-Pair = tuple["Entry", ContactUpdate]
-Group = list[Pair]  # entries that are merged into one call, in order of arrival
 
 
 @dataclass(slots=True)
@@ -46,9 +43,9 @@ class Contact:
 
 
 class Contacts:
-    """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or troubled.
+    """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or doubtful.
 
-    Troubled is a contact whose call came to no answer that counts: until it is known whether others are well it keeps its place, and
+    Doubtful is a contact whose call came to no answer that counts: until it is known whether others are well it keeps its place, and
     what comes in for it waits behind.
     """
 
@@ -68,15 +65,15 @@ class Contacts:
         self.live: dict[str, Contact] = {}
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
-        self.troubled: dict[str, tuple[Contact, ContactTroubled]] = {}
-        self._options = destination.options
+        self.doubtful: dict[str, tuple[Contact, ContactTroubled]] = {}
+        self._create_unknown = destination.options.create_unknown
+        self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
         self._pepper = pepper
         self._read_rows = read_rows
         self._lane = lane
         self._move = move
-        self._tags = Tags()
-        self._rows: dict[bytes, dict[bytes, Delivered]] = {}
+        self._rows: dict[bytes, Row] = {}
 
     @property
     def waiting(self) -> int:
@@ -100,18 +97,18 @@ class Contacts:
         for tag, row in self._read_rows(unknown).items():
             self._rows[tag] = decode(row)
         for key, group in groups.items():
-            busy = self.in_flight.get(key) or self._troubled(key)
+            busy = self.in_flight.get(key) or self._in_doubt(key)
             if busy is not None:
                 busy.behind += group
                 continue
-            standing = self.live.pop(key, None) or self.backfill.pop(key, None)
-            if standing is None:
+            queued = self.live.pop(key, None) or self.backfill.pop(key, None)
+            if queued is None:
                 self._plan(key, tags[key], group)
-            elif standing.apart:
-                standing.behind += group
-                self.put_back(standing)
+            elif queued.apart:
+                queued.behind += group
+                self.put_back(queued)
             else:
-                self._plan(key, tags[key], standing.group + group, behind=standing.behind)
+                self._plan(key, tags[key], queued.group + group, behind=queued.behind)
 
     def next(self) -> Contact:
         """The contact to call next, live ones first; it is in flight from now on."""
@@ -125,16 +122,8 @@ class Contacts:
         (self.backfill if contact.backfill else self.live)[contact.key] = contact
 
     def body(self, contact: Contact) -> bytes:
-        """What the call carries: the changes, the email along with them, and HTML Enabled as the destination says."""
-        options, merged, email = self._options, contact.merged, self.mapping.email
-        values = dict(merged.full if contact.post else merged.send)
-        if options.send_email == "always" and email in merged.full:
-            values[email] = merged.full[email]
-        if email in values and options.html_enabled != "never":
-            known = self._rows[contact.tag].get(self._tags[email])
-            first = contact.post or known is None or known.digest == UNKNOWN
-            if first or options.html_enabled == "always":
-                values.setdefault(HTML_ENABLED, True)
+        """The call of a contact, as JSON."""
+        values = self._planner.values(contact.merged, self._rows[contact.tag], post=contact.post)
         return self.mapping.body(contact.key, values)
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
@@ -145,7 +134,7 @@ class Contacts:
             entry, update = contact.group[position]
             self._ledger.close(entry, Outcome.DELIVERED)
             for segment, status in update.statuses.items():
-                self._ledger.pending.count(f"segment:{segment}:{status}")
+                self._ledger.pending.count(counters.segment(segment, status))
         self._close_the_rest(contact.group, contact.merged)
         self._note(contact.tag, contact.merged.after)
         self._next_of(contact)
@@ -157,8 +146,10 @@ class Contacts:
             self._plan(contact.key, contact.tag, singles.popleft(), apart=singles, behind=contact.behind)
             return
         entry, _ = contact.group[0]
-        address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._has_email(contact.merged)
-        if address_lacks and self._email_is_on_its_way(contact):
+        address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._planner.has_email(
+            contact.merged
+        )
+        if address_lacks and self._planner.email_is_uncertain(self._rows[contact.tag]):
             self._ledger.retry_later([entry], error, now_ms=self.now_ms)
         elif address_lacks:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL)
@@ -167,31 +158,36 @@ class Contacts:
         self._next_of(contact)
 
     def may_create(self, contact: Contact) -> bool:
-        return not contact.post and self._options.create_unknown and self._has_email(contact.merged)
+        return not contact.post and self._create_unknown and self._planner.has_email(contact.merged)
 
     def create(self, contact: Contact) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it."""
         self._rows[contact.tag] = {}
         self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind)
-        standing = self.live.get(contact.key) or self.backfill.get(contact.key)
-        if standing is not None:
-            standing.post = True
+        queued = self.live.get(contact.key) or self.backfill.get(contact.key)
+        if queued is not None:
+            queued.post = True
 
-    def park_troubled(self) -> None:
+    def doubt(self, contact: Contact, error: ContactTroubled) -> int:
+        """The call came to nothing; how many contacts in a row that is true of."""
+        self.doubtful[contact.key] = (contact, error)
+        return len(self.doubtful)
+
+    def park_doubtful(self) -> None:
         """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on.
 
         Their entries are out of the way; what came in meanwhile is tried.
         """
-        troubled, self.troubled = self.troubled, {}
-        for contact, error in troubled.values():
+        doubtful, self.doubtful = self.doubtful, {}
+        for contact, error in doubtful.values():
             self._fence(contact)
             self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
             self._next_of(contact)
 
-    def leave_troubled(self) -> None:
+    def leave_doubtful(self) -> None:
         """It is not the contacts' trouble: their entries stay in the lane."""
-        troubled, self.troubled = self.troubled, {}
-        for contact, _ in troubled.values():
+        doubtful, self.doubtful = self.doubtful, {}
+        for contact, _ in doubtful.values():
             self._fence(contact)
 
     # -- planning ------------------------------------------------------------------------------------------------------
@@ -200,8 +196,8 @@ class Contacts:
         """Nobody knows whether the call was carried out: nothing older than what it carried may be sent any more."""
         self._note(contact.tag, contact.merged.uncertain)
 
-    def _troubled(self, key: str) -> Contact | None:
-        known = self.troubled.get(key)
+    def _in_doubt(self, key: str) -> Contact | None:
+        known = self.doubtful.get(key)
         return None if known is None else known[0]
 
     def _plan(
@@ -211,13 +207,12 @@ class Contacts:
         apart, behind = apart or deque(), behind or []
         while True:
             row = self._rows[tag]
-            updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]
-            merged = merge(updates, row, pepper=self._pepper, tags=self._tags)
+            merged = self._planner.merge(group, row)
             if not merged.send:
                 self._close_the_rest(group, merged)
                 if merged.after != row:
                     self._note(tag, merged.after)
-            elif self._options.without_email == "exclude" and not self._has_email(merged) and not _was_delivered(row):
+            elif self._planner.lacks_email(merged, row):
                 for entry, _ in group:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL)
             else:
@@ -239,23 +234,10 @@ class Contacts:
         elif contact.behind:
             self._plan(contact.key, contact.tag, contact.behind)
 
-    def _has_email(self, merged: Merged) -> bool:
-        return self.mapping.email in merged.full
-
-    def _email_is_on_its_way(self, contact: Contact) -> bool:
-        """An entry with a newer address was tried, its answer was lost, and it will be tried again."""
-        known = self._rows[contact.tag].get(self._tags[self.mapping.email])
-        return known is not None and not known.certain
-
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)
         self._ledger.close_all((group[position][0] for position in merged.superseded), Outcome.SUPERSEDED)
 
-    def _note(self, tag: bytes, after: dict[bytes, Delivered]) -> None:
+    def _note(self, tag: bytes, after: Row) -> None:
         self._rows[tag] = after
         self._ledger.pending.delivered[tag] = encode(after, self.now_ms)
-
-
-def _was_delivered(row: Mapping[bytes, Delivered]) -> bool:
-    """Whether anything of the contact was ever delivered for certain."""
-    return any(item.digest != UNKNOWN for item in row.values())

@@ -1,20 +1,19 @@
-"""The session itself: reading, asking the pacer, and what each answer means for the contact, the account or the destination."""
+"""Carrying a session out: reading, calling and settling as the state machine says, and telling it what came of that."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import orjson
 from redis.exceptions import RedisError
 
-from app.delivery.callers import Answer, Callers, Pulse, StartMissed
-from app.delivery.contacts import Contact, Contacts, Pair
-from app.delivery.turns import Turns
+from app.delivery import session as state
+from app.delivery.contacts import Contact, Contacts
+from app.delivery.opening import seal_for_lane, take_in
 from app.errors import (
     AccountThrottled,
     AttributeRefused,
@@ -26,11 +25,10 @@ from app.errors import (
     DestinationUnreachable,
     EpochEnded,
     LeaseLost,
-    SealBroken,
 )
-from app.lanes.append import seal_origin
 from app.lanes.outcomes import Ledger
-from app.mapping.compiled import CompiledMapping, Excluded
+from app.mapping.compiled import CompiledMapping
+from app.pacing.gate import Admitted, Held, Place
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
@@ -40,31 +38,17 @@ if TYPE_CHECKING:
     from app.clock import RedisClock
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
-    from app.lanes.lane import Lane, Read
-    from app.pacing.pacer import Pacer
+    from app.lanes.lane import Lane
+    from app.pacing.gate import Gate
     from app.sealing import KeyRing
     from app.settings import Settings
     from app.sfmc import MarketingCloud
 
-SETTLE_AT = 100  # entries
-SETTLE_AFTER_SECONDS = 0.05
-POLL_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
-KEEP_SEATS_SECONDS = 3.0
-LONGEST_WAIT_SECONDS = 2.0  # beyond that a session gives its slot back
-STARTS_AT_ONCE = 64
-# A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them. At more than two
-# hundred calls a second, as many come together within any system's reaction time.
-LATEST_START_SECONDS = 0.1
-FAST_RATE_SECONDS = 0.005
-STARTS_AT_FIRST = 4  # until it is known how long a call takes
-TROUBLES_IN_A_ROW = 5  # so many contacts in trouble and none well: it is the destination
-BACKFILL_BATCH = 16
-ENTRIES_AT_ONCE = 5_000  # unsettled: a contact that changes all the time would gather them without end
-SLICES_AT_MOST = 15  # what a session remembers of contacts grows with it
+DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Work:
     """What a session works with; `run` makes it go."""
 
     lane: Lane
@@ -73,20 +57,18 @@ class Session:
     reload_mapping: Callable[[], CompiledMapping]
     pepper: bytes
     client: MarketingCloud
-    pacer: Pacer
+    gate: Gate
     calls: Executor
-    pulse: Pulse
-    turns: Turns
     ring: KeyRing
     clock: RedisClock
     settings: Settings
     stopping: Event
     goes_on: Callable[[], bool]  # asked after each slice: whether another may follow at once
-    only_one_call: bool = False  # a probe
+    one_call: bool = False  # a probe
 
     def run(self) -> Result:
-        """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost`."""
-        return _Work(self).run()
+        """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
+        return _Loop(self).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,353 +86,238 @@ class Result:
     epoch_ended: bool = False
 
 
-class _Work:
-    def __init__(self, session: Session) -> None:
-        self.s = session
-        self.ledger = Ledger(session.destination.id, session.ring, session.settings)
-        self.contacts = Contacts(
-            session.destination, session.mapping, self.ledger, session.pepper, session.lane.delivered,
-            lane=session.lane.number, move=self.move,
-        )  # fmt: skip
-        self.callers: Callers[Contact] = Callers(session.calls, self.send, session.pulse, session.turns)
-        self.starts: deque[float] = deque()
-        self.seats = 0
-        self.accepted = 0
-        self.answered = 0
-        self.ask_at = 0.0
-        self.asked_at = 0.0
-        self.refused_for = ""
-        self.low_water = 0
-        self.latest_start = LATEST_START_SECONDS
-        self.read_at = 0.0
-        self.read_dry = False
-        self.entries_read = 0
-        self.settled_at = time.monotonic()
-        self.backfill_batch = BACKFILL_BATCH
-        self.backfill_read_at = 0.0
-        self.wait_seconds = 0.0
-        self.error: CallError | None = None
-        self.slice_ends = 0.0
-        self.last_slice_ends = 0.0
-        self.over = False
-        self.recovering = False
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call: what Marketing Cloud said, or the error that it amounts to; None when its start was missed."""
+
+    contact: Contact
+    result: Accepted | Exception | None
+
+
+class _Loop:
+    def __init__(self, work: Work) -> None:
+        self.w = work
+        self.rules = state.Rules(work.settings.window_size, work.settings.slice_seconds, one_call=work.one_call)
+        self.session = state.Session.begun(time.monotonic(), self.rules)
+        self.ledger = Ledger(work.destination.id, work.ring, work.settings)
         self.moved_to: set[int] = set()
-        self.epoch_ended = False
+        self.contacts = Contacts(
+            work.destination, work.mapping, self.ledger, work.pepper, work.lane.delivered, lane=work.lane.number,
+            move=self.move,
+        )  # fmt: skip
+        self.events: SimpleQueue[Answer | Admitted | Held] = SimpleQueue()
+        self.place = Place(work.destination.id, self.events.put)
+        self.wanted = (0, False)  # as the gate knows it
+        self.read = 0  # entries
+        self.answered = 0
         self.reloaded = False
 
     def run(self) -> Result:
-        self.slice_ends = time.monotonic() + self.s.settings.slice_seconds
-        self.last_slice_ends = self.slice_ends + (SLICES_AT_MOST - 1) * self.s.settings.slice_seconds
-        answers: list[Answer[Contact]] = []
         try:
-            while True:
-                with self.s.turns.turn(wanted=self.s.pulse.quick):
-                    goes_on = self.step(answers)
-                if not goes_on:
-                    break
-                answers = self.callers.answers(self.patience())
-            self.contacts.park_troubled()
-            self.settle()
-        except BaseException:
-            self.end_calls()
-            raise
+            while not isinstance(command := self.next_command(), state.End):
+                match command:
+                    case state.Settle():
+                        self.settle(close_doubtful=command.close_doubtful)
+                    case state.LookAround():
+                        self.session = state.slice_over(self.session, self.rules, goes_on=self.w.goes_on())
+                    case state.Read():
+                        self.read_more(command)
+                    case state.Wait():
+                        self.want(command.want)
+                        self.wait(command.seconds)
         finally:
-            with suppress(RedisError):  # its seats end by themselves
-                self.s.pacer.leave()
-        return Result(self.answered, self.error, self.wait_seconds, frozenset(self.moved_to), self.epoch_ended)
+            self.leave()
+        session = self.session
+        return Result(self.answered, session.error, session.wait_seconds, frozenset(self.moved_to), session.epoch_ended)
 
-    def end_calls(self) -> None:
-        """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts."""
-        self.callers.drop_waiting()
-        while self.callers.in_flight:
-            self.callers.answers(POLL_SECONDS)
-            with suppress(RedisError, LeaseLost):
-                self.s.lane.renew_when_due()
-
-    def step(self, answers: list[Answer[Contact]]) -> bool:
-        """Deal with answers, read, start calls. False when there is nothing left to do or to wait for."""
+    def next_command(self) -> state.Command:
+        self.w.lane.renew_when_due()
+        if self.w.stopping.is_set():
+            self.session = state.told_to_end(self.session)
         contacts = self.contacts
-        for answer in answers:
-            self.handle(answer)
-        now = time.monotonic()
-        if len(self.ledger.pending) >= SETTLE_AT or now - self.settled_at > SETTLE_AFTER_SECONDS:
-            self.settle()
-        self.s.lane.renew_when_due()
-        if now > self.slice_ends and not self.over:
-            self.slice_ends += self.s.settings.slice_seconds
-            # where seats are short, other lanes of the destination may wait for ours
-            short = self.refused_for == "seats"
-            self.over = short or self.slice_ends > self.last_slice_ends or not self.s.goes_on()
-        if self.s.stopping.is_set():
-            self.over = True
-        dry = self.fill(now)
-        self.dispatch(now)
-        if not contacts.in_flight:
-            self.settle()
-            return not self.over and (not dry or bool(contacts.waiting))
-        return True
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    def fill(self, now: float) -> bool:
-        """Read more when there is room. True when the lane had nothing more to give."""
-        contacts = self.contacts
-        if self.over:
-            return True
-        if self.entries_read - self.ledger.left >= ENTRIES_AT_ONCE:
-            return False
-        room = self.s.settings.window_size - len(contacts.live)
-        idle = not contacts.in_flight and not contacts.waiting
-        if room <= self.s.settings.window_size // 2 or (self.recovering and not idle):
-            return False
-        enough = max(self.seats, len(contacts.in_flight))
-        if len(contacts.live) > enough:
-            return False  # what has come since has its turn after these
-        if not idle and now - self.read_at < POLL_SECONDS:
-            if contacts.waiting > enough:
-                return False
-            if self.read_dry:
-                return True
-        if self.recovering:
-            # they are read by contact, so those that are done with must be gone before the next look
-            self.contacts.park_troubled()
-            self.settle()
-        wants_backfill = not contacts.live and len(contacts.backfill) <= self.backfill_batch // 4
-        try:
-            read = self.s.lane.read(live=room, backfill=min(room, self.backfill_batch) if wants_backfill else 0)
-        except EpochEnded:
-            self.end_epoch()
-            return True
-        self.read_at = now
-        self.recovering = read.recovered
-        if read.backfill:
-            self.pace_backfill(now)
-        self.take_in(read)
-        self.read_dry = not read.live and not read.backfill and wants_backfill
-        return self.read_dry
-
-    def pace_backfill(self, now: float) -> None:
-        """Read as much backfill as takes about a quarter of a second, so that it never stands long before live."""
-        if now - self.backfill_read_at < 0.25:
-            self.backfill_batch = min(self.s.settings.window_size, self.backfill_batch * 2)
-        elif now - self.backfill_read_at > 1:
-            self.backfill_batch = max(8, self.backfill_batch // 2)
-        self.backfill_read_at = now
-
-    def take_in(self, read: Read) -> None:
-        """Open and map what was read; what no call can help is done with."""
-        contacts, updates = self.contacts, list[Pair]()
-        contacts.now_ms = read.now_ms
-        entries = read.entries()
-        self.entries_read += len(entries)
-        for entry in entries:
-            if read.deaths_alone >= self.s.settings.crashes_allowed > 0:
-                self.ledger.fail(entry, _killer(read), now_ms=read.now_ms)
-                continue
-            try:
-                profile = entry.open(self.s.ring, self.s.destination.id)
-            except SealBroken as broken:
-                if not broken.tampered:
-                    self.stop(_locked())
-                    return
-                self.ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
-                continue
-            update = contacts.mapping.resolve(
-                profile,
-                occurred_at_ms=entry.origin.occurred_at_ms,
-                arrived_at_ms=entry.origin.stamp_ms,
-                now_ms=read.now_ms,
-            )
-            if isinstance(update, Excluded):
-                self.ledger.exclude(entry, update.reason, update.detail)
-            else:
-                updates.append((entry, update))
-        had_live = bool(contacts.live)
-        contacts.take_in(updates)
-        if contacts.live and not had_live:
-            self.ask_at = 0.0  # what was refused to backfill may be granted to a live call
-
-    def move(self, entry: Entry, tag: bytes, lane: int) -> None:
-        """Seal an entry anew for the lane that its contact has by now."""
-        clear = orjson.dumps(entry.open(self.s.ring, self.s.destination.id))
-        fields = seal_origin(clear, entry.origin, tag, self.s.destination.id, self.s.ring)
-        if entry.attempts:
-            fields += ["n", entry.attempts, "t", entry.first_tried_at_ms]
-        self.ledger.move(entry, lane, fields)
-        self.moved_to.add(lane)
-
-    # -- calling -------------------------------------------------------------------------------------------------------
-
-    def dispatch(self, now: float) -> None:
-        """Plan calls as far as seats and the schedule allow."""
-        contacts = self.contacts
-        while not self.over and contacts.waiting:
-            if not self.starts and (now < self.ask_at or not self.ask(now)):
-                break
-            contact = contacts.next()
-            start_at = self.starts.popleft()
-            self.callers.add(contact, contacts.body(contact), start_at, by=start_at + self.latest_start)
-            if self.s.only_one_call:
-                self.over = True
-        if contacts.in_flight and not self.starts and (
-            now - self.asked_at > KEEP_SEATS_SECONDS or (self.callers.late and now - self.asked_at > POLL_SECONDS)
-        ):  # fmt: skip
-            self.ask(now)
-        self.callers.staff(max(self.seats, 1))
-
-    def ask(self, now: float) -> bool:
-        """Ask the pacer; False when nothing may start now."""
-        contacts = self.contacts
-        call_seconds = self.callers.call_seconds()
-        count = 0 if self.over else min(contacts.waiting, STARTS_AT_ONCE if call_seconds else STARTS_AT_FIRST)
-        admission = self.s.pacer.ask(
-            in_flight=self.callers.in_flight,
-            outstanding=len(contacts.in_flight),
-            most_seats=1 if self.s.only_one_call else min(self.s.pulse.most_seats, self.s.settings.calls_at_once),
-            starts=min(count, 1) if self.s.only_one_call else count,
-            accepted=self.accepted,
-            backfill=not contacts.live,
-            call_seconds=call_seconds,
+        load = state.Load(
+            live=len(contacts.live),
+            backfill=len(contacts.backfill),
+            in_flight=len(contacts.in_flight),
+            unsettled=len(self.ledger.pending) or int(bool(self.ledger.pending)),
+            held=self.read - self.ledger.left,
+            doubtful=len(contacts.doubtful),
         )
-        self.accepted = 0
-        self.asked_at = now
-        self.seats = admission.seats
-        self.latest_start = LATEST_START_SECONDS if admission.interval_seconds > FAST_RATE_SECONDS else 1.0
-        self.starts.extend(admission.first_at + i * admission.interval_seconds for i in range(admission.starts))
-        self.ask_at = now + admission.wait_seconds
-        self.refused_for = admission.reason
-        self.low_water = (len(contacts.in_flight) + admission.starts) // 2
-        if admission.starts:
-            return True
-        if admission.wait_seconds > LONGEST_WAIT_SECONDS:
-            self.over, self.wait_seconds = True, admission.wait_seconds
-        return False
+        return state.next_command(self.session, load, time.monotonic(), self.rules)
 
-    def send(self, contact: Contact, body: bytes) -> Accepted:
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def read_more(self, command: state.Read) -> None:
+        try:
+            read = self.w.lane.read(live=command.live, backfill=command.backfill)
+        except EpochEnded:
+            self.session = state.epoch_over(self.session)
+            return
+        self.read += len(read.live) + len(read.backfill)
+        error = take_in(
+            read, self.contacts, self.ledger, self.w.ring, self.w.destination.id,
+            crashes_allowed=self.w.settings.crashes_allowed,
+        )  # fmt: skip
+        self.session = state.read_done(
+            self.session, command, live=len(read.live), backfill=len(read.backfill), recovered=read.recovered,
+            now=time.monotonic(),
+        )  # fmt: skip
+        if error is not None:
+            self.fail(error)
+
+    def settle(self, *, close_doubtful: bool = False) -> None:
+        if close_doubtful:
+            self.contacts.park_doubtful()
+        if self.ledger.pending and not self.session.epoch_ended:
+            try:
+                self.w.lane.settle(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
+            except EpochEnded:
+                self.session = state.epoch_over(self.session)
+        self.session = state.settled(self.session, time.monotonic())
+
+    def want(self, count: int) -> None:
+        wanted = (count, not self.contacts.live)
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.w.gate.want(self.place, count, backfill=wanted[1])
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an event, and deal with all that are there."""
+        try:
+            event = self.events.get(timeout=seconds)
+            while True:
+                self.handle(event)
+                event = self.events.get_nowait()
+        except Empty:
+            pass
+
+    def leave(self) -> None:
+        """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts."""
+        self.w.gate.leave(self.place)
+        while self.contacts.in_flight or not self.events.empty():
+            with suppress(Empty):
+                event = self.events.get(timeout=state.LOOK_SECONDS)
+                if isinstance(event, Answer):
+                    self.contacts.in_flight.pop(event.contact.key, None)
+                elif isinstance(event, Admitted):
+                    self.w.gate.done(accepted=False, seconds=0.0, called=False)
+            with suppress(RedisError, LeaseLost):
+                self.w.lane.renew_when_due()
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Answer | Admitted | Held) -> None:
+        match event:
+            case Admitted():
+                self.wanted = (self.wanted[0] - 1, self.wanted[1])
+                self.start(event)
+            case Answer():
+                self.answer(event.contact, event.result)
+            case Held():
+                self.session = state.held(self.session, event.seconds)
+
+    def start(self, admitted: Admitted) -> None:
+        """Call the next contact, at its time."""
+        if self.session.phase is not state.Phase.WORKING or not self.contacts.waiting:
+            self.w.gate.done(accepted=False, seconds=0.0, called=False)
+            return
+        contact = self.contacts.next()
+        self.session = state.call_started(self.session, self.rules)
+        self.w.calls.submit(self.call, contact, self.contacts.body(contact), admitted)
+
+    def call(self, contact: Contact, body: bytes, admitted: Admitted) -> None:
         """On a thread of the pool: one call."""
-        contacts = self.s.client.contacts
-        return (contacts.post if contact.post else contacts.patch)(body, before_sending=self.make_sure)
+        result: Accepted | Exception | None = None
+        started = time.monotonic()
+        if started < admitted.start_at:
+            time.sleep(admitted.start_at - started)
+            started = time.monotonic()
+        on_time = started <= admitted.latest
+        if on_time:
+            try:
+                calls = self.w.client.contacts
+                result = (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
+            except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
+                result = error
+        self.w.gate.done(
+            accepted=isinstance(result, Accepted), seconds=time.monotonic() - started,
+            called=on_time and not isinstance(result, LeaseLost),
+        )  # fmt: skip
+        self.events.put(Answer(contact, result))
 
     def make_sure(self) -> None:
         """Asked when all that a call waits for is there, right before it goes out."""
-        if not self.s.lane.may_send():
-            raise LeaseLost(f"Lane {self.s.lane.number} of {self.s.destination.id} is not surely ours any more.")
+        if not self.w.lane.may_send():
+            raise LeaseLost(f"Lane {self.w.lane.number} of {self.w.destination.id} is not surely ours any more.")
 
-    def patience(self) -> float:
-        """How long to wait for answers before looking around again."""
-        if not self.contacts.in_flight and not self.contacts.waiting:
-            return 0.0
-        if self.contacts.waiting and not self.over:
-            return min(POLL_SECONDS, max(0.0005, self.ask_at - time.monotonic()))
-        return POLL_SECONDS
-
-    # -- answers -------------------------------------------------------------------------------------------------------
-
-    def handle(self, answer: Answer[Contact]) -> None:
-        contact, result, contacts = answer.contact, answer.result, self.contacts
+    def answer(self, contact: Contact, result: Accepted | Exception | None) -> None:
+        """What an answer means for the contact, the account or the destination."""
+        contacts = self.contacts
         del contacts.in_flight[contact.key]
-        if isinstance(result, StartMissed):
+        if result is None:
             contacts.put_back(contact)
             return
-        if self.refused_for == "seats" and len(contacts.in_flight) <= self.low_water:
-            self.ask_at = 0.0
-        if not isinstance(result, LeaseLost):
-            self.ledger.pending.count("calls")
+        if isinstance(result, LeaseLost):
+            raise result
+        self.ledger.count_call()
         match result:
             case Accepted():
                 self.answered += 1
-                self.accepted += 1
-                self.contacts.park_troubled()
+                contacts.park_doubtful()
                 contacts.accept(contact)
-            case LeaseLost():
-                raise result
             case AccountThrottled():
-                wait = self.s.pacer.back_off(result.kind, result.wait_seconds)
-                self.starts.clear()
-                if wait > LONGEST_WAIT_SECONDS:
-                    self.over, self.wait_seconds = True, wait
                 contacts.put_back(contact)
+                self.session = state.held(self.session, self.w.gate.refused(result.kind, result.wait_seconds))
             case DestinationUnreachable() | DestinationBroken():
-                self.stop(result)
+                self.fail(result)
             case ContactTroubled():
-                self.trouble(contact, result)
+                self.doubt(contact, result)
             case AttributeRefused() if not self.reloaded:
                 self.reload(contact)
             case ContactUnknown() if contacts.may_create(contact):
                 contacts.create(contact)
             case ContactRefused():
                 self.answered += 1
-                self.contacts.park_troubled()
+                contacts.park_doubtful()
                 contacts.refuse(contact, result)
             case _:
-                self.trouble(contact, _unforeseen(result))
+                self.doubt(contact, _unforeseen(result))
 
     def reload(self, contact: Contact) -> None:
         """Marketing Cloud does not know an attribute that the catalog knows: look once whether the catalog is old."""
         self.reloaded = True
         try:
-            self.contacts.mapping = self.s.reload_mapping()
+            self.contacts.mapping = self.w.reload_mapping()
         except CallError as error:
-            self.stop(error)
+            self.fail(error)
             return
         self.contacts.put_back(contact)
 
-    def trouble(self, contact: Contact, error: ContactTroubled) -> None:
-        self.contacts.troubled[contact.key] = (contact, error)
-        count = len(self.contacts.troubled)
-        if self.s.only_one_call:
+    def doubt(self, contact: Contact, error: ContactTroubled) -> None:
+        """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
+        count = self.contacts.doubt(contact, error)
+        if self.w.one_call:
             # the next probe is another contact's: this one's trouble may be its own
-            self.contacts.park_troubled()
-        if self.s.only_one_call or count >= TROUBLES_IN_A_ROW:
-            many = "" if self.s.only_one_call else f"{count} calls in a row failed; the last one: "
-            self.stop(
-                DestinationUnreachable(
-                    f"{many}{error}",
-                    code="outage",
-                    remedy=error.remedy,
-                    http_status=error.http_status,
-                    wait_seconds=error.wait_seconds,
-                )
+            self.contacts.park_doubtful()
+        elif count < DOUBTFUL_IN_A_ROW:
+            return
+        many = "" if self.w.one_call else f"{count} calls in a row failed; the last one: "
+        self.fail(
+            DestinationUnreachable(
+                f"{many}{error}", code="outage", remedy=error.remedy, http_status=error.http_status,
+                wait_seconds=error.wait_seconds,
             )
+        )  # fmt: skip
 
-    def stop(self, error: CallError) -> None:
+    def fail(self, error: CallError) -> None:
         """The destination as a whole is in trouble: nothing more is started, the entries stay in the lane."""
-        self.over = True
-        self.contacts.leave_troubled()
-        if self.error is None or isinstance(error, DestinationBroken):
-            self.error = error
+        self.contacts.leave_doubtful()
+        self.session = state.destination_failed(self.session, error)
 
-    def settle(self) -> None:
-        self.settled_at = time.monotonic()
-        if self.ledger.pending and not self.epoch_ended:
-            try:
-                self.s.lane.settle(self.ledger.take(), hour=self.s.clock.now_ms() // 3_600_000)
-            except EpochEnded:
-                self.end_epoch()
-
-    def end_epoch(self) -> None:
-        """Nothing more is started or written for an epoch that has ended; the calls in flight are waited for."""
-        self.over = self.epoch_ended = True
-
-
-def _killer(read: Read) -> CallError:
-    return CallError(
-        f"{read.deaths} workers died while they had this contact, {read.deaths_alone} of them with this contact alone.",
-        code="worker_killed",
-        remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
-    )
-
-
-def _tampered(broken: SealBroken) -> CallError:
-    return CallError(str(broken), code="seal_tampered", remedy=broken.remedy)
-
-
-def _locked() -> DestinationBroken:
-    return DestinationBroken(
-        "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
-        code="seal_broken",
-        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
-    )
+    def move(self, entry: Entry, tag: bytes, lane: int) -> None:
+        """An entry belongs to a contact of another lane by now."""
+        self.ledger.move(entry, lane, seal_for_lane(entry, tag, self.w.ring, self.w.destination.id))
+        self.moved_to.add(lane)
 
 
 def _unforeseen(error: Exception) -> ContactTroubled:

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from app.delivery.callers import Pulse
-from app.delivery.loop import Result, Session
-from app.delivery.turns import Turns
+from app.delivery.loop import Result, Work
 from app.destinations import catalogs
 from app.destinations.state import State, Status
 from app.errors import (
@@ -34,7 +32,8 @@ from app.lanes.lane import PLAIN_MARK, Lane, rouse
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
-from app.pacing.pacer import Pacer
+from app.pacing.account import Contract
+from app.pacing.gate import Gates
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class Delivery:
         self._calls = ThreadPoolExecutor(resources.settings.calls_at_once, thread_name_prefix="call")
         self._clients: dict[str, tuple[str, MarketingCloud]] = {}
         self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
-        self._pulses: dict[str, Pulse] = {}
-        self._turns = Turns()
+        self._gates = Gates(resources.redis, resources.settings.calls_at_once)
         self._lock = Lock()
         self._active = 0  # sessions under way
         self._abandoned: list[tuple[Lane, bool]] = []
@@ -149,34 +147,29 @@ class Delivery:
             mapping = self.mapping(destination, refresh=bool(probe))
         except CallError as error:
             return Result(error=error)
-        session = Session(
+        limits = destination.limits
+        work = Work(
             lane=lane,
             destination=destination,
             mapping=mapping,
             reload_mapping=lambda: self.mapping(destination, refresh=True),
             pepper=connected.pepper,
             client=client,
-            pacer=Pacer(
-                self._r.redis,
+            gate=self._gates.of(
                 destination.account.key,
-                holder=f"{destination.id}/{lane.number}/{lane.token}",
-                flow=destination.id,
-                calls_per_minute=destination.limits.calls_per_minute,
-                max_in_flight=destination.limits.max_in_flight,
-                calls_per_year=destination.limits.calls_per_year,
-                stop_at_yearly_quota=destination.limits.stop_at_yearly_quota,
+                Contract(
+                    limits.calls_per_minute, limits.max_in_flight, limits.calls_per_year, limits.stop_at_yearly_quota
+                ),
             ),
             calls=self._calls,
-            turns=self._turns,
-            pulse=self._pulses.setdefault(destination.id, Pulse()),
             ring=self._r.ring,
             clock=self._r.clock,
             settings=self._settings,
             stopping=self.stopping,
             goes_on=lambda: self._goes_on(connected),
-            only_one_call=bool(probe),
+            one_call=bool(probe),
         )
-        return session.run()
+        return work.run()
 
     def _goes_on(self, connected: Connected) -> bool:
         """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""

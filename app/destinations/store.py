@@ -155,7 +155,9 @@ class DestinationStore(Directory):
         if not self._redis.delete(keys.epoch, keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
             raise UnknownDestination(destination_id)
         account = AccountKeys(destination_id)
-        stays = {name.encode() for name in (account.pace, account.seats, account.flows, account.calls)}
+        stays = {
+            name.encode() for name in (account.pace, account.permits, account.shares, account.observed, account.calls)
+        }
         tokens = account.token("").encode()
         batch: list[bytes] = []
         for key in self._redis.scan_iter(match=keys.everything, count=1000):

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from app.backoff import full_jitter
 from app.errors import CallError
+from app.lanes import counters
 from app.lanes.failures import seal_failure
 from app.lanes.lane import Moved, Settlement
 
@@ -44,6 +45,9 @@ class Ledger:
         settlement, self.pending = self.pending, Settlement()
         return settlement
 
+    def count_call(self) -> None:
+        self.pending.count(counters.CALLS)
+
     def close(self, entry: Entry, outcome: Outcome) -> None:
         """The entry leaves its lane with this outcome."""
         self._leave(entry)
@@ -56,14 +60,14 @@ class Ledger:
 
     def exclude(self, entry: Entry, reason: str, detail: str = "") -> None:
         self.close(entry, Outcome.EXCLUDED)
-        self.pending.count_job(entry.job_id, f"why:{reason}")
-        self.pending.count(f"why:{reason}|{detail}" if detail else f"why:{reason}")
+        self.pending.count_job(entry.job_id, counters.why(reason))
+        self.pending.count(counters.why(reason, detail))
 
     def fail(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
         """Kept sealed for replay, with everything an operator needs to mend it."""
         self.close(entry, Outcome.FAILED)
-        self.pending.count_job(entry.job_id, f"why:{error.code}")
-        self.pending.count(f"why:{error.code}|{error}")
+        self.pending.count_job(entry.job_id, counters.why(error.code))
+        self.pending.count(counters.why(error.code, str(error)))
         self.pending.failures.append(
             (uuid4().hex[:16], now_ms, seal_failure(entry, error, self._destination_id, self._ring, now_ms=now_ms))
         )
@@ -85,7 +89,7 @@ class Ledger:
                 continue
             self._leave(entry)
             self.pending.parked.append((due_ms, entry.parked_fields(now_ms)))
-            self.pending.count("retried")
+            self.pending.count(counters.RETRIED)
 
     def move(self, entry: Entry, lane: int, fields: list[bytes | str | int]) -> None:
         """The entry belongs to a contact of another lane: it goes on waiting there."""

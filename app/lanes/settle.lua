@@ -12,14 +12,15 @@
 --       last two, nothing was done
 --
 -- Safe to repeat: the id of the last settlement is kept, and only the holder of the lease settles.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+local held = redis.call('MGET', KEYS[1], KEYS[8], KEYS[13])
+if held[1] ~= ARGV[1] then
   return -1
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if redis.call('GET', KEYS[8]) == ARGV[4] then
+if held[2] == ARGV[4] then
   return 0
 end
-if redis.call('GET', KEYS[13]) ~= ARGV[3] then
+if held[3] ~= ARGV[3] then
   return -2
 end
 local at = 8
@@ -80,10 +81,11 @@ for _ = 1, tonumber(take()) do
 end
 
 for _ = 1, tonumber(take()) do
-  local field = take()
-  redis.call('HINCRBY', KEYS[12], field, take())
+  local field, count = take(), take()
+  if redis.call('HINCRBY', KEYS[12], field, count) == tonumber(count) then -- it may be the first of this hour
+    redis.call('EXPIRE', KEYS[12], ARGV[5])
+  end
 end
-redis.call('EXPIRE', KEYS[12], ARGV[5])
 
 for key = 14 + tonumber(ARGV[7]), #KEYS do
   for _ = 1, tonumber(take()) do

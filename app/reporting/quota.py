@@ -1,4 +1,4 @@
-"""The account's calls of this year against what the contract allows."""
+"""The account's calls of this year, by the clock of Redis, against what the contract allows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.keys import AccountKeys
-from app.pacing.pacer import first_day_of_year
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,13 +28,15 @@ class Quota:
 
 
 def read_quota(redis: Redis, account: str, *, calls_per_year: int) -> Quota:
-    raw: Any = redis.hgetall(AccountKeys(account).calls)
-    days = {int(day): int(count) for day, count in raw.items()}
-    first = first_day_of_year()
+    keys = AccountKeys(account)
+    raw: Any = redis.hgetall(keys.calls)
+    last_second: Any = redis.hget(keys.pace, "calls")
+    counts = {name.decode(): int(count) for name, count in raw.items()}
+    days = {int(name): count for name, count in counts.items() if name.isdecimal()}
     reply: Any = redis.time()
     now = datetime.fromtimestamp(reply[0], UTC)
     today = int(now.timestamp() // 86_400)
-    used = sum(count for day, count in days.items() if day >= first)
+    used = counts.get(f"y{now.year}", 0) + int(last_second or 0)
     recent = sum(count for day, count in days.items() if day > today - RECENT_DAYS)
     # an account that began this week is judged by the days it has had
     observed = min(RECENT_DAYS, today - min(days, default=today) + 1)

@@ -80,7 +80,8 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
 
     worker = Delivery(resources)
     for lane, mark in bench.wake_ups():
-        worker.drain("camp", lane, mark)
+        while worker.drain("camp", lane, mark).wake:
+            pass  # on a busy machine one slice may not be enough
     sweep(resources, producer)
     assert read_job(resources.redis, job).outcomes["delivered"] == 20
     resources.states.pause("camp")

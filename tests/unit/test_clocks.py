@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_ASK = {
     "app/destinations/preflight.py": "today's date, to warn of segments that end soon",
     "app/sfmc/answers.py": "a Retry-After that is a date, from a server that gives no date of its own",
-    "app/pacing/pacer.py": "which year it is",
 }
 LOCAL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 

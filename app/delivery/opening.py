@@ -1,0 +1,79 @@
+"""Entries as they are read from a lane: opened, mapped, and given to their contacts; what no call can help is done with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from app.errors import CallError, DestinationBroken, SealBroken
+from app.lanes.append import seal_origin
+from app.mapping.compiled import Excluded
+
+if TYPE_CHECKING:
+    from app.delivery.contacts import Contacts
+    from app.delivery.plan import Pair
+    from app.lanes.entries import Entry
+    from app.lanes.lane import Read
+    from app.lanes.outcomes import Ledger
+    from app.sealing import KeyRing
+
+
+def take_in(
+    read: Read, contacts: Contacts, ledger: Ledger, ring: KeyRing, destination_id: str, *, crashes_allowed: int
+) -> CallError | None:
+    """Give what was read to `contacts`. Returns the error of the destination as a whole when no key opens what waits."""
+    contacts.now_ms = read.now_ms
+    updates: list[Pair] = []
+    for entry in read.entries():
+        if read.deaths_alone >= crashes_allowed > 0:
+            ledger.fail(entry, _killer(read), now_ms=read.now_ms)
+            continue
+        try:
+            profile = entry.open(ring, destination_id)
+        except SealBroken as broken:
+            if not broken.tampered:
+                return _locked()
+            ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
+            continue
+        update = contacts.mapping.resolve(
+            profile,
+            occurred_at_ms=entry.origin.occurred_at_ms,
+            arrived_at_ms=entry.origin.stamp_ms,
+            now_ms=read.now_ms,
+        )
+        if isinstance(update, Excluded):
+            ledger.exclude(entry, update.reason, update.detail)
+        else:
+            updates.append((entry, update))
+    contacts.take_in(updates)
+    return None
+
+
+def seal_for_lane(entry: Entry, tag: bytes, ring: KeyRing, destination_id: str) -> list[bytes | str | int]:
+    """The fields of an entry, sealed anew for the lane that its contact has by now."""
+    clear = orjson.dumps(entry.open(ring, destination_id))
+    fields = seal_origin(clear, entry.origin, tag, destination_id, ring)
+    if entry.attempts:
+        fields += ["n", entry.attempts, "t", entry.first_tried_at_ms]
+    return fields
+
+
+def _killer(read: Read) -> CallError:
+    return CallError(
+        f"{read.deaths} workers died while they had this contact, {read.deaths_alone} of them with this contact alone.",
+        code="worker_killed",
+        remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
+    )
+
+
+def _tampered(broken: SealBroken) -> CallError:
+    return CallError(str(broken), code="seal_tampered", remedy=broken.remedy)
+
+
+def _locked() -> DestinationBroken:
+    return DestinationBroken(
+        "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
+        code="seal_broken",
+        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
+    )

@@ -1,0 +1,66 @@
+"""What a contact's call would carry, worked out from all that waits for it and what was delivered before. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.lanes.delivered import UNKNOWN, Delivered
+from app.lanes.merge import Merged, Tags, Update, merge
+from app.mapping.compiled import ContactUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.destinations.model import Options
+    from app.lanes.entries import Entry
+
+HTML_ENABLED = "Email Addresses.HTML Enabled"
+
+Pair = tuple["Entry", ContactUpdate]
+Group = list[Pair]  # entries that are merged into one call, in order of arrival
+Row = dict[bytes, Delivered]  # what was delivered to a contact, by attribute tag
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """The rules of one destination: its options, the attribute that is the email address, and the key of its digests."""
+
+    options: Options
+    email: str
+    pepper: bytes
+    tags: Tags
+
+    def merge(self, group: Group, row: Row) -> Merged:
+        updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]
+        return merge(updates, row, pepper=self.pepper, tags=self.tags)
+
+    def lacks_email(self, merged: Merged, row: Row) -> bool:
+        """Whether the call may not be made, because no address is known and none was ever delivered."""
+        return self.options.without_email == "exclude" and not self.has_email(merged) and not _was_delivered(row)
+
+    def has_email(self, merged: Merged) -> bool:
+        return self.email in merged.full
+
+    def email_is_uncertain(self, row: Row) -> bool:
+        """An entry with a newer address was tried, its answer was lost, and it will be tried again."""
+        known = row.get(self.tags[self.email])
+        return known is not None and not known.certain
+
+    def values(self, merged: Merged, row: Row, *, post: bool) -> Mapping[str, Any]:
+        """What the call carries: the changes, the email along with them, and HTML Enabled as the destination says."""
+        options = self.options
+        values = dict(merged.full if post else merged.send)
+        if options.send_email == "always" and self.email in merged.full:
+            values[self.email] = merged.full[self.email]
+        if self.email in values and options.html_enabled != "never":
+            known = row.get(self.tags[self.email])
+            first = post or known is None or known.digest == UNKNOWN
+            if first or options.html_enabled == "always":
+                values.setdefault(HTML_ENABLED, True)
+        return values
+
+
+def _was_delivered(row: Row) -> bool:
+    """Whether anything of the contact was ever delivered for certain."""
+    return any(item.digest != UNKNOWN for item in row.values())

@@ -1,0 +1,254 @@
+"""The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries it out.
+
+A session works (reads entries, calls contacts), ends (starts nothing more and waits for what is in flight), and has ended. What it
+decides depends on its state, on what it has in hand (`Load`) and on the time, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.errors import CallError, DestinationBroken
+
+SETTLE_AT_ENTRIES = 100
+SETTLE_AFTER_SECONDS = 0.05
+LOOK_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
+LOOK_BEHIND_BACKFILL_SECONDS = 0.1
+FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated before the end
+REST_SECONDS = 1.0  # the longest wait for an event
+LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
+BACKFILL_BATCH = 16
+BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
+UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
+SLICES_AT_MOST = 15  # what a session remembers of contacts grows with it
+
+
+class Phase(StrEnum):
+    WORKING = "working"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`one_call` is for a probe: a single call, and then the end."""
+
+    window_size: int
+    slice_seconds: float
+    one_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a session has in hand: contacts that wait for their call, live and backfill; calls in flight; entries that have their
+    outcome and are not settled (`unsettled`), that have none yet (`held`), and contacts in doubt, whose call came to nothing.
+    """
+
+    live: int = 0
+    backfill: int = 0
+    in_flight: int = 0
+    unsettled: int = 0
+    held: int = 0
+    doubtful: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.live + self.backfill
+
+    @property
+    def idle(self) -> bool:
+        return not self.in_flight and not self.waiting
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Write what has its outcome. `close_doubtful`: also give up the contacts in doubt for now."""
+
+    close_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround:
+    """The slice is over: find out whether another may follow (`slice_over`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read up to `live` entries, or when there are none up to `backfill`."""
+
+    live: int
+    backfill: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for an event, for `seconds` at most. So many calls would start now (`want`)."""
+
+    want: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """There is nothing more to do."""
+
+
+Command = Settle | LookAround | Read | Wait | End
+
+
+# -- state -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The state. Times are of time.monotonic().
+
+    `dry`: the last look found nothing more in the lane. `recovering`: it found entries of a worker that went away, which are read one
+    contact at a time. `error` stands for the destination as a whole, `wait_seconds` before coming back.
+    """
+
+    slice_ends: float
+    last_slice_ends: float
+    phase: Phase = Phase.WORKING
+    read_at: float = float("-inf")
+    dry: bool = False
+    recovering: bool = False
+    settled_at: float = float("-inf")
+    backfill_batch: int = BACKFILL_BATCH
+    backfill_read_at: float = 0.0
+    called: bool = False
+    error: CallError | None = None
+    wait_seconds: float = 0.0
+    epoch_ended: bool = False
+
+    @classmethod
+    def begun(cls, now: float, rules: Rules) -> Session:
+        return cls(
+            slice_ends=now + rules.slice_seconds,
+            last_slice_ends=now + SLICES_AT_MOST * rules.slice_seconds,
+            settled_at=now,
+        )
+
+
+def next_command(session: Session, load: Load, now: float, rules: Rules) -> Command:
+    """What to do next. Every command but `Wait` and `End` is followed by an event or a changed load, and another question."""
+    working = session.phase is Phase.WORKING
+    if load.unsettled and not session.epoch_ended and (
+        load.unsettled >= SETTLE_AT_ENTRIES or now - session.settled_at > SETTLE_AFTER_SECONDS
+    ):  # fmt: skip
+        return Settle()
+    if working and now > session.slice_ends:
+        return LookAround()
+    if working and (read := _reading(session, load, now, rules)):
+        if session.recovering and (load.unsettled or load.doubtful):
+            # they are read by contact, so those that are done with must be gone before the next look
+            return Settle(close_doubtful=True)
+        return read
+    if not load.in_flight and (not working or (session.dry and not load.waiting)):
+        if load.doubtful or (load.unsettled and not session.epoch_ended):
+            return Settle(close_doubtful=True)
+        return End()
+    return Wait(_wanted(session, load, rules), _rest(session, load, now))
+
+
+def _wanted(session: Session, load: Load, rules: Rules) -> int:
+    if session.phase is not Phase.WORKING:
+        return 0
+    if rules.one_call:
+        return 0 if load.in_flight or session.called else min(1, load.waiting)
+    return load.waiting
+
+
+def _rest(session: Session, load: Load, now: float) -> float:
+    rest = REST_SECONDS
+    if load.unsettled:
+        rest = min(rest, session.settled_at + SETTLE_AFTER_SECONDS - now)
+    if session.phase is Phase.WORKING:
+        rest = min(rest, session.slice_ends - now)
+        if load.backfill or load.waiting <= load.in_flight:
+            rest = min(rest, session.read_at + _look_seconds(load) - now)
+    return max(0.001, rest)
+
+
+def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | None:
+    """What to read, if there is room and need."""
+    if load.held >= UNSETTLED_ENTRIES:
+        return None
+    room = rules.window_size - load.live
+    if room <= rules.window_size // 2 or (session.recovering and not load.idle):
+        return None
+    if load.live > max(1, load.in_flight):
+        return None  # what has come since has its turn after these
+    since_read = now - session.read_at
+    if load.idle:
+        if session.dry and since_read < FRESH_SECONDS:
+            return None
+    elif since_read < _look_seconds(load) and (session.dry or load.waiting > load.in_flight):
+        return None
+    wants_backfill = not load.live and load.backfill <= session.backfill_batch // 4
+    return Read(room, min(room, session.backfill_batch) if wants_backfill else 0)
+
+
+def _look_seconds(load: Load) -> float:
+    return LOOK_BEHIND_BACKFILL_SECONDS if load.waiting else LOOK_SECONDS
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def read_done(session: Session, command: Read, *, live: int, backfill: int, recovered: bool, now: float) -> Session:
+    """So many entries were found."""
+    batch, read_at = session.backfill_batch, session.backfill_read_at
+    if backfill:
+        if now - read_at < BACKFILL_SECONDS:
+            batch *= 2
+        elif now - read_at > 4 * BACKFILL_SECONDS:
+            batch = max(8, batch // 2)
+        read_at = now
+    dry = not live and not backfill and command.backfill > 0
+    return replace(
+        session, read_at=now, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
+    )  # fmt: skip
+
+
+def settled(session: Session, now: float) -> Session:
+    return replace(session, settled_at=now)
+
+
+def slice_over(session: Session, rules: Rules, *, goes_on: bool) -> Session:
+    """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed."""
+    ends = session.slice_ends + rules.slice_seconds
+    session = replace(session, slice_ends=ends)
+    return session if goes_on and ends <= session.last_slice_ends else told_to_end(session)
+
+
+def call_started(session: Session, rules: Rules) -> Session:
+    session = replace(session, called=True)
+    return told_to_end(session) if rules.one_call else session
+
+
+def told_to_end(session: Session) -> Session:
+    """Nothing more is started; what is in flight is waited for."""
+    return replace(session, phase=Phase.ENDING)
+
+
+def held(session: Session, seconds: float) -> Session:
+    """The account is to be left alone for so long."""
+    if seconds <= LONGEST_HOLD_SECONDS:
+        return session
+    return replace(told_to_end(session), wait_seconds=max(seconds, session.wait_seconds))
+
+
+def destination_failed(session: Session, error: CallError) -> Session:
+    """The destination as a whole is in trouble: the entries stay in the lane. What is broken counts more than what is away."""
+    if session.error is not None and not isinstance(error, DestinationBroken):
+        error = session.error
+    return replace(told_to_end(session), error=error)
+
+
+def epoch_over(session: Session) -> Session:
+    """Nothing more is started or written for an epoch that has ended; the calls in flight are waited for."""
+    return replace(told_to_end(session), epoch_ended=True)

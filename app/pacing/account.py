@@ -1,0 +1,225 @@
+"""What is shared of an account's pace, in Redis: the schedule of starts, the permits, the back-off, and what was learned.
+
+Three small scripts keep it; how fast and how many at once is decided by `app.pacing.pace`, about once a second by whoever has that
+second's turn.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.errors import Throttle
+from app.keys import CALLS_LIFE_SECONDS, AccountKeys
+from app.lua import script
+from app.pacing.pace import Limits, Observations, Pace, next_pace
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+REACH_SECONDS = 0.15  # starts are given so far ahead; a gate asks every tenth of a second
+PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
+LOOK_SECONDS = 1.0
+IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate
+# The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
+WAITS = {Throttle.RATE: (1.0, 60.0), Throttle.UNAVAILABLE: (2.0, 120.0), Throttle.BLOCKED: (60.0, 900.0)}
+_PACE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What an account's destinations agree on: calls a minute, at once and a year, and whether the year's end is kept."""
+
+    calls_per_minute: int
+    max_in_flight: int
+    calls_per_year: int
+    stop_at_yearly_quota: bool
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.calls_per_minute / 60, self.max_in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """The answer to a question for starts: so many, the first in `first_seconds`, evenly spaced.
+
+    `why` tells what keeps more from starting now ('' when nothing does), `wait_seconds` when to ask again. `look` is the turn to look
+    at the pace.
+    """
+
+    count: int
+    first_seconds: float
+    interval_seconds: float
+    wait_seconds: float
+    why: str
+    look: bool
+
+
+class AccountPace:
+    """One account, as one holder (a worker process) sees it. `now_us` is for tests; 0 is the clock of Redis."""
+
+    def __init__(self, redis: Redis, account: str, holder: str, contract: Contract) -> None:
+        self.contract = contract
+        self._redis = redis
+        self._keys = AccountKeys(account)
+        self._holder = holder
+
+    def ask(
+        self,
+        wanted: int,
+        *,
+        backfill: bool,
+        unused: int = 0,
+        observed: Mapping[str, int] | None = None,
+        now_us: int = 0,
+    ) -> Starts:
+        """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`)."""
+        contract, interval_us = self.contract, 1e6 / Pace.at_first(self.contract.limits).calls_per_second
+        pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
+        count, first_us, interval_us, wait_us, why, look = script(self._redis, "app.pacing", "starts")(
+            keys=[self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
+            args=[
+                now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), int(backfill),
+                contract.calls_per_year if contract.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
+                int(LOOK_SECONDS * 1e6), *pairs,
+            ],
+        )  # fmt: skip
+        return Starts(count, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look))
+
+    def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> tuple[int, int]:
+        """Permits held from now on when `wanted` would be of use, and how many the account has."""
+        held, limit = script(self._redis, "app.pacing", "permits")(
+            keys=[self._keys.permits, self._keys.pace],
+            args=[
+                now_us, self._holder, wanted, in_use, self.contract.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6),
+            ],
+        )  # fmt: skip
+        return int(held), int(limit)
+
+    def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> float:
+        """Make the whole account wait; returns for how many seconds."""
+        first, most = WAITS[kind]
+        wait_us = script(self._redis, "app.pacing", "back_off")(
+            keys=[self._keys.pace, self._keys.observed],
+            args=[
+                now_us, str(kind), int((wait_seconds or 0) * 1e6), random.random(),  # noqa: S311  # jitter, not a secret
+                int(first * 1e6), int(most * 1e6),
+            ],
+        )  # fmt: skip
+        return float(wait_us) / 1e6
+
+    def look(self) -> Pace:
+        """Learn from what all processes saw since the last look. To be called by whose turn it is."""
+        keys = self._keys
+        reply: Any = self._redis.time()
+        now_us = reply[0] * 1_000_000 + reply[1]
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(keys.observed)
+            pipeline.delete(keys.observed)
+            pipeline.hset(keys.observed, "since", now_us)
+            pipeline.expire(keys.observed, 3600)
+            pipeline.hmget(keys.pace, "state", "since", "blocked")
+            observed, _, _, _, (state, since, blocked) = pipeline.execute()
+        seen = _observations({name.decode(): int(value) for name, value in observed.items()}, since, blocked, now_us)
+        before = _restore(state) or Pace.at_first(self.contract.limits)
+        pace = next_pace(before, seen, self.contract.limits)
+        if pace != before:
+            note: Any = {
+                "state": orjson.dumps([_PACE_FORMAT, asdict(pace)]),
+                "interval": f"{1e6 / pace.calls_per_second:.0f}",
+                "permits": f"{pace.permits:.3f}",
+            }
+            with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hset(keys.pace, mapping=note)
+                pipeline.expire(keys.pace, 86_400)
+                pipeline.execute()
+        return pace
+
+    def leave(self) -> None:
+        """Give all permits back, and the share of the schedule."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hdel(self._keys.permits, self._holder)
+            pipeline.hdel(self._keys.shares, self._holder)
+            pipeline.execute()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An account's pace for people: calls a minute allowed by the configuration, learned, and accepted of late; and why.
+
+    `why`: configured, learned, or throttled, blocked, unavailable while the account is left alone for `wait_seconds`.
+    """
+
+    allowed_per_minute: float
+    learned_per_minute: float
+    used_per_minute: float
+    permits: int
+    max_in_flight: int
+    why: str
+    wait_seconds: float
+
+
+def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
+    keys = AccountKeys(account)
+    reply: Any = redis.hmget(keys.pace, "state", "blocked", "why")
+    state, blocked, why = reply
+    pace = _restore(state) or Pace.at_first(limits)
+    seconds, micros = redis.time()
+    wait = max(0.0, float(blocked or 0) / 1e6 - seconds - micros / 1e6)
+    known = "learned" if pace.learned else "configured"
+    return Shown(
+        allowed_per_minute=limits.calls_per_second * 60,
+        learned_per_minute=min(pace.calls_per_second, limits.calls_per_second) * 60,
+        used_per_minute=pace.recent * 60,
+        permits=min(int(pace.permits), limits.max_in_flight),
+        max_in_flight=limits.max_in_flight,
+        why=(why.decode() if why else "throttled") if wait else known,
+        wait_seconds=wait,
+    )
+
+
+def read_wait(redis: Redis, account: str) -> float:
+    """For how many seconds an account that was asked for too much is left alone yet."""
+    until_us: Any = redis.hget(AccountKeys(account).pace, "blocked")
+    seconds, micros = redis.time()
+    return max(0.0, float(until_us or 0) / 1e6 - seconds - micros / 1e6)
+
+
+def end_wait(redis: Redis, account: str) -> None:
+    """Go on calling at once: an operator says so. If the account disagrees, it says so again."""
+    redis.hdel(AccountKeys(account).pace, "blocked", "in_a_row", "why", "single")
+
+
+def _observations(counts: Mapping[str, int], since: Any, blocked: Any, now_us: int) -> Observations:
+    """What was counted since the first report after the last look."""
+    begun_us = counts.get("since", now_us)
+    waited = max(0.0, min(now_us, float(blocked or 0)) - max(begun_us, float(since or 0))) / 1e6
+    active = min(IDLE_SECONDS, max(0.0, (now_us - begun_us) / 1e6 - waited))
+    accepted = counts.get("accepted", 0)
+    return Observations(
+        seconds=active + waited,
+        waited_seconds=waited,
+        accepted=accepted,
+        throttled=counts.get("throttled", 0),
+        crowded=counts.get("crowded", 0),
+        call_seconds=counts.get("call_us", 0) / 1e6 / accepted if accepted else 0.0,
+        rate_bound=counts.get("rate_bound", 0) > 0,
+        permits_bound=counts.get("permits_bound", 0) > 0,
+    )
+
+
+def _restore(raw: bytes | None) -> Pace | None:
+    """What was learned; None when nothing was, or by another build."""
+    try:
+        number, fields = orjson.loads(raw or b"[0, {}]")
+        if number != _PACE_FORMAT:
+            return None
+        doubted = fields.pop("doubted")
+        return Pace(**fields, doubted=(doubted[0], doubted[1]) if doubted else None)
+    except (ValueError, TypeError, KeyError):
+        return None

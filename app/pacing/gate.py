@@ -1,0 +1,317 @@
+"""The one place of a worker process that asks Redis for starts and permits of an account, for all of its lanes.
+
+A lane says how many calls it would make (`want`) and is told of each when it may start (`Admitted`); every admission holds a permit
+until it is `done`. The gate's thread asks for the next tenth of a second, while anybody waits; what comes free meanwhile is handed
+on at once. When the account has to be left alone, the lanes that wait are told for how long (`Held`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from threading import Condition, Lock, Thread
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from app.errors import Throttle
+from app.logs import say_once
+from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Contract
+from app.pacing.line import Line
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+TICK_SECONDS = 0.1
+REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
+HOLD_SECONDS = (
+    5.0  # an account that has to be left alone is asked for again so often: an operator may have ended the wait
+)
+IDLE_SECONDS = 2.0  # so long after the last call the thread ends
+RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
+# A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them
+LATEST_START_SECONDS = 0.1
+LEAD_SECONDS = (
+    0.025  # so long before its time a start is handed out: a permit is not to be held for long without a call
+)
+STARTS_AT_FIRST = 4  # until it is known how long a call takes
+SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """One call may start at a time of time.monotonic(); not at all after `latest`."""
+
+    start_at: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Nothing starts for so long; `why` is throttled or quota."""
+
+    seconds: float
+    why: str
+
+
+class Place:
+    """A lane at a gate. `notify` is called by any thread and must not block."""
+
+    __slots__ = ("destination_id", "notify")
+
+    def __init__(self, destination_id: str, notify: Callable[[Admitted | Held], None]) -> None:
+        self.destination_id = destination_id
+        self.notify = notify
+
+
+class Room:
+    """How many calls this process may have in flight, over all accounts."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+
+
+class Gate:
+    """The gate of one account in this process. Safe for many threads."""
+
+    def __init__(self, account: AccountPace, room: Room, lock: Lock) -> None:
+        self._account = account
+        self._room = room
+        self._changed = Condition(lock)
+        self._line: Line[Place] = Line()
+        self._starts: deque[float] = deque()
+        self._interval_seconds = 0.0
+        self._permits = 0
+        self._limit = STARTS_AT_FIRST
+        self._in_use = 0
+        self._call_seconds = 0.0
+        self._unused = 0
+        self._observed: Counter[str] = Counter()
+        self._ask_at = 0.0
+        self._leased_at = 0.0
+        self._held_until = 0.0
+        self._careful = False  # after a refusal, until a call was accepted and told
+        self._report_at = 0.0
+        self._short_of_permits = False
+        self._thread: Thread | None = None
+
+    # -- for lanes -----------------------------------------------------------------------------------------------------
+
+    def want(self, place: Place, count: int, *, backfill: bool) -> None:
+        """How many calls a lane would start now, beyond those that it was admitted for."""
+        with self._changed:
+            waited = bool(self._line)
+            self._line.want(place, place.destination_id, count, backfill=backfill)
+            if not self._line:
+                return
+            self._hand_out()
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="gate", daemon=True)
+                self._thread.start()
+            elif not waited and self._line:
+                self._changed.notify()
+
+    def done(self, *, accepted: bool, seconds: float, called: bool = True) -> None:
+        """An admission is over; `called` is False when its call was not made."""
+        with self._changed:
+            self._in_use -= 1
+            self._room.free += 1
+            if not called:
+                self._unused += 1
+            elif accepted:
+                self._observed["accepted"] += 1
+                self._observed["call_us"] += int(seconds * 1e6)
+                self._call_seconds = 0.9 * self._call_seconds + 0.1 * seconds if self._call_seconds else seconds
+            if self._line:
+                self._hand_out()
+
+    def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
+        """The account asks to be left alone; returns for how many seconds it will be. Raises redis-py's errors."""
+        seconds = self._account.back_off(kind, wait_seconds)
+        with self._changed:
+            self._hold(seconds)
+        return seconds
+
+    def leave(self, place: Place) -> None:
+        """The lane wants nothing more. What it was admitted for it has to say itself that it is done."""
+        with self._changed:
+            self._line.want(place, place.destination_id, 0, backfill=False)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _hold(self, seconds: float) -> None:
+        self._careful = True
+        self._held_until = time.monotonic() + min(seconds, HOLD_SECONDS)
+        self._unused += len(self._starts)
+        self._starts.clear()
+
+    def _hand_out(self) -> None:
+        """Give starts that are there to those whose turn it is, as far as permits go."""
+        now = time.monotonic()
+        while self._starts and self._starts[0] < now - LATEST_START_SECONDS:
+            self._starts.popleft()
+            self._unused += 1
+        while self._starts and self._starts[0] <= now + LEAD_SECONDS and self._may_hand_out:
+            place = self._line.next()
+            if place is None:
+                return
+            start_at = self._starts.popleft()
+            self._in_use += 1
+            self._room.free -= 1
+            place.notify(Admitted(start_at, max(start_at, now) + LATEST_START_SECONDS))
+
+    @property
+    def _may_hand_out(self) -> bool:
+        return self._in_use < self._permits and self._room.free > 0
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                try:
+                    self._ask()
+                except RedisError as error:
+                    say_once(log, "gate", "Starts cannot be asked for: %s. Lanes wait.", type(error).__name__)
+                    with self._changed:
+                        self._ask_at = time.monotonic() + 1
+        except Exception:
+            log.exception("A gate ended in an error that nobody foresaw; the next call makes a new one.")
+            with self._changed:
+                self._thread = None
+
+    def _wait(self) -> bool:
+        """Wait until there is something to ask. False, and the thread is gone, when nothing was for a while."""
+        with self._changed:
+            idle_since = time.monotonic()
+            while True:
+                now = time.monotonic()
+                if self._line or self._in_use:
+                    idle_since = now
+                due = max(self._ask_at, self._held_until) if self._line else self._next_report()
+                if due is not None and due <= now:
+                    return True
+                if self._line and self._starts and self._may_hand_out:
+                    hand_out_at = self._starts[0] - LEAD_SECONDS
+                    if hand_out_at <= now:
+                        self._hand_out()
+                        continue
+                    due = min(due or hand_out_at, hand_out_at)
+                if due is None and now - idle_since >= IDLE_SECONDS:
+                    break
+                self._changed.wait((due or idle_since + IDLE_SECONDS) - now)
+            self._permits = 0
+        with suppress(RedisError):  # permits end by themselves
+            self._account.leave()
+        with self._changed:
+            if self._line:
+                return True
+            self._thread = None
+        return False
+
+    def _next_report(self) -> float | None:
+        """When nobody waits: what was observed is told within a second, permits in use are renewed."""
+        due = []
+        if self._observed or self._unused:
+            due.append(self._report_at)
+        if self._in_use:
+            due.append(self._leased_at + RENEW_SECONDS)
+        return min(due) if due else None
+
+    def _ask(self) -> None:
+        with self._changed:
+            live = self._line.live
+            wanted = self._useful(live + self._line.backfill)
+            unused, self._unused = self._unused, 0
+            observed: Counter[str] = Counter()
+            if self._careful or time.monotonic() >= self._report_at:
+                observed, self._observed = self._observed, observed
+                self._report_at = time.monotonic() + REPORT_SECONDS
+        try:
+            starts = self._account.ask(wanted, backfill=not live, unused=unused, observed=observed)
+        except RedisError:
+            with self._changed:
+                self._unused += unused
+                self._observed += observed
+            raise
+        now = time.monotonic()
+        with self._changed:
+            self._interval_seconds = starts.interval_seconds
+            first = now + starts.first_seconds
+            self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
+            soon = sum(start < now + TICK_SECONDS for start in self._starts)
+            needed = self._permits_for(self._in_use + soon)
+            held, in_use = self._permits, self._in_use
+            lease = (
+                needed > held or needed + SPARE_PERMITS < held or self._short_of_permits
+                or now - self._leased_at > RENEW_SECONDS
+            ) and (needed > 0 or held > 0)  # fmt: skip
+        if lease:
+            permits, limit = self._account.lease(needed, in_use=in_use)
+        with self._changed:
+            if lease:
+                self._permits, self._limit, self._leased_at = permits, limit, now
+                self._short_of_permits = permits < needed
+            self._hand_out()
+            if self._short_of_permits and self._starts:
+                self._observed["permits_bound"] += 1
+            elif starts.why == "rate":
+                self._observed["rate_bound"] += 1
+            if observed["accepted"]:
+                self._careful = False
+            if starts.why in ("throttled", "quota"):
+                self._careful = True
+                self._hold(starts.wait_seconds)
+                for place in self._line.places():
+                    place.notify(Held(starts.wait_seconds, starts.why))
+            self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
+        if starts.look:
+            self._account.look()
+
+    def _useful(self, wanted: int) -> int:
+        """How many starts can be used within a tick: free permits, and those that come free."""
+        if not wanted:
+            return 0
+        limit = min(self._limit, self._in_use + self._room.free)
+        if not self._call_seconds:
+            return min(wanted, STARTS_AT_FIRST)
+        turns = 1 + TICK_SECONDS / self._call_seconds
+        most = math.ceil(limit * turns) - self._in_use
+        if self._interval_seconds:
+            most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
+        return max(0, min(wanted, most - len(self._starts)))
+
+    def _permits_for(self, calls: int) -> int:
+        """How many permits so many calls need, that start over a tick while others end."""
+        if not self._call_seconds:
+            return calls
+        return max(
+            self._in_use, math.ceil(calls * self._call_seconds / (self._call_seconds + TICK_SECONDS)) + (calls > 0)
+        )
+
+
+class Gates:
+    """All gates of a process."""
+
+    def __init__(self, redis: Redis, calls_at_once: int) -> None:
+        self._redis = redis
+        self._room = Room(calls_at_once)
+        self._lock = Lock()
+        self._holder = token_hex(8)
+        self._gates: dict[str, tuple[Contract, Gate]] = {}
+
+    def of(self, account: str, contract: Contract) -> Gate:
+        """The gate of an account; a new one when its limits have changed."""
+        with self._lock:
+            known = self._gates.get(account)
+            if known is None or known[0] != contract:
+                holder = f"{self._holder}-{len(self._gates)}-{token_hex(2)}"
+                gate = Gate(AccountPace(self._redis, account, holder, contract), self._room, self._lock)
+                known = self._gates[account] = (contract, gate)
+            return known[1]

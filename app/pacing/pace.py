@@ -1,0 +1,189 @@
+"""How fast an account is called, and how many calls at once: learned from its answers, about once a second. Pure.
+
+Nobody outside Salesforce knows an account's rate, others share it, and it changes; what is configured is a ceiling.
+
+Rate. Additive increase, multiplicative decrease on refusals, in the shape of CUBIC (RFC 9438): a refusal tells what the account
+accepts, which is measured, not guessed. The pace falls a little below it, comes nearly back to it, stays there for a while, and then
+grows ever faster, to find out whether more is allowed by now. Time in which the rate held nothing up does not count (RFC 9438,
+section 5.8: a sender that has little to send learns nothing about the limit).
+
+Permits. How long calls take tells when the server begins to queue them (TCP Vegas; Netflix' gradient limiter): calls that take
+twice as long as they do on a server at ease mean that fewer at once would get as much through. If fewer do not make them quicker,
+it was not our doing, and the longer time is what a call takes by now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+# Clocks drift and networks jitter; over a minute the server shall never count more than is allowed.
+RATE_USED: Final = 0.995
+LEAST_RATE: Final = 1 / 60  # calls per second: one a minute finds out whether the account is back
+
+BACK_TO: Final = 0.95  # of what was accepted, after a refusal
+RETURN_SECONDS: Final = 10.0  # until the pace is nearly what was accepted
+STAY_AT: Final = 0.975  # what was accepted holds what the account lets pass as a burst
+STAY_SECONDS: Final = 35.0  # until it grows beyond
+CUBIC_GROWTH: Final = 5e-6  # of the accepted rate, per cubed second: twice the rate after another minute
+GUESS_GROWTH: Final = 0.02  # a second: what is only a guess is soon put to the test
+ECHO_SECONDS: Final = 0.4  # refusals of calls that were under way already tell nothing new
+MEASURE_SECONDS: Final = 4.0  # less is too short to tell what is accepted
+RECENT_SECONDS: Final = 5.0  # what is accepted is measured over about so long
+# Refusals that come too soon to measure anything: just after a measurement it was a little off, else who knows how far
+NEAR_CUTS: Final = (0.96, 0.9)
+FAR_CUT: Final = 0.8
+
+CROWDED: Final = 2.0  # times as long as at ease: fewer at once
+AT_EASE: Final = 1.5  # less than this: more at once
+FEWER: Final = 0.9
+MORE: Final = 1.05
+DOUBT: Final = 0.7  # so many of the permits left, and calls no quicker: it is not our doing
+QUICKER: Final = 0.85
+EASE_GROWTH: Final = 1.002  # a look; what was quick once need not be so for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is configured for the account: calls a second and calls at once, at most."""
+
+    calls_per_second: float
+    max_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """What all processes saw since the last look.
+
+    `seconds` passed, of which the account was left alone for `waited_seconds` after a refusal. `throttled` calls were refused for the
+    rate, `crowded` for too many at once. `call_seconds` is the mean of the accepted (0: none). `rate_bound` and `permits_bound` tell
+    whether calls waited for a start, or for a permit.
+    """
+
+    seconds: float
+    waited_seconds: float = 0.0
+    accepted: int = 0
+    throttled: int = 0
+    crowded: int = 0
+    call_seconds: float = 0.0
+    rate_bound: bool = False
+    permits_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is known of an account.
+
+    `calls_per_second` and `permits` hold now. `found` is the rate that was accepted when it last refused (0: it never did), `seconds`
+    the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
+    the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
+    what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not
+    known), `doubted` the permits and call time when they began to be cut, if that goes on.
+    """
+
+    calls_per_second: float
+    permits: float
+    found: float = 0.0
+    seconds: float = 0.0
+    active_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    accepted: int = 0
+    recent: float = 0.0
+    near: int = 0
+    guessed: bool = True
+    ease_seconds: float = 0.0
+    doubted: tuple[float, float] | None = None
+
+    @classmethod
+    def at_first(cls, limits: Limits) -> Pace:
+        """Nothing is known but what is configured."""
+        return cls(calls_per_second=limits.calls_per_second * RATE_USED, permits=float(limits.max_in_flight))
+
+    @property
+    def learned(self) -> bool:
+        """Whether the rate is what the account was found to accept, and not what is configured."""
+        return self.found > 0
+
+
+def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
+    """The pace after a look."""
+    active = max(0.0, seen.seconds - seen.waited_seconds)
+    pace = replace(
+        pace,
+        active_seconds=pace.active_seconds + active,
+        waited_seconds=pace.waited_seconds + seen.waited_seconds,
+        accepted=pace.accepted + seen.accepted,
+        recent=_recent(pace, seen.accepted, active),
+    )
+    pace = _after_refusal(pace) if seen.throttled else _grown(pace, seen)
+    pace = _permits(pace, seen, limits)
+    top = limits.calls_per_second * RATE_USED
+    if pace.calls_per_second >= top:
+        # all that is configured is accepted again: nothing learned is left to show
+        pace = replace(pace, found=0.0, seconds=0.0, near=0, guessed=True, calls_per_second=top)
+    return replace(pace, calls_per_second=max(pace.calls_per_second, min(LEAST_RATE, top)))
+
+
+def _after_refusal(pace: Pace) -> Pace:
+    if pace.active_seconds < ECHO_SECONDS or not pace.accepted:
+        return pace
+    if pace.active_seconds < MEASURE_SECONDS:
+        guessed = pace.guessed or pace.near >= len(NEAR_CUTS)
+        rate = pace.calls_per_second * (FAR_CUT if guessed else NEAR_CUTS[pace.near])
+        found, near = rate / BACK_TO, pace.near + 1
+    else:
+        guessed, near = False, 0
+        found = min(pace.calls_per_second, pace.recent)
+        if pace.waited_seconds > pace.active_seconds / 2:
+            # an account that makes us wait for as long as we call counts calls in a window, and the wait is part of it
+            found = min(found, pace.accepted / (pace.active_seconds + pace.waited_seconds))
+        rate = found * BACK_TO
+    return replace(
+        pace, calls_per_second=rate, found=found, near=near, guessed=guessed, seconds=0.0, active_seconds=0.0,
+        waited_seconds=0.0, accepted=0, recent=0.0,
+    )  # fmt: skip
+
+
+def _recent(pace: Pace, accepted: int, active_seconds: float) -> float:
+    """The mean rate of the last seconds; of all there were, when those are fewer."""
+    seconds = pace.active_seconds + active_seconds
+    if not active_seconds:
+        return pace.recent
+    weight = min(1.0, active_seconds / min(seconds, RECENT_SECONDS))
+    return (1 - weight) * pace.recent + weight * accepted / active_seconds
+
+
+def _grown(pace: Pace, seen: Observations) -> Pace:
+    if not pace.found or not seen.rate_bound:
+        return pace
+    seconds = pace.seconds + max(0.0, seen.seconds - seen.waited_seconds)
+    return replace(pace, seconds=seconds, calls_per_second=pace.found * growth(seconds, guessed=pace.guessed))
+
+
+def growth(seconds: float, *, guessed: bool) -> float:
+    """The pace as a share of what was accepted, so long after the refusal."""
+    if guessed:
+        return BACK_TO * (1 + GUESS_GROWTH * seconds)
+    if seconds < RETURN_SECONDS:
+        return BACK_TO + (STAY_AT - BACK_TO) * seconds / RETURN_SECONDS
+    return STAY_AT + CUBIC_GROWTH * max(0.0, seconds - STAY_SECONDS) ** 3
+
+
+def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
+    most = float(limits.max_in_flight)
+    permits = min(pace.permits, most)
+    if seen.crowded:
+        return replace(pace, permits=max(1.0, permits / 2), doubted=None)
+    if not seen.call_seconds:
+        return replace(pace, permits=permits)
+    ease = min(pace.ease_seconds * EASE_GROWTH, seen.call_seconds) if pace.ease_seconds else seen.call_seconds
+    doubted = pace.doubted
+    if doubted and permits <= doubted[0] * DOUBT and seen.call_seconds > doubted[1] * QUICKER:
+        ease, permits, doubted = seen.call_seconds, doubted[0], None
+    elif seen.permits_bound and seen.call_seconds > CROWDED * ease:
+        doubted = doubted or (permits, seen.call_seconds)
+        permits = max(1.0, permits * FEWER)
+    elif seen.permits_bound and seen.call_seconds < AT_EASE * ease:
+        doubted = None
+        permits = min(most, max(permits + 1, permits * MORE))
+    return replace(pace, permits=permits, ease_seconds=ease, doubted=doubted)

@@ -1,0 +1,138 @@
+#!lua flags=allow-oom
+-- The next starts of calls to an account, for one holder (a worker process): an even schedule whose next free moment is `tat` (GCRA).
+-- What the holder reports and whether it is its turn to look at the pace travel along.
+--
+-- KEYS  1 pace, 2 shares, 3 calls, 4 observed
+-- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 starts wanted, 4 us between starts at the least, 5 us to reach ahead,
+--       6 backfill (0/1), 7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
+--       10 us between two looks at the pace, then what was observed: name, amount, ...
+-- Reply starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
+--       1 when it is the holder's turn to look
+--
+-- Nothing that was missed is made up for: after a pause the schedule begins anew, without a burst. A holder that has used less than
+-- its share of the schedule reaches twice as far ahead as the others, so that none is always too late; a backfill less far.
+-- After a refusal starts are given singly, until a call is accepted.
+-- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+local holder, wanted = ARGV[2], tonumber(ARGV[3])
+local FORGET_US, SINGLY_US = 2000000, 1000000
+
+local accepted = false
+for index = 11, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[4], ARGV[index], ARGV[index + 1])
+  accepted = accepted or ARGV[index] == 'accepted'
+end
+if #ARGV > 10 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', now)) == 1 then
+  redis.call('EXPIRE', KEYS[4], 3600)
+end
+
+local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls')
+local tat, blocked, careful = tonumber(pace[1]) or 0, tonumber(pace[2]) or 0, pace[4] == '1'
+local interval = math.max(tonumber(ARGV[4]), tonumber(pace[3]) or 0)
+local look = 0
+local changes = {}
+local function set(name, value)
+  changes[#changes + 1] = name
+  changes[#changes + 1] = string.format('%.0f', value)
+end
+if now >= (tonumber(pace[6]) or 0) then
+  look = 1
+  set('look', now + tonumber(ARGV[10]))
+end
+if accepted and careful and blocked <= now then
+  careful = false
+  redis.call('HDEL', KEYS[1], 'careful', 'in_a_row', 'single')
+end
+
+-- The year's calls: one counter, by the calendar of this clock, beside one for each day (shown, and for the forecast)
+local day = math.floor(now / 86400000000)
+local function year_of(days) -- civil year of a day since the epoch (Hinnant, days from civil)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  return yoe + era * 400 + (doy >= 306 and 1 or 0)
+end
+local year = 'y' .. year_of(day)
+local uncounted = tonumber(pace[7]) or 0 -- calls that are not in those counters yet, which are written once a look
+
+local function answer(starts, first, wait, why)
+  local calls = uncounted + starts - tonumber(ARGV[9])
+  if look == 1 and calls ~= 0 then
+    redis.call('HINCRBY', KEYS[3], day, calls)
+    redis.call('HINCRBY', KEYS[3], year, calls)
+    redis.call('EXPIRE', KEYS[3], ARGV[8])
+    calls = 0
+  end
+  if calls ~= uncounted then
+    set('calls', calls)
+  end
+  if #changes > 0 then
+    redis.call('HSET', KEYS[1], unpack(changes))
+  end
+  if look == 1 then
+    redis.call('EXPIRE', KEYS[1], 86400)
+    redis.call('EXPIRE', KEYS[2], 60)
+  end
+  return { starts, math.max(0, math.floor(first)), math.floor(interval), math.max(1000, math.floor(wait)), why, look }
+end
+
+if wanted == 0 then
+  return answer(0, 0, 0, '')
+end
+if blocked > now then
+  return answer(0, 0, blocked - now, 'throttled')
+end
+local most = tonumber(ARGV[7])
+if most > 0 then
+  local left = most - uncounted - (tonumber(redis.call('HGET', KEYS[3], year)) or 0)
+  if left <= 0 then
+    return answer(0, 0, 60000000, 'quota')
+  end
+  wanted = math.min(wanted, left)
+end
+if careful then
+  local single = tonumber(pace[5]) or 0
+  if single > now then
+    return answer(0, 0, single - now, 'throttled')
+  end
+  set('single', now + math.max(SINGLY_US, interval))
+  wanted = 1
+end
+
+-- Who else asks: a holder's own schedule runs as much slower as there are holders, and tells whether it is within its share
+local holders, own = 1, 0
+local shares = redis.call('HGETALL', KEYS[2])
+for index = 1, #shares, 2 do
+  local schedule, asked = string.match(shares[index + 1], '^(%d+) (%d+)$')
+  if tonumber(asked) < now - FORGET_US then
+    redis.call('HDEL', KEYS[2], shares[index])
+  elseif shares[index] == holder then
+    own = tonumber(schedule)
+  else
+    holders = holders + 1
+  end
+end
+local reach = tonumber(ARGV[5])
+if ARGV[6] == '1' then
+  reach = reach * 0.8
+elseif own <= now and holders > 1 then
+  reach = reach * 2
+end
+reach = math.max(reach, interval)
+local base = math.max(tat, now)
+local room = math.floor((now + reach - base) / interval)
+local starts = math.max(0, math.min(wanted, room))
+if starts > 0 then
+  set('tat', base + starts * interval)
+end
+-- bounded, so that who had the account for itself is not made to pay for it long
+local schedule = math.min(math.max(own, now) + starts * interval * holders, now + 10 * reach)
+redis.call('HSET', KEYS[2], holder, string.format('%.0f %.0f', schedule, now))
+local why = starts < wanted and 'rate' or ''
+return answer(starts, base - now, base + (starts + 1) * interval - now - reach, why)

@@ -1,0 +1,187 @@
+"""Gates of several processes at one account: lanes that call for a while, on a real Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from app.errors import Throttle
+from app.keys import AccountKeys
+from app.pacing.account import Contract
+from app.pacing.gate import Admitted, Gate, Gates, Held, Place
+
+KEYS = AccountKeys("acme")
+
+
+def contract(*, per_second: float = 100, in_flight: int = 20) -> Contract:
+    return Contract(int(per_second * 60), in_flight, 1_000_000, stop_at_yearly_quota=False)
+
+
+@dataclass
+class Lane:
+    """Calls that take their time and do nothing; there are always more."""
+
+    gate: Gate
+    destination_id: str = "camp"
+    backfill: bool = False
+    call_seconds: float = 0.02
+    waiting: int = 1_000
+    calls: list[tuple[float, float]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    missed: int = 0
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.events: SimpleQueue[Admitted | Held] = SimpleQueue()
+        self.place = Place(self.destination_id, self.events.put)
+        self.threads = [Thread(target=self.work, daemon=True)]
+        self.threads[0].start()
+
+    def work(self) -> None:
+        self.gate.want(self.place, self.waiting, backfill=self.backfill)
+        while not self.stopped:
+            try:
+                event = self.events.get(timeout=0.05)
+            except Empty:
+                continue
+            if isinstance(event, Held):
+                self.held.append(event)
+            else:
+                self.threads.append(Thread(target=self.call, args=[event], daemon=True))
+                self.threads[-1].start()
+        self.gate.leave(self.place)
+
+    def call(self, admitted: Admitted) -> None:
+        time.sleep(max(0.0, admitted.start_at - time.monotonic()))
+        started = time.monotonic()
+        if started > admitted.latest:
+            self.missed += 1
+            self.gate.done(accepted=False, seconds=0.0, called=False)
+            return
+        time.sleep(self.call_seconds)
+        self.calls.append((started, time.monotonic()))
+        self.gate.done(accepted=True, seconds=time.monotonic() - started)
+
+
+@pytest.fixture
+def lanes() -> Iterator[Callable[..., Lane]]:
+    made: list[Lane] = []
+
+    def make(gate: Gate, **more: Any) -> Lane:
+        made.append(Lane(gate, **more))
+        return made[-1]
+
+    yield make
+    for lane in made:
+        lane.stopped = True
+    for lane in made:
+        for thread in list(lane.threads):
+            thread.join()
+
+
+def wait_for(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def gates(redis: Redis, count: int, wanted: Contract) -> list[Gate]:
+    return [Gates(redis, 64).of("acme", wanted) for _ in range(count)]
+
+
+def most_at_once(calls: list[tuple[float, float]]) -> int:
+    changes = sorted([(start, 1) for start, _ in calls] + [(end, -1) for _, end in calls])
+    level = highest = 0
+    for _, change in changes:
+        level += change
+        highest = max(highest, level)
+    return highest
+
+
+def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    made = [lanes(gate) for gate in gates(redis, 4, contract(per_second=100, in_flight=8)) for _ in range(2)]
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= 300)
+    calls = sorted(call for lane in made for call in lane.calls)
+    seconds = calls[-1][0] - calls[0][0]
+    assert len(calls) / seconds <= 103
+    assert most_at_once(calls) <= 8
+    by_gate = [len(made[n].calls) + len(made[n + 1].calls) for n in range(0, 8, 2)]
+    assert min(by_gate) >= 0.4 * max(by_gate)
+
+
+def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    made = [lanes(gate, call_seconds=0.1) for gate in gates(redis, 3, contract(per_second=10_000, in_flight=6))]
+    wait_for(lambda: min(len(lane.calls) for lane in made) >= 20)
+    calls = [call for lane in made for call in lane.calls]
+    assert most_at_once(calls) == 6
+
+
+def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    (gate,) = gates(redis, 1, contract(per_second=200, in_flight=20))
+    old = lanes(gate, backfill=True)
+    wait_for(lambda: len(old.calls) >= 5)
+    big, small = [lanes(gate, destination_id="big") for _ in range(5)], lanes(gate, destination_id="small")
+    wait_for(lambda: small.calls)
+    before = len(old.calls), len(small.calls), sum(len(lane.calls) for lane in big)
+    wait_for(lambda: len(small.calls) >= 60)
+    after = len(old.calls), len(small.calls), sum(len(lane.calls) for lane in big)
+    of_old, of_small, of_big = (b - a for a, b in zip(before, after, strict=True))
+    assert of_old <= 8  # what had its start already
+    assert 0.7 * of_small <= of_big <= 1.4 * of_small
+
+
+def test_a_single_call_is_admitted_at_once(redis: Redis) -> None:
+    (gate,) = gates(redis, 1, contract())
+    events: SimpleQueue[Admitted | Held] = SimpleQueue()
+    place = Place("camp", events.put)
+    gate.want(place, 1, backfill=False)
+    event = events.get(timeout=10)
+    assert isinstance(event, Admitted)
+    gate.done(accepted=True, seconds=0.1)
+    assert events.empty()
+    gate.leave(place)
+    wait_for(lambda: not redis.exists(KEYS.permits))  # an idle gate gives its permits back
+
+
+def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    one, other = gates(redis, 2, contract())
+    first, second = lanes(one), lanes(other)
+    wait_for(lambda: first.calls and second.calls)
+    assert one.refused(Throttle.RATE, 40) >= 40
+    wait_for(lambda: first.held and second.held)
+    assert second.held[0].why == "throttled"
+    assert second.held[0].seconds > 30
+    counts = len(first.calls), len(second.calls)
+    wait_for(lambda: len(first.held) + len(second.held) >= 3)  # asked again: an operator may have ended it
+    assert len(first.calls) + len(second.calls) <= sum(counts) + 8
+
+
+def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
+    (gate,) = gates(redis, 1, contract())
+    events: SimpleQueue[Admitted | Held] = SimpleQueue()
+    place = Place("camp", events.put)
+    gate.want(place, 3, backfill=False)
+    for number in range(3):
+        assert isinstance(events.get(timeout=10), Admitted)
+        gate.done(accepted=number < 2, seconds=0.1, called=number < 2)
+    gate.leave(place)
+
+    def counted() -> int:
+        year = sum(int(value) for name, value in redis.hgetall(KEYS.calls).items() if name.startswith(b"y"))
+        return year + int(redis.hget(KEYS.pace, "calls") or 0)
+
+    wait_for(lambda: counted() == 2)
+
+
+def test_other_limits_are_another_gate(redis: Redis) -> None:
+    process = Gates(redis, 64)
+    assert process.of("acme", contract()) is process.of("acme", contract())
+    assert process.of("acme", contract()) is not process.of("acme", contract(per_second=50))

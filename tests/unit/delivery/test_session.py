@@ -1,0 +1,163 @@
+"""The session's state machine: tables of states and loads, and what is to be done next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.delivery import session as machine
+from app.delivery.session import End, Load, LookAround, Phase, Read, Rules, Session, Settle, Wait, next_command
+from app.errors import DestinationBroken, DestinationUnreachable
+
+NOW = 1000.0
+RULES = Rules(window_size=200, slice_seconds=2.0)
+PROBE = Rules(window_size=200, slice_seconds=2.0, one_call=True)
+BEGUN = Session.begun(NOW, RULES)
+WORKING = replace(BEGUN, read_at=NOW)
+DRY = replace(WORKING, dry=True)
+ENDING = machine.told_to_end(WORKING)
+
+
+@pytest.mark.parametrize(
+    ("session", "load", "command"),
+    [
+        (BEGUN, Load(), Read(200, 16)),
+        (DRY, Load(), End()),
+        (replace(DRY, read_at=NOW - 1), Load(), Read(200, 16)),  # a look of long ago is repeated before the end
+        (WORKING, Load(live=5), Wait(5, 1.0)),
+        (WORKING, Load(live=5, in_flight=2), Wait(5, 1.0)),
+        (replace(WORKING, read_at=NOW - 0.06), Load(in_flight=2), Read(200, 16)),  # whether live ones have come
+        (replace(WORKING, read_at=NOW - 0.03), Load(in_flight=2), Read(200, 16)),  # the last look brought something
+        (replace(DRY, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
+        (replace(WORKING, read_at=NOW - 0.2), Load(backfill=9, in_flight=2), Read(200, 0)),
+        (replace(WORKING, read_at=NOW - 0.2), Load(backfill=3, in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.05), Load(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
+        (replace(WORKING, read_at=NOW - 9), Load(live=120, in_flight=2), Wait(120, 1.0)),  # no room
+        (replace(WORKING, read_at=NOW - 9), Load(in_flight=2, held=5_000), Wait(0, 0.001)),  # too much unsettled
+        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(in_flight=2), Wait(0, 0.001)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(close_doubtful=True)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(), Read(200, 16)),
+        (WORKING, Load(live=5, unsettled=100), Settle()),
+        (WORKING, Load(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
+        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=1), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 0.001)),
+        (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
+        (replace(WORKING, slice_ends=NOW + 0.3), Load(live=5), Wait(5, pytest.approx(0.3))),
+        (ENDING, Load(live=5, in_flight=1), Wait(0, 1.0)),
+        (ENDING, Load(live=5, unsettled=1), Settle(close_doubtful=True)),
+        (ENDING, Load(live=5, doubtful=1), Settle(close_doubtful=True)),
+        (ENDING, Load(live=5), End()),
+        (replace(ENDING, epoch_ended=True), Load(live=5, unsettled=3), End()),
+        (DRY, Load(unsettled=1), Settle(close_doubtful=True)),
+    ],
+)  # fmt: skip
+def test_what_is_next(session: Session, load: Load, command: object) -> None:
+    assert next_command(session, load, NOW, RULES) == command
+
+
+@pytest.mark.parametrize(
+    ("session", "load", "want"),
+    [
+        (WORKING, Load(live=5, backfill=3), 1),
+        (WORKING, Load(live=5, in_flight=1), 0),
+        (machine.call_started(WORKING, PROBE), Load(live=5, in_flight=1), 0),
+    ],
+)
+def test_a_probe_wants_one_call(session: Session, load: Load, want: int) -> None:
+    command = next_command(session, load, NOW, PROBE)
+    assert isinstance(command, Wait)
+    assert command.want == want
+
+
+def test_a_probe_ends_after_its_call() -> None:
+    called = machine.call_started(WORKING, PROBE)
+    assert next_command(called, Load(live=5), NOW, PROBE) == End()
+
+
+@pytest.mark.parametrize(
+    ("seconds_since", "found", "batch"),
+    [(0.1, 16, 32), (0.5, 16, 16), (2.0, 16, 8), (0.1, 0, 16)],
+)
+def test_backfill_is_read_a_quarter_of_a_second_at_a_time(seconds_since: float, found: int, batch: int) -> None:
+    before = replace(WORKING, backfill_read_at=NOW - seconds_since)
+    after = machine.read_done(before, Read(200, 16), live=0, backfill=found, recovered=False, now=NOW)
+    assert after.backfill_batch == batch
+    assert after.dry is (found == 0)
+
+
+def test_a_look_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> None:
+    after = machine.read_done(WORKING, Read(200, 0), live=0, backfill=0, recovered=False, now=NOW)
+    assert not after.dry
+
+
+def test_slices_follow_each_other_until_there_were_enough_or_somebody_waits() -> None:
+    session = BEGUN
+    for _ in range(machine.SLICES_AT_MOST - 1):
+        session = machine.slice_over(session, RULES, goes_on=True)
+        assert session.phase is Phase.WORKING
+    assert machine.slice_over(session, RULES, goes_on=True).phase is Phase.ENDING
+    assert machine.slice_over(BEGUN, RULES, goes_on=False).phase is Phase.ENDING
+
+
+@pytest.mark.parametrize(("seconds", "phase", "wait"), [(1.0, Phase.WORKING, 0.0), (30.0, Phase.ENDING, 30.0)])
+def test_an_account_that_has_to_be_left_alone_for_long_ends_the_session(
+    seconds: float, phase: Phase, wait: float
+) -> None:
+    after = machine.held(WORKING, seconds)
+    assert (after.phase, after.wait_seconds) == (phase, wait)
+    assert machine.held(machine.held(WORKING, 30.0), 10.0).wait_seconds == 30.0
+
+
+def test_what_is_broken_counts_more_than_what_is_away() -> None:
+    away, broken = DestinationUnreachable("away", code="outage"), DestinationBroken("broken", code="bad_client")
+    for order in ((away, broken), (broken, away)):
+        session = WORKING
+        for error in order:
+            session = machine.destination_failed(session, error)
+        assert session.error is broken
+        assert session.phase is Phase.ENDING
+
+
+loads = st.builds(
+    Load,
+    live=st.integers(0, 300), backfill=st.integers(0, 300), in_flight=st.integers(0, 64),
+    unsettled=st.integers(0, 200), held=st.integers(0, 6_000), doubtful=st.integers(0, 5),
+)  # fmt: skip
+sessions = st.builds(
+    Session,
+    slice_ends=st.floats(NOW - 5, NOW + 5), last_slice_ends=st.just(NOW + 30), phase=st.sampled_from(Phase),
+    read_at=st.floats(NOW - 5, NOW), dry=st.booleans(), recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
+    called=st.booleans(), epoch_ended=st.booleans(),
+)  # fmt: skip
+
+
+@given(sessions, loads)
+def test_the_end_leaves_nothing_behind(session: Session, load: Load) -> None:
+    command = next_command(session, load, NOW, RULES)
+    if isinstance(command, End):
+        assert not load.in_flight
+        assert not load.doubtful
+        assert not load.unsettled or session.epoch_ended
+        assert not load.waiting or session.phase is Phase.ENDING
+    if isinstance(command, Wait):
+        assert command.seconds > 0
+        assert command.want == (load.waiting if session.phase is Phase.WORKING else 0)
+    if session.phase is Phase.ENDING:
+        assert not isinstance(command, Read | LookAround)
+
+
+@given(sessions, loads)
+def test_there_is_always_an_end(session: Session, load: Load) -> None:
+    """Whatever it begins with: once told to end, and with the calls answered, a session ends in a few steps."""
+    session, load = machine.told_to_end(session), replace(load, in_flight=0)
+    for _ in range(4):
+        command = next_command(session, load, NOW, RULES)
+        if isinstance(command, End):
+            return
+        assert isinstance(command, Settle)
+        load = replace(load, unsettled=0, doubtful=0 if command.close_doubtful else load.doubtful)
+        session = machine.settled(session, NOW)
+    raise AssertionError(command)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from app.pacing.line import Line
+
+
+def order(line: Line[str]) -> list[str]:
+    return list(iter(line.next, None))
+
+
+def test_live_comes_before_backfill() -> None:
+    line: Line[str] = Line()
+    line.want("old", "camp", 2, backfill=True)
+    line.want("new", "camp", 2, backfill=False)
+    assert order(line) == ["new", "new", "old", "old"]
+
+
+def test_destinations_take_turns_however_many_lanes_they_have() -> None:
+    line: Line[str] = Line()
+    for lane in range(3):
+        line.want(f"big-{lane}", "big", 2, backfill=False)
+    line.want("small", "small", 3, backfill=False)
+    assert order(line) == ["big-0", "small", "big-1", "small", "big-2", "small", "big-0", "big-1", "big-2"]
+
+
+def test_what_is_wanted_can_change() -> None:
+    line: Line[str] = Line()
+    line.want("a", "camp", 5, backfill=True)
+    line.want("a", "camp", 1, backfill=False)
+    assert (line.live, line.backfill) == (1, 0)
+    line.want("a", "camp", 0, backfill=False)
+    assert not line
+    assert line.next() is None
+
+
+def test_places_are_all_that_wait() -> None:
+    line: Line[str] = Line()
+    line.want("a", "camp", 1, backfill=True)
+    line.want("b", "other", 1, backfill=False)
+    assert sorted(line.places()) == ["a", "b"]

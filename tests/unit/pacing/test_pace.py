@@ -1,0 +1,166 @@
+"""The pace in simulated time, against accounts that count calls in every way that is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.pacing import pace as pacing
+from app.pacing.pace import Limits, Observations, Pace, growth, next_pace
+from tests.unit.pacing.servers import FixedWindow, Gcra, SlidingWindow, simulate
+
+CONFIGURED = Limits(calls_per_second=40, max_in_flight=100)
+HALF = 20.0
+
+
+def half(burst: float, **more: Any) -> Gcra:
+    return Gcra(lambda _: HALF, burst, **more)
+
+
+@pytest.mark.parametrize("burst", [2, 4])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_where_the_configured_rate_is_the_true_one_it_is_used_and_nothing_is_refused(burst: float, seed: int) -> None:
+    jitter = 0.01 if burst == 2 else 0.04
+    result = simulate(Gcra(lambda _: 40.0, burst), CONFIGURED, 120, jitter_seconds=jitter, seed=seed)
+    assert sum(result.refused.values()) == 0
+    assert result.rate(2, 120) >= 0.99 * 40
+    assert not result.paces[-1].learned
+
+
+@pytest.mark.parametrize(
+    ("server", "share"),
+    [
+        (lambda: half(4), 0.94),
+        (lambda: half(20), 0.97),
+        (lambda: half(100), 0.97),
+        (lambda: half(4, retry_after=0.0), 0.94),
+        (lambda: Gcra(lambda _: 40.0, 4, neighbour=20.0), 0.94),  # another system uses half
+        (lambda: SlidingWindow(200, 10), 0.85),
+        (lambda: SlidingWindow(1200, 60), 0.88),
+        (lambda: FixedWindow(1200, 60, tells=True), 0.9),
+        (lambda: FixedWindow(200, 10, tells=False), 0.88),
+    ],
+    ids=["burst 4", "burst 20", "burst 100", "no wait said", "neighbour", "sliding 10", "sliding 60", "window 60", "window 10"],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [1, 2])
+def test_half_of_what_is_configured_is_learned_in_a_minute(server: Any, share: float, seed: int) -> None:
+    result = simulate(server(), CONFIGURED, 300, seed=seed)
+    assert result.rate(60, 300) >= share * HALF
+    assert result.rate(60, 300) <= 1.02 * HALF
+    assert result.share_refused(60, 300) <= 0.005
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_with_little_jitter_95_percent_are_used_and_few_are_refused(seed: int) -> None:
+    result = simulate(half(4), CONFIGURED, 300, jitter_seconds=0.02, seed=seed)
+    assert result.rate(60, 300) >= 0.95 * HALF
+    assert result.share_refused(60, 300) <= 0.002
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_twice_the_rate_is_found_within_two_minutes(seed: int) -> None:
+    server = Gcra(lambda now: HALF if now < 180 else 2 * HALF, 4)
+    result = simulate(server, CONFIGURED, 360, jitter_seconds=0.02, seed=seed)
+    assert result.rate(300, 360) >= 0.95 * 2 * HALF
+    assert result.share_refused(60, 360) <= 0.005
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_half_of_the_rate_is_followed(seed: int) -> None:
+    server = Gcra(lambda now: 40.0 if now < 60 else HALF, 8)
+    result = simulate(server, CONFIGURED, 300, jitter_seconds=0.02, seed=seed)
+    assert result.rate(5, 60) >= 0.98 * 40
+    assert result.rate(120, 300) >= 0.93 * HALF
+    assert result.share_refused(120, 300) <= 0.005
+
+
+def test_a_tenth_of_what_is_configured_is_learned() -> None:
+    result = simulate(Gcra(lambda _: 4.0, 4), CONFIGURED, 300)
+    assert result.rate(90, 300) >= 0.9 * 4
+    assert result.share_refused(90, 300) <= 0.01
+
+
+# -- the law itself ----------------------------------------------------------------------------------------------------
+
+AT_FIRST = Pace.at_first(CONFIGURED)
+LEARNED = replace(
+    AT_FIRST, calls_per_second=19.0, found=20.0, guessed=False, active_seconds=50.0, accepted=950, recent=19.5
+)
+
+
+def test_refusals_of_calls_that_were_under_way_change_nothing() -> None:
+    just_cut = replace(LEARNED, active_seconds=0.0, accepted=0)
+    seen = Observations(seconds=1.0, waited_seconds=0.9, throttled=3)
+    assert next_pace(just_cut, seen, CONFIGURED).calls_per_second == 19.0
+
+
+def test_what_held_nothing_up_teaches_nothing() -> None:
+    idle = Observations(seconds=1.0, accepted=2, call_seconds=0.2, rate_bound=False)
+    assert next_pace(LEARNED, idle, CONFIGURED).calls_per_second == 19.0
+
+
+def test_all_that_is_configured_is_no_knowledge() -> None:
+    almost = replace(LEARNED, calls_per_second=39.0, seconds=500.0)
+    after = next_pace(almost, Observations(seconds=1.0, accepted=39, rate_bound=True), CONFIGURED)
+    assert (after.learned, after.calls_per_second) == (False, 40 * pacing.RATE_USED)
+
+
+def test_the_growth_never_falls() -> None:
+    for guessed in (False, True):
+        shares = [growth(second / 2, guessed=guessed) for second in range(400)]
+        assert shares == sorted(shares)
+
+
+@pytest.mark.parametrize(
+    ("pace", "seen", "permits"),
+    [
+        (Pace(40, 16), Observations(1, crowded=3), 8),
+        (Pace(40, 1), Observations(1, crowded=3), 1),
+        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.3, permits_bound=True), 14.4),
+        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.3, permits_bound=False), 16),
+        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.17, permits_bound=True), 16),
+        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 17),
+        (Pace(40, 100, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 100),
+        # fewer did not make them quicker: it is not our doing
+        (Pace(40, 11, ease_seconds=0.1, doubted=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
+    ],
+    ids=["crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "not our doing"],
+)  # fmt: skip
+def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
+    assert next_pace(pace, seen, CONFIGURED).permits == pytest.approx(permits)
+
+
+amounts = st.integers(0, 500)
+seconds = st.floats(0, 100)
+observations = st.builds(
+    Observations, seconds=seconds, waited_seconds=seconds, accepted=amounts, throttled=amounts, crowded=amounts,
+    call_seconds=st.floats(0, 120), rate_bound=st.booleans(), permits_bound=st.booleans(),
+)  # fmt: skip
+
+
+@given(
+    st.lists(observations, max_size=40),
+    st.builds(Limits, calls_per_second=st.floats(1 / 60, 10_000), max_in_flight=st.integers(1, 500)),
+)
+def test_whatever_is_seen_the_pace_stays_within_the_limits_and_never_stands(
+    looks: list[Observations], limits: Limits
+) -> None:
+    pace = Pace.at_first(limits)
+    for seen in looks:
+        pace = next_pace(pace, seen, limits)
+        top = limits.calls_per_second * pacing.RATE_USED
+        assert min(pacing.LEAST_RATE, top) <= pace.calls_per_second <= top
+        assert 1 <= pace.permits <= limits.max_in_flight
+
+
+@given(st.lists(observations, max_size=40))
+def test_without_refusals_the_pace_never_falls(looks: list[Observations]) -> None:
+    pace = LEARNED
+    for seen in looks:
+        after = next_pace(pace, replace(seen, throttled=0), CONFIGURED)
+        assert after.calls_per_second >= pace.calls_per_second or after.seconds == 0
+        pace = after
