@@ -15,6 +15,7 @@ from app.destinations.file import load
 from app.destinations.model import Destination
 from app.destinations.preflight import preflight
 from app.destinations.state import State
+from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.lanes.forget import forget_delivered
 from app.pacing.account import end_wait, read_wait
@@ -49,7 +50,7 @@ def connect(file: Path) -> None:
             problems = preflight(destination, client, made.catalogs)
         finally:
             client.close()
-        print_problems(problems)
+        print_problems([*problems, *find_storage_problems(made.redis)])
         if any(problem.level == "error" for problem in problems):
             raise WorkHasProblems(
                 f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."

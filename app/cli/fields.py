@@ -10,6 +10,7 @@ import click
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.destinations import catalogs
 from app.destinations.preflight import preflight
+from app.durability import find_storage_problems
 from app.errors import WorkHasProblems
 from app.mapping.problems import Problem
 
@@ -70,6 +71,7 @@ def check(destination: str, as_json: bool) -> None:
             problems = preflight(target, client, made.catalogs)
         finally:
             client.close()
+        problems += find_storage_problems(made.redis)
     errors = [problem for problem in problems if problem.level == "error"]
     if as_json:
         print_json(

@@ -11,6 +11,7 @@ import click
 import orjson
 from prometheus_client import start_http_server
 
+from app.cli.fields import print_problems
 from app.cli.report import err, json_option, out, print_json
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
@@ -25,6 +26,7 @@ from app.devstack.stack import (
     port_from,
     until_told_to_stop,
 )
+from app.durability import find_storage_problems
 from app.errors import UsageError, WorkHasProblems
 from app.reporting.metrics import make_registry
 from app.resources import connect
@@ -42,11 +44,13 @@ def up(workers: int, no_flower: bool) -> None:
         for name in stack.end_leftovers():
             err.print(f"{name} was left by a stack that was killed; it is ended and started anew.", markup=False)
         settings = stack.start_redis()
+        redis = connect(settings.redis_url)
+        print_problems(find_storage_problems(redis))
         flower_port = None if no_flower else port_from(FLOWER_PORT)
         metrics_port = port_from(METRICS_PORT)
         for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
             stack.start(name, command)
-        server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(connect(settings.redis_url), settings))
+        server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(redis, settings))
         addresses = {"Metrics": f"http://127.0.0.1:{metrics_port}/metrics", "Logs": str(stack.logs)}
         if flower_port is not None:
             stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
