@@ -13,7 +13,7 @@ INSTALL = -m pip install --quiet --disable-pip-version-check
 # Nothing is installed but files whose hashes stand in a lock file (deploy/lock), and nothing is built but the project itself,
 # which cannot have a hash: it is this checkout. Its build tools are of the lock file, too.
 LOCKED = $(INSTALL) --require-hashes --only-binary :all: --requirement
-ITSELF = $(INSTALL) --no-deps --no-build-isolation --editable .
+ITSELF = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint types format drill bench compose-check configuration lock sbom audit pin-images clean
@@ -83,13 +83,13 @@ $(BIN)/python:
 
 $(RUN): pyproject.toml deploy/constraints/run.txt | $(BIN)/python
 	$(BIN)/python $(LOCKED) deploy/constraints/run.txt
-	$(BIN)/python $(ITSELF)
+	$(ITSELF)
 	@touch $@
 
 # what tests need holds all that a run needs
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(LOCKED) constraints.txt
-	$(BIN)/python $(ITSELF)
+	$(ITSELF)
 	@touch $(RUN) $@
 
 # an environment of their own: what looks at the dependencies is none of them

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_CONNECTING = "+ping +hello +auth +client|setinfo +client|setname +client|id +select +echo +quit"
+# by categories: a subcommand that only newer servers have (client|setinfo, 7.2) would be an error on older ones
+_CONNECTING = "+@connection -@admin -@dangerous"
 _SCRIPTS = "+eval +evalsha +script|load +script|exists"
 # all of the pipeline's keys, and nothing that concerns the server as a whole
 _WORKING = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +time -@dangerous -@admin -keys +info"

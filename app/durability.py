@@ -63,4 +63,4 @@ def _save_points(redis: Redis) -> str | None:
 
 
 def _info(redis: Redis, section: str) -> dict[str, Any]:
-    return cast(dict[str, Any], redis.info(section))
+    return redis.info(section)

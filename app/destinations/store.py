@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -92,7 +92,7 @@ class DestinationStore(Directory):
             (
                 "SET",
                 keys.secret,
-                self._ring.seal(destination.account.client_secret.encode(), _secret_purpose(destination.id)),
+                self._ring.seal(destination.account.client_secret.encode(), _secret_purpose(destination)),
             ),
             ("SET", keys.about, _about(destination)),
             ("SET", keys.epoch, destination.epoch(pepper)),
@@ -121,11 +121,12 @@ class DestinationStore(Directory):
             raise UnknownDestination(destination_id)
         known = self._opened.get(destination_id)
         if known is None or known[0] != sealed:
-            clear = self._ring.open(config, _purpose(destination_id))
-            client_secret = ""
+            destination = restore(self._ring.open(config, _purpose(destination_id)), client_secret="")
             if self._ring.opens(Scope.ACCOUNT):
-                client_secret = self._ring.open(secret, _secret_purpose(destination_id)).decode()
-            known = (sealed, restore(clear, client_secret=client_secret))
+                client_secret = self._ring.open(secret, _secret_purpose(destination)).decode()
+                account = replace(destination.account, client_secret=client_secret)
+                destination = replace(destination, account=account)
+            known = (sealed, destination)
             self._opened[destination_id] = known
         return known[1]
 
@@ -199,8 +200,11 @@ def _purpose(destination_id: str) -> bytes:
     return b"destination:" + destination_id.encode()
 
 
-def _secret_purpose(destination_id: str) -> bytes:
-    return b"account:" + destination_id.encode()
+def _secret_purpose(destination: Destination) -> bytes:
+    """Names its hosts: the rest of a destination is sealed for data, and such a key alone shall not lead the secret elsewhere."""
+    account = destination.account
+    bound = (destination.id, account.client_id, account.auth_base_url, account.rest_base_url)
+    return b"account:" + "\0".join(bound).encode()
 
 
 def _about(destination: Destination) -> bytes:

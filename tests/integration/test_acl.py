@@ -64,6 +64,8 @@ def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> Non
         ("CONFIG", "GET", "*"),
         ("KEYS", "*"),
         ("ACL", "LIST"),
+        ("CLIENT", "LIST"),
+        ("CLIENT", "KILL", "TYPE", "normal"),
     ],
 )
 def test_a_producer_can_do_nothing_else(bench: Bench, command: tuple[str, ...]) -> None:
@@ -95,7 +97,15 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ["worker", "metrics"])
 @pytest.mark.parametrize(
-    "command", [("FLUSHALL",), ("CONFIG", "GET", "*"), ("SHUTDOWN",), ("GET", "elsewhere"), ("KEYS", "*")]
+    "command",
+    [
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("SHUTDOWN",),
+        ("GET", "elsewhere"),
+        ("KEYS", "*"),
+        ("CLIENT", "KILL", "TYPE", "normal"),
+    ],
 )
 def test_nobody_rules_the_server(bench: Bench, name: str, command: tuple[str, ...]) -> None:
     client: Any = as_user(bench, name).redis

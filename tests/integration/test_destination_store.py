@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.destinations.catalogs import CatalogStore
-from app.destinations.model import Account, Destination, MappingRow, Source, Target
+from app.destinations.model import Account, Destination, MappingRow, Source, Target, dump
 from app.destinations.store import DestinationStore
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, AccountKeys, DestinationKeys
@@ -88,6 +88,18 @@ def test_a_sealed_destination_opens_only_under_its_own_name(redis, store):
         redis.copy(getattr(DestinationKeys("spring"), part), getattr(DestinationKeys("autumn"), part))
     with pytest.raises(SealBroken):
         store.get("autumn")
+
+
+@pytest.mark.parametrize("changed", ["auth_base_url", "rest_base_url", "client_id"])
+def test_who_has_a_data_key_alone_cannot_lead_the_secret_to_another_host(redis, store, changed):
+    store.save(destination())
+    restricted = KeyRing(KeyRing([OLD]).restricted)
+    taken = DestinationStore(redis, restricted).get("spring")
+    forged = replace(taken, account=replace(taken.account, **{changed: "https://elsewhere.test"}))
+    redis.set(DestinationKeys("spring").config, restricted.seal(dump(forged), b"destination:spring"))
+    assert DestinationStore(redis, restricted).get("spring") == forged
+    with pytest.raises(SealBroken):
+        store.get("spring")
 
 
 def test_each_destination_has_a_pepper_of_its_own_and_a_new_one_when_connected_again(redis, store):
