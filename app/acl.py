@@ -13,8 +13,9 @@ _CONNECTING = "+@connection -@admin -@dangerous"
 _SCRIPTS = "+eval +evalsha +script|load +script|exists"
 # all of the pipeline's keys, and nothing that concerns the server as a whole
 _WORKING = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +time -@dangerous -@admin -keys +info"
-# kombu keeps queues as lists, unacknowledged messages beside them, and speaks to all workers by channels
-_QUEUES = f"{_CONNECTING} +@read +@write +@transaction +@pubsub +@blocking +time +watch -@dangerous -@admin -keys +info"
+# kombu keeps queues as lists, unacknowledged messages beside them, binds queues that end by scripts, and speaks to all workers by
+# channels
+_QUEUES = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +@pubsub +@blocking +time +watch -@dangerous -@admin -keys +info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ ROLES = (
     Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
     Role(
         "sender", "broker", "other programs that send `activation.enqueue`",
-        f"~activation %R~_kombu.binding.activation resetchannels {_CONNECTING} +lpush +smembers +info",
+        # a Celery client binds the queue, and counts it in each priority, before it sends
+        f"~activation %R~activation* ~_kombu.binding.activation ~_kombu.binding_permanent.activation resetchannels {_CONNECTING} "
+        "+llen +lpush +sadd +smembers +multi +exec +info",
     ),
 )  # fmt: skip
 

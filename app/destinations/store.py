@@ -203,7 +203,7 @@ def _purpose(destination_id: str) -> bytes:
 def _secret_purpose(destination: Destination) -> bytes:
     """Names its hosts: the rest of a destination is sealed for data, and such a key alone shall not lead the secret elsewhere."""
     account = destination.account
-    bound = (destination.id, account.client_id, account.auth_base_url, account.rest_base_url)
+    bound = (destination.id, account.client_id, account.account_id or "", account.auth_base_url, account.rest_base_url)
     return b"account:" + "\0".join(bound).encode()
 
 

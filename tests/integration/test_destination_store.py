@@ -90,7 +90,7 @@ def test_a_sealed_destination_opens_only_under_its_own_name(redis, store):
         store.get("autumn")
 
 
-@pytest.mark.parametrize("changed", ["auth_base_url", "rest_base_url", "client_id"])
+@pytest.mark.parametrize("changed", ["auth_base_url", "rest_base_url", "client_id", "account_id"])
 def test_who_has_a_data_key_alone_cannot_lead_the_secret_to_another_host(redis, store, changed):
     store.save(destination())
     restricted = KeyRing(KeyRing([OLD]).restricted)
