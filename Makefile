@@ -65,7 +65,7 @@ lock: $(TOOLS)/.installed ## make the lock files anew, with the newest versions 
 sbom: $(TOOLS)/.installed ## list all that the image installs, in sbom.cdx.json (CycloneDX)
 	deploy/sbom $(TOOLS)/bin sbom.cdx.json
 
-audit: $(TOOLS)/.installed ## ask for known vulnerabilities of all that is locked; 3 if nobody could be asked
+audit: $(TOOLS)/.installed ## ask for known vulnerabilities of all that is locked, and say so if nobody could be asked
 	deploy/audit $(TOOLS)/bin/pip-audit
 
 pin-images: ## write the present digests of the base images into Dockerfile and docker-compose.yml (needs skopeo or Docker)

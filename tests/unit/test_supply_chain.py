@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -130,3 +132,33 @@ def test_a_registry_that_gives_no_digest_changes_nothing(copy, answer):
     done = pin(copy, answer)
     assert (done.returncode, images(copy)) == (3, before)
     assert "nothing is changed" in done.stderr
+
+
+FLAW = {"id": "PYSEC-1", "fix_versions": ["2"], "description": "bad"}
+KNOWN = {"name": "one", "version": "1", "vulns": []}
+FLAWED = {"name": "two", "version": "1", "vulns": [FLAW]}
+SKIPPED = {"name": "three", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "said"),
+    [
+        ([KNOWN], 0, "1 packages, no known vulnerability"),
+        ([KNOWN, FLAWED], 1, "two 1: PYSEC-1, mended in 2"),
+        ([KNOWN, SKIPPED], 3, "knows 1 of 2 packages"),
+        ([FLAWED, SKIPPED], 1, "knows 1 of 2 packages"),
+        ([], 3, ""),
+        (None, 3, "could not be asked"),
+    ],
+)
+def test_an_audit_that_could_not_ask_is_no_good_news(tmp_path, packages, code, said):
+    """pip-audit ends with 0 when its database knows nothing of any package."""
+    found = "" if packages is None else json.dumps({"dependencies": packages})
+    (tmp_path / "found").write_text(found)
+    program = tmp_path / "pip-audit"
+    program.write_text(f'#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done\ncp "{tmp_path / "found"}" "$2"\n')
+    program.chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    done = subprocess.run([ROOT / "deploy/audit", program], capture_output=True, text=True)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
