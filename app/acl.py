@@ -36,7 +36,8 @@ ROLES = (
         "producer", "state", "whoever enqueues with the Python class; the intake",
         "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
         "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* resetchannels "
-        f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hmget +zadd +expire +persist +incr",
+        f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hget +hsetnx +hmget +zadd +expire +persist "
+        "+incr",
     ),
     Role(
         "metrics", "state", "`activation metrics`", f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",

@@ -12,7 +12,7 @@ excluded with its reason. It may be called again with the same `job_id` and othe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -21,7 +21,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
-import orjson
 from celery import Celery
 
 from app.errors import EpochEnded, SealBroken
@@ -36,7 +35,9 @@ from app.settings import Settings
 from app.storage import translated
 
 if TYPE_CHECKING:
+    from app.files.records import Record
     from app.lanes.failures import Failure, FailureStore
+    from app.mapping.compiled import Excluded
 
 T = TypeVar("T")
 
@@ -71,13 +72,14 @@ class Producer:
         backfill: bool = False,
         force: bool = False,
         repeat_id: str | None = None,
+        source: str = "python",
     ) -> str:
         """Append profiles (JSON objects in XDM shape) to their lanes; returns the job id.
 
         `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none.
         `backfill` puts
         them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
-        with the same one and the same profiles, it adds nothing.
+        with the same one and the same profiles, it adds nothing. `source` is who began the job, as `activation jobs` shows it.
 
         Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
         has no time zone, `SealBroken` when no key opens the destination, and `ServiceUnreachable` when Redis does not answer
@@ -87,14 +89,59 @@ class Producer:
         job = job_id or repeat_id or uuid4().hex
         call = repeat_id or uuid4().hex
 
-        def place(appender: Appender, chunk: Chunk, items: list[Readied]) -> None:
-            for item in items:
+        def place(appender: Appender, chunk: Chunk, items: list[tuple[None, Readied]]) -> None:
+            for _, item in items:
                 appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
 
         with translated(partly=PARTLY):
-            chunks = ((f"{call}:{number}", items) for number, items in enumerate(_bounded(profiles)))
-            self._append(destination, job, chunks, place)
+            chunks = (
+                (f"{call}:{number}", items)
+                for number, items in enumerate(_bounded((None, ready(profile)) for profile in profiles))
+            )
+            self._append(destination, job, chunks, place, about={"source": source})
         return job
+
+    def load(
+        self,
+        destination: str,
+        records: Iterable[Record],
+        exclude: Callable[[Record, Excluded], None],
+        *,
+        job_id: str,
+        loaded: int,
+        about: Mapping[str, str],
+        occurred_at: datetime | str | int | None = None,
+        backfill: bool = False,
+        force: bool = False,
+    ) -> int:
+        """Append the records of files to a job that has received `loaded` of them before; returns how many it has then.
+
+        A job's count of what it received and the lanes change in one step, so it is the place where to go on. `exclude` is told
+        of each record that is excluded here, before it is counted. `about` is noted with the job at its beginning.
+
+        Raises as `enqueue` does, and `WorkHasProblems` when another process goes on with the same job meanwhile.
+        """
+        occurred_at_ms = _epoch_ms(occurred_at)
+        call, received, told = uuid4().hex, loaded, loaded
+
+        def chunks() -> Iterator[tuple[str, list[tuple[Record, Readied]]]]:
+            nonlocal received
+            for items in _bounded(map(_readied, records)):
+                yield f"{call}:{received}", items
+                received += len(items)
+
+        def place(appender: Appender, chunk: Chunk, items: list[tuple[Record, Readied]]) -> None:
+            nonlocal told
+            chunk.received_before = received
+            for at, (record, item) in enumerate(items, received):
+                excluded = appender.place(chunk, item, job_id, occurred_at_ms, force=force, backfill=backfill)
+                if excluded is not None and at >= told:
+                    exclude(record, excluded)
+            told = received + len(items)
+
+        with translated(partly=PARTLY):
+            self._append(destination, job_id, chunks(), place, about=about)
+        return received
 
     def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
         """Enqueue failed profiles again in the place of the order that they had, and drop them from the store.
@@ -125,7 +172,7 @@ class Producer:
                 appender.place_again(chunk, ready(profile), replace(failure.origin, job_id=job))
 
         with translated(partly=PARTLY):
-            self._append(destination, job, chunks(), place)
+            self._append(destination, job, chunks(), place, about={"source": "replay"})
         return Replayed(count, locked, job)
 
     def _append(
@@ -134,11 +181,13 @@ class Producer:
         job: str,
         chunks: Iterable[tuple[str, list[T]]],
         place: Callable[[Appender, Chunk, list[T]], None],
+        *,
+        about: Mapping[str, str],
     ) -> None:
         """Append chunk by chunk, each for the destination as it is connected by then, and wake the lanes."""
         appender = Appender(self._r, self._r.destinations.connected(destination))
         # an empty one first: a job that can be found and is empty is better than one that cannot be found
-        appender.append(Chunk(), job_id=job, chunk_id=f"{job}:begun")
+        appender.append(Chunk(), job_id=job, chunk_id=f"{job}:begun", about=about)
         asleep: set[int] = set()
         for chunk_id, items in chunks:
             while True:
@@ -177,13 +226,19 @@ class Producer:
                      type(error).__name__)  # fmt: skip
 
 
-def _bounded(profiles: Iterable[Any]) -> Iterator[list[Readied]]:
+def _readied(record: Record) -> tuple[Record, Readied]:
+    """The record without its profile, which is let go of when it cannot wait in a lane."""
+    readied = ready(record.profile) if record.reason is None else Readied(None, record.reason)
+    return record._replace(profile=None), readied
+
+
+def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readied]]]:
     """Profiles in lists that are bounded in number and in bytes."""
-    found: list[Readied] = []
+    found: list[tuple[T, Readied]] = []
     size = 0
-    for profile in profiles:
-        found.append(ready(profile))
-        size += found[-1].size
+    for item in items:
+        found.append(item)
+        size += item[1].size
         if len(found) >= CHUNK or size >= CHUNK_BYTES:
             yield found
             found, size = [], 0
@@ -214,21 +269,6 @@ def _epoch_ms(moment: datetime | str | int | None) -> int | None:
         case int() if not isinstance(moment, bool) and 0 <= moment < LATEST_MS:
             return moment
     raise ValueError("occurred_at is no time; give a datetime with a time zone, RFC 3339 text, or epoch milliseconds")
-
-
-def profiles_of(lines: Iterable[bytes], report: Callable[[int], None]) -> Iterator[Any]:
-    """Profiles from JSON Lines; blank lines are skipped.
-
-    A line that is no JSON becomes None, which is excluded as malformed, and its number (from 1) is reported.
-    """
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield orjson.loads(line)
-        except orjson.JSONDecodeError:
-            report(number)
-            yield None
 
 
 @cache

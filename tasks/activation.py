@@ -62,6 +62,7 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> None:
         backfill=call.backfill,
         force=call.force,
         repeat_id=self.request.id,
+        source="celery",
     )
     resume_queue(ENQUEUE_QUEUE)
 

@@ -15,9 +15,10 @@ from redis.exceptions import RedisError
 from app.cli.acl import acl, data_keys
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
-from app.cli.enqueue import enqueue, job
+from app.cli.enqueue import enqueue
 from app.cli.failures import failures
 from app.cli.fields import check, fields
+from app.cli.jobs import job
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.senders import refused, sender_key

@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 
 import click
 
-from app.cli.enqueue import follow
 from app.cli.fields import print_problems
+from app.cli.jobs import follow
 from app.cli.report import err, out, print_table
 from app.destinations.file import load
 from app.destinations.preflight import preflight

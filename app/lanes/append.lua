@@ -3,10 +3,12 @@
 --
 -- KEYS  1 epoch, 2 chunk marker, 3 job hash, 4 jobs, 5 run hash, then for each lane used: its stream, its wake mark, its lease
 -- ARGV  1 epoch that the chunk was sorted for, 2 chunk life s, 3 job life s, 4 run life s, 5 wake mark ms, 6 job id,
---       7 profiles in all, 8 share of maxmemory that appends leave free, 9 number of exclusion reasons, then reason, count for
---       each, then for each lane used: number of entries, then for each: number of fields and values, the fields and values
+--       7 profiles in all, 8 share of maxmemory that appends leave free, 9 how many the job must have received before (-1: any),
+--       10 number of words that tell of the job, then name, word for each, then number of exclusion reasons, then reason, count
+--       for each, then for each lane used: number of entries, then for each: number of fields and values, the fields and values
 -- Reply {1, positions (1-based, in the order of KEYS) of the lanes that need a wake-up}; {-1} when the destination has another
---       epoch by now, or is gone; {-2} when memory is short. Of the last two, nothing was done.
+--       epoch by now, or is gone; {-2} when memory is short; {-3} when the job has received more or less than it must have. Of
+--       the last three, nothing was done.
 --
 -- What appends leave free is for settling, for the state and for the broker: a backlog must be able to drain.
 -- Safe to repeat: the marker makes a second run of the same chunk add nothing; it asks for the same wake-ups again, which
@@ -23,6 +25,11 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
     return { -2 }
   end
 end
+if tonumber(ARGV[9]) >= 0 and redis.call('EXISTS', KEYS[2]) == 0 then
+  if tonumber(redis.call('HGET', KEYS[3], 'received') or 0) ~= tonumber(ARGV[9]) then
+    return { -3 }
+  end
+end
 local fresh = redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2])
 if fresh then
   redis.call('HINCRBY', KEYS[3], 'received', ARGV[7])
@@ -30,8 +37,16 @@ if fresh then
   local time = redis.call('TIME')
   redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[6])
 end
-local at = 10
-for _ = 1, tonumber(ARGV[9]) do
+local at = 11
+for _ = 1, tonumber(ARGV[10]) do
+  if fresh then
+    redis.call('HSETNX', KEYS[3], ARGV[at], ARGV[at + 1])
+  end
+  at = at + 2
+end
+local reasons = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, reasons do
   if fresh then
     for _, key in ipairs({ KEYS[3], KEYS[5] }) do
       redis.call('HINCRBY', key, 'excluded', ARGV[at + 1])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from app.errors import EpochEnded
+from app.errors import EpochEnded, WorkHasProblems
 from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes.bounds import Readied
 from app.lanes.delivered import contact_tag
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
     from app.resources import Resources
     from app.sealing import KeyRing
 
-_EPOCH_ENDED, _FULL = -1, -2  # replies of append.lua
+_EPOCH_ENDED, _FULL, _ELSEWHERE = -1, -2, -3  # replies of append.lua
+_NOTHING: Mapping[str, str] = {}
 
 
 class Chunk:
-    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both."""
+    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both.
+
+    `received_before` is what the job must have received before this chunk; -1 for any.
+    """
 
     def __init__(self) -> None:
         self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # of a lane, live or backfill
         self.excluded: Counter[str] = Counter()
         self.received = 0
+        self.received_before = -1
 
 
 class Appender:
@@ -50,39 +56,44 @@ class Appender:
 
     def place(
         self, chunk: Chunk, readied: Readied, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
-    ) -> None:
-        """Seal one profile into its lane, or count why it has none."""
+    ) -> Excluded | None:
+        """Seal one profile into its lane, or count and return why it has none."""
         stamp_ms, number = self._clock.stamp()
         occurred = stamp_ms if occurred_at_ms is None else occurred_at_ms
         flags = FORCE * force + BACKFILL * backfill
-        self.place_again(chunk, readied, Origin(job_id, occurred, stamp_ms, number, flags, b""))
+        return self.place_again(chunk, readied, Origin(job_id, occurred, stamp_ms, number, flags, b""))
 
-    def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> None:
+    def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> Excluded | None:
         """The same for one that has its place in the order already."""
         chunk.received += 1
         if isinstance(readied.json, Reason):
             chunk.excluded[readied.json] += 1
-            return
+            return Excluded(readied.json)
         key = self._contact_key(readied.profile)
         if isinstance(key, Excluded):
             chunk.excluded[key.reason] += 1
-            return
+            return key
         tag = contact_tag(key, self._pepper)
         stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
         stream.append(seal_origin(readied.json, origin, tag, self._id, self._ring))
+        return None
 
-    def append(self, chunk: Chunk, *, job_id: str, chunk_id: str) -> set[int]:
+    def append(self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING) -> set[int]:
         """One step in Redis. Returns the lanes that need a wake-up.
 
-        Raises `EpochEnded` and `StorageRefuses`; then nothing of the chunk is in its lanes.
+        `about` are words that tell of the job; those that it has stay. Raises `EpochEnded`, `StorageRefuses`, and
+        `WorkHasProblems` when the job has not received what it must have; then nothing of the chunk is in its lanes.
         """
         keys = self._keys
         hour = self._clock.now_ms() // 3_600_000
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
             self._epoch, CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
-            chunk.received, RESERVE, len(chunk.excluded),
+            chunk.received, RESERVE, chunk.received_before, len(about),
         ]  # fmt: skip
+        for name, word in about.items():
+            args += [name, word]
+        args.append(len(chunk.excluded))
         for reason, count in chunk.excluded.items():
             args += [reason, count]
         streams = list(chunk.streams)
@@ -97,6 +108,11 @@ class Appender:
             raise EpochEnded(self._id)
         if head == _FULL:
             raise full()
+        if head == _ELSEWHERE:
+            raise WorkHasProblems(
+                f"Job {job_id} is gone on with elsewhere.",
+                remedy="Let the other command end; `activation job` counts both.",
+            )
         return {streams[position - 1][0] for position in positions}
 
 

@@ -12,6 +12,8 @@ from app.reporting.runs import OUTCOMES
 if TYPE_CHECKING:
     from redis import Redis
 
+WORDS = (b"source", b"load", b"loaded")  # fields of a job that are no counts
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -45,7 +47,8 @@ def read_job(redis: Redis, job_id: str) -> Job:
     counts: dict[str, int] = {}
     for raw in found:
         for key, value in raw.items():
-            counts[key.decode()] = counts.get(key.decode(), 0) + int(value)
+            if key not in WORDS:
+                counts[key.decode()] = counts.get(key.decode(), 0) + int(value)
     return Job(
         id=job_id,
         destinations=destinations,

@@ -31,9 +31,12 @@ class Run:
 
     @property
     def activation_rate(self) -> float | None:
-        """Share of what was settled that is now as it should be in Marketing Cloud, or was rightly left out; None without any."""
+        """Share of what was settled that is now in Marketing Cloud as it should be: neither failed nor excluded; None without any.
+
+        Platform's own monitoring counts what was excluded as activated; there, a run of nothing but exclusions shows 100 %.
+        """
         settled = sum(self.outcomes.values())
-        return None if not settled else 1 - self.outcomes["failed"] / settled
+        return None if not settled else 1 - (self.outcomes["failed"] + self.outcomes["excluded"]) / settled
 
 
 def read_runs(redis: Redis, destination_id: str, *, hours: int = 24) -> list[Run]:

@@ -76,6 +76,7 @@ RULES = (
         but=("app.sandbox", "app.devstack.stack", "app.cli"),
         never=("app.sandbox",),
     ),
+    Rule("Files are read without Redis.", within=("app.files",), never=OUTSIDE_WORLD, types_count=False),
     Rule("Nobody imports the command line.", but=("app.cli",), never=("app.cli",)),
 )
 
@@ -166,6 +167,7 @@ PLANTED = {
     "aiohttp is used by the sandbox alone.": ("app/sfmc/http.py", "from aiohttp import ClientSession"),
     "The sandbox imports nothing of the pipeline.": ("app/sandbox/server.py", "from ..errors import UsageError"),
     "The pipeline imports nothing of the sandbox.": ("app/destinations/preflight.py", "from app import sandbox"),
+    "Files are read without Redis.": ("app/files/reading.py", "from redis import Redis"),
     "Nobody imports the command line.": ("app/devstack/stack.py", "if TYPE_CHECKING:\n    from app.cli import main"),
 }
 

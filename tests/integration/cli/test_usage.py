@@ -66,8 +66,9 @@ def test_lines_that_are_no_profiles_are_named_and_the_others_enqueued(shell: She
     good = '{"identityMap":{"contactKey":[{"id":"key-1"}]},"personalEmail":{"address":"ann@mail.test"}}'
     lines = shell.file(f'{good}\nann@broken.test\n\n{{"no": "key"}}\n', "profiles.jsonl")
     done = shell("enqueue", "camp", lines)
-    assert done.code == 0
-    assert "profiles.jsonl: line 2 is no JSON and excluded. Mend and enqueue again" in done.said
+    assert done.code == 1
+    assert "profiles.jsonl 2: malformed_profile (no JSON at character 1 of it)" in done.said
+    assert "profiles.jsonl 4: missing_contact_key (identityMap.contactKey)" in done.said
     assert "ann@" not in done.said
     job = orjson.loads(shell("job", done.out.strip(), "--json").out)
     assert (job["received"], job["excluded"], job["pending"]) == (3, 2, 1)

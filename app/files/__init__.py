@@ -1,0 +1,1 @@
+"""Files of profiles: recognised by their content, read record by record in constant memory."""

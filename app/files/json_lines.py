@@ -1,0 +1,37 @@
+"""JSON Lines: one profile a line; blank lines are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from app.files.kinds import BOM
+from app.files.records import LONGEST_RECORD_BYTES, Record, json_record
+
+
+class JsonLines:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def items(self) -> Iterator[tuple[int, bytes | None]]:
+        for number, line in bounded_lines(self._stream):
+            if line is None or line.strip():
+                yield number, line
+
+    def record(self, number: int, item: bytes | None) -> Record:
+        return json_record(number, item)
+
+
+def bounded_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers from 1, without a byte-order mark; None for one that is too long, of which nothing is kept."""
+    number = 0
+    while line := stream.readline(LONGEST_RECORD_BYTES + 1):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if len(line) <= LONGEST_RECORD_BYTES or line.endswith(b"\n"):
+            yield number, line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(LONGEST_RECORD_BYTES)
+        yield number, None

@@ -1,0 +1,103 @@
+"""JSON as it comes: an array of profiles, or profiles one after another, on one line or printed over many.
+
+The text is cut at the brackets that end each element, and each element is then parsed by itself: a broken one is excluded alone,
+one that is too long is passed over, and memory holds one element at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import orjson
+
+from app.files.kinds import BOM
+from app.files.records import LONGEST_RECORD_BYTES, Record, json_record
+
+BLOCK_BYTES = 256 * 1024
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_BETWEEN_BRACKETS = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_SPACE = b" \t\r\n,"
+
+
+class JsonTexts:
+    """`cut_off` once the text has ended within an element or an array."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.cut_off = False
+
+    def items(self) -> Iterator[tuple[int, bytes | None]]:
+        yield from enumerate(self._elements(), 1)
+
+    def record(self, number: int, item: bytes | None) -> Record:
+        return json_record(number, item)
+
+    def _elements(self) -> Iterator[bytes | None]:
+        text, at, start = b"", 0, 0  # `start`: where the element, or the gap before the next one, begins
+        depth = outside = 0  # an element is what is deeper than `outside`: 1 within an array, else 0
+        in_string = skipping = False
+        first = True
+        while block := self._stream.read(BLOCK_BYTES):
+            if first:
+                block, first = block.removeprefix(BOM), False
+            text, at, start = text[start:] + block, at - start, 0
+            while True:
+                if in_string:
+                    at = _ended(_IN_STRING.match(text, at))
+                    if text[at : at + 1] != b'"':
+                        break  # the string goes on
+                    at, in_string = at + 1, False
+                at = _ended(_BETWEEN_BRACKETS.match(text, at))
+                mark = text[at : at + 1]
+                if not mark:
+                    break
+                if mark == b'"':
+                    at, in_string = at + 1, True
+                elif mark in b"{[":
+                    if depth == outside:
+                        yield from _scalars(text[start:at])
+                        start = at
+                        if depth == 0 and mark == b"[":
+                            outside, start = 1, at + 1
+                    at, depth = at + 1, depth + 1
+                else:
+                    at += 1
+                    if depth == outside:  # the end of the array, or a bracket too many
+                        yield from _scalars(text[start : at - 1])
+                        depth = outside = 0
+                        start = at
+                        continue
+                    depth -= 1
+                    if depth == outside:
+                        yield None if skipping or at - start > LONGEST_RECORD_BYTES else text[start:at]
+                        start, skipping = at, False
+            if at - start > LONGEST_RECORD_BYTES:
+                start, skipping = at, depth > outside
+        rest = text[start:]
+        if depth > outside:
+            self.cut_off = True
+            yield None if skipping else rest
+        else:
+            self.cut_off = outside == 1
+            yield from _scalars(rest)
+
+
+def _ended(match: re.Match[bytes] | None) -> int:
+    assert match is not None  # both patterns match the empty text
+    return match.end()
+
+
+def _scalars(gap: bytes) -> Iterator[bytes]:
+    """What stands between objects and is none: each value by itself, or all of it when it is no JSON."""
+    gap = gap.strip(_SPACE)
+    if not gap:
+        return
+    try:
+        found = orjson.loads(b"[" + gap + b"]")
+    except orjson.JSONDecodeError:
+        yield gap
+        return
+    for value in found:
+        yield orjson.dumps(value)

@@ -1,0 +1,154 @@
+"""The records of files, one file after another: all are recognised before the first record is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+from app.errors import UsageError, WorkHasProblems
+from app.files.json_lines import JsonLines
+from app.files.json_texts import JsonTexts
+from app.files.kinds import Kind, Unrecognised, kind_of
+from app.files.records import Reader, Record
+from app.files.streams import DAMAGED, STANDARD_INPUT, Opened, open_file, shown
+
+SAMPLE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that was recognised. `size` is in bytes, None where nobody can tell; `fingerprint` is empty then."""
+
+    name: str
+    kind: Kind
+    size: int | None
+    fingerprint: str
+
+
+class Files:
+    """What is to be loaded. `damage` is set once a file turned out to be broken half-way; nothing behind it was read."""
+
+    def __init__(self, names: Sequence[str], standard_input: Callable[[], BinaryIO]) -> None:
+        """Raises `UsageError`, with every file that is none of profiles."""
+        self.damage: WorkHasProblems | None = None
+        self._opened: Opened | None = None
+        self._before = 0  # bytes of the files that are done
+        self._standard_input: Opened | None = None
+        paths = _expand(names)
+        if STANDARD_INPUT in paths:
+            self._standard_input = open_file(STANDARD_INPUT, standard_input)
+        self.sources = self._recognise(paths)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes in all, None where nobody can tell."""
+        sizes = [source.size for source in self.sources]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def consumed(self) -> int:
+        """Bytes read so far."""
+        return self._before + (self._opened.consumed() if self._opened else 0)
+
+    def records(self, *, skip: int = 0) -> Iterator[Record]:
+        """Every record but the first `skip`."""
+        left = skip
+        for source in self.sources:
+            with self._open(source.name) as opened:
+                self._opened = opened
+                reader = _reader(opened, source.kind)
+                count = 0
+                try:
+                    for number, item in reader.items():
+                        count = number
+                        if left:
+                            left -= 1
+                        else:
+                            yield reader.record(number, item)._replace(file=source.name)
+                    if isinstance(reader, JsonTexts) and reader.cut_off:
+                        self.damage = _damaged(source, count)
+                except DAMAGED as error:
+                    self.damage = _damaged(source, count)
+                    self.damage.__cause__ = error
+                finally:
+                    self._before += opened.consumed()
+                    self._opened = None
+            if self.damage is not None:
+                return
+
+    def _recognise(self, paths: Sequence[str]) -> tuple[Source, ...]:
+        sources: list[Source] = []
+        problems: list[str] = []
+        for name in paths:
+            try:
+                with self._open(name) as opened:
+                    kind = kind_of(opened.head, complete=opened.complete)
+                    sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))
+            except Unrecognised as what:
+                problems.append(f"{shown(name)} seems to be {what.seems}. {what.remedy}")
+        if problems:
+            raise UsageError("Nothing was enqueued: not every file holds profiles.", problems=tuple(problems))
+        return tuple(sources)
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Opened]:
+        if name == STANDARD_INPUT:
+            assert self._standard_input is not None
+            yield self._standard_input  # it can be opened once, and is not ours to close
+            return
+        opened = open_file(name)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+def _reader(opened: Opened, kind: Kind) -> Reader:
+    match kind:
+        case Kind.JSON_LINES:
+            return JsonLines(opened.stream)
+        case Kind.JSON:
+            return JsonTexts(opened.stream)
+    raise Unrecognised(f"{kind}, which is not read yet")
+
+
+def _expand(names: Sequence[str]) -> list[str]:
+    """Each folder becomes its files by name, without hidden ones and such as `_SUCCESS`."""
+    found: list[str] = []
+    for name in names:
+        if name == STANDARD_INPUT or not Path(name).is_dir():
+            found.append(name)
+            continue
+        files = sorted(
+            str(path) for path in Path(name).iterdir() if path.is_file() and not path.name.startswith((".", "_"))
+        )
+        if not files:
+            raise UsageError(f"{name} is a folder without files.", remedy="Nothing was enqueued.")
+        found += files
+    if found.count(STANDARD_INPUT) > 1:
+        raise UsageError("Standard input can be named once.")
+    return found
+
+
+def _fingerprint(name: str, opened: Opened) -> str:
+    """Tells whether a file is still the one it was: by size, time of modification, and the bytes at both ends."""
+    if opened.size is None:
+        return ""
+    about = Path(name).stat()
+    digest = blake2b(f"{opened.size} {about.st_mtime_ns} ".encode(), digest_size=16)
+    with Path(name).open("rb") as file:
+        digest.update(file.read(SAMPLE_BYTES))
+        file.seek(max(0, opened.size - SAMPLE_BYTES), os.SEEK_SET)
+        digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def _damaged(source: Source, count: int) -> WorkHasProblems:
+    return WorkHasProblems(
+        f"{shown(source.name)} is cut off or damaged after {count:,} records; what was read before is enqueued.",
+        remedy="Get the whole file and enqueue it again: what is delivered already costs no call.",
+    )

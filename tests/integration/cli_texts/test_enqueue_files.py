@@ -1,0 +1,168 @@
+"""`activation enqueue` and what files may hold: every kind goes in whole, and what holds no profiles is refused before anything is."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from app.files.streams import zstd
+
+ROOT = Path(__file__).parents[3]
+PROFILES = [{"identityMap": {"crm": [{"id": f"k{number}"}]}, "person": {"first": "Ann"}} for number in range(3)]
+LINES = "".join(f"{json.dumps(profile)}\n" for profile in PROFILES).encode()
+KINDS = {
+    "JSON Lines": LINES,
+    "JSON Lines behind a byte-order mark": b"\xef\xbb\xbf" + LINES,
+    "an array on one line": json.dumps(PROFILES).encode(),
+    "an array on many lines": json.dumps(PROFILES, indent=2).encode(),
+    "objects on many lines": "\n".join(json.dumps(profile, indent=2) for profile in PROFILES).encode(),
+    "gzip": gzip.compress(LINES),
+    "gzip in two parts": gzip.compress(LINES[:50]) + gzip.compress(LINES[50:]),
+    "zstd": zstd.compress(LINES),
+    "an array in zstd": zstd.compress(json.dumps(PROFILES, indent=2).encode()),
+}
+
+
+@pytest.fixture
+def spring(run, text):
+    assert run("connect", "-", stdin=text).exit_code == 0
+
+
+@pytest.fixture
+def received(run):
+    """What jobs have received, their exclusions, and the waiting of `spring`."""
+
+    def received(job_id: str) -> tuple[int, int]:
+        job = orjson.loads(run("job", job_id.strip(), "--json").stdout)
+        return job["received"], job["excluded"]
+
+    return received
+
+
+@pytest.mark.parametrize("content", KINDS.values(), ids=KINDS)
+def test_every_kind_goes_in_whole(run, spring, tmp_path, received, content):
+    (tmp_path / "profiles").write_bytes(content)
+    for words, stdin in ((("profiles",), b""), (("-",), content)):
+        done = run("enqueue", "spring", *words, stdin=stdin)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert received(done.stdout) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "seems"),
+    [
+        (b"", "an empty file"),
+        (LINES.decode().encode("utf-16"), "text in UTF-16"),
+        (gzip.compress(b""), "an empty file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"<html></html>", "a web page (HTML)"),
+    ],
+)
+def test_what_holds_no_profiles_is_refused(run, spring, tmp_path, content, seems):
+    (tmp_path / "good.jsonl").write_bytes(LINES)
+    (tmp_path / "other").write_bytes(content)
+    done = run("enqueue", "spring", "good.jsonl", "other")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"Error: Nothing was enqueued: not every file holds profiles.\n  - other seems to be {seems}. "
+    )
+    assert orjson.loads(run("destinations", "--json").stdout)[0]["waiting"] == 0
+
+
+def test_files_and_folders_are_one_job(run, spring, tmp_path, received):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name, content in (
+        ("b.jsonl", LINES),
+        ("a.json.gz", gzip.compress(json.dumps(PROFILES).encode())),
+        ("_SUCCESS", b""),
+    ):
+        (folder / name).write_bytes(content)
+    (tmp_path / "one.jsonl").write_bytes(LINES)
+    done = run("enqueue", "spring", "one.jsonl", "export")
+    assert (done.exit_code, received(done.stdout)) == (0, (9, 0))
+
+
+def test_a_folder_without_files(run, spring, tmp_path):
+    (tmp_path / "export").mkdir()
+    done = run("enqueue", "spring", "export")
+    assert (done.exit_code, done.stderr) == (2, "Error: export is a folder without files.\nNothing was enqueued.\n")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_a_packed_file_that_is_cut_off(run, spring, tmp_path, received, pack):
+    many = [
+        {**profile, "noise": os.urandom(500).hex()} for profile in PROFILES * 1000
+    ]  # more than is looked at beforehand
+    packed = pack("\n".join(json.dumps(profile) for profile in many).encode())
+    (tmp_path / "profiles").write_bytes(packed[:-1000])
+    done = run("enqueue", "spring", "profiles")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: profiles is cut off or damaged after 2,")
+    count, excluded = received(done.stdout)
+    assert 2000 < count < 3000
+    assert excluded == 0
+
+
+def test_an_array_that_is_cut_off(run, spring, tmp_path, received):
+    (tmp_path / "profiles").write_bytes(json.dumps(PROFILES).encode()[:-10])
+    done = run("enqueue", "spring", "profiles")
+    assert done.exit_code == 1
+    assert "Error: profiles is cut off or damaged after 3 records; what was read before is enqueued.\n" in done.stderr
+    assert received(done.stdout) == (3, 1)
+
+
+def test_exclusions_end_with_1_and_name_the_place(run, spring, received):
+    done = run("enqueue", "spring", "-", stdin=LINES + b'{"identityMap": {"ECID": [{"id": "Rosalind"}]}}\n')
+    assert done.exit_code == 1
+    assert "  Standard input 4: missing_contact_key (identityMap.crm)\n" in done.stderr
+    assert "Rosalind" not in done.output
+    assert received(done.stdout) == (4, 1)
+
+
+def test_waiting_for_a_paused_destination_says_why_and_ends_in_time(run, spring, tmp_path):
+    (tmp_path / "profiles").write_bytes(LINES)
+    assert run("pause", "spring").exit_code == 0
+    done = run("enqueue", "spring", "profiles", "--wait", "--timeout", "0.5")
+    assert done.exit_code == 1
+    assert "spring is paused: Paused by hand. `activation resume spring` goes on.\n" in done.stderr
+    assert "Error: 3 of 3 profiles are pending after 0.5 s.\n" in done.stderr
+    assert done.stderr.startswith("Job ")
+
+
+def test_a_timeout_without_waiting(run, spring):
+    done = run("enqueue", "spring", "-", "--timeout", "1", stdin=LINES)
+    assert (done.exit_code, done.stderr) == (2, "Error: --timeout goes with --wait.\n")
+
+
+def test_the_job_is_named_before_the_end_of_the_input(run, spring, received):
+    """Also when the command is interrupted: what it has enqueued can be found."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "enqueue", "spring", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    ) as process:  # fmt: skip
+        process.stdin.write(LINES * 5000)
+        process.stdin.flush()
+        job_id = process.stdout.readline().decode().strip()
+        assert len(job_id) == 32
+        deadline = time.monotonic() + 60
+        while True:
+            job = run("job", job_id, "--json")
+            if job.exit_code == 0 and orjson.loads(job.stdout)["received"]:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        stderr = process.stderr.read().decode()
+    assert "Stopped" in stderr
+    assert "Traceback" not in stderr
