@@ -38,7 +38,7 @@ act:{D}:lane:N:delivered:H        hash    lanes               contact tag -> wha
 act:{D}:cleaned                   string  sweep               lane and place where cleaning goes on; until disconnect
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
 act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
-act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`) and of which files (`load`); while anything of it is pending, then JOB_LIFE
+act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`); while anything of it is pending, then JOB_LIFE
 act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
 act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
 act:{D}:failed                    hash    lanes               failure id -> sealed record

@@ -23,12 +23,13 @@ from uuid import uuid4
 
 from celery import Celery
 
-from app.errors import EpochEnded, SealBroken
+from app.errors import ActivationError, EpochEnded, SealBroken
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
 from app.lanes.lane import rouse
 from app.logs import say_once
+from app.lua import write
 from app.mapping.xdm import LATEST_MS, parse_time
 from app.resources import Resources
 from app.settings import Settings
@@ -141,6 +142,10 @@ class Producer:
 
         with translated(partly=PARTLY):
             self._append(destination, job_id, chunks(), place, about=about)
+            keys = DestinationKeys(destination)
+            write(
+                self._r.redis, ("HSETNX", keys.job(job_id), "loaded", 1), keys=[keys.job(job_id)], only_with=keys.epoch
+            )
         return received
 
     def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
@@ -233,10 +238,19 @@ def _readied(record: Record) -> tuple[Record, Readied]:
 
 
 def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readied]]]:
-    """Profiles in lists that are bounded in number and in bytes."""
+    """Profiles in lists that are bounded in number and in bytes; what came before an error of ours is handed on before it."""
     found: list[tuple[T, Readied]] = []
     size = 0
-    for item in items:
+    ended: ActivationError | None = None
+    rest = iter(items)
+    while True:
+        try:
+            item = next(rest)
+        except StopIteration:
+            break
+        except ActivationError as error:
+            ended = error
+            break
         found.append(item)
         size += item[1].size
         if len(found) >= CHUNK or size >= CHUNK_BYTES:
@@ -244,6 +258,8 @@ def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readi
             found, size = [], 0
     if found:
         yield found
+    if ended is not None:
+        raise ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from app.cli.destinations import connect, destinations, disconnect, forget, paus
 from app.cli.enqueue import enqueue
 from app.cli.failures import failures
 from app.cli.fields import check, fields
-from app.cli.jobs import job
+from app.cli.jobs import job, jobs
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.senders import refused, sender_key
@@ -35,7 +35,7 @@ def activation() -> None:
 
 for command in (
     demo, up, status, down, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
-    check, enqueue, job, runs, alerts, failures, refused, sender_key, acl, data_keys,
+    check, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
 ):  # fmt: skip
     activation.add_command(command)
 

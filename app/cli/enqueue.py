@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from app.cli.exclusions import Exclusions
 from app.cli.jobs import follow, print_job
 from app.cli.report import err, json_option, print_json, resources
-from app.errors import UsageError, WorkHasProblems
+from app.destinations.model import Destination
+from app.errors import ServiceUnreachable, UsageError, WorkHasProblems
+from app.files.columns_file import read_columns
 from app.files.reading import Files
 from app.files.records import Record
-from app.files.streams import shown
-from app.mapping.compiled import Excluded, Reason
+from app.mapping.compiled import Excluded, Reason, contact_key_reader
 from app.mapping.xdm import parse_time
 from app.producer import Producer
+from app.reporting.loads import Load, loaded_before
 
-RECORDS_NAMED = 10
 RECORDS_BETWEEN_UPDATES = 500
 
 
 @click.command()
 @click.argument("destination")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--columns", metavar="FILE", help="YAML: which column of CSV or Parquet goes where. Default: by their names."
+)
+@click.option("--excluded", metavar="FILE", help="Write what is excluded to this file: where, and why.")
+@click.option(
+    "--resume", "resumed", metavar="JOB", help="Go on with a load that was interrupted; the other words stay the same."
+)
 @click.option("--wait", is_flag=True, help="Wait until every profile has its outcome.")
 @click.option(
     "--timeout", "timeout_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
@@ -37,40 +46,53 @@ RECORDS_BETWEEN_UPDATES = 500
 @click.option("--occurred-at", metavar="TIME", help="RFC 3339: when the profiles became true, if they do not say.")
 @json_option
 def enqueue(
-    destination: str, files: tuple[str, ...], wait: bool, timeout_seconds: float | None, backfill: bool, force: bool,
-    occurred_at: str | None, as_json: bool,
+    destination: str, files: tuple[str, ...], columns: str | None, excluded: str | None, resumed: str | None, wait: bool,
+    timeout_seconds: float | None, backfill: bool, force: bool, occurred_at: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Enqueue the profiles in FILEs (- for standard input) to DESTINATION; prints the job id first.
 
-    A FILE holds JSON Lines or JSON, plain or packed with gzip or zstd, which is told by its content; a folder stands for its
-    files. What holds no profiles is refused before anything is enqueued. A line that is no profile is named and counted as
-    excluded; the others are enqueued. Exit 1 when some were excluded or, with --wait, failed.
+    A FILE holds JSON Lines, JSON, CSV or Parquet, plain or packed with gzip or zstd, which is told by its content; a folder
+    stands for its files. What holds no profiles is refused before anything is enqueued. A line, element or row that is no
+    profile is named and counted as excluded; the others are enqueued. Exit 1 when some were excluded or, with --wait, failed.
     """
     version = _moment(occurred_at)
     if timeout_seconds is not None and not wait:
         raise UsageError("--timeout goes with --wait.")
+    given = None if columns is None else read_columns(columns)
     with resources() as made:
-        made.destinations.get(destination)
-        given = Files(files, lambda: sys.stdin.buffer)
-        job_id = uuid4().hex
-        if wait or as_json:
-            err.print(f"Job {job_id}", markup=False)
-        else:
-            click.echo(job_id)
-        exclusions = _Exclusions()
-        Producer(made).load(
-            destination, _shown(given, given.records()), exclusions.add, job_id=job_id, loaded=0, about={"source": "cli"},
-            occurred_at=version, backfill=backfill, force=force,
-        )  # fmt: skip
-        exclusions.tell()
+        target = made.destinations.get(destination)
+        found = Files(files, lambda: sys.stdin.buffer, given=given, leads_to_contact=_leads_to_contact(target))
+        load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
+        before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
+        job_id = resumed or uuid4().hex
+        with Exclusions(excluded, resumed=resumed is not None, inputs=files) as exclusions:
+            if wait or as_json:
+                err.print(f"Job {job_id}", markup=False)
+            else:
+                click.echo(job_id)
+            if before is not None and before.complete:
+                err.print(f"Everything was enqueued before: {before.count:,} profiles.", markup=False)
+            else:
+                skip = before.count if before else 0
+                try:
+                    Producer(made).load(
+                        destination, _shown(found, found.records(skip=skip), skip), exclusions.add, job_id=job_id,
+                        loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version, backfill=backfill,
+                        force=force,
+                    )  # fmt: skip
+                except (KeyboardInterrupt, ServiceUnreachable) as error:
+                    _say_how_to_go_on(job_id, resumed)
+                    if isinstance(error, KeyboardInterrupt):
+                        raise click.exceptions.Exit(130) from None
+                    raise
+                finally:
+                    exclusions.tell()
         result = None
         if wait:
             result = follow(made, job_id, timeout_seconds=timeout_seconds)
             print_job(result, as_json)
         elif as_json:
             print_json({"job": job_id})
-    if given.damage is not None:
-        raise given.damage
     if result is not None and result.pending:
         raise WorkHasProblems(
             f"{result.pending:,} of {result.received:,} profiles are pending after {timeout_seconds:g} s.",
@@ -80,7 +102,7 @@ def enqueue(
         raise click.exceptions.Exit(1)
 
 
-def _moment(text: str | None) -> datetime | int | None:
+def _moment(text: str | None) -> int | None:
     if text is None:
         return None
     try:
@@ -89,57 +111,42 @@ def _moment(text: str | None) -> datetime | int | None:
         raise UsageError(f"--occurred-at: {error}.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
 
 
-class _Exclusions:
-    """What was excluded on the way in: counted by reason, the first ones named."""
+def _leads_to_contact(destination: Destination) -> Any:
+    contact_key = contact_key_reader(destination)
 
-    def __init__(self) -> None:
-        self.reasons: Counter[Reason] = Counter()
-        self._first: list[str] = []
+    def leads_to_contact(profile: Mapping[str, Any]) -> bool:
+        found = contact_key(profile)
+        return not (isinstance(found, Excluded) and found.reason is Reason.MISSING_CONTACT_KEY)
 
-    @property
-    def count(self) -> int:
-        return self.reasons.total()
-
-    def add(self, record: Record, excluded: Excluded) -> None:
-        self.reasons[excluded.reason] += 1
-        if len(self._first) < RECORDS_NAMED:
-            found = record.found or excluded.detail
-            self._first.append(
-                f"{shown(record.file)} {record.number:,}: {excluded.reason}{f' ({found})' if found else ''}"
-            )
-
-    def tell(self) -> None:
-        if not self.count:
-            return
-        err.print(
-            f"{self.count:,} {'profile is' if self.count == 1 else 'profiles are'} excluded; the others are enqueued. "
-            "Mend and enqueue again: what is delivered already costs no call.",
-            markup=False,
-        )
-        for line in self._first:
-            err.print(f"  {line}", markup=False)
-        if self.count > len(self._first):
-            err.print(f"  … and {self.count - len(self._first):,} more.", markup=False)
+    return leads_to_contact
 
 
-def _shown(files: Files, records: Iterable[Record]) -> Iterator[Record]:
+def _say_how_to_go_on(job_id: str, resumed: str | None) -> None:
+    words = sys.argv[1:] if resumed else [*sys.argv[1:], "--resume", job_id]
+    err.print(
+        f"Stopped half-way. To go on, nothing twice: {shlex.join(['activation', *words])}",
+        markup=False,
+    )
+
+
+def _shown(files: Files, records: Iterable[Record], skipped: int) -> Iterator[Record]:
     """The records, with a progress bar on a terminal while they are read."""
     columns = (
         TextColumn("Enqueueing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[count]:,} profiles"),
         TextColumn("{task.fields[rate]:,.0f}/s"), TimeRemainingColumn(compact=True),
     )  # fmt: skip
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        progress.add_task("", total=files.size, count=0, rate=0.0)
+        task_id = progress.add_task("", total=files.size, count=skipped, rate=0.0)
+        [task] = progress.tasks
         count = 0
-        for count, record in enumerate(records, 1):  # used after the loop
+
+        def update() -> None:
+            rate = count / task.elapsed if task.elapsed else 0.0
+            progress.update(task_id, completed=files.consumed(), count=skipped + count, rate=rate)
+
+        for record in records:
             yield record
+            count += 1
             if count % RECORDS_BETWEEN_UPDATES == 0:
-                _update(progress, files, count)
-        _update(progress, files, count)
-
-
-def _update(progress: Progress, files: Files, count: int) -> None:
-    [task] = progress.tasks
-    elapsed_seconds = task.elapsed or 0
-    rate = count / elapsed_seconds if elapsed_seconds else 0.0
-    progress.update(task.id, completed=files.consumed(), count=count, rate=rate)
+                update()
+        update()

@@ -7,9 +7,10 @@ import time
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.report import err, json_option, out, print_json, print_table, resources
+from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
+from app.destinations.state import Status
 from app.keys import LANES, DestinationKeys
-from app.reporting.jobs import Job, read_job
+from app.reporting.jobs import Job, read_job, read_jobs
 from app.reporting.runs import OUTCOMES
 from app.resources import Resources
 
@@ -72,11 +73,52 @@ def job(job: str, as_json: bool) -> None:
     print_job(result, as_json)
 
 
+@click.command()
+@click.argument("destination", required=False)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@json_option
+def jobs(destination: str | None, limit: int, as_json: bool) -> None:
+    """The newest jobs, of DESTINATION or of all: who began them, what they hold, how far they are."""
+    with resources() as made:
+        if destination is not None:
+            made.destinations.get(destination)
+        found = read_jobs(made.redis, [destination] if destination else [], limit=limit)
+        states = {name: made.states.get(name).status for name in {one.destinations[0] for one in found}}
+    rows = [(one, _state(one, states[one.destinations[0]])) for one in found]
+    if as_json:
+        print_json(
+            [
+                {"job": one.id, "destination": one.destinations[0], "source": one.source, "last_ms": one.last_ms, "state": state,
+                 "received": one.received, **one.outcomes, "pending": one.pending}
+                for one, state in rows
+            ]
+        )  # fmt: skip
+        return
+    print_table(
+        "",
+        ["last profiles", "job", "destination", "source", "state", "received", "pending", "excluded", "failed"],
+        [
+            (moment(one.last_ms), one.id, one.destinations[0], one.source or "-", state, one.received, one.pending,
+             one.outcomes["excluded"], one.outcomes["failed"])
+            for one, state in rows
+        ],
+    )  # fmt: skip
+
+
+def _state(job: Job, status: Status) -> str:
+    """In one word: incomplete (a load of files that is under way, or was interrupted), how what is pending waits, or done."""
+    if job.incomplete:
+        return "incomplete"
+    if job.pending:
+        return "waiting" if status is Status.ENABLED else str(status)
+    return "done"
+
+
 def print_job(result: Job, as_json: bool) -> None:
     if as_json:
         print_json(
-            {"job": result.id, "destinations": list(result.destinations), "received": result.received, **result.outcomes,
-             "pending": result.pending, "reasons": result.reasons}
+            {"job": result.id, "destinations": list(result.destinations), "source": result.source,
+             "received": result.received, **result.outcomes, "pending": result.pending, "reasons": result.reasons}
         )  # fmt: skip
         return
     print_table(
@@ -84,5 +126,10 @@ def print_job(result: Job, as_json: bool) -> None:
         ["received", *OUTCOMES, "pending"],
         [(result.received, *result.outcomes.values(), result.pending)],
     )
+    if result.incomplete:
+        out.print(
+            "It is still loaded from files, or that was interrupted: `activation enqueue … --resume` goes on.",
+            markup=False,
+        )
     for reason, count in sorted(result.reasons.items()):
         out.print(f"  {reason}: {count:,}", markup=False)

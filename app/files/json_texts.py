@@ -17,7 +17,8 @@ from app.files.records import LONGEST_RECORD_BYTES, Record, json_record
 
 BLOCK_BYTES = 256 * 1024
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_BETWEEN_BRACKETS = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# text and whole strings, then what comes next: a bracket, the quote of a string that goes on, or nothing
+_TO_MARK = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+(["{}\[\]]?)', re.DOTALL)
 _SPACE = b" \t\r\n,"
 
 
@@ -43,32 +44,29 @@ class JsonTexts:
             if first:
                 block, first = block.removeprefix(BOM), False
             text, at, start = text[start:] + block, at - start, 0
-            while True:
-                if in_string:
-                    at = _ended(_IN_STRING.match(text, at))
-                    if text[at : at + 1] != b'"':
-                        break  # the string goes on
-                    at, in_string = at + 1, False
-                at = _ended(_BETWEEN_BRACKETS.match(text, at))
-                mark = text[at : at + 1]
-                if not mark:
+            if in_string:
+                at = _ended(_IN_STRING.match(text, at))
+                in_string = text[at : at + 1] != b'"'  # else the string goes on
+                at += not in_string
+            for found in () if in_string else _TO_MARK.finditer(text, at):
+                at, mark = found.end(), found[1]
+                if mark == b"":
                     break
                 if mark == b'"':
-                    at, in_string = at + 1, True
-                elif mark in b"{[":
+                    in_string, at = True, _ended(_IN_STRING.match(text, at))
+                    break
+                if mark in b"{[":
                     if depth == outside:
-                        yield from _scalars(text[start:at])
-                        start = at
-                        if depth == 0 and mark == b"[":
-                            outside, start = 1, at + 1
-                    at, depth = at + 1, depth + 1
-                else:
-                    at += 1
-                    if depth == outside:  # the end of the array, or a bracket too many
                         yield from _scalars(text[start : at - 1])
-                        depth = outside = 0
-                        start = at
-                        continue
+                        start = at - 1
+                        if depth == 0 and mark == b"[":
+                            outside, start = 1, at
+                    depth += 1
+                elif depth == outside:  # the end of the array, or a bracket too many
+                    yield from _scalars(text[start : at - 1])
+                    depth = outside = 0
+                    start = at
+                else:
                     depth -= 1
                     if depth == outside:
                         yield None if skipping or at - start > LONGEST_RECORD_BYTES else text[start:at]

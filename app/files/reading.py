@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.errors import UsageError, WorkHasProblems
+from app.files.columns import Column
+from app.files.csv_rows import CsvRows
 from app.files.json_lines import JsonLines
 from app.files.json_texts import JsonTexts
 from app.files.kinds import Kind, Unrecognised, kind_of
+from app.files.parquet_rows import ParquetRows
 from app.files.records import Reader, Record
 from app.files.streams import DAMAGED, STANDARD_INPUT, Opened, open_file, shown
 
@@ -31,12 +34,25 @@ class Source:
 
 
 class Files:
-    """What is to be loaded. `damage` is set once a file turned out to be broken half-way; nothing behind it was read."""
+    """What is to be loaded.
 
-    def __init__(self, names: Sequence[str], standard_input: Callable[[], BinaryIO]) -> None:
+    `given` says where columns go, else their names do. `leads_to_contact` tells whether a profile like this one has a contact
+    key; a table none of whose columns leads to one is refused.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        standard_input: Callable[[], BinaryIO],
+        *,
+        given: Mapping[str, Column] | None = None,
+        leads_to_contact: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> None:
         """Raises `UsageError`, with every file that is none of profiles."""
-        self.damage: WorkHasProblems | None = None
+        self._given = given
+        self._leads_to_contact = leads_to_contact
         self._opened: Opened | None = None
+        self._reader: Reader | None = None
         self._before = 0  # bytes of the files that are done
         self._standard_input: Opened | None = None
         paths = _expand(names)
@@ -52,17 +68,21 @@ class Files:
 
     def consumed(self) -> int:
         """Bytes read so far."""
-        return self._before + (self._opened.consumed() if self._opened else 0)
+        if self._opened is None:
+            return self._before
+        if isinstance(self._reader, ParquetRows):
+            return self._before + int((self._opened.size or 0) * self._reader.share)
+        return self._before + self._opened.consumed()
 
     def records(self, *, skip: int = 0) -> Iterator[Record]:
-        """Every record but the first `skip`."""
+        """Every record but the first `skip`. Raises `WorkHasProblems` where a file turns out to be cut off or damaged."""
         left = skip
         for source in self.sources:
             with self._open(source.name) as opened:
                 self._opened = opened
-                reader = _reader(opened, source.kind)
                 count = 0
                 try:
+                    self._reader = reader = self._read(opened, source.kind)
                     for number, item in reader.items():
                         count = number
                         if left:
@@ -70,15 +90,12 @@ class Files:
                         else:
                             yield reader.record(number, item)._replace(file=source.name)
                     if isinstance(reader, JsonTexts) and reader.cut_off:
-                        self.damage = _damaged(source, count)
+                        raise _damaged(source, count)
                 except DAMAGED as error:
-                    self.damage = _damaged(source, count)
-                    self.damage.__cause__ = error
+                    raise _damaged(source, count) from error
                 finally:
                     self._before += opened.consumed()
-                    self._opened = None
-            if self.damage is not None:
-                return
+                    self._opened = self._reader = None
 
     def _recognise(self, paths: Sequence[str]) -> tuple[Source, ...]:
         sources: list[Source] = []
@@ -87,12 +104,45 @@ class Files:
             try:
                 with self._open(name) as opened:
                     kind = kind_of(opened.head, complete=opened.complete)
+                    if name != STANDARD_INPUT:  # which can be read once
+                        self._read(opened, kind)
                     sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))
             except Unrecognised as what:
                 problems.append(f"{shown(name)} seems to be {what.seems}. {what.remedy}")
+            except UsageError as error:
+                problems += [f"{shown(name)}: {problem}" for problem in getattr(error, "problems", ())] or [
+                    f"{error} {error.remedy}".rstrip()
+                ]
+            except DAMAGED:
+                problems.append(f"{shown(name)} is damaged.")
         if problems:
-            raise UsageError("Nothing was enqueued: not every file holds profiles.", problems=tuple(problems))
+            raise UsageError(
+                "Nothing was enqueued: not everything that is named can be read as profiles.", problems=tuple(problems)
+            )
         return tuple(sources)
+
+    def _read(self, opened: Opened, kind: Kind) -> Reader:
+        """Raises `UsageError` and `Unrecognised` when its columns are none of profiles."""
+        match kind:
+            case Kind.JSON_LINES:
+                return JsonLines(opened.stream)
+            case Kind.JSON:
+                return JsonTexts(opened.stream)
+            case Kind.CSV:
+                table: CsvRows | ParquetRows = CsvRows(opened.stream, self._given)
+            case Kind.PARQUET:
+                if opened.size is None or opened.compression is not None:
+                    raise Unrecognised(
+                        "Parquet that is packed or comes through a pipe",
+                        "Name the Parquet file itself; it is packed within.",
+                    )
+                table = ParquetRows(opened.name, self._given)
+        if not self._leads_to_contact(table.columns.sample()):
+            raise Unrecognised(
+                f"a table ({kind}), and none of its columns leads to the contact key",
+                "Name columns by their XDM path, such as identityMap.contactKey, or say with --columns where they go.",
+            )
+        return table
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Opened]:
@@ -105,15 +155,6 @@ class Files:
             yield opened
         finally:
             opened.close()
-
-
-def _reader(opened: Opened, kind: Kind) -> Reader:
-    match kind:
-        case Kind.JSON_LINES:
-            return JsonLines(opened.stream)
-        case Kind.JSON:
-            return JsonTexts(opened.stream)
-    raise Unrecognised(f"{kind}, which is not read yet")
 
 
 def _expand(names: Sequence[str]) -> list[str]:

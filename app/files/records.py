@@ -24,6 +24,10 @@ class Record(NamedTuple):
     file: str = ""
 
 
+class Damaged(Exception):
+    """A file cannot be read on."""
+
+
 class Reader(Protocol):
     """One opened file. `items` are cheap, so that a load can skip what it has done; `record` makes something of one."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from app.errors import UsageError
 from app.files.kinds import HEAD_BYTES, Compression, compression_of
+from app.files.records import Damaged
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STANDARD_INPUT = "-"
-DAMAGED = (EOFError, OSError, zlib.error, zstd.ZstdError)  # what reading a file may raise half-way
+DAMAGED = (Damaged, EOFError, OSError, zlib.error, zstd.ZstdError)  # what reading a file may raise half-way
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ def open_file(name: str, standard_input: Callable[[], BinaryIO] | None = None) -
         head = _read(stream, HEAD_BYTES + 1)
     except DAMAGED as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged, or cut off"
-        raise UsageError(f"{shown(name)} cannot be read: {reason}.", remedy="Nothing was enqueued.") from error
+        raise UsageError(f"{shown(name)} cannot be read: {reason}.") from error
     return Opened(name, raw, _with_head(stream, head), compression, head, len(head) <= HEAD_BYTES, size)
 
 

@@ -1,8 +1,10 @@
-"""One job's counts: every profile of it is pending or has exactly one outcome."""
+"""Jobs and their counts: every profile of one is pending or has exactly one outcome."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from app.errors import UsageError
@@ -13,17 +15,26 @@ if TYPE_CHECKING:
     from redis import Redis
 
 WORDS = (b"source", b"load", b"loaded")  # fields of a job that are no counts
+JOBS_COMPARED = 1_000  # the newest ones of each destination, when a job is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`reasons` maps the code of an exclusion or failure to its count."""
+    """`reasons` maps the code of an exclusion or failure to its count; `source` is who began it: cli, python, celery, replay, or
+    `intake NAME`.
+
+    `incomplete` is a load of files that has not come to its end: it is under way, or was interrupted. `last_ms` is the time of
+    its last profiles where it was asked for.
+    """
 
     id: str
     destinations: tuple[str, ...]
     received: int
     outcomes: dict[str, int]
     reasons: dict[str, int]
+    source: str = ""
+    incomplete: bool = False
+    last_ms: int = 0
 
     @property
     def pending(self) -> int:
@@ -31,19 +42,62 @@ class Job:
 
 
 def read_job(redis: Redis, job_id: str) -> Job:
-    """Raises `UsageError` when no such job is known (any more)."""
-    members: Any = redis.smembers(DESTINATIONS)
-    ids = sorted(member.decode() for member in members)
+    """Of all destinations together. Raises `UsageError` when no such job is known (any more)."""
+    ids = _destinations(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for destination_id in ids:
             pipeline.hgetall(DestinationKeys(destination_id).job(job_id))
         found: list[Any] = pipeline.execute()
     destinations = tuple(destination_id for destination_id, raw in zip(ids, found, strict=True) if raw)
     if not destinations:
-        raise UsageError(
-            f"No job {job_id!r} is known.",
-            remedy=f"Jobs are kept for {JOB_LIFE_SECONDS // 86_400} days; `activation enqueue` prints the id of each.",
-        )
+        raise unknown_job(redis, job_id, ids)
+    return _job(job_id, destinations, found)
+
+
+def read_jobs(redis: Redis, destination_ids: Sequence[str] = (), *, limit: int) -> list[Job]:
+    """The newest jobs of these destinations (all, if none is named), each as it is with one of them; the newest first."""
+    ids = list(destination_ids) or _destinations(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        for destination_id in ids:
+            pipeline.zrange(DestinationKeys(destination_id).jobs, 0, limit - 1, desc=True, withscores=True)
+        listed: list[Any] = pipeline.execute()
+    newest = sorted(
+        ((int(last_ms), job_id.decode(), destination_id)
+         for destination_id, jobs in zip(ids, listed, strict=True) for job_id, last_ms in jobs),
+        reverse=True,
+    )[:limit]  # fmt: skip
+    with redis.pipeline(transaction=False) as pipeline:
+        for _, job_id, destination_id in newest:
+            pipeline.hgetall(DestinationKeys(destination_id).job(job_id))
+        found: list[Any] = pipeline.execute()
+    return [
+        _job(job_id, (destination_id,), [raw], last_ms)
+        for (last_ms, job_id, destination_id), raw in zip(newest, found, strict=True)
+        if raw  # its counts have come to the end of their life
+    ]
+
+
+def unknown_job(redis: Redis, job_id: str, destination_ids: Sequence[str]) -> UsageError:
+    """The error of a job that is not known, naming the likely one."""
+    known: list[str] = []
+    for destination_id in destination_ids:
+        listed: Any = redis.zrange(DestinationKeys(destination_id).jobs, 0, JOBS_COMPARED - 1, desc=True)
+        known += [one.decode() for one in listed]
+    begins = [one for one in known if len(job_id) >= 4 and one.startswith(job_id)]
+    likely = begins[:1] or get_close_matches(job_id, known, n=1, cutoff=0.8)
+    return UsageError(
+        f"No job {job_id[:100]!r} is known.{f' Did you mean {likely[0]}?' if likely else ''}",
+        remedy=f"`activation jobs` lists the newest; they are kept for {JOB_LIFE_SECONDS // 86_400} days.",
+    )
+
+
+def _destinations(redis: Redis) -> list[str]:
+    members: Any = redis.smembers(DESTINATIONS)
+    return sorted(member.decode() for member in members)
+
+
+def _job(job_id: str, destinations: tuple[str, ...], found: Sequence[Mapping[bytes, bytes]], last_ms: int = 0) -> Job:
+    """One job from its counts with each of its destinations."""
     counts: dict[str, int] = {}
     for raw in found:
         for key, value in raw.items():
@@ -55,4 +109,7 @@ def read_job(redis: Redis, job_id: str) -> Job:
         received=counts.get("received", 0),
         outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
         reasons={key.removeprefix("why:"): count for key, count in counts.items() if key.startswith("why:")},
+        source=next((raw[b"source"].decode() for raw in found if b"source" in raw), ""),
+        incomplete=any(b"load" in raw and b"loaded" not in raw for raw in found),
+        last_ms=last_ms,
     )

@@ -48,7 +48,10 @@ def test_an_account_that_refuses(
         ),
         (["runs", "gone"], "No destination 'gone' is connected."),
         (["pause", "gone"], "No destination 'gone' is connected."),
-        (["job", "nothing"], "No job 'nothing' is known. Jobs are kept for 30 days"),
+        (
+            ["job", "nothing"],
+            "No job 'nothing' is known. `activation jobs` lists the newest; they are kept for 30 days.",
+        ),
         (["connect", "/no/such.yaml"], "/no/such.yaml cannot be read: No such file or directory."),
         (["enqueue", "gone", "FILE", "--occurred-at", "once"], "Write it like 2026-11-22T10:00:00Z."),
         (["nonsense"], "No such command 'nonsense'"),

@@ -96,14 +96,14 @@ def test_an_unknown_job(run):
     assert (result.exit_code, result.stdout, result.stderr) == (
         2,
         "",
-        "Error: No job 'nothing' is known.\nJobs are kept for 30 days; `activation enqueue` prints the id of each.\n",
+        "Error: No job 'nothing' is known.\n`activation jobs` lists the newest; they are kept for 30 days.\n",
     )
 
 
 def test_a_file_that_is_not_there(run, spring):
     result = run("enqueue", "spring", "profiles.jsonl")
     assert result.exit_code == 2
-    assert result.stderr == "Error: profiles.jsonl cannot be read: No such file or directory.\nNothing was enqueued.\n"
+    assert result.stderr.endswith("  - profiles.jsonl cannot be read: No such file or directory.\n")
 
 
 def test_a_time_that_is_none(run, spring):

@@ -19,7 +19,11 @@ from app.files.streams import zstd
 ROOT = Path(__file__).parents[3]
 PROFILES = [{"identityMap": {"crm": [{"id": f"k{number}"}]}, "person": {"first": "Ann"}} for number in range(3)]
 LINES = "".join(f"{json.dumps(profile)}\n" for profile in PROFILES).encode()
+CSV = "identityMap.crm,person.first,segmentMembership.ups.renters\nk0,Ann,realized\nk1,,\nk2,Bö,exited@2026-11-22T10:00:00Z\n"
 KINDS = {
+    "CSV": CSV.encode(),
+    "CSV as Excel writes it": b"\xef\xbb\xbf" + CSV.replace(",", ";").replace("\n", "\r\n").encode(),
+    "CSV in gzip": gzip.compress(CSV.encode()),
     "JSON Lines": LINES,
     "JSON Lines behind a byte-order mark": b"\xef\xbb\xbf" + LINES,
     "an array on one line": json.dumps(PROFILES).encode(),
@@ -73,7 +77,7 @@ def test_what_holds_no_profiles_is_refused(run, spring, tmp_path, content, seems
     done = run("enqueue", "spring", "good.jsonl", "other")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(
-        f"Error: Nothing was enqueued: not every file holds profiles.\n  - other seems to be {seems}. "
+        f"Error: Nothing was enqueued: not everything that is named can be read as profiles.\n  - other seems to be {seems}. "
     )
     assert orjson.loads(run("destinations", "--json").stdout)[0]["waiting"] == 0
 

@@ -1,0 +1,104 @@
+"""What a load excluded: counted, the first ones named on the error stream, all of them written to a file on request."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import orjson
+
+from app.cli.report import err
+from app.errors import UsageError
+from app.files.records import Record
+from app.files.streams import shown
+from app.mapping.compiled import Excluded
+from app.producer import CHUNK
+
+RECORDS_NAMED = 10
+
+
+class Exclusions:
+    """Told of each exclusion. The file gets one JSON object a line: file, number of the line, element or row, reason, what is wrong.
+
+    It is for its owner alone. Each line is in the file before the exclusion is counted, so that none is missing after a load was
+    interrupted; going on, those of the last chunk are not written twice.
+    """
+
+    def __init__(self, path: str | None, *, resumed: bool, inputs: Iterable[str]) -> None:
+        """Raises `UsageError` when the file cannot be written, or is one of the inputs."""
+        self.count = 0
+        self._first: list[str] = []
+        self._written: set[bytes] = set()
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            self._file = self._open(Path(path), resumed=resumed, inputs=inputs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, record: Record, excluded: Excluded) -> None:
+        self.count += 1
+        found = record.found or excluded.detail
+        if len(self._first) < RECORDS_NAMED:
+            self._first.append(
+                f"{shown(record.file)} {record.number:,}: {excluded.reason}{f' ({found})' if found else ''}"
+            )
+        if self._file is not None:
+            line = orjson.dumps(
+                {"file": record.file, "number": record.number, "reason": excluded.reason, "found": found}
+            )
+            if line not in self._written:
+                self._file.write(line + b"\n")
+
+    def tell(self) -> None:
+        if not self.count:
+            return
+        err.print(
+            f"{self.count:,} {'profile is' if self.count == 1 else 'profiles are'} excluded; the others are enqueued. "
+            "Mend and enqueue again: what is delivered already costs no call.",
+            markup=False,
+        )
+        for line in self._first:
+            err.print(f"  {line}", markup=False)
+        if self.count > len(self._first):
+            err.print(f"  … and {self.count - len(self._first):,} more.", markup=False)
+
+    def _open(self, path: Path, *, resumed: bool, inputs: Iterable[str]) -> IO[bytes]:
+        try:
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    raise UsageError(f"--excluded: {path} is not a file.", remedy="Nothing was enqueued.")
+                if any(Path(name).exists() and path.samefile(name) for name in inputs):
+                    raise UsageError(f"--excluded: {path} is read from as well.", remedy="Nothing was enqueued.")
+                if resumed:
+                    self._written = _last_lines(path)
+                else:
+                    path.unlink()
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            os.fchmod(handle, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"--excluded: {path} cannot be written: {error.strerror}.", remedy="Nothing was enqueued."
+            ) from error
+        return os.fdopen(handle, "wb", buffering=0)
+
+
+def _last_lines(path: Path) -> set[bytes]:
+    """The lines that the last chunk may have written; one that was cut off is removed from the file."""
+    with path.open("r+b") as file:
+        last = deque(file, maxlen=CHUNK + 1)
+        if last and not last[-1].endswith(b"\n"):
+            file.truncate(file.tell() - len(last.pop()))
+    return {line.rstrip(b"\n") for line in last}

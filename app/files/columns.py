@@ -1,0 +1,156 @@
+"""From the columns of a table to profiles: each column has its place in XDM. Pure.
+
+The place is the column's own name, such as `personalEmail.address`, or what a file of columns says of it. Of most places it is the
+path of keys; two have a form of their own:
+
+- `identityMap.NAMESPACE`: the one id of this namespace.
+- `segmentMembership.NAMESPACE.SEGMENT`: the status, alone or with the time of qualification: `realized@2026-11-22T10:00:00Z`.
+  With `.status` or `.lastQualificationTime` behind it, the place is that part alone.
+
+A cell that is empty is not mentioned in the profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from app.errors import UsageError
+
+Keys = tuple[str, ...]
+IDENTITIES, MEMBERSHIPS = "identityMap", "segmentMembership"
+_PARTS = ("status", "lastQualificationTime")
+
+
+class Type(StrEnum):
+    """How the text of a cell is read; values that are no text are taken as they are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    JSON = "json"
+
+
+class BadCell(ValueError):
+    """A cell that its type cannot be read from; the text names the column and never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a column goes, and what it holds."""
+
+    path: str
+    type: Type = Type.TEXT
+
+
+class Columns:
+    """The columns of one table. Raises `UsageError` when two of them go to one place, or named ones are not there."""
+
+    def __init__(self, header: Sequence[str], given: Mapping[str, Column] | None) -> None:
+        names = [name.strip() for name in header]
+        problems = [f"{name!r} is there twice." for name in dict.fromkeys(names) if name and names.count(name) > 1]
+        if given is not None:
+            problems += [_missing(name, names) for name in given if name not in names]
+            found = {at: given[name] for at, name in enumerate(names) if name in given}
+        else:
+            found = {at: Column(name) for at, name in enumerate(names) if name}
+        self._cells = tuple((at, _keys(column.path), _READERS[column.type], names[at]) for at, column in found.items())
+        problems += _clashes([keys for _, keys, _, _ in self._cells])
+        if problems:
+            raise UsageError("Its columns have problems.", problems=tuple(problems))
+
+    def profile(self, cells: Sequence[Any]) -> dict[str, Any]:
+        """The profile of one row, which has as many cells as the header. Raises `BadCell`."""
+        profile: dict[str, Any] = {}
+        for at, keys, read, name in self._cells:
+            value = cells[at]
+            if value is None or value == "":
+                continue
+            if isinstance(value, str):
+                try:
+                    value = read(value)
+                except ValueError as error:
+                    raise BadCell(f"column {name} is not {error}") from None
+            _put(profile, keys, value)
+        return profile
+
+    def sample(self) -> dict[str, Any]:
+        """A profile with something in each column."""
+        profile: dict[str, Any] = {}
+        for _, keys, _, _ in self._cells:
+            _put(profile, keys, "1")
+        return profile
+
+
+def _keys(path: str) -> Keys:
+    parts = path.split(".")
+    if parts[0] == IDENTITIES and len(parts) > 1:
+        return IDENTITIES, ".".join(parts[1:])
+    if parts[0] == MEMBERSHIPS and len(parts) > 2:
+        part = (parts.pop(),) if parts[-1] in _PARTS and len(parts) > 3 else ()
+        return MEMBERSHIPS, parts[1], ".".join(parts[2:]), *part
+    return tuple(parts)
+
+
+def _put(profile: dict[str, Any], keys: Keys, value: Any) -> None:
+    if len(keys) == 2 and keys[0] == IDENTITIES and isinstance(value, str | int | float):
+        value = [{"id": value}]
+    elif len(keys) == 3 and keys[0] == MEMBERSHIPS and isinstance(value, str):
+        status, _, when = value.partition("@")
+        value = {"status": status, "lastQualificationTime": when} if when else {"status": status}
+    inner = profile
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+    inner[keys[-1]] = value
+
+
+def _clashes(places: list[Keys]) -> list[str]:
+    """Places that are within one another, or twice the same."""
+    shown = {".".join(keys): keys for keys in places}
+    problems = [f"Two columns lead to {name}." for name, keys in shown.items() if places.count(keys) > 1]
+    for name, keys in shown.items():
+        problems += [
+            f"{'.'.join(keys[:depth])} is a column, and {name} is within it."
+            for depth in range(1, len(keys))
+            if keys[:depth] in places
+        ]
+    return problems
+
+
+def _missing(name: str, names: list[str]) -> str:
+    likely = get_close_matches(name, [one for one in names if one], n=1)
+    return f"There is no column {name!r}.{f' Did you mean {likely[0]!r}?' if likely else ''}"
+
+
+def _number(text: str) -> int | float:
+    try:
+        value: Any = orjson.loads(text.strip())
+    except orjson.JSONDecodeError:
+        value = None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number")  # noqa: TRY004  # of a cell that is text, whatever it reads as
+    return value
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("true", "false"):
+        raise ValueError("true or false")
+    return word == "true"
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise ValueError("JSON") from None
+
+
+_READERS: dict[Type, Callable[[str], Any]] = {
+    Type.TEXT: lambda text: text, Type.NUMBER: _number, Type.BOOLEAN: _boolean, Type.JSON: _json,
+}  # fmt: skip

@@ -1,0 +1,57 @@
+"""The file that says which column goes where: YAML, `column: XDM path` or `column: {path: XDM path, type: number}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from app.errors import UsageError
+from app.files.columns import Column, Type
+
+REMEDY = "Write `column: XDM path`, or `column: {path: XDM path, type: text|number|boolean|json}`, one on each line."
+MOST_BYTES = 1_000_000
+
+
+class _ColumnSchema(Schema):
+    path = fields.String(
+        required=True, validate=validate.Length(min=1), error_messages={"invalid": "must be text; put it in quotes."}
+    )
+    type = fields.Enum(Type, by_value=True, load_default=Type.TEXT)
+
+    @post_load
+    def made(self, data: dict[str, Any], **_: object) -> Column:
+        return Column(**data)
+
+
+def read_columns(path: str) -> dict[str, Column]:
+    """Column name -> where it goes. Raises `UsageError` with every problem; none quotes a value."""
+    try:
+        with Path(path).open("rb") as file:
+            raw: Any = yaml.safe_load(file.read(MOST_BYTES).decode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML.", remedy=REMEDY) from error
+    if not isinstance(raw, Mapping) or not raw:
+        raise UsageError(f"{path} names no columns.", remedy=REMEDY)
+    columns: dict[str, Column] = {}
+    problems: list[str] = []
+    for name, value in raw.items():
+        if not isinstance(name, str):
+            problems.append(f"{name}: the name of a column must be text; put it in quotes.")
+            continue
+        try:
+            columns[name] = _ColumnSchema().load(value if isinstance(value, Mapping) else {"path": value})
+        except ValidationError as error:
+            problems += [f"{name}: {field}: {' '.join(map(str, found))}" for field, found in _each(error.messages)]
+    if problems:
+        raise UsageError(f"{path} has problems.", remedy=REMEDY, problems=tuple(problems))
+    return columns
+
+
+def _each(messages: Any) -> list[tuple[str, list[Any]]]:
+    return [(str(field), found if isinstance(found, list) else [found]) for field, found in messages.items()]

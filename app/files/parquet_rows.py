@@ -1,0 +1,80 @@
+"""Parquet: one profile a row; a column's name is its XDM path, or a column holds a whole object of it, such as `identityMap`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from app.errors import UsageError
+from app.files.columns import BadCell, Column, Columns
+from app.files.records import Damaged, Record
+from app.mapping.compiled import Reason
+
+ROWS_AT_ONCE = 500
+
+
+class ParquetRows:
+    """Reads the schema at once. Raises `UsageError`, also when pyarrow is not installed, and `Damaged`."""
+
+    def __init__(self, path: str, given: Mapping[str, Column] | None) -> None:
+        try:
+            import pyarrow as pa
+            from pyarrow import parquet
+        except ImportError:
+            raise UsageError(
+                f"{path} is a Parquet file, and what reads them is not installed.",
+                remedy="pip install 'activation-pipeline[parquet]'.",
+            ) from None
+        self._broken: type[Exception] = pa.ArrowException
+        try:
+            self._file: Any = parquet.ParquetFile(path, buffer_size=1_000_000, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise Damaged from error
+        self._rows = 0
+        names = list(self._file.schema_arrow.names)
+        self.columns = Columns(names, given)
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that was read."""
+        return float(self._rows / max(1, self._file.metadata.num_rows))
+
+    def items(self) -> Iterator[tuple[int, list[Any]]]:
+        try:
+            for batch in self._file.iter_batches(batch_size=ROWS_AT_ONCE):
+                for cells in zip(*(column.to_pylist(maps_as_pydicts="lossy") for column in batch.columns), strict=True):
+                    self._rows += 1
+                    yield self._rows, list(cells)
+        except (self._broken, OSError) as error:
+            raise Damaged from error
+        finally:
+            self._file.close()
+
+    def record(self, number: int, item: list[Any]) -> Record:
+        try:
+            return Record(number, self.columns.profile([_plain(cell) for cell in item]))
+        except BadCell as problem:
+            return Record(number, None, Reason.MALFORMED_PROFILE, str(problem))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it; what is null within an object is not mentioned."""
+    match value:
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        case list():
+            return [_plain(inner) for inner in value]
+        case datetime():
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+        case date() | time():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case bytes():  # how some writers store text
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                raise BadCell("one of its columns holds binary data") from None
+    return value

@@ -1,0 +1,100 @@
+"""Loads of files: what a job notes of its files, and how far it has come.
+
+A job's count of what it received changes in the same step as the lanes (`app/lanes/append.lua`). Each record of a file is received,
+also one that is excluded, so the count is the number of records that are done: a load goes on behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from app.errors import UsageError
+from app.files.columns import Column
+from app.keys import DestinationKeys
+from app.reporting.jobs import unknown_job
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.files.reading import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What must be the same for a load to go on. `files` are fingerprints, empty for a pipe; `columns` one, empty without."""
+
+    files: tuple[str, ...]
+    columns: str
+    occurred_at_ms: int | None
+    backfill: bool
+    force: bool
+
+    @classmethod
+    def of(
+        cls, sources: Sequence[Source], given: Mapping[str, Column] | None, *, occurred_at_ms: int | None, backfill: bool,
+        force: bool,
+    ) -> Self:  # fmt: skip
+        named = None if given is None else orjson.dumps(
+            {name: [column.path, column.type] for name, column in given.items()}, option=orjson.OPT_SORT_KEYS
+        )  # fmt: skip
+        columns = "" if named is None else blake2b(named, digest_size=16).hexdigest()
+        return cls(tuple(source.fingerprint for source in sources), columns, occurred_at_ms, backfill, force)
+
+    @property
+    def text(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+    def differences(self, before: Mapping[str, Any]) -> list[str]:
+        """What is not as it was, for people."""
+        found = []
+        if list(self.files) != before["files"]:
+            if len(self.files) != len(before["files"]):
+                found.append(f"There are {len(self.files)} files, and there were {len(before['files'])}.")
+            found += [
+                f"File {number} is another one, or was changed since."
+                for number, (now, then) in enumerate(zip(self.files, before["files"], strict=False), 1)
+                if now != then
+            ]
+        if self.columns != before["columns"]:
+            found.append("--columns is not as it was.")
+        if self.occurred_at_ms != before["occurred_at_ms"]:
+            found.append("--occurred-at is not as it was.")
+        found += [
+            f"It was {'begun' if before[name] else 'not begun'} with --{name}."
+            for name in ("backfill", "force")
+            if getattr(self, name) != before[name]
+        ]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBefore:
+    """`count` records are done; `complete` when these were all."""
+
+    count: int
+    complete: bool
+
+
+def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) -> LoadedBefore:
+    """How far a job has come with this load. Raises `UsageError` when there is no such job, or it is one of other files."""
+    key = DestinationKeys(destination_id).job(job_id)
+    found: Any = redis.hmget(key, ["received", "load", "loaded"])
+    received, text, complete = found
+    if received is None:
+        raise unknown_job(redis, job_id, [destination_id])
+    if text is None:
+        raise UsageError(
+            f"Job {job_id} is no load of files.", remedy="Only what `activation enqueue` began can be gone on with."
+        )
+    if problems := load.differences(orjson.loads(text)):
+        raise UsageError(
+            f"Job {job_id} cannot go on: this is not what it began with.",
+            remedy="Enqueue it as a new job: what is delivered already costs no call.",
+            problems=tuple(problems),
+        )
+    return LoadedBefore(int(received), complete is not None)

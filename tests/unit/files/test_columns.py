@@ -1,0 +1,137 @@
+"""From columns to profiles: where each goes, what is not mentioned, and what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import UsageError
+from app.files.columns import BadCell, Column, Columns, Type
+from app.files.columns_file import read_columns
+
+
+def test_each_column_has_its_place() -> None:
+    header = [
+        "identityMap.contactKey", "personalEmail.address", "person.name.firstName", "person.name.lastName",
+        "segmentMembership.ups.7841.b", "segmentMembership.ups.owners", "segmentMembership.aam.x.status",
+        "segmentMembership.aam.x.lastQualificationTime", "occurredAt",
+    ]  # fmt: skip
+    cells = ["c-1", "ann@mail.test", "Ann", "Lee", "realized@2026-11-22T10:00:00Z", "exited", "existing", "2026-11-23T10:00:00Z",
+             "2026-11-24T10:00:00Z"]  # fmt: skip
+    assert Columns(header, None).profile(cells) == {
+        "identityMap": {"contactKey": [{"id": "c-1"}]},
+        "personalEmail": {"address": "ann@mail.test"},
+        "person": {"name": {"firstName": "Ann", "lastName": "Lee"}},
+        "segmentMembership": {
+            "ups": {
+                "7841.b": {"status": "realized", "lastQualificationTime": "2026-11-22T10:00:00Z"},
+                "owners": {"status": "exited"},
+            },
+            "aam": {"x": {"status": "existing", "lastQualificationTime": "2026-11-23T10:00:00Z"}},
+        },
+        "occurredAt": "2026-11-24T10:00:00Z",
+    }
+
+
+def test_an_empty_cell_is_not_mentioned() -> None:
+    assert Columns(["a.b", "a.c", "d"], None).profile(["", None, "x"]) == {"d": "x"}
+
+
+def test_a_column_without_a_name_is_left_out() -> None:
+    assert Columns(["a", " ", ""], None).profile(["1", "2", "3"]) == {"a": "1"}
+
+
+def test_whole_objects_stay_as_they_are() -> None:
+    identities = {"crm": [{"id": "k"}]}
+    assert Columns(["identityMap"], None).profile([identities]) == {"identityMap": identities}
+
+
+def test_types() -> None:
+    given = {
+        "n": Column("loyalty.points", Type.NUMBER), "b": Column("loyalty.vip", Type.BOOLEAN),
+        "j": Column("identityMap", Type.JSON), "t": Column("zip"),
+    }  # fmt: skip
+    columns = Columns(["t", "n", "b", "left out", "j"], given)
+    assert columns.profile(["012", " 1.50", "TRUE", "?", '{"crm": [{"id": "k"}]}']) == {
+        "loyalty": {"points": 1.5, "vip": True}, "identityMap": {"crm": [{"id": "k"}]}, "zip": "012",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "problem"),
+    [
+        (Type.NUMBER, "Rosalind", "column c is not a number"),
+        (Type.NUMBER, "true", "column c is not a number"),
+        (Type.NUMBER, '"1"', "column c is not a number"),
+        (Type.BOOLEAN, "1", "column c is not true or false"),
+        (Type.JSON, "{Rosalind", "column c is not JSON"),
+    ],
+)
+def test_a_cell_that_is_not_of_its_type(kind: Type, text: str, problem: str) -> None:
+    with pytest.raises(BadCell) as refused:
+        Columns(["c"], {"c": Column("a", kind)}).profile([text])
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "problem"),
+    [
+        (["a", "b", "a "], None, "'a' is there twice."),
+        (["mail"], {"mial": Column("a")}, "There is no column 'mial'. Did you mean 'mail'?"),
+        (["a", "b"], {"a": Column("x.y"), "b": Column("x.y")}, "Two columns lead to x.y."),
+        (["x", "x.y"], None, "x is a column, and x.y is within it."),
+        (["identityMap", "identityMap.crm"], None, "identityMap is a column, and identityMap.crm is within it."),
+        (
+            ["segmentMembership.ups.s", "segmentMembership.ups.s.status"],
+            None,
+            "segmentMembership.ups.s is a column, and segmentMembership.ups.s.status is within it.",
+        ),
+    ],
+)
+def test_columns_that_cannot_be(header, given, problem) -> None:
+    with pytest.raises(UsageError) as refused:
+        Columns(header, given)
+    assert problem in refused.value.problems
+
+
+def test_a_file_of_columns(tmp_path) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_text("crm_id: identityMap.crm\npoints: {path: loyalty.points, type: number}\n")
+    assert read_columns(str(path)) == {
+        "crm_id": Column("identityMap.crm"), "points": Column("loyalty.points", Type.NUMBER),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: {path: x, type: date}", "a: type: Must be one of: text, number, boolean, json."),
+        ("a: {type: number}", "a: path: Missing data for required field."),
+        ("a: {path: x, typ: number}", "a: typ: Unknown field."),
+        ("a: 5", "a: path: must be text; put it in quotes."),
+        ("5: a", "5: the name of a column must be text; put it in quotes."),
+    ],
+)
+def test_a_file_of_columns_with_problems(tmp_path, text, problem) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read_columns(str(path))
+    assert refused.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "is not valid YAML"),
+        (b"\xff", "is not valid YAML"),
+        (b"- a", "names no columns"),
+        (b"", "names no columns"),
+    ],
+)
+def test_what_is_no_file_of_columns(tmp_path, content, said) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        read_columns(str(path))
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_columns(str(tmp_path / "none"))

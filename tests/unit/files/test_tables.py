@@ -1,0 +1,126 @@
+"""CSV and Parquet: rows become profiles, a broken row is excluded alone, with the number of its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from app.errors import UsageError
+from app.files.csv_rows import CsvRows
+from app.files.parquet_rows import ParquetRows
+from app.files.records import LONGEST_RECORD_BYTES, Damaged
+from app.mapping.compiled import Reason
+
+cells = st.text(st.sampled_from('ab,;\t"\r\n ü|'), max_size=6)
+
+
+def read(content: bytes):
+    rows = CsvRows(io.BytesIO(content), None)
+    return [rows.record(number, item) for number, item in rows.items()]
+
+
+@given(rows=st.lists(st.tuples(cells, cells), max_size=5), delimiter=st.sampled_from(",;\t|"), end=st.sampled_from(["\n", "\r\n"]),
+       mark=st.booleans())  # fmt: skip
+def test_what_was_written_is_read(rows, delimiter, end, mark) -> None:
+    target = io.StringIO(newline="")
+    writer = csv.writer(target, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerows([("a.b", "c"), *rows])
+    content = target.getvalue().encode("utf-8-sig" if mark else "utf-8")
+    expected = [
+        {**({"a": {"b": first}} if first else {}), **({"c": second} if second else {})} for first, second in rows
+    ]
+    assert [record.profile for record in read(content)] == expected
+
+
+def test_a_row_has_the_number_of_the_line_on_which_it_begins() -> None:
+    content = b'\n a,b\n\n1,2\n"x\ny",3\n\n4,5\n'
+    assert [(record.number, record.profile) for record in read(content)] == [
+        (4, {"a": "1", "b": "2"}), (5, {"a": "x\ny", "b": "3"}), (8, {"a": "4", "b": "5"}),
+    ]  # fmt: skip
+
+
+def test_a_broken_row_is_excluded_alone() -> None:
+    long = b"x" * (LONGEST_RECORD_BYTES + 10)
+    content = b"a,b\n1,2\n1\n1,2,3\nR\xf6sli,2\n" + long + b',2\n7,8\n"' + b"y" * 200_000 + b'",2\n9,10\n'
+    found = read(content)
+    assert [record.profile for record in found if record.profile] == [
+        {"a": "1", "b": "2"}, {"a": "7", "b": "8"}, {"a": "9", "b": "10"},
+    ]  # fmt: skip
+    assert [(record.number, record.reason, record.found) for record in found if record.reason] == [
+        (3, Reason.MALFORMED_PROFILE, "1 cells, where the header has 2"),
+        (4, Reason.MALFORMED_PROFILE, "3 cells, where the header has 2"),
+        (5, Reason.MALFORMED_PROFILE, "not UTF-8 at byte 2 of line 5"),
+        (6, Reason.TOO_LARGE, "longer than 4,000,000 bytes"),
+        (8, Reason.MALFORMED_PROFILE, "a quote that is not closed, or a cell of more than 131,072 characters"),
+    ]
+
+
+def test_a_header_with_a_fault() -> None:
+    with pytest.raises(UsageError) as refused:
+        CsvRows(io.BytesIO(b"a,b,a\n"), None)
+    assert refused.value.problems == ("'a' is there twice.", "Two columns lead to a.")
+
+
+def written(path, table: pa.Table) -> ParquetRows:
+    parquet.write_table(table, path)
+    return ParquetRows(str(path), None)
+
+
+def test_parquet_as_platform_writes_it_and_with_paths_as_names(tmp_path) -> None:
+    table = pa.table(
+        {
+            "identityMap": pa.array(
+                [[("crm", [{"id": "k1", "primary": True}])], [("crm", [{"id": "k2", "primary": None}])]],
+                pa.map_(pa.string(), pa.list_(pa.struct([("id", pa.string()), ("primary", pa.bool_())]))),
+            ),
+            "person": [{"name": {"firstName": "Ann"}}, None],
+            "personalEmail.address": ["ann@mail.test", None],
+            "loyalty.points": [1.5, 2.0],
+            "segmentMembership.ups.renters": ["realized@2026-11-22T10:00:00Z", "exited"],
+            "since": [date(2026, 11, 22), None],
+            "seen": pa.array([datetime(2026, 11, 22, 10, tzinfo=UTC), None], pa.timestamp("ms", "UTC")),
+            "price": [Decimal("1.50"), None],
+            "raw": pa.array([b"text", b"\xff"], pa.binary()),
+        }
+    )
+    rows = written(tmp_path / "profiles.parquet", table)
+    assert rows.share == 0
+    found = [rows.record(number, item) for number, item in rows.items()]
+    assert rows.share == 1
+    assert found[0].profile == {
+        "identityMap": {"crm": [{"id": "k1", "primary": True}]},
+        "person": {"name": {"firstName": "Ann"}},
+        "personalEmail": {"address": "ann@mail.test"},
+        "loyalty": {"points": 1.5},
+        "segmentMembership": {
+            "ups": {"renters": {"status": "realized", "lastQualificationTime": "2026-11-22T10:00:00Z"}}
+        },
+        "since": "2026-11-22",
+        "seen": "2026-11-22T10:00:00+00:00",
+        "price": "1.50",
+        "raw": "text",
+    }
+    assert (found[1].number, found[1].reason, found[1].found) == (
+        2, Reason.MALFORMED_PROFILE, "one of its columns holds binary data",
+    )  # fmt: skip
+
+
+def test_nulls_within_objects_are_not_mentioned(tmp_path) -> None:
+    rows = written(tmp_path / "p", pa.table({"person": [{"name": None, "born": {"year": 1, "month": None}}]}))
+    assert [rows.record(*row).profile for row in rows.items()] == [{"person": {"born": {"year": 1}}}]
+
+
+def test_parquet_that_is_damaged(tmp_path) -> None:
+    path = tmp_path / "p"
+    parquet.write_table(pa.table({"a": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(Damaged):
+        ParquetRows(str(path), None)
