@@ -50,6 +50,8 @@ class UsageError(ActivationError):
     def __init__(self, text: str, *, remedy: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(text, remedy=remedy)
         self.problems = problems
+        for problem in problems:  # a program that does not print them shows them under its traceback
+            self.add_note(f"- {problem}")
 
 
 class UnknownDestination(UsageError):

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,6 +16,7 @@ from typing import Any, get_type_hints
 from environs import EnvError, FileAwareEnv
 
 from app.errors import UsageError
+from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_web_url
 
 PREFIX = "ACTIVATION_"
 
@@ -72,7 +74,10 @@ OPTIONS = (
     Option("ALERT_URL", "", "Alerts are posted there as JSON."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
 )  # fmt: skip
-AT_LEAST_ONE = ("WORKER_CONCURRENCY", "CALLS_AT_ONCE", "WINDOW_SIZE")
+MOST = 1_000_000_000  # of a number that nothing else bounds: with more, clocks and Redis fail
+RANGES = {"WORKER_CONCURRENCY": (1, 1_000), "CALLS_AT_ONCE": (1, 10_000), "WINDOW_SIZE": (1, 10_000)}
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -122,18 +127,24 @@ class Settings:
         values: dict[str, Any] = {}
         problems: list[str] = []
         for option in OPTIONS:
+            if not _is_text(os.environ.get(option.variable, "")):
+                problems.append(f"{option.variable}: is not text in UTF-8.")
+                continue
             read: Any = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[
                 types[option.field]
             ]
             try:
                 value = read(option.name, option.default)
+            except (UnicodeDecodeError, OSError):  # the codec's own words would show a byte of a key
+                problems.append(f"{option.variable}: its file cannot be read as text in UTF-8.")
+                continue
             except (EnvError, ValueError) as error:
                 problems.append(f"{option.variable}: {str(error).removeprefix('Environment variable ')}")
                 continue
-            if types[option.field] in (int, float) and value < 0:
-                problems.append(f"{option.variable}: must not be negative.")
-            elif option.name in AT_LEAST_ONE and value < 1:
-                problems.append(f"{option.variable}: must be at least 1.")
+            if (types[option.field] in (int, float) and (fault := _fault_in_number(option.name, value))) or (
+                value and option.name in _CHECKS and (fault := _CHECKS[option.name](value))
+            ):
+                problems.append(f"{option.variable}: {fault}")
             if os.environ.get(option.variable) and os.environ.get(f"{option.variable}_FILE"):
                 problems.append(f"{option.variable} and {option.variable}_FILE are both set; keep one of them.")
             values[option.field] = value
@@ -167,6 +178,41 @@ class Settings:
     @property
     def keys(self) -> list[str]:
         return [key.strip() for key in self.secret_keys.split(",") if key.strip()]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it came as UTF-8: other bytes come as lone surrogates, which nothing takes later."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fault_in_number(name: str, value: float) -> str:
+    least, most = RANGES.get(name, (0, MOST))
+    if value < 0:
+        return "must not be negative."
+    return "" if least <= value <= most else f"must be {least:,} to {most:,}."
+
+
+def _fault_in_rate(text: str) -> str:
+    return "" if _RATE.fullmatch(text) else "must be a number and /s, /m or /h, such as 100/s."
+
+
+def _fault_in_level(text: str) -> str:
+    return "" if text.upper() in LOG_LEVELS else f"must be one of {', '.join(LOG_LEVELS)}."
+
+
+_CHECKS: dict[str, Callable[[str], str]] = {
+    "REDIS_URL": fault_in_redis_url,
+    "BROKER_URL": fault_in_broker_url,
+    "ALERT_URL": fault_in_web_url,
+    "DELIVER_RATE_LIMIT": _fault_in_rate,
+    "ENQUEUE_RATE_LIMIT": _fault_in_rate,
+    "REFRESH_RATE_LIMIT": _fault_in_rate,
+    "LOG_LEVEL": _fault_in_level,
+}
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.senders import refused, sender_key
 from app.cli.stack import down, metrics, sandbox, status, up
-from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable
+from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
 
 
@@ -40,12 +40,25 @@ for command in (
     activation.add_command(command)
 
 
+def _check_arguments(words: list[str]) -> None:
+    """What is no UTF-8 comes from the system as lone surrogates, which neither Redis nor a log takes. Raises `UsageError`."""
+    for number, word in enumerate(words, 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"Argument {number} is not text in UTF-8.",
+                remedy="Type it anew; rename a file whose name is not in UTF-8.",
+            ) from None
+
+
 def main() -> None:
     """Entry point: an expected failure prints one clear message and no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ✔ shall not end a command
     try:
+        _check_arguments(sys.argv[1:])
         # without its standalone mode click returns the code of an `Exit`; the commands themselves return None
         sys.exit(activation(standalone_mode=False))
     except click.ClickException as error:

@@ -24,18 +24,14 @@ from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources
 
+MOST_BYTES = 1_000_000  # of a destination file: a thousand segments are a tenth of it
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def connect(file: Path) -> None:
     """Create or replace a destination from a YAML FILE (- for standard input), after a live test of its credentials."""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(
-            f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination."
-        ) from error
+    text = _read(file)
     with resources(begin=True) as made:
         local = made.settings.local_hosts
         destination = load(
@@ -61,6 +57,28 @@ def connect(file: Path) -> None:
         out.print("[green]✔[/] Connected")
         if state is not None:
             out.print(f"{destination.id} was {state.status}; its backlog is tried again at once.")
+
+
+def _read(file: Path) -> str:
+    """The text of a destination file. Raises `UsageError`."""
+    reason = ""
+    try:
+        if str(file) == "-":
+            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                raw = opened.read(MOST_BYTES + 1)
+        text = raw.decode()
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError:  # of the text, or of a name that is none
+        reason = "it is not UTF-8 text"
+    else:
+        if len(raw) > MOST_BYTES:
+            reason = f"it holds more than {MOST_BYTES:,} bytes"
+    if reason:
+        raise UsageError(f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination.")
+    return text
 
 
 @click.command()

@@ -20,6 +20,7 @@ from marshmallow import ValidationError, fields, validate
 from app.destinations.model import Source, Target
 
 _PATH = re.compile(r"[^\s.\[\]]+(\.[^\s.\[\]]+)*")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and new line
 _URL_PATH = re.compile(r"[A-Za-z0-9_./~-]*")
 
 
@@ -41,6 +42,8 @@ def read_text(value: Any, *, not_text: str = "must be text.") -> str:
     text = value.strip()
     if not text:
         raise ValidationError("is empty. Give a value or remove the line.")
+    if _CONTROL.search(text):
+        raise ValidationError("holds a control character. Was something else pasted along?")
     return text
 
 
@@ -67,8 +70,8 @@ def one_of(*choices: str, default: str) -> Text:
     return Text(load_default=default, validate=validate.OneOf(choices, error=f"must be one of {', '.join(choices)}."))
 
 
-def between(least: int, most: int | None, *, default: int) -> Whole:
-    text = f"must be between {least:,} and {most:,}." if most else f"must be at least {least:,}."
+def between(least: int, most: int, *, default: int) -> Whole:
+    text = f"must be between {least:,} and {most:,}."
     return Whole(load_default=default, validate=validate.Range(least, most, error=text))
 
 

@@ -2,12 +2,16 @@
 
 YAML is read with each scalar as text, so that `no` stays a word, `0123` keeps its zero and a date needs no quotes; the
 schema says what a text has to be. Only null is special. Nothing here evaluates anything.
+
+Variables are for the account alone: whatever else stands in a file is shown, or sent to contacts, and whoever writes a file does
+not own the environment that it is read in. Those of this product, its sealing keys first of all, are for no file at all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import yaml
@@ -20,6 +24,7 @@ from app.destinations.fields import naming_local
 from app.destinations.model import Destination
 from app.destinations.schema import DESTINATION
 from app.errors import UsageError
+from app.settings import PREFIX
 
 _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,8 +41,8 @@ def load(
 ) -> Destination:
     """The destination that a file's text describes.
 
-    `local_names` are hosts that count as local besides loopback. `${NAME}` in a value is replaced from `environ`,
-    `$${NAME}` stays as `${NAME}`. Raises `UsageError`, which holds one
+    `local_names` are hosts that count as local besides loopback. `${NAME}` in a value of `account` is replaced from `environ`,
+    `$${NAME}` stays as `${NAME}` everywhere. Raises `UsageError`, which holds one
     line per problem in `problems`: its path in the file, what is wrong, what to do. No line quotes a value.
     """
     try:
@@ -50,7 +55,7 @@ def load(
             problems=("top level: must hold names and values, such as `id: spring-campaign`.",),
         )
     unset: dict[str, str] = {}
-    filled = _fill_in(raw, "", environ, unset)
+    filled = _fill_in(raw, (), environ, unset)
     problems = dict.fromkeys([*twice, *(f"{path}: {problem}" for path, problem in unset.items())])
     destination: Destination | None = None
     found: list[tuple[str, str]] = []
@@ -68,8 +73,19 @@ def load(
     return destination
 
 
+_KINDS: dict[type[yaml.Node], tuple[str, ...]] = {
+    yaml.ScalarNode: ("tag:yaml.org,2002:str", _NULL),
+    yaml.SequenceNode: ("tag:yaml.org,2002:seq",),
+    yaml.MappingNode: ("tag:yaml.org,2002:map",),
+}
+_MOST_DEPTH = 20
+_LONGEST_NAME = 100
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with all scalars as text; notes names that are given twice, refuses aliases (which could explode)."""
+    """Safe YAML with all scalars as text; notes names that are given twice, refuses aliases (which could explode), tags, depth
+    and what is no text.
+    """
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag == _NULL]
@@ -79,12 +95,23 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.twice: list[str] = []
+        self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(AliasEvent):
             mark = self.get_event().start_mark  # type: ignore[no-untyped-call]  # so in types-PyYAML
             raise ComposerError(None, None, "aliases (*name) are not supported", mark)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # so in types-PyYAML
+            raise ComposerError(None, None, f"there are more than {_MOST_DEPTH} levels", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and node.tag not in _KINDS[type(node)]:
+            raise ComposerError(None, None, "tags (!name) are not supported", node.start_mark)
+        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= character <= "\udfff" for character in node.value):
+            raise ComposerError(None, None, "\\ud800 to \\udfff are no characters", node.start_mark)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # as PyYAML calls it
         lines: dict[str, int] = {}
@@ -93,7 +120,9 @@ class _Loader(yaml.SafeLoader):
                 line = key.start_mark.line + 1
                 first = lines.get(key.value)
                 if first is not None:
-                    self.twice.append(f"line {line}: {key.value} is given twice, first in line {first}. Remove one.")
+                    self.twice.append(
+                        f"line {line}: {_inside('', key.value)} is given twice, first in line {first}. Remove one."
+                    )
                 lines.setdefault(key.value, line)
         return super().construct_mapping(node, deep)
 
@@ -121,30 +150,51 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError | ReaderError) -> str:
     return f"{at}: {error.problem or error.context}.{hint}"
 
 
-def _fill_in(value: Any, path: str, environ: Mapping[str, str], unset: dict[str, str]) -> Any:
-    """`value` with its variables replaced; `unset` gains a problem for each path that names one that is not set."""
+def _fill_in(value: Any, path: tuple[str | int, ...], environ: Mapping[str, str], unset: dict[str, str]) -> Any:
+    """`value` with its variables replaced; `unset` gains a problem for each path that names one that cannot be."""
     match value:
         case dict():
-            return {
-                key: _fill_in(item, f"{path}.{key}" if path else str(key), environ, unset)
-                for key, item in value.items()
-            }
+            return {key: _fill_in(item, (*path, key), environ, unset) for key, item in value.items()}
         case list():
-            return [_fill_in(item, f"{path}[{number}]", environ, unset) for number, item in enumerate(value)]
+            return [_fill_in(item, (*path, number), environ, unset) for number, item in enumerate(value)]
         case str():
             return _VARIABLE.sub(lambda found: _variable(found, path, environ, unset), value)
     return value
 
 
-def _variable(found: re.Match[str], path: str, environ: Mapping[str, str], unset: dict[str, str]) -> str:
+def _variable(
+    found: re.Match[str], path: tuple[str | int, ...], environ: Mapping[str, str], unset: dict[str, str]
+) -> str:
     escape, name = found.groups()
     if escape:
         return f"${{{name}}}"
-    if not _VARIABLE_NAME.fullmatch(name):
-        unset[path] = "${…} holds no name of a variable. Write $${ for a plain ${."
+    if path[:1] != ("account",):
+        fault = "variables are for values of account only. Write the value here, or $${ for a plain ${."
+    elif not _VARIABLE_NAME.fullmatch(name):
+        fault = "${…} holds no name of a variable. Write $${ for a plain ${."
+    elif name.startswith(PREFIX):
+        fault = f"variables that begin with {PREFIX} are for no file. Name one that holds this value alone."
     elif name not in environ:
-        unset[path] = f"the environment variable {name} is not set. Set it, or write the value here."
-    return environ.get(name, "")
+        fault = f"the environment variable {name[:100]} is not set. Set it, or write the value here."
+    elif not environ[name].strip().isprintable():
+        fault = f"the environment variable {name[:100]} holds what is no printable text. Set it anew."
+    else:
+        return environ[name]
+    unset[_place(path)] = fault
+    return ""
+
+
+def _place(path: tuple[str | int, ...]) -> str:
+    """A path in the file, such as `mapping[0].source`."""
+    return reduce(_inside, path, "")
+
+
+def _inside(place: str, step: str | int | None) -> str:
+    """The place of a member. What the file calls it may be of any length, and move a terminal's cursor."""
+    if isinstance(step, int):
+        return f"{place}[{step}]"
+    name = "".join(character if character.isprintable() else "\ufffd" for character in str(step)[:_LONGEST_NAME])
+    return f"{place}.{name}" if place else name
 
 
 def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -154,10 +204,8 @@ def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
             for key, inner in messages.items():
                 if key == "_schema":
                     yield from _flatten(inner, path)
-                elif isinstance(key, int):
-                    yield from _flatten(inner, f"{path}[{key}]")
                 else:
-                    yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+                    yield from _flatten(inner, _inside(path, key))
         case list():
             for inner in messages:
                 yield from _flatten(inner, path)

@@ -119,7 +119,7 @@ class SegmentSchema(_Section):
 
 class LimitsSchema(_Section):
     calls_per_minute = between(1, 1_000_000, default=_LIMITS.calls_per_minute)
-    calls_per_year = between(1, None, default=_LIMITS.calls_per_year)
+    calls_per_year = between(1, 1_000_000_000_000, default=_LIMITS.calls_per_year)
     max_in_flight = between(1, 500, default=_LIMITS.max_in_flight)
     stop_at_yearly_quota = Switch(load_default=_LIMITS.stop_at_yearly_quota)
 

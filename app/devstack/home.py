@@ -50,13 +50,16 @@ class Home:
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
+            in_place = isinstance(error, FileExistsError | NotADirectoryError)
             raise UsageError(
-                f"{self.path} cannot hold an installation: {error.strerror}.",
+                f"{self.path} cannot hold an installation: {'a file is in its place' if in_place else error.strerror}.",
                 remedy="Name another folder in ACTIVATION_HOME.",
             ) from error
 
     def expect(self) -> None:
         """For commands that only look. Raises `UsageError` when there is no installation here."""
+        if self.path.is_file():
+            raise UsageError(f"{self.path} is a file.", remedy="ACTIVATION_HOME names the folder of an installation.")
         if not self.exists:
             raise UsageError(
                 f"There is no installation in {self.path}.",

@@ -13,7 +13,12 @@ from app.errors import UsageError
 from app.settings import OPTIONS, PREFIX, Option, Settings
 
 NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
-TEXTS = [option for option in OPTIONS if isinstance(option.default, str) and option.name != "CLEAR_MESSAGES"]
+CHECKED = ("CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL")
+TEXTS = [
+    option
+    for option in OPTIONS
+    if isinstance(option.default, str) and option.name not in CHECKED and not option.name.endswith("RATE_LIMIT")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +76,16 @@ def test_what_is_no_such_number_is_named_with_its_variable(
     assert problem.startswith(f"{option.variable}: ")
 
 
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+@pytest.mark.parametrize("text", [str(2**64), "9" * 5000, "1e18"])
+def test_no_number_is_too_large_for_clocks_and_redis(
+    option: Option, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (problem,) = problems_of(monkeypatch, **{option.name: text})
+    assert problem.startswith(f"{option.variable}: ")
+    assert len(problem) < 200
+
+
 def test_a_number_of_seconds_may_have_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIVATION_SLICE_SECONDS", "2.5")
     assert Settings.from_env().slice_seconds == 2.5
@@ -92,7 +107,120 @@ def test_a_folder_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_env().home == Path("/var/lib/activation")
 
 
+PASSWORD = "hunter2"
+ENCODE = "is no URL. In a password write / as %2F, # as %23"
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("redis://:pa#hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:#hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:pa/hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:12/hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:pa?hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:12?hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:[hunter2@127.0.0.1:6379/0", ENCODE),
+            ("redis://:hunter2@127.0.0.1:99999/0", ENCODE),
+            ("redis://:hunter2@a..b:6379/0", ENCODE),
+            ("redis:/hunter2", ENCODE),
+            ("127.0.0.1:6379", "must begin with redis://, rediss:// or unix://"),
+            ("hunter2", "must begin with redis://, rediss:// or unix://"),
+            ("http://:hunter2@127.0.0.1:6379/0", "must begin with redis://, rediss:// or unix://"),
+            ("redis://:hunter2@127.0.0.1:6379/first", "must end with the number of a database"),
+            ("redis://:hunter2@127.0.0.1:6379/0?hunter2=1", "has an option after its ?"),
+            ("redis://127.0.0.1:6379/0?socket_timeout=hunter2", "has an option after its ?"),
+            ("rediss://127.0.0.1:6379/0?ssl_cert_reqs=hunter2", "has an option after its ?"),
+            ("redis://:hunter2\udcff@127.0.0.1:6379/0", "is not text in UTF-8"),
+        ],
+    )
+    def test_a_redis_url_that_cannot_be_meant(self, text: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        (problem,) = problems_of(monkeypatch, REDIS_URL=text)
+        assert problem.startswith(f"ACTIVATION_REDIS_URL: {fault}")
+        assert PASSWORD not in problem
+
+    @pytest.mark.parametrize(
+        "text",
+        ["redis://", "redis://h", "redis://:p%2Fw%23@h:1/0", "rediss://u:p@h:1/15?ssl_cert_reqs=none", "redis://[::1]:1",
+         "unix:///run/redis.sock", "unix://u:p@/run/redis.sock?db=2", "redis://h:1/0?socket_timeout=5"],
+    )  # fmt: skip
+    def test_a_redis_url_that_can(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ACTIVATION_REDIS_URL", text)
+        assert Settings.from_env().redis_url == text
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("amqp://u:pa#hunter2@h", ENCODE),
+            ("amqp://u:pa/hunter2@h", ENCODE),
+            ("redis://:pa/hunter2@h", ENCODE),
+            ("redis://h;redis://:pa#hunter2@h", ENCODE),
+            ("hunter2", "must begin with redis://, rediss:// or amqp://"),
+            ("smtp://hunter2", "must begin with redis://, rediss:// or amqp://"),
+        ],
+    )
+    def test_a_broker_url_that_cannot_be_meant(self, text: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        (problem,) = problems_of(monkeypatch, BROKER_URL=text)
+        assert problem.startswith(f"ACTIVATION_BROKER_URL: {fault}")
+        assert PASSWORD not in problem
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "amqp://u:p%2F@h:5672//",
+            "amqps://h",
+            "redis://:p@h:1/0?a=b",
+            "sentinel://a:1;sentinel://b:2",
+            "redis+socket:///run/r",
+        ],
+    )
+    def test_a_broker_url_that_can(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ACTIVATION_BROKER_URL", text)
+        assert Settings.from_env().broker_url == text
+
+    @pytest.mark.parametrize(
+        "text", ["hunter2", "ftp://h/hunter2", "http:///hunter2", "http://h:hunter2/", "http://h/ hunter2"]
+    )
+    def test_an_alert_url_that_cannot_be_meant(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        (problem,) = problems_of(monkeypatch, ALERT_URL=text)
+        assert problem.startswith("ACTIVATION_ALERT_URL: ")
+        assert PASSWORD not in problem
+
+    def test_problems_stand_under_the_traceback_of_a_program_that_does_not_print_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ACTIVATION_REDIS_URL", "127.0.0.1")
+        with pytest.raises(UsageError) as refused:
+            Settings.from_env()
+        assert refused.value.__notes__ == [f"- {problem}" for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("DELIVER_RATE_LIMIT", "fast"),
+        ("ENQUEUE_RATE_LIMIT", "10/d"),
+        ("REFRESH_RATE_LIMIT", "-1/s"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_what_would_end_a_worker_at_its_start_is_told_by_its_name(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (problem,) = problems_of(monkeypatch, **{name: text})
+    assert problem.startswith(f"ACTIVATION_{name}: must be ")
+
+
 class TestFiles:
+    def test_a_file_that_is_no_text_is_told_without_a_byte_of_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "keys").write_bytes(b"\xfe")
+        assert problems_of(monkeypatch, SECRET_KEYS_FILE=str(tmp_path / "keys")) == (
+            "ACTIVATION_SECRET_KEYS: its file cannot be read as text in UTF-8.",
+        )
+
     def test_a_value_may_come_from_a_file(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "keys").write_text(" one,two \n")
         (tmp_path / "size").write_text("33\n")

@@ -102,8 +102,37 @@ def test_the_secret_is_not_in_the_repr():
 
 
 def test_variables_are_replaced_and_escaped_ones_kept():
-    text = changed("description: Rental offers", "description: a ${ONE} b ${TWO} c $${ONE} d $5")
-    assert read(text, ONE="1", TWO="{x: ${ONE}}").description == "a 1 b {x: ${ONE}} c ${ONE} d $5"
+    text = changed("client_id: r23kxxxxxxxx0z05xxxxxx", "client_id: a${ONE}b${TWO}c$${ONE}d$5")
+    assert read(text, ONE="1", TWO="{x:${ONE}}").account.client_id == "a1b{x:${ONE}}c${ONE}d$5"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("name: Spring campaign", "name: ${AWS_KEY}", "name"),
+        ("description: Rental offers", "description: a ${AWS_KEY}", "description"),
+        ("const: web: spring", "const: ${AWS_KEY}", "mapping[3].source"),
+        ("name: Renters", 'name: "${AWS_KEY}"', "segments[0].name"),
+        ("calls_per_minute: 600", 'calls_per_minute: "${AWS_KEY}"', "limits.calls_per_minute"),
+    ],
+)
+def test_a_variable_outside_of_the_account_is_refused_with_the_remedy(old, new, place):
+    assert problems(changed(old, new), AWS_KEY=SECRET) == (
+        f"{place}: variables are for values of account only. Write the value here, or $${{ for a plain ${{.",
+    )
+    kept = read(changed("name: Spring campaign", "name: a $${AWS_KEY}"), AWS_KEY=SECRET)
+    assert kept.name == "a ${AWS_KEY}"
+
+
+@pytest.mark.parametrize("name", ["ACTIVATION_SECRET_KEYS", "ACTIVATION_REDIS_URL", "ACTIVATION_NO_SUCH"])
+def test_no_file_reads_our_own_variables(name):
+    (line,) = problems(changed("${SFMC_CLIENT_SECRET}", f"${{{name}}}"), **{name: SECRET})
+    assert line.startswith("account.client_secret: variables that begin with ACTIVATION_ are for no file.")
+
+
+def test_a_variable_that_holds_no_text_is_told():
+    (line,) = problems(changed("${SFMC_CLIENT_SECRET}", "${ODD}"), ODD="hush\udcff")
+    assert line.startswith("account.client_secret: the environment variable ODD holds what is no printable text.")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +179,11 @@ def test_variables_are_replaced_and_escaped_ones_kept():
         ("calls_per_minute: 600", "calls_per_minute: 1000001", "limits.calls_per_minute: must be between"),
         ("calls_per_minute: 600", "calls_per_minute: 2.5", "limits.calls_per_minute: must be a whole number."),
         ("calls_per_minute: 600", "calls_per_minute: yes", "limits.calls_per_minute: must be a whole number."),
-        ("calls_per_minute: 600", "calls_per_year: 0", "limits.calls_per_year: must be at least 1."),
+        ("calls_per_minute: 600", f"calls_per_year: {2**64}", "limits.calls_per_year: must be between 1 and"),
+        ("calls_per_minute: 600", "calls_per_year: " + "9" * 5000, "limits.calls_per_year: must be a whole number."),
+        ("name: Spring campaign", 'name: "a\\e[2J"', "name: holds a control character."),
+        ("description: R", '"\\e[2J": R', "\ufffd[2J: is unknown here."),
+        ("calls_per_minute: 600", "calls_per_year: 0", "limits.calls_per_year: must be between 1 and 1,000,000,000,000."),
         ("max_in_flight: 3", "max_in_flight: 501", "limits.max_in_flight: must be between 1 and 500."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "limits: 5", "limits: must hold names and values"),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "limits:", "limits: is empty. Remove the line."),
@@ -214,7 +247,16 @@ def test_a_name_given_twice_is_told_with_both_lines():
         ("a: [1, 2", "line 1, column 9: "),
         ("a: 1\n\tb: 2", "line 2, column 1: found character '\\t' that cannot start any token. Indent with spaces"),
         ("a: &x 1\nb: *x", "line 2, column 4: aliases (*name) are not supported"),
-        ("a: !!python/object:os.system x", "line 1, column 4: could not determine a constructor"),
+        ("a: !!python/object:os.system x", "line 1, column 4: tags (!name) are not supported"),
+        ("a: !!int abc", "line 1, column 4: tags (!name) are not supported"),
+        ("a: !!bool abc", "line 1, column 4: tags (!name) are not supported"),
+        ("a: !!timestamp abc", "line 1, column 4: tags (!name) are not supported"),
+        ("a: !!map [b]", "line 1, column 4: tags (!name) are not supported"),
+        ("a: !!seq {b: c}", "line 1, column 4: tags (!name) are not supported"),
+        ('a: "\\ud800"', "line 1, column 4: \\ud800 to \\udfff are no characters"),
+        ('"\\udfff": a', "line 1, column 1: \\ud800 to \\udfff are no characters"),
+        ("a: " + "[" * 500, "line 1, column 23: there are more than 20 levels"),
+        ("\n".join(" " * level + "a:" for level in range(500)), "line 20, column 20: there are more than 20 levels"),
         ("a: 1\n---\nb: 2", "line 2, column 1: but found another document"),
         ("a: 1\nb: \x00", "line 2: a character that YAML does not allow."),
         ("", "top level: must hold names and values"),

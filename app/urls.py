@@ -1,0 +1,70 @@
+"""The addresses that the environment names, looked at before anything connects to them.
+
+What is wrong is told without a word of the address: it may hold a password, and a password with `/`, `#`, `?` or `@` in it moves its
+own rest into any other part.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+BROKER_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "sentinel", "amqp", "amqps", "pyamqp")
+_ENCODE = "is no URL. In a password write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and % as %25."
+
+
+def fault_in_redis_url(text: str) -> str:
+    """What is wrong with the URL of the state's Redis; '' when its client takes it."""
+    from redis.connection import Connection, parse_url
+    from redis.exceptions import RedisError
+
+    url = _split(text)
+    if url is not None and url.scheme not in REDIS_SCHEMES:
+        return "must begin with redis://, rediss:// or unix://, such as redis://:PASSWORD@HOST:6379/0."
+    if url is None or url.fragment or not text.startswith(f"{url.scheme}://"):
+        return _ENCODE
+    if url.scheme != "unix":
+        if "@" in url.path + url.query:
+            return _ENCODE
+        if url.path.strip("/") and not url.path[1:].isdecimal():
+            return "must end with the number of a database, such as /0, or with nothing after the port."
+    try:
+        options = parse_url(text)  # type: ignore[no-untyped-call]  # so in redis-py
+        options.pop("connection_class", Connection)(**options)
+    except (ValueError, TypeError, RedisError):
+        return (
+            "has an option after its ? that the client of Redis does not know, or with a value that it does not take."
+        )
+    return ""
+
+
+def fault_in_broker_url(text: str) -> str:
+    """What is wrong with the URL of Celery's broker, or of several with ; between; '' when there is nothing."""
+    for part in text.split(";"):
+        url = _split(part)
+        if url is not None and url.scheme.partition("+")[0] not in BROKER_SCHEMES:
+            return "must begin with redis://, rediss:// or amqp://, such as amqp://USER:PASSWORD@HOST:5672/VHOST."
+        if url is None or url.fragment or "@" in url.path + url.query or "://" not in part:
+            return _ENCODE
+    return ""
+
+
+def fault_in_web_url(text: str) -> str:
+    """What is wrong with an http or https URL that is posted to; '' when there is nothing."""
+    url = _split(text)
+    if url is None or any(character.isspace() for character in text):
+        return _ENCODE
+    if url.scheme not in ("http", "https") or not url.hostname:
+        return "must begin with http:// or https:// and name a host."
+    return ""
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of a URL whose host and port can be meant; None if it has none such."""
+    try:
+        url = urlsplit(text)
+        _ = url.port  # asked for, it is checked
+        (url.hostname or "").encode("idna")
+    except ValueError:
+        return None
+    return url
