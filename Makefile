@@ -16,7 +16,7 @@ LOCKED = $(INSTALL) --require-hashes --only-binary :all: --requirement
 ITSELF = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types format drill bench compose-check configuration lock sbom audit pin-images clean
+.PHONY: help demo up check test lint types format drill fuzz bench compose-check configuration lock sbom audit pin-images clean
 # a target that fails half-way must not look made
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,12 @@ test: $(DEV) ## everything that CI checks: format, lint, types, all tests with c
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
 
+check: $(DEV) ## the inner loop, within a minute: format, lint, types, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit
+
 lint: $(DEV) ## ruff: format and rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,6 +54,9 @@ format: $(DEV) ## put the code into its format, mend what can be mended
 
 drill: $(DEV) ## the long fault drills: processes killed, Redis restarted, outages
 	$(BIN)/python -m pytest -m drill tests
+
+fuzz: $(DEV) ## the long form of tests/fuzz: more than ten thousand made-up profiles, files, answers, messages, command lines
+	$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/fuzz
 
 bench: $(DEV) ## benchmarks; prints its figures
 	$(BIN)/python -m tests.benchmarks

@@ -12,6 +12,7 @@ excluded with its reason. It may be called again with the same `job_id` and othe
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,8 @@ PARTLY = "Profiles may be enqueued in part; the same call may be made again: rep
 CHUNK = 500  # profiles appended in one step: a few ms of the server's time
 CHUNK_BYTES = 4_000_000
 
+_JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it is a part of keys and is shown
+
 log = logging.getLogger(__name__)
 
 
@@ -83,11 +86,14 @@ class Producer:
         with the same one and the same profiles, it adds nothing. `source` is who began the job, as `activation jobs` shows it.
 
         Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
-        has no time zone, `SealBroken` when no key opens the destination, and `ServiceUnreachable` when Redis does not answer
-        or (`StorageRefuses`) takes no more: what was appended until then stays, and the whole call can be repeated.
+        has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `SealBroken` when no key opens the
+        destination, and `ServiceUnreachable` when Redis does not answer or (`StorageRefuses`) takes no more: what was appended until
+        then stays, and the whole call can be repeated.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
         job = job_id or repeat_id or uuid4().hex
+        if not _JOB_ID.fullmatch(job if isinstance(job, str) else ""):  # type: ignore[redundant-expr]  # programs without types call it
+            raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")
         call = repeat_id or uuid4().hex
 
         def place(appender: Appender, chunk: Chunk, items: list[tuple[None, Readied]]) -> None:

@@ -41,7 +41,7 @@ def fault_in_envelope(item: bytes) -> str:
         return "its delivery_info names no exchange and routing key"
     if not isinstance(envelope.get("headers", {}), dict):
         return "its headers are no object"
-    body = envelope.get("body", "")
+    body = envelope.get("body")  # without one kombu hands over None
     if not isinstance(body, str):
         return "its body is no text"
     encoding = properties.get("body_encoding")
@@ -89,7 +89,7 @@ def fault_in_message(
         return "its content encoding is not utf-8"
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return "its body is no JSON"
     if "task" in headers:
         return _fault_of_protocol_2(headers, document, tasks)

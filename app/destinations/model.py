@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
 TargetKind: TypeAlias = Literal["contact_key", "attribute"]
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PEPPER_BYTES = 32
 _UNLINK_BATCH = 500
 
@@ -184,6 +185,11 @@ class Destination:
         """
         rows = [asdict(row) for row in self.mapping if row.target.kind == "contact_key"]
         return _digest(self.holdings, rows, pepper.hex())[:12]
+
+
+def is_destination_id(value: object) -> bool:
+    """Whether a destination can bear this id: it is a part of keys, of logs and of metrics."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _digest(*parts: object) -> str:

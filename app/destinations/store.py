@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from app.destinations.model import Destination, dump, restore, without_secret
+from app.destinations.model import Destination, dump, is_destination_id, restore, without_secret
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, AccountKeys, DestinationKeys
 from app.lua import write
@@ -114,6 +114,8 @@ class DestinationStore(Directory):
 
         Without keys for accounts, the client secret is empty.
         """
+        if not is_destination_id(destination_id):
+            raise UnknownDestination(str(destination_id))
         keys = DestinationKeys(destination_id)
         config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))
         if config is None or secret is None:

@@ -251,7 +251,9 @@ def test_a_lane_of_a_million_entries(bench: Bench, capsys: pytest.CaptureFixture
         print(
             f"\n{entries:,} entries: a read of 200 takes {long * 1000:.1f} ms, of a short lane {short * 1000:.1f} ms; {calls} calls"
         )
-    assert long < 5 * short + 0.005
+    assert long < 20 * short + 0.01, (
+        "what is read of a window must not grow with the lane, which is 2,000 times as long"
+    )
     assert (sum(counts.outcomes.values()), counts.outcomes["failed"], counts.pending) == (entries, 0, 0)
     assert {held["Email Demographics.First Name"] for held in bench.admin("GET", "contacts").values()} == {"49"}
     assert calls <= 5 * len(names)

@@ -112,6 +112,7 @@ def bomb() -> str:
         {"properties": {**ENVELOPE["properties"], "body_encoding": MARK}},  # type: ignore[dict-item]
         {"body": [MARK]},
         {"body": "é not base64"},
+        {"body": None},
         {"headers": MARK},
         {"content-type": [MARK]},
         {"headers": {**HEADERS, "compression": MARK}},
@@ -124,6 +125,12 @@ def test_what_kombu_could_not_read_is_told(change: dict[str, Any]) -> None:
     fault = fault_in_envelope(json.dumps(ENVELOPE | change).encode())
     assert fault
     assert MARK not in fault
+
+
+def test_a_message_without_a_body_is_told_and_ends_no_worker() -> None:
+    bare = {name: value for name, value in ENVELOPE.items() if name != "body"}
+    assert fault_in_envelope(json.dumps(bare).encode()) == "its body is no text"
+    assert fault_in_message(HEADERS, None, "application/json", "utf-8", tasks=TASKS) == "its body is no JSON"  # type: ignore[arg-type]
 
 
 def test_an_envelope_as_kombu_writes_it_is_good() -> None:
