@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.destinations.catalogs import refresh_due
+from app.sweep.refresh import refresh_due
 from tasks.base import ActivationTask
 from tasks.celery import app
 from tasks.worker import context

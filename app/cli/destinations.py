@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 from app.cli.fields import print_problems
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
+from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.destinations.preflight import preflight
@@ -18,7 +20,7 @@ from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.lanes.forget import forget_delivered
-from app.pacing.account import end_wait, read_wait
+from app.pacing.account import end_wait, read_pace
 from app.producer import Producer
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
@@ -29,7 +31,8 @@ MOST_BYTES = 1_000_000  # of a destination file: a thousand segments are a tenth
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def connect(file: Path) -> None:
+@click.option("--limits-of-account", is_flag=True, help="Give its limits to every destination of the account.")
+def connect(file: Path, limits_of_account: bool) -> None:
     """Create or replace a destination from a YAML FILE (- for standard input), after a live test of its credentials."""
     text = _read(file)
     with resources(begin=True) as made:
@@ -46,12 +49,17 @@ def connect(file: Path) -> None:
             problems = preflight(destination, client, made.catalogs)
         finally:
             client.close()
+        others = others_of_account(destination, made.destinations)
+        if not limits_of_account:
+            problems = [*problems, *find_disagreements(destination, others)]
         print_problems([*problems, *find_storage_problems(made.redis)])
         if any(problem.level == "error" for problem in problems):
             raise WorkHasProblems(
                 f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
             )
         made.destinations.save(destination)
+        for name in spread_limits(destination, others, made.destinations):
+            out.print(f"{name} has the same limits now.", markup=False)
         state = made.states.resume(destination.id) if made.states.get(destination.id).on_probation else None
         Producer(made).wake_all(destination.id)
         out.print("[green]✔[/] Connected")
@@ -92,10 +100,10 @@ def destinations(as_json: bool) -> None:
         return
     print_table(
         "",
-        ["id", "name", "state", "since", "waiting", "failed", "calls this year", "of"],
+        ["id", "name", "state", "since", "waiting", "failed", "calls/min", "calls this year", "of"],
         [
-            (row["id"], row["name"], row["state"], moment(row["since_ms"]), row["waiting"], row["failures"], row["calls_this_year"],
-             row["calls_per_year"])
+            (row["id"], row["name"], row["state"], moment(row["since_ms"]), row["waiting"], row["failures"], _pace(row["pace"]),
+             row["calls_this_year"], row["calls_per_year"])
             for row in rows
         ],
     )  # fmt: skip
@@ -112,6 +120,14 @@ def destinations(as_json: bool) -> None:
             out.print(f"{row['id']}: the cached fields are old: {row['catalog_failure']}", markup=False)
 
 
+def _pace(pace: dict[str, Any] | None) -> str:
+    """Calls a minute: accepted of late, of those that the account was found to allow, of those that are configured."""
+    if pace is None:
+        return "-"
+    learned = f" of {pace['learned_per_minute']:,.0f}" if pace["why"] != "configured" else ""
+    return f"{pace['used_per_minute']:,.0f}{learned} of {pace['allowed_per_minute']:,}"
+
+
 def _describe(made: Resources, name: str) -> dict[str, Any]:
     """One that cannot be opened, or is being disconnected, says so and stands beside the others."""
     try:
@@ -125,7 +141,7 @@ def _describe(made: Resources, name: str) -> dict[str, Any]:
         return {
             "id": name, **blank, **none, "state": "unreadable", "code": code, "text": str(error), "remedy": error.remedy,
             "waiting": read_backlog(made.redis, name).total, "failures": len(made.failures(name)), "segments": [],
-            "throttled_seconds": 0.0,
+            "throttled_seconds": 0.0, "pace": None,
         }  # fmt: skip
 
 
@@ -133,6 +149,7 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
     state: State = made.states.get(name)
     quota = read_quota(made.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
     failure = made.catalogs.last_failure(name)
+    pace = read_pace(made.redis, destination.account.key, destination.limits)
     return {
         "id": name,
         "name": destination.name,
@@ -145,7 +162,8 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
         "remedy": state.remedy,
         "failed_probes": state.tries,
         "next_probe_ms": state.next_probe_ms,
-        "throttled_seconds": read_wait(made.redis, destination.account.key),
+        "throttled_seconds": pace.wait_seconds,
+        "pace": asdict(pace),
         "waiting": read_backlog(made.redis, name).total,
         "failures": len(made.failures(name)),
         "calls_this_year": quota.used,

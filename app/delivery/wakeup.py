@@ -32,7 +32,6 @@ from app.lanes.lane import PLAIN_MARK, Lane, rouse
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
-from app.pacing.account import Contract
 from app.pacing.gate import Gates
 from app.sfmc import MarketingCloud
 
@@ -147,7 +146,6 @@ class Delivery:
             mapping = self.mapping(destination, refresh=bool(probe))
         except CallError as error:
             return Result(error=error)
-        limits = destination.limits
         work = Work(
             lane=lane,
             destination=destination,
@@ -155,12 +153,7 @@ class Delivery:
             reload_mapping=lambda: self.mapping(destination, refresh=True),
             pepper=connected.pepper,
             client=client,
-            gate=self._gates.of(
-                destination.account.key,
-                Contract(
-                    limits.calls_per_minute, limits.max_in_flight, limits.calls_per_year, limits.stop_at_yearly_quota
-                ),
-            ),
+            gate=self._gates.of(destination.account.key, destination.limits),
             calls=self._calls,
             ring=self._r.ring,
             clock=self._r.clock,

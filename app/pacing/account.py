@@ -16,10 +16,12 @@ import orjson
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
 from app.lua import script
-from app.pacing.pace import Limits, Observations, Pace, next_pace
+from app.pacing.pace import Observations, Pace, next_pace
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from app.destinations.model import Limits
 
 REACH_SECONDS = 0.15  # starts are given so far ahead; a gate asks every tenth of a second
 PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
@@ -28,20 +30,6 @@ IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothi
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {Throttle.RATE: (1.0, 60.0), Throttle.UNAVAILABLE: (2.0, 120.0), Throttle.BLOCKED: (60.0, 900.0)}
 _PACE_FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What an account's destinations agree on: calls a minute, at once and a year, and whether the year's end is kept."""
-
-    calls_per_minute: int
-    max_in_flight: int
-    calls_per_year: int
-    stop_at_yearly_quota: bool
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.calls_per_minute / 60, self.max_in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +51,8 @@ class Starts:
 class AccountPace:
     """One account, as one holder (a worker process) sees it. `now_us` is for tests; 0 is the clock of Redis."""
 
-    def __init__(self, redis: Redis, account: str, holder: str, contract: Contract) -> None:
-        self.contract = contract
+    def __init__(self, redis: Redis, account: str, holder: str, limits: Limits) -> None:
+        self.limits = limits
         self._redis = redis
         self._keys = AccountKeys(account)
         self._holder = holder
@@ -79,13 +67,14 @@ class AccountPace:
         now_us: int = 0,
     ) -> Starts:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`)."""
-        contract, interval_us = self.contract, 1e6 / Pace.at_first(self.contract.limits).calls_per_second
+        limits = self.limits
+        interval_us = 1e6 / Pace.at_first(limits).calls_per_second
         pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
         count, first_us, interval_us, wait_us, why, look = script(self._redis, "app.pacing", "starts")(
             keys=[self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
             args=[
                 now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), int(backfill),
-                contract.calls_per_year if contract.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
+                limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
                 int(LOOK_SECONDS * 1e6), *pairs,
             ],
         )  # fmt: skip
@@ -96,7 +85,7 @@ class AccountPace:
         held, limit = script(self._redis, "app.pacing", "permits")(
             keys=[self._keys.permits, self._keys.pace],
             args=[
-                now_us, self._holder, wanted, in_use, self.contract.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6),
+                now_us, self._holder, wanted, in_use, self.limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6),
             ],
         )  # fmt: skip
         return int(held), int(limit)
@@ -126,8 +115,8 @@ class AccountPace:
             pipeline.hmget(keys.pace, "state", "since", "blocked")
             observed, _, _, _, (state, since, blocked) = pipeline.execute()
         seen = _observations({name.decode(): int(value) for name, value in observed.items()}, since, blocked, now_us)
-        before = _restore(state) or Pace.at_first(self.contract.limits)
-        pace = next_pace(before, seen, self.contract.limits)
+        before = _restore(state) or Pace.at_first(self.limits)
+        pace = next_pace(before, seen, self.limits)
         if pace != before:
             note: Any = {
                 "state": orjson.dumps([_PACE_FORMAT, asdict(pace)]),
@@ -173,8 +162,8 @@ def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
     wait = max(0.0, float(blocked or 0) / 1e6 - seconds - micros / 1e6)
     known = "learned" if pace.learned else "configured"
     return Shown(
-        allowed_per_minute=limits.calls_per_second * 60,
-        learned_per_minute=min(pace.calls_per_second, limits.calls_per_second) * 60,
+        allowed_per_minute=limits.calls_per_minute,
+        learned_per_minute=min(pace.calls_per_second * 60, limits.calls_per_minute),
         used_per_minute=pace.recent * 60,
         permits=min(int(pace.permits), limits.max_in_flight),
         max_in_flight=limits.max_in_flight,

@@ -22,11 +22,13 @@ from redis.exceptions import RedisError
 
 from app.errors import Throttle
 from app.logs import say_once
-from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Contract
+from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
 from app.pacing.line import Line
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from app.destinations.model import Limits
 
 TICK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
@@ -304,14 +306,14 @@ class Gates:
         self._room = Room(calls_at_once)
         self._lock = Lock()
         self._holder = token_hex(8)
-        self._gates: dict[str, tuple[Contract, Gate]] = {}
+        self._gates: dict[str, tuple[Limits, Gate]] = {}
 
-    def of(self, account: str, contract: Contract) -> Gate:
+    def of(self, account: str, limits: Limits) -> Gate:
         """The gate of an account; a new one when its limits have changed."""
         with self._lock:
             known = self._gates.get(account)
-            if known is None or known[0] != contract:
+            if known is None or known[0] != limits:
                 holder = f"{self._holder}-{len(self._gates)}-{token_hex(2)}"
-                gate = Gate(AccountPace(self._redis, account, holder, contract), self._room, self._lock)
-                known = self._gates[account] = (contract, gate)
+                gate = Gate(AccountPace(self._redis, account, holder, limits), self._room, self._lock)
+                known = self._gates[account] = (limits, gate)
             return known[1]

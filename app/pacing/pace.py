@@ -15,7 +15,10 @@ it was not our doing, and the longer time is what a call takes by now.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from app.destinations.model import Limits
 
 # Clocks drift and networks jitter; over a minute the server shall never count more than is allowed.
 RATE_USED: Final = 0.995
@@ -41,14 +44,6 @@ MORE: Final = 1.05
 DOUBT: Final = 0.7  # so many of the permits left, and calls no quicker: it is not our doing
 QUICKER: Final = 0.85
 EASE_GROWTH: Final = 1.002  # a look; what was quick once need not be so for ever
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is configured for the account: calls a second and calls at once, at most."""
-
-    calls_per_second: float
-    max_in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class Pace:
     @classmethod
     def at_first(cls, limits: Limits) -> Pace:
         """Nothing is known but what is configured."""
-        return cls(calls_per_second=limits.calls_per_second * RATE_USED, permits=float(limits.max_in_flight))
+        return cls(calls_per_second=top_of(limits), permits=float(limits.max_in_flight))
 
     @property
     def learned(self) -> bool:
@@ -117,11 +112,16 @@ def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     )
     pace = _after_refusal(pace) if seen.throttled else _grown(pace, seen)
     pace = _permits(pace, seen, limits)
-    top = limits.calls_per_second * RATE_USED
+    top = top_of(limits)
     if pace.calls_per_second >= top:
         # all that is configured is accepted again: nothing learned is left to show
         pace = replace(pace, found=0.0, seconds=0.0, near=0, guessed=True, calls_per_second=top)
     return replace(pace, calls_per_second=max(pace.calls_per_second, min(LEAST_RATE, top)))
+
+
+def top_of(limits: Limits) -> float:
+    """Calls a second, at most."""
+    return limits.calls_per_minute / 60 * RATE_USED
 
 
 def _after_refusal(pace: Pace) -> Pace:

@@ -8,7 +8,7 @@ from app.errors import CallError, DestinationBroken, DestinationUnreachable
 from app.sfmc.responses import judge_read
 
 if TYPE_CHECKING:
-    from app.sfmc.client import MarketingCloud
+    from app.sfmc.calls import Calls
 
 _PATH = "/contacts/v1/attributeSetDefinitions"
 _PAGE_SIZE = 200
@@ -16,7 +16,7 @@ _NOT_SERVED = (400, 404)  # this route, or this set, is not there; the other one
 _MOST_PAGES = 100  # a server that always says "more" must not be believed for ever
 
 
-def fetch_definitions(cloud: MarketingCloud) -> list[dict[str, Any]]:
+def fetch_definitions(cloud: Calls) -> list[dict[str, Any]]:
     """Every attribute-set definition as Marketing Cloud spells it, *Email Demographics* among them if it can be had.
 
     The list is paged by `$page` and `$pageSize`, and followed until `count` is reached. If it fails, or lacks that
@@ -41,7 +41,7 @@ def fetch_definitions(cloud: MarketingCloud) -> list[dict[str, Any]]:
     return definitions
 
 
-def _fetch_pages(cloud: MarketingCloud) -> list[dict[str, Any]]:
+def _fetch_pages(cloud: Calls) -> list[dict[str, Any]]:
     definitions: list[dict[str, Any]] = []
     for page in range(1, _MOST_PAGES + 1):
         answer = cloud.call("GET", f"{_PATH}?$page={page}&$pageSize={_PAGE_SIZE}", judge_read)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from app.errors import DestinationBroken, DestinationUnreachable, TokenRefused
 from app.sfmc.attribute_sets import fetch_definitions
+from app.sfmc.calls import Verdict
 from app.sfmc.contacts import Contacts
 from app.sfmc.http import Transport, WhenLost
 from app.sfmc.responses import judge_read
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Account
     from app.sealing import KeyRing
-
-Verdict = TypeVar("Verdict")
 
 _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 

@@ -10,7 +10,7 @@ from app.sfmc.responses import Accepted, judge_contact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.sfmc.client import MarketingCloud
+    from app.sfmc.calls import Calls
 
 _PATH = "/contacts/v1/contacts"
 
@@ -23,7 +23,7 @@ class Contacts:
     been stored, and to send the same values again does no harm.
     """
 
-    def __init__(self, cloud: MarketingCloud) -> None:
+    def __init__(self, cloud: Calls) -> None:
         self._cloud = cloud
 
     def patch(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:

@@ -10,22 +10,23 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
 from app.pacing import account as pacing
-from app.pacing.account import AccountPace, Contract, end_wait, read_pace, read_wait
+from app.pacing.account import AccountPace, end_wait, read_pace, read_wait
 from app.pacing.pace import RATE_USED
 from app.reporting.quota import read_quota
 
 _holders = count(1)
-CONTRACT = Contract(calls_per_minute=2_400, max_in_flight=10, calls_per_year=1_000_000, stop_at_yearly_quota=False)
+LIMITS = Limits(calls_per_minute=2_400, max_in_flight=10, calls_per_year=1_000_000, stop_at_yearly_quota=False)
 NOW = 1_800_000_000_000_000  # us
 SECOND = 1_000_000
 KEYS = AccountKeys("acme")
 
 
 def holder(redis: Redis, account: str = "acme", **changes: Any) -> AccountPace:
-    return AccountPace(redis, account, f"holder-{next(_holders):02}", replace(CONTRACT, **changes))
+    return AccountPace(redis, account, f"holder-{next(_holders):02}", replace(LIMITS, **changes))
 
 
 # -- starts ------------------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
     one.back_off(Throttle.RATE, None)
     end_wait(redis, "acme")
     one.look()
-    shown = read_pace(redis, "acme", CONTRACT.limits)
+    shown = read_pace(redis, "acme", LIMITS)
     assert shown.allowed_per_minute == 2_400
     assert 1_000 < shown.learned_per_minute < 2_000
     assert shown.why == "learned"
@@ -241,10 +242,10 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
 
 
 def test_nothing_learned_is_what_is_configured(redis: Redis) -> None:
-    shown = read_pace(redis, "acme", CONTRACT.limits)
+    shown = read_pace(redis, "acme", LIMITS)
     assert (shown.why, shown.permits, shown.wait_seconds) == ("configured", 10, 0)
     redis.hset(KEYS.pace, "state", b"written by another build")
-    assert read_pace(redis, "acme", CONTRACT.limits).why == "configured"
+    assert read_pace(redis, "acme", LIMITS).why == "configured"
 
 
 def test_one_holder_at_a_time_looks(redis: Redis) -> None:

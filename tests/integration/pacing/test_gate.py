@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
-from app.pacing.account import Contract
 from app.pacing.gate import Admitted, Gate, Gates, Held, Place
 
 KEYS = AccountKeys("acme")
 
 
-def contract(*, per_second: float = 100, in_flight: int = 20) -> Contract:
-    return Contract(int(per_second * 60), in_flight, 1_000_000, stop_at_yearly_quota=False)
+def limits(*, per_second: float = 100, in_flight: int = 20) -> Limits:
+    return Limits(calls_per_minute=int(per_second * 60), max_in_flight=in_flight, calls_per_year=1_000_000)
 
 
 @dataclass
@@ -93,7 +93,7 @@ def wait_for(true: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def gates(redis: Redis, count: int, wanted: Contract) -> list[Gate]:
+def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
     return [Gates(redis, 64).of("acme", wanted) for _ in range(count)]
 
 
@@ -107,7 +107,7 @@ def most_at_once(calls: list[tuple[float, float]]) -> int:
 
 
 def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    made = [lanes(gate) for gate in gates(redis, 4, contract(per_second=100, in_flight=8)) for _ in range(2)]
+    made = [lanes(gate) for gate in gates(redis, 4, limits(per_second=100, in_flight=8)) for _ in range(2)]
     wait_for(lambda: sum(len(lane.calls) for lane in made) >= 300)
     calls = sorted(call for lane in made for call in lane.calls)
     seconds = calls[-1][0] - calls[0][0]
@@ -118,14 +118,14 @@ def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lane
 
 
 def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    made = [lanes(gate, call_seconds=0.1) for gate in gates(redis, 3, contract(per_second=10_000, in_flight=6))]
+    made = [lanes(gate, call_seconds=0.1) for gate in gates(redis, 3, limits(per_second=10_000, in_flight=6))]
     wait_for(lambda: min(len(lane.calls) for lane in made) >= 20)
     calls = [call for lane in made for call in lane.calls]
     assert most_at_once(calls) == 6
 
 
 def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    (gate,) = gates(redis, 1, contract(per_second=200, in_flight=20))
+    (gate,) = gates(redis, 1, limits(per_second=200, in_flight=20))
     old = lanes(gate, backfill=True)
     wait_for(lambda: len(old.calls) >= 5)
     big, small = [lanes(gate, destination_id="big") for _ in range(5)], lanes(gate, destination_id="small")
@@ -139,7 +139,7 @@ def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, la
 
 
 def test_a_single_call_is_admitted_at_once(redis: Redis) -> None:
-    (gate,) = gates(redis, 1, contract())
+    (gate,) = gates(redis, 1, limits())
     events: SimpleQueue[Admitted | Held] = SimpleQueue()
     place = Place("camp", events.put)
     gate.want(place, 1, backfill=False)
@@ -152,7 +152,7 @@ def test_a_single_call_is_admitted_at_once(redis: Redis) -> None:
 
 
 def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    one, other = gates(redis, 2, contract())
+    one, other = gates(redis, 2, limits())
     first, second = lanes(one), lanes(other)
     wait_for(lambda: first.calls and second.calls)
     assert one.refused(Throttle.RATE, 40) >= 40
@@ -165,7 +165,7 @@ def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, la
 
 
 def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
-    (gate,) = gates(redis, 1, contract())
+    (gate,) = gates(redis, 1, limits())
     events: SimpleQueue[Admitted | Held] = SimpleQueue()
     place = Place("camp", events.put)
     gate.want(place, 3, backfill=False)
@@ -183,5 +183,5 @@ def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
 
 def test_other_limits_are_another_gate(redis: Redis) -> None:
     process = Gates(redis, 64)
-    assert process.of("acme", contract()) is process.of("acme", contract())
-    assert process.of("acme", contract()) is not process.of("acme", contract(per_second=50))
+    assert process.of("acme", limits()) is process.of("acme", limits())
+    assert process.of("acme", limits()) is not process.of("acme", limits(per_second=50))

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.pacing.pace import Limits, Observations, Pace, next_pace
+from app.destinations.model import Limits
+from app.pacing.pace import Observations, Pace, next_pace
 
 Verdict = float | None  # None: accepted; else refused, and the seconds to wait (0: it does not say)
 

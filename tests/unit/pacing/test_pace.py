@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.destinations.model import Limits
 from app.pacing import pace as pacing
-from app.pacing.pace import Limits, Observations, Pace, growth, next_pace
+from app.pacing.pace import Observations, Pace, growth, next_pace
 from tests.unit.pacing.servers import FixedWindow, Gcra, SlidingWindow, simulate
 
-CONFIGURED = Limits(calls_per_second=40, max_in_flight=100)
+CONFIGURED = Limits(calls_per_minute=2_400, max_in_flight=100)
 HALF = 20.0
 
 
@@ -144,7 +145,7 @@ observations = st.builds(
 
 @given(
     st.lists(observations, max_size=40),
-    st.builds(Limits, calls_per_second=st.floats(1 / 60, 10_000), max_in_flight=st.integers(1, 500)),
+    st.builds(Limits, calls_per_minute=st.integers(1, 600_000), max_in_flight=st.integers(1, 500)),
 )
 def test_whatever_is_seen_the_pace_stays_within_the_limits_and_never_stands(
     looks: list[Observations], limits: Limits
@@ -152,7 +153,7 @@ def test_whatever_is_seen_the_pace_stays_within_the_limits_and_never_stands(
     pace = Pace.at_first(limits)
     for seen in looks:
         pace = next_pace(pace, seen, limits)
-        top = limits.calls_per_second * pacing.RATE_USED
+        top = pacing.top_of(limits)
         assert min(pacing.LEAST_RATE, top) <= pace.calls_per_second <= top
         assert 1 <= pace.permits <= limits.max_in_flight
 

@@ -1,0 +1,55 @@
+"""Limits belong to the account: destinations of one account have the same, or the account has none that hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from app.errors import SealBroken, UnknownDestination
+from app.mapping.problems import Problem
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.destinations.store import DestinationStore
+
+
+def others_of_account(destination: Destination, store: DestinationStore) -> list[Destination]:
+    """The connected destinations of the same account. One that cannot be opened is left out: it delivers nothing either."""
+    found = []
+    for name in store.ids():
+        if name == destination.id:
+            continue
+        try:
+            other = store.get(name)
+        except (SealBroken, UnknownDestination):
+            continue
+        if other.account.key == destination.account.key:
+            found.append(other)
+    return found
+
+
+def find_disagreements(destination: Destination, others: Iterable[Destination]) -> list[Problem]:
+    """A problem for each limit that another destination of the account has otherwise."""
+    mine = asdict(destination.limits)
+    return [
+        Problem(
+            "error",
+            f"limits.{name}",
+            f"{other.id}, of the same account, has {value}, and this file {mine[name]}. A limit is the account's.",
+            "Give both the same; with --limits-of-account those of this file become those of every destination of the account.",
+        )
+        for other in others
+        for name, value in asdict(other.limits).items()
+        if value != mine[name]
+    ]
+
+
+def spread_limits(destination: Destination, others: Iterable[Destination], store: DestinationStore) -> list[str]:
+    """Give the others the limits of this one; returns the names of those that had different ones."""
+    changed = []
+    for other in others:
+        if other.limits != destination.limits:
+            store.save(replace(other, limits=destination.limits))
+            changed.append(other.id)
+    return changed

@@ -1,0 +1,81 @@
+"""Keeping the cached attribute-set definitions fresh, a few accounts at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from app.destinations.catalogs import fetch
+from app.destinations.state import Status
+from app.errors import CallError, SealBroken, UnknownDestination
+from app.keys import CATALOGS, REFRESHING
+from app.lua import script
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.resources import Resources
+
+ACCOUNTS_AT_ONCE = 10
+REFRESH_SECONDS = 60.0  # after so long no further account is asked; the rest has its turn next time
+REFRESH_LIFE_MS = 400_000
+
+log = logging.getLogger(__name__)
+
+
+def refresh_due(resources: Resources) -> int:
+    """Fetch what has not been fetched for long, the oldest first and a few at a time; returns how many accounts were asked.
+
+    Destinations of one account and business unit share what was fetched. On failure the old definitions stay, with a note of why.
+    One process at a time does this, however many are asked to.
+    """
+    redis, settings = resources.redis, resources.settings
+    token = token_hex(8)
+    if script(redis, "app.sfmc", "lock")(keys=[REFRESHING], args=[token, REFRESH_LIFE_MS]) != 1:
+        return 0
+    try:
+        due = _due(resources, older_than_ms=resources.clock.now_ms() - int(settings.catalog_refresh_seconds * 1000))
+        deadline = time.monotonic() + REFRESH_SECONDS
+        asked = 0
+        for destinations in due[:ACCOUNTS_AT_ONCE]:
+            if time.monotonic() > deadline:
+                break
+            _refresh_account(resources, destinations)
+            asked += 1
+        return asked
+    finally:
+        script(redis, "app.sfmc", "release")(keys=[REFRESHING], args=[token])
+
+
+def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]:
+    """Enabled destinations whose definitions are older, by account and business unit, the oldest first."""
+    ids = resources.destinations.ids()
+    scores: Any = resources.redis.zmscore(CATALOGS, ids) if ids else []
+    groups: dict[str, list[Destination]] = {}
+    for at_ms, destination_id in sorted((score or 0.0, name) for score, name in zip(scores, ids, strict=True)):
+        if at_ms > older_than_ms:
+            break
+        try:
+            if resources.states.get(destination_id).status is Status.ENABLED:
+                destination = resources.destinations.get(destination_id)
+                groups.setdefault(destination.holdings, []).append(destination)
+        except (UnknownDestination, SealBroken):
+            continue
+    return list(groups.values())
+
+
+def _refresh_account(resources: Resources, destinations: list[Destination]) -> None:
+    client = resources.client(destinations[0])
+    now_ms = resources.clock.now_ms()
+    try:
+        catalog = fetch(client, now_ms)
+    except CallError as error:
+        for destination in destinations:
+            resources.catalogs.note_failure(destination.id, f"{error} {error.remedy}".strip(), at_ms=now_ms)
+        log.warning("The definitions of %s stay as they were: %s", destinations[0].id, error)
+    else:
+        for destination in destinations:
+            resources.catalogs.put(destination.id, catalog, if_connected=True)
+    finally:
+        client.close()
