@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -28,11 +29,10 @@ from app.errors import (
 )
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
-from app.pacing.gate import Admitted, Held, Place
+from app.pacing.gate import Admitted, Called, Held, Place
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
     from threading import Event
 
     from app.clock import RedisClock
@@ -58,7 +58,6 @@ class Work:
     pepper: bytes
     client: MarketingCloud
     gate: Gate
-    calls: Executor
     ring: KeyRing
     clock: RedisClock
     settings: Settings
@@ -92,6 +91,7 @@ class Answer:
 
     contact: Contact
     result: Accepted | Exception | None
+    never_sent: bool = False  # the error is ours
 
 
 class _Loop:
@@ -105,10 +105,13 @@ class _Loop:
             work.destination, work.mapping, self.ledger, work.pepper, work.lane.delivered, lane=work.lane.number,
             move=self.move,
         )  # fmt: skip
-        self.events: SimpleQueue[Answer | Admitted | Held] = SimpleQueue()
-        self.place = Place(work.destination.id, self.events.put)
-        self.wanted = (0, False)  # as the gate knows it
+        self.lock = Lock()  # of the contacts: those who call take the next one
+        self.events: SimpleQueue[Answer | Held] = SimpleQueue()
+        self.place = Place(work.destination.id, self.call, self.events.put)
+        self.wanted = 0  # as the gate knows it
+        self.wanted_backfill = False
         self.read = 0  # entries
+        self.started = 0  # calls
         self.answered = 0
         self.reloaded = False
 
@@ -134,16 +137,21 @@ class _Loop:
         self.w.lane.renew_when_due()
         if self.w.stopping.is_set():
             self.session = state.told_to_end(self.session)
+        with self.lock:
+            load = self.load()
+        return state.next_command(self.session, load, time.monotonic(), self.rules)
+
+    def load(self) -> state.Load:
         contacts = self.contacts
-        load = state.Load(
+        return state.Load(
             live=len(contacts.live),
             backfill=len(contacts.backfill),
             in_flight=len(contacts.in_flight),
+            started=self.started,
             unsettled=len(self.ledger.pending) or int(bool(self.ledger.pending)),
             held=self.read - self.ledger.left,
             doubtful=len(contacts.doubtful),
         )
-        return state.next_command(self.session, load, time.monotonic(), self.rules)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -154,10 +162,11 @@ class _Loop:
             self.session = state.epoch_over(self.session)
             return
         self.read += len(read.live) + len(read.backfill)
-        error = take_in(
-            read, self.contacts, self.ledger, self.w.ring, self.w.destination.id,
-            crashes_allowed=self.w.settings.crashes_allowed,
-        )  # fmt: skip
+        with self.lock:
+            error = take_in(
+                read, self.contacts, self.ledger, self.w.ring, self.w.destination.id,
+                crashes_allowed=self.w.settings.crashes_allowed,
+            )  # fmt: skip
         self.session = state.read_done(
             self.session, command, live=len(read.live), backfill=len(read.backfill), recovered=read.recovered,
             now=time.monotonic(),
@@ -167,7 +176,8 @@ class _Loop:
 
     def settle(self, *, close_doubtful: bool = False) -> None:
         if close_doubtful:
-            self.contacts.park_doubtful()
+            with self.lock:
+                self.contacts.park_doubtful()
         if self.ledger.pending and not self.session.epoch_ended:
             try:
                 self.w.lane.settle(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
@@ -176,10 +186,10 @@ class _Loop:
         self.session = state.settled(self.session, time.monotonic())
 
     def want(self, count: int) -> None:
-        wanted = (count, not self.contacts.live)
-        if wanted != self.wanted:
-            self.wanted = wanted
-            self.w.gate.want(self.place, count, backfill=wanted[1])
+        backfill = not self.contacts.live
+        if count != self.wanted or backfill != self.wanted_backfill:
+            self.wanted, self.wanted_backfill = count, backfill
+            self.w.gate.want(self.place, count, backfill=backfill)
 
     def wait(self, seconds: float) -> None:
         """Wait for an event, and deal with all that are there."""
@@ -194,39 +204,43 @@ class _Loop:
     def leave(self) -> None:
         """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts."""
         self.w.gate.leave(self.place)
-        while self.contacts.in_flight or not self.events.empty():
+        with self.lock:
+            self.session = state.told_to_end(self.session)
+        while self.contacts.in_flight:
             with suppress(Empty):
                 event = self.events.get(timeout=state.LOOK_SECONDS)
                 if isinstance(event, Answer):
                     self.contacts.in_flight.pop(event.contact.key, None)
-                elif isinstance(event, Admitted):
-                    self.w.gate.done(accepted=False, seconds=0.0, called=False)
             with suppress(RedisError, LeaseLost):
                 self.w.lane.renew_when_due()
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def handle(self, event: Answer | Admitted | Held) -> None:
-        match event:
-            case Admitted():
-                self.wanted = (self.wanted[0] - 1, self.wanted[1])
-                self.start(event)
-            case Answer():
+    def handle(self, event: Answer | Held) -> None:
+        if isinstance(event, Held):
+            self.session = state.held(self.session, event.seconds)
+        elif event.never_sent and isinstance(event.result, Exception):
+            raise event.result
+        elif self.throttled(event.result):
+            with self.lock:
+                self.answer(event.contact, None)
+        else:
+            with self.lock:
                 self.answer(event.contact, event.result)
-            case Held():
-                self.session = state.held(self.session, event.seconds)
 
-    def start(self, admitted: Admitted) -> None:
-        """Call the next contact, at its time."""
-        if self.session.phase is not state.Phase.WORKING or not self.contacts.waiting:
-            self.w.gate.done(accepted=False, seconds=0.0, called=False)
-            return
-        contact = self.contacts.next()
-        self.session = state.call_started(self.session, self.rules)
-        self.w.calls.submit(self.call, contact, self.contacts.body(contact), admitted)
-
-    def call(self, contact: Contact, body: bytes, admitted: Admitted) -> None:
-        """On a thread of the pool: one call."""
+    def call(self, admitted: Admitted) -> Called | None:
+        """On a thread of the pool: call the next contact, at its time."""
+        with self.lock:
+            self.wanted -= 1
+            if not self.contacts.waiting or not state.goes_on(self.session, self.load(), self.rules):
+                return None
+            contact = self.contacts.next()
+            self.started += 1
+            try:
+                body = self.contacts.body(contact)
+            except Exception as error:  # noqa: BLE001  # the session ends by it, and finds out whose entries do that
+                self.events.put(Answer(contact, error, never_sent=True))
+                return None
         result: Accepted | Exception | None = None
         started = time.monotonic()
         if started < admitted.start_at:
@@ -239,11 +253,10 @@ class _Loop:
                 result = (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
             except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
                 result = error
-        self.w.gate.done(
-            accepted=isinstance(result, Accepted), seconds=time.monotonic() - started,
-            called=on_time and not isinstance(result, LeaseLost),
-        )  # fmt: skip
         self.events.put(Answer(contact, result))
+        if not on_time or isinstance(result, LeaseLost):
+            return None
+        return Called(isinstance(result, Accepted), time.monotonic() - started)
 
     def make_sure(self) -> None:
         """Asked when all that a call waits for is there, right before it goes out."""
@@ -265,9 +278,6 @@ class _Loop:
                 self.answered += 1
                 contacts.park_doubtful()
                 contacts.accept(contact)
-            case AccountThrottled():
-                contacts.put_back(contact)
-                self.session = state.held(self.session, self.w.gate.refused(result.kind, result.wait_seconds))
             case DestinationUnreachable() | DestinationBroken():
                 self.fail(result)
             case ContactTroubled():
@@ -282,6 +292,14 @@ class _Loop:
                 contacts.refuse(contact, result)
             case _:
                 self.doubt(contact, _unforeseen(result))
+
+    def throttled(self, result: Accepted | Exception | None) -> bool:
+        """Whether the account asks to be left alone: then all of its lanes wait, and the contact is called again."""
+        if not isinstance(result, AccountThrottled):
+            return False
+        self.ledger.count_call()
+        self.session = state.held(self.session, self.w.gate.refused(result.kind, result.wait_seconds))
+        return True
 
     def reload(self, contact: Contact) -> None:
         """Marketing Cloud does not know an attribute that the catalog knows: look once whether the catalog is old."""

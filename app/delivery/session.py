@@ -40,13 +40,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a session has in hand: contacts that wait for their call, live and backfill; calls in flight; entries that have their
-    outcome and are not settled (`unsettled`), that have none yet (`held`), and contacts in doubt, whose call came to nothing.
+    """What a session has in hand: contacts that wait for their call, live and backfill; calls in flight, and how many were `started`
+    in all; entries that have their outcome and are not settled (`unsettled`), that have none yet (`held`), and contacts in doubt,
+    whose call came to nothing.
     """
 
     live: int = 0
     backfill: int = 0
     in_flight: int = 0
+    started: int = 0
     unsettled: int = 0
     held: int = 0
     doubtful: int = 0
@@ -119,7 +121,6 @@ class Session:
     settled_at: float = float("-inf")
     backfill_batch: int = BACKFILL_BATCH
     backfill_read_at: float = 0.0
-    called: bool = False
     error: CallError | None = None
     wait_seconds: float = 0.0
     epoch_ended: bool = False
@@ -135,7 +136,7 @@ class Session:
 
 def next_command(session: Session, load: Load, now: float, rules: Rules) -> Command:
     """What to do next. Every command but `Wait` and `End` is followed by an event or a changed load, and another question."""
-    working = session.phase is Phase.WORKING
+    working = goes_on(session, load, rules)
     if load.unsettled and not session.epoch_ended and (
         load.unsettled >= SETTLE_AT_ENTRIES or now - session.settled_at > SETTLE_AFTER_SECONDS
     ):  # fmt: skip
@@ -151,15 +152,13 @@ def next_command(session: Session, load: Load, now: float, rules: Rules) -> Comm
         if load.doubtful or (load.unsettled and not session.epoch_ended):
             return Settle(close_doubtful=True)
         return End()
-    return Wait(_wanted(session, load, rules), _rest(session, load, now))
+    wanted = min(1, load.waiting) if rules.one_call else load.waiting
+    return Wait(wanted if working else 0, _rest(session, load, now))
 
 
-def _wanted(session: Session, load: Load, rules: Rules) -> int:
-    if session.phase is not Phase.WORKING:
-        return 0
-    if rules.one_call:
-        return 0 if load.in_flight or session.called else min(1, load.waiting)
-    return load.waiting
+def goes_on(session: Session, load: Load, rules: Rules) -> bool:
+    """Whether calls may be started."""
+    return session.phase is Phase.WORKING and not (rules.one_call and load.started)
 
 
 def _rest(session: Session, load: Load, now: float) -> float:
@@ -223,11 +222,6 @@ def slice_over(session: Session, rules: Rules, *, goes_on: bool) -> Session:
     ends = session.slice_ends + rules.slice_seconds
     session = replace(session, slice_ends=ends)
     return session if goes_on and ends <= session.last_slice_ends else told_to_end(session)
-
-
-def call_started(session: Session, rules: Rules) -> Session:
-    session = replace(session, called=True)
-    return told_to_end(session) if rules.one_call else session
 
 
 def told_to_end(session: Session) -> Session:

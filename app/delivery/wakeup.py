@@ -7,7 +7,6 @@ mappings, the pool of calling threads) lives in it.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_hex
 from threading import Event, Lock
@@ -61,7 +60,6 @@ class Delivery:
         self._r = resources
         self._settings = resources.settings
         self.stopping = Event()
-        self._calls = ThreadPoolExecutor(resources.settings.calls_at_once, thread_name_prefix="call")
         self._clients: dict[str, tuple[str, MarketingCloud]] = {}
         self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
         self._gates = Gates(resources.redis, resources.settings.calls_at_once)
@@ -154,7 +152,6 @@ class Delivery:
             pepper=connected.pepper,
             client=client,
             gate=self._gates.of(destination.account.key, destination.limits),
-            calls=self._calls,
             ring=self._r.ring,
             clock=self._r.clock,
             settings=self._settings,

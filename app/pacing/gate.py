@@ -1,8 +1,9 @@
 """The one place of a worker process that asks Redis for starts and permits of an account, for all of its lanes.
 
-A lane says how many calls it would make (`want`) and is told of each when it may start (`Admitted`); every admission holds a permit
-until it is `done`. The gate's thread asks for the next tenth of a second, while anybody waits; what comes free meanwhile is handed
-on at once. When the account has to be left alone, the lanes that wait are told for how long (`Held`).
+A lane says how many calls it would make (`want`); when its turn has come, a thread of the pool makes one (`Place.call`), which holds
+a permit until it ends. The gate's thread asks for the next tenth of a second, while anybody waits; what comes free meanwhile is
+handed on at once, and the thread that has made a call makes the next one: to hand it to another costs as much as a fifth of a call.
+When the account has to be left alone, the lanes that wait are told for how long (`Place.hold`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
@@ -26,6 +28,8 @@ from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
 from app.pacing.line import Line
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from redis import Redis
 
     from app.destinations.model import Limits
@@ -64,14 +68,25 @@ class Held:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call was made, and took so long."""
+
+    accepted: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A lane at a gate. `notify` is called by any thread and must not block."""
+    """A lane at a gate.
 
-    __slots__ = ("destination_id", "notify")
+    `call` makes one call, on a thread of the pool, and returns how it went; None when none was made after all. It must not raise.
+    `hold` is called by any thread and must not block.
+    """
 
-    def __init__(self, destination_id: str, notify: Callable[[Admitted | Held], None]) -> None:
-        self.destination_id = destination_id
-        self.notify = notify
+    destination_id: str
+    call: Callable[[Admitted], Called | None]
+    hold: Callable[[Held], None]
 
 
 class Room:
@@ -84,9 +99,10 @@ class Room:
 class Gate:
     """The gate of one account in this process. Safe for many threads."""
 
-    def __init__(self, account: AccountPace, room: Room, lock: Lock) -> None:
+    def __init__(self, account: AccountPace, room: Room, pool: Executor, lock: Lock) -> None:
         self._account = account
         self._room = room
+        self._pool = pool
         self._changed = Condition(lock)
         self._line: Line[Place] = Line()
         self._starts: deque[float] = deque()
@@ -121,20 +137,6 @@ class Gate:
             elif not waited and self._line:
                 self._changed.notify()
 
-    def done(self, *, accepted: bool, seconds: float, called: bool = True) -> None:
-        """An admission is over; `called` is False when its call was not made."""
-        with self._changed:
-            self._in_use -= 1
-            self._room.free += 1
-            if not called:
-                self._unused += 1
-            elif accepted:
-                self._observed["accepted"] += 1
-                self._observed["call_us"] += int(seconds * 1e6)
-                self._call_seconds = 0.9 * self._call_seconds + 0.1 * seconds if self._call_seconds else seconds
-            if self._line:
-                self._hand_out()
-
     def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
         """The account asks to be left alone; returns for how many seconds it will be. Raises redis-py's errors."""
         seconds = self._account.back_off(kind, wait_seconds)
@@ -143,7 +145,7 @@ class Gate:
         return seconds
 
     def leave(self, place: Place) -> None:
-        """The lane wants nothing more. What it was admitted for it has to say itself that it is done."""
+        """The lane wants nothing more. A call that it has the turn for may still come."""
         with self._changed:
             self._line.want(place, place.destination_id, 0, backfill=False)
 
@@ -157,18 +159,44 @@ class Gate:
 
     def _hand_out(self) -> None:
         """Give starts that are there to those whose turn it is, as far as permits go."""
+        while (turn := self._next_turn()) is not None:
+            self._pool.submit(self._work, *turn)
+
+    def _next_turn(self) -> tuple[Place, Admitted] | None:
+        """Who may call next, and when; None when nobody may yet."""
         now = time.monotonic()
         while self._starts and self._starts[0] < now - LATEST_START_SECONDS:
             self._starts.popleft()
             self._unused += 1
-        while self._starts and self._starts[0] <= now + LEAD_SECONDS and self._may_hand_out:
-            place = self._line.next()
-            if place is None:
-                return
-            start_at = self._starts.popleft()
-            self._in_use += 1
-            self._room.free -= 1
-            place.notify(Admitted(start_at, max(start_at, now) + LATEST_START_SECONDS))
+        if not self._starts or self._starts[0] > now + LEAD_SECONDS or not self._may_hand_out:
+            return None
+        place = self._line.next()
+        if place is None:
+            return None
+        start_at = self._starts.popleft()
+        self._in_use += 1
+        self._room.free -= 1
+        return place, Admitted(start_at, max(start_at, now) + LATEST_START_SECONDS)
+
+    def _work(self, place: Place, admitted: Admitted) -> None:
+        """On a thread of the pool: make a call, and those whose turn comes by its end."""
+        turn: tuple[Place, Admitted] | None = (place, admitted)
+        while turn is not None:
+            place, admitted = turn
+            called = place.call(admitted)
+            with self._changed:
+                self._in_use -= 1
+                self._room.free += 1
+                if called is None:
+                    self._unused += 1
+                elif called.accepted:
+                    self._observed["accepted"] += 1
+                    self._observed["call_us"] += int(called.seconds * 1e6)
+                    before = self._call_seconds
+                    self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
+                turn = self._next_turn()
+                if turn is not None:
+                    self._hand_out()
 
     @property
     def _may_hand_out(self) -> bool:
@@ -254,6 +282,8 @@ class Gate:
                 needed > held or needed + SPARE_PERMITS < held or self._short_of_permits
                 or now - self._leased_at > RENEW_SECONDS
             ) and (needed > 0 or held > 0)  # fmt: skip
+            if lease:
+                self._permits = in_use  # what is said to be in use must not grow until the answer is there
         if lease:
             permits, limit = self._account.lease(needed, in_use=in_use)
         with self._changed:
@@ -271,7 +301,7 @@ class Gate:
                 self._careful = True
                 self._hold(starts.wait_seconds)
                 for place in self._line.places():
-                    place.notify(Held(starts.wait_seconds, starts.why))
+                    place.hold(Held(starts.wait_seconds, starts.why))
             self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
         if starts.look:
             self._account.look()
@@ -304,6 +334,7 @@ class Gates:
     def __init__(self, redis: Redis, calls_at_once: int) -> None:
         self._redis = redis
         self._room = Room(calls_at_once)
+        self._pool = ThreadPoolExecutor(calls_at_once, thread_name_prefix="call")
         self._lock = Lock()
         self._holder = token_hex(8)
         self._gates: dict[str, tuple[Limits, Gate]] = {}
@@ -314,6 +345,6 @@ class Gates:
             known = self._gates.get(account)
             if known is None or known[0] != limits:
                 holder = f"{self._holder}-{len(self._gates)}-{token_hex(2)}"
-                gate = Gate(AccountPace(self._redis, account, holder, limits), self._room, self._lock)
+                gate = Gate(AccountPace(self._redis, account, holder, limits), self._room, self._pool, self._lock)
                 known = self._gates[account] = (limits, gate)
             return known[1]

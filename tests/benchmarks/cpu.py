@@ -90,7 +90,7 @@ def bodies_of(made: Bed, count: int) -> list[dict[str, Any]]:
     mapping = Delivery(made.resources).mapping(destination)
     bodies = []
     for number in range(count):
-        update = mapping.resolve(person(number), occurred_at_ms=0, now_ms=0)
+        update = mapping.resolve(person(number), occurred_at_ms=0, arrived_at_ms=0, now_ms=0)
         if isinstance(update, Excluded):
             raise TypeError("a benchmark's profile is excluded")
         values = {name: found.value for name, found in update.values.items()}

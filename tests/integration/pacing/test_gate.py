@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from redis import Redis
 from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
-from app.pacing.gate import Admitted, Gate, Gates, Held, Place
+from app.pacing.gate import Admitted, Called, Gate, Gates, Held, Place
 
 KEYS = AccountKeys("acme")
 
@@ -32,42 +31,33 @@ class Lane:
     destination_id: str = "camp"
     backfill: bool = False
     call_seconds: float = 0.02
-    waiting: int = 1_000
+    wanted: int = 1_000
     calls: list[tuple[float, float]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
-    missed: int = 0
-    stopped: bool = False
 
     def __post_init__(self) -> None:
-        self.events: SimpleQueue[Admitted | Held] = SimpleQueue()
-        self.place = Place(self.destination_id, self.events.put)
-        self.threads = [Thread(target=self.work, daemon=True)]
-        self.threads[0].start()
+        self.place = Place(self.destination_id, self.call, self.held.append)
+        self.under_way = Semaphore(0)
+        self.begun = 0
+        self.gate.want(self.place, self.wanted, backfill=self.backfill)
 
-    def work(self) -> None:
-        self.gate.want(self.place, self.waiting, backfill=self.backfill)
-        while not self.stopped:
-            try:
-                event = self.events.get(timeout=0.05)
-            except Empty:
-                continue
-            if isinstance(event, Held):
-                self.held.append(event)
-            else:
-                self.threads.append(Thread(target=self.call, args=[event], daemon=True))
-                self.threads[-1].start()
-        self.gate.leave(self.place)
-
-    def call(self, admitted: Admitted) -> None:
+    def call(self, admitted: Admitted) -> Called | None:
+        self.begun += 1
         time.sleep(max(0.0, admitted.start_at - time.monotonic()))
         started = time.monotonic()
-        if started > admitted.latest:
-            self.missed += 1
-            self.gate.done(accepted=False, seconds=0.0, called=False)
-            return
-        time.sleep(self.call_seconds)
-        self.calls.append((started, time.monotonic()))
-        self.gate.done(accepted=True, seconds=time.monotonic() - started)
+        try:
+            if started > admitted.latest:
+                return None
+            time.sleep(self.call_seconds)
+            self.calls.append((started, time.monotonic()))
+            return Called(accepted=True, seconds=time.monotonic() - started)
+        finally:
+            self.under_way.release()
+
+    def close(self) -> None:
+        self.gate.leave(self.place)
+        for _ in range(self.begun):
+            self.under_way.acquire(timeout=5)
 
 
 @pytest.fixture
@@ -80,10 +70,7 @@ def lanes() -> Iterator[Callable[..., Lane]]:
 
     yield make
     for lane in made:
-        lane.stopped = True
-    for lane in made:
-        for thread in list(lane.threads):
-            thread.join()
+        lane.close()
 
 
 def wait_for(true: Callable[[], Any]) -> None:
@@ -138,17 +125,14 @@ def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, la
     assert 0.7 * of_small <= of_big <= 1.4 * of_small
 
 
-def test_a_single_call_is_admitted_at_once(redis: Redis) -> None:
+def test_a_single_call_is_made_at_once_and_an_idle_gate_gives_its_permits_back(
+    redis: Redis, lanes: Callable[..., Lane]
+) -> None:
     (gate,) = gates(redis, 1, limits())
-    events: SimpleQueue[Admitted | Held] = SimpleQueue()
-    place = Place("camp", events.put)
-    gate.want(place, 1, backfill=False)
-    event = events.get(timeout=10)
-    assert isinstance(event, Admitted)
-    gate.done(accepted=True, seconds=0.1)
-    assert events.empty()
-    gate.leave(place)
-    wait_for(lambda: not redis.exists(KEYS.permits))  # an idle gate gives its permits back
+    lane = lanes(gate, wanted=1)
+    wait_for(lambda: lane.calls)
+    wait_for(lambda: not redis.exists(KEYS.permits))
+    assert len(lane.calls) == 1
 
 
 def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, lanes: Callable[..., Lane]) -> None:
@@ -166,12 +150,15 @@ def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, la
 
 def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
     (gate,) = gates(redis, 1, limits())
-    events: SimpleQueue[Admitted | Held] = SimpleQueue()
-    place = Place("camp", events.put)
+    turns: list[Admitted] = []
+
+    def call(admitted: Admitted) -> Called | None:
+        turns.append(admitted)
+        return None if len(turns) == 2 else Called(accepted=True, seconds=0.1)
+
+    place = Place("camp", call, lambda held: None)
     gate.want(place, 3, backfill=False)
-    for number in range(3):
-        assert isinstance(events.get(timeout=10), Admitted)
-        gate.done(accepted=number < 2, seconds=0.1, called=number < 2)
+    wait_for(lambda: len(turns) == 3)
     gate.leave(place)
 
     def counted() -> int:

@@ -62,8 +62,7 @@ def test_what_is_next(session: Session, load: Load, command: object) -> None:
     ("session", "load", "want"),
     [
         (WORKING, Load(live=5, backfill=3), 1),
-        (WORKING, Load(live=5, in_flight=1), 0),
-        (machine.call_started(WORKING, PROBE), Load(live=5, in_flight=1), 0),
+        (WORKING, Load(live=5, in_flight=1, started=1), 0),
     ],
 )
 def test_a_probe_wants_one_call(session: Session, load: Load, want: int) -> None:
@@ -73,8 +72,8 @@ def test_a_probe_wants_one_call(session: Session, load: Load, want: int) -> None
 
 
 def test_a_probe_ends_after_its_call() -> None:
-    called = machine.call_started(WORKING, PROBE)
-    assert next_command(called, Load(live=5), NOW, PROBE) == End()
+    assert next_command(WORKING, Load(live=5, started=1), NOW, PROBE) == End()
+    assert next_command(WORKING, Load(live=5, started=1, unsettled=1), NOW, PROBE) == Settle(close_doubtful=True)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ sessions = st.builds(
     Session,
     slice_ends=st.floats(NOW - 5, NOW + 5), last_slice_ends=st.just(NOW + 30), phase=st.sampled_from(Phase),
     read_at=st.floats(NOW - 5, NOW), dry=st.booleans(), recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
-    called=st.booleans(), epoch_ended=st.booleans(),
+    epoch_ended=st.booleans(),
 )  # fmt: skip
 
 
