@@ -15,7 +15,10 @@ from rich.console import Console
 
 from tests.benchmarks.table import Figure, machine
 
-NAMES = ("cpu", "stages", "throughput", "rate", "fairness", "enqueue", "idle", "trace", "memory", "state", "scaling")
+NAMES = (
+    "cpu", "stages", "throughput", "rate", "start", "learning", "cost", "fairness", "enqueue", "idle", "trace", "memory",
+    "state", "scaling",
+)  # fmt: skip
 
 
 def main() -> None:

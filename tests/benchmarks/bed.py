@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,9 @@ ROWS = "".join(
 DEFAULTS = {"lease_seconds": 15.0, "wake_mark_seconds": 10.0, "sweep_seconds": 5.0, "read_timeout_seconds": 120.0}
 
 
-def static_command(port: int) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("static_server.py")), str(port)]
+def static_command(latency_ms: int) -> Callable[[int], list[str]]:
+    program = str(Path(__file__).with_name("static_server.py"))
+    return lambda port: [sys.executable, program, str(port), str(latency_ms)]
 
 
 class Bed(Rig):
@@ -84,10 +85,15 @@ class Bed(Rig):
 
 
 @contextmanager
-def bed(*, workers: int = 2, static: bool = False, **changes: Any) -> Iterator[Bed]:
+def bed(*, workers: int = 2, static: bool = False, latency_ms: int = 0, **changes: Any) -> Iterator[Bed]:
     """A pipeline that is not started yet; everything is stopped and removed at the end."""
     home = Path(tempfile.mkdtemp(prefix="activation-bench-"))
-    made = Bed(home, workers=workers, server=static_command if static else sandbox_command, **{**DEFAULTS, **changes})
+    made = Bed(
+        home,
+        workers=workers,
+        server=static_command(latency_ms) if static else sandbox_command,
+        **{**DEFAULTS, **changes},
+    )
     made.static = static
     try:
         yield made

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import orjson
 import requests
 
 from app.delivery.wakeup import Delivery
+from app.devstack.stack import listens, port_from
 from app.mapping.compiled import Excluded
-from tests.benchmarks.bed import Bed, bed, person
+from tests.benchmarks.bed import Bed, bed, person, static_command
 from tests.benchmarks.table import Figure
 
 CONTACTS = 20_000
@@ -22,28 +25,46 @@ LOOP = 4_000
 
 
 def measure() -> Figure:
-    with bed(workers=2, static=True) as made:
-        made.connect()
-        made.start()
-        settle_in(made)
-        before = plain_loop(made)
-        ours = pipeline(made, CONTACTS)
-        after = plain_loop(made)
-    plain = (before + after) / 2
-    total = sum(ours.values())
-    rows = [[name, f"{seconds * 1000:.3f}", f"{seconds / total:.0%}"] for name, seconds in ours.items()]
-    rows += [
-        ["pipeline together", f"{total * 1000:.3f}", "100%"],
-        ["requests.Session.patch, a plain loop", f"{plain * 1000:.3f} ({before * 1000:.3f}, {after * 1000:.3f})", ""],
-    ]
+    rows, ratios = [], {}
+    for latency_ms, contacts in ((0, CONTACTS), (20, CONTACTS), (200, CONTACTS // 2)):
+        with bed(workers=2, static=True, latency_ms=latency_ms) as made:
+            made.connect()
+            made.start()
+            settle_in(made)
+            with static_server() as quick:
+                before = plain_loop(made, quick)
+                ours = pipeline(made, contacts)
+                after = plain_loop(made, quick)
+        plain, total = (before + after) / 2, sum(ours.values())
+        ratios[latency_ms] = total / plain
+        workers = sum(seconds for name, seconds in ours.items() if name.startswith("worker"))
+        rows.append([
+            f"{latency_ms} ms", f"{ours['producer'] * 1000:.3f}", f"{workers * 1000:.3f}", f"{total * 1000:.3f}",
+            f"{plain * 1000:.3f}", f"{total / plain:.2f} x",
+        ])  # fmt: skip
     return Figure(
-        "CPU per delivered contact",
-        target="at most 1.0 x of a plain loop",
-        result=f"{total / plain:.2f} x",
-        reached=total <= plain,
-        columns=["process", "ms of CPU per contact", "share"],
+        "CPU per delivered contact, unpaced, against a plain loop of requests.Session.patch",
+        target="at most 0.75 x at 200 ms a call",
+        result=", ".join(f"{ratio:.2f} x at {latency_ms} ms" for latency_ms, ratio in ratios.items()),
+        reached=ratios[200] <= 0.75,
+        columns=["a call takes", "producer", "workers", "all processes (ms)", "plain loop (ms)", "ratio"],
         rows=rows,
+        note="The plain loop calls a server that answers at once, so that it costs as little as it can.",
     )
+
+
+@contextmanager
+def static_server() -> Iterator[str]:
+    """The base URL of a server that answers at once."""
+    port = port_from(0)
+    process = subprocess.Popen(static_command(0)(port))
+    try:
+        while not listens(port):
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def settle_in(made: Bed) -> None:
@@ -98,10 +119,10 @@ def bodies_of(made: Bed, count: int) -> list[dict[str, Any]]:
     return bodies
 
 
-def plain_loop(made: Bed) -> float:
+def plain_loop(made: Bed, base: str) -> float:
     """Seconds of CPU per call, with the bodies that the pipeline sends and nothing around them."""
     bodies = [orjson.dumps(body) for body in bodies_of(made, LOOP)]
-    url = f"{made.base('mctest')}/contacts/v1/contacts"
+    url = f"{base}/contacts/v1/contacts"
     headers = {"Authorization": "Bearer " + "t" * 40, "Content-Type": "application/json"}
     with requests.Session() as session:
         begun = time.process_time()

@@ -8,8 +8,8 @@ from typing import Any
 
 from app.delivery.wakeup import Delivery
 from app.lanes.delivered import encode
-from app.lanes.entries import purpose, read_entry
-from app.lanes.merge import Merged, Tags, Update, merge
+from app.lanes.entries import read_entry
+from app.lanes.merge import Merged, Stamp, Tags, Update, merge
 from app.mapping.compiled import ContactUpdate
 from tests.benchmarks.bed import Bed, bed, person
 from tests.benchmarks.table import Figure
@@ -34,7 +34,7 @@ def measure() -> Figure:
 
 
 def take(made: Bed) -> dict[str, float]:
-    ring, sealed_for = made.resources.ring, purpose("camp")
+    ring = made.resources.ring
     pepper = made.resources.destinations.pepper("camp")
     worker = Delivery(made.resources)
     destination = made.resources.destinations.get("camp")
@@ -57,16 +57,19 @@ def take(made: Bed) -> dict[str, float]:
     ]
     entries = timed(
         "open: unseal, parse",
-        lambda: [read_entry(raw, backfill=False, ring=ring, seal_purpose=sealed_for) for raw in raws],
+        lambda: [(entry := read_entry(raw, backfill=False), entry.open(ring, "camp"))[1] for raw in raws],
     )
     updates: list[ContactUpdate] = timed(
         "map: read ten fields, check them",
-        lambda: [mapping.resolve(entry.profile, occurred_at_ms=1, now_ms=2) for entry in entries],
+        lambda: [mapping.resolve(profile, occurred_at_ms=1, arrived_at_ms=1, now_ms=2) for profile in entries],
     )
     tags = Tags()
     merged: list[Merged] = timed(
         "merge: newest values, digests",
-        lambda: [merge([Update(update.values)], {}, pepper=pepper, tags=tags) for update in updates],
+        lambda: [
+            merge([Update(update.values, Stamp(live=True, ms=1, number=1))], {}, pepper=pepper, tags=tags)
+            for update in updates
+        ],
     )
     bodies = timed(
         "write the body and the delivered row",

@@ -1,4 +1,4 @@
-"""A Marketing Cloud that accepts every contact without looking at it: `python static_server.py PORT`.
+"""A Marketing Cloud that accepts every contact without looking at it: `python static_server.py PORT [LATENCY_MS]`.
 
 It costs about a tenth of the sandbox's CPU per call, for figures that the server must not bound. It counts the calls, and
 the CPU of its own process is not the pipeline's.
@@ -24,6 +24,7 @@ class Static(asyncio.Protocol):
     """One connection. Requests come one after another on it, as HTTP/1.1 clients without pipelining send them."""
 
     contacts = 0
+    latency_seconds = 0.0
     accepted = _answer(
         {"operationStatus": "OK", "rowsAffetcted": 1, "contactKey": "c", "contactId": 1, "contactTypeID": 0,
          "isNewContactKey": False, "requestServiceMessageID": "2a1cd0ad-0000-4000-8000-000000000000",
@@ -50,7 +51,11 @@ class Static(asyncio.Protocol):
             if len(self.buffer) < head_end + 4 + length:
                 return
             request, self.buffer = self.buffer[:head_end], self.buffer[head_end + 4 + length :]
-            self.transport.write(self.answer(request))
+            answer = self.answer(request)
+            if Static.latency_seconds and request.startswith(b"PATCH"):
+                asyncio.get_running_loop().call_later(Static.latency_seconds, self.transport.write, answer)
+            else:
+                self.transport.write(answer)
 
     def answer(self, request: bytes) -> bytes:
         if request.startswith(b"PATCH"):
@@ -78,4 +83,5 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
+    Static.latency_seconds = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
     asyncio.run(main(int(sys.argv[1])))

@@ -45,7 +45,7 @@ def measure() -> Figure:
 
 
 def usual_way(made: Bed) -> float:
-    broker = f"{made.settings.redis_url.rpartition('/')[0]}/5"
+    broker = f"{made.settings.broker_url.rpartition('/')[0]}/5"
     os.environ["USUAL_BROKER"] = broker
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     from tests.benchmarks.usual import app, update
