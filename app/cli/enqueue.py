@@ -12,6 +12,7 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.cli.exclusions import Exclusions
+from app.cli.interrupts import Interrupts
 from app.cli.jobs import follow, print_job
 from app.cli.report import err, json_option, print_json, resources
 from app.destinations.model import Destination
@@ -75,11 +76,12 @@ def enqueue(
             else:
                 skip = before.count if before else 0
                 try:
-                    Producer(made).load(
-                        destination, _shown(found, found.records(skip=skip), skip), exclusions.add, job_id=job_id,
-                        loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version, backfill=backfill,
-                        force=force,
-                    )  # fmt: skip
+                    with Interrupts() as interrupts:
+                        Producer(made).load(
+                            destination, interrupts.between(_shown(found, found.records(skip=skip), skip)), exclusions.add,
+                            job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version,
+                            backfill=backfill, force=force,
+                        )  # fmt: skip
                 except (KeyboardInterrupt, ServiceUnreachable) as error:
                     _say_how_to_go_on(job_id, resumed)
                     if isinstance(error, KeyboardInterrupt):

@@ -55,6 +55,7 @@ class Files:
         self._reader: Reader | None = None
         self._before = 0  # bytes of the files that are done
         self._standard_input: Opened | None = None
+        self._standard_reader: Reader | None = None  # begun when it was recognised: it can be read once
         paths = _expand(names)
         if STANDARD_INPUT in paths:
             self._standard_input = open_file(STANDARD_INPUT, standard_input)
@@ -82,7 +83,8 @@ class Files:
                 self._opened = opened
                 count = 0
                 try:
-                    self._reader = reader = self._read(opened, source.kind)
+                    reader = self._standard_reader if source.name == STANDARD_INPUT else None
+                    self._reader = reader = reader or self._read(opened, source.kind)
                     for number, item in reader.items():
                         count = number
                         if left:
@@ -91,7 +93,7 @@ class Files:
                             yield reader.record(number, item)._replace(file=source.name)
                     if isinstance(reader, JsonTexts) and reader.cut_off:
                         raise _damaged(source, count)
-                except DAMAGED as error:
+                except (*DAMAGED, Unrecognised) as error:  # it was recognised before: another one by now
                     raise _damaged(source, count) from error
                 finally:
                     self._before += opened.consumed()
@@ -104,8 +106,9 @@ class Files:
             try:
                 with self._open(name) as opened:
                     kind = kind_of(opened.head, complete=opened.complete)
-                    if name != STANDARD_INPUT:  # which can be read once
-                        self._read(opened, kind)
+                    reader = self._read(opened, kind)
+                    if name == STANDARD_INPUT:
+                        self._standard_reader = reader
                     sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))
             except Unrecognised as what:
                 problems.append(f"{shown(name)} seems to be {what.seems}. {what.remedy}")

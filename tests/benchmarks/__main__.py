@@ -16,8 +16,8 @@ from rich.console import Console
 from tests.benchmarks.table import Figure, machine
 
 NAMES = (
-    "cpu", "stages", "throughput", "rate", "start", "learning", "cost", "fairness", "enqueue", "idle", "trace", "memory",
-    "state", "scaling",
+    "cpu", "stages", "throughput", "rate", "start", "learning", "cost", "fairness", "enqueue", "idle", "trace",
+    "memory", "state", "scaling", "files",
 )  # fmt: skip
 
 

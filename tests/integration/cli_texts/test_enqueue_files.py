@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from app.files.streams import zstd
 
@@ -80,6 +82,51 @@ def test_what_holds_no_profiles_is_refused(run, spring, tmp_path, content, seems
         f"Error: Nothing was enqueued: not everything that is named can be read as profiles.\n  - other seems to be {seems}. "
     )
     assert orjson.loads(run("destinations", "--json").stdout)[0]["waiting"] == 0
+
+
+@pytest.mark.parametrize("name", ["-", "table.csv"])
+def test_a_table_that_leads_to_no_contact_is_refused(run, spring, tmp_path, name):
+    content = CSV.replace("identityMap.crm", "crm_id").encode()
+    (tmp_path / "table.csv").write_bytes(content)
+    done = run("enqueue", "spring", name, stdin=content)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "seems to be a table (CSV), and none of its columns leads to the contact key. Name columns" in done.stderr
+    (tmp_path / "columns.yaml").write_text("crm_id: identityMap.crm\nperson.frist: person.first\n")
+    done = run("enqueue", "spring", name, "--columns", "columns.yaml", stdin=content)
+    assert (done.exit_code, done.stdout) == (2, "")
+    shown = "Standard input" if name == "-" else name
+    assert f"  - {shown}: There is no column 'person.frist'. Did you mean 'person.first'?\n" in done.stderr
+    (tmp_path / "columns.yaml").write_text("crm_id: identityMap.crm\n")
+    assert run("enqueue", "spring", name, "--columns", "columns.yaml", stdin=content).exit_code == 0
+
+
+def test_parquet_goes_in_whole(run, spring, tmp_path, received):
+    table = pa.table({"identityMap.crm": ["k1", None, "k2"], "person.first": ["Ann", "Bo", None]})
+    parquet.write_table(table, tmp_path / "profiles")
+    done = run("enqueue", "spring", "profiles")
+    assert (done.exit_code, received(done.stdout)) == (1, (3, 1))
+    assert "  profiles 2: missing_contact_key (identityMap.crm)\n" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["-", "packed"])
+def test_parquet_through_a_pipe_or_packed_is_refused(run, spring, tmp_path, name):
+    parquet.write_table(pa.table({"identityMap.crm": ["k1"]}), tmp_path / "profiles")
+    content = (tmp_path / "profiles").read_bytes()
+    (tmp_path / "packed").write_bytes(gzip.compress(content))
+    done = run("enqueue", "spring", name, stdin=content)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "seems to be Parquet that is packed or comes through a pipe. Name the Parquet file itself" in done.stderr
+
+
+def test_parquet_without_what_reads_it(run, spring, tmp_path, monkeypatch):
+    parquet.write_table(pa.table({"identityMap.crm": ["k1"]}), tmp_path / "profiles")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = run("enqueue", "spring", "profiles")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert (
+        "profiles is a Parquet file, and what reads them is not installed. pip install 'activation-pipeline[parquet]'."
+        in done.stderr
+    )
 
 
 def test_files_and_folders_are_one_job(run, spring, tmp_path, received):
