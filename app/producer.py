@@ -25,6 +25,7 @@ from uuid import uuid4
 from celery import Celery
 
 from app.errors import ActivationError, EpochEnded, SealBroken
+from app.files.records import Record
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
@@ -37,7 +38,6 @@ from app.settings import Settings
 from app.storage import translated
 
 if TYPE_CHECKING:
-    from app.files.records import Record
     from app.lanes.failures import Failure, FailureStore
     from app.mapping.compiled import Excluded
 
@@ -240,7 +240,7 @@ class Producer:
 def _readied(record: Record) -> tuple[Record, Readied]:
     """The record without its profile, which is let go of when it cannot wait in a lane."""
     readied = ready(record.profile) if record.reason is None else Readied(None, record.reason)
-    return record._replace(profile=None), readied
+    return Record(record.number, None, record.reason, record.found, record.file), readied
 
 
 def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readied]]]:

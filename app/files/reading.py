@@ -90,7 +90,7 @@ class Files:
                         if left:
                             left -= 1
                         else:
-                            yield reader.record(number, item)._replace(file=source.name)
+                            yield _of_file(reader.record(number, item), source.name)
                     if isinstance(reader, JsonTexts) and reader.cut_off:
                         raise _damaged(source, count)
                 except (*DAMAGED, Unrecognised) as error:  # it was recognised before: another one by now
@@ -158,6 +158,11 @@ class Files:
             yield opened
         finally:
             opened.close()
+
+
+def _of_file(record: Record, name: str) -> Record:
+    number, profile, reason, found, _ = record
+    return Record(number, profile, reason, found, name)  # a quarter of the time of `_replace`
 
 
 def _expand(names: Sequence[str]) -> list[str]:
