@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.cli.interrupts import Interrupts
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.destinations.state import Status
 from app.keys import LANES, DestinationKeys
@@ -23,24 +25,28 @@ def follow(made: Resources, job_id: str, *, timeout_seconds: float | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begun = moved = time.monotonic()
     said: set[str] = set()
-    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
-        result = read_job(made.redis, job_id)
-        bar = progress.add_task("Activating", total=result.received)
-        while result.pending > 0:
+    before = -1
+    with Interrupts() as interrupts, Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        bar = progress.add_task("Activating")
+        for _ in interrupts.between(_ticks()):
+            result = read_job(made.redis, job_id)
             progress.update(bar, completed=result.received - result.pending, total=result.received)
             now = time.monotonic()
-            if timeout_seconds is not None and now - begun >= timeout_seconds:
+            if result.pending <= 0 or (timeout_seconds is not None and now - begun >= timeout_seconds):
                 break
+            if result.pending != before:
+                moved, before = now, result.pending
             for reason in _reasons(made, result, still=now - moved >= STILL_SECONDS):
                 if reason not in said:
                     said.add(reason)
                     progress.console.print(reason, markup=False)
-            time.sleep(POLL_SECONDS)
-            before, result = result.pending, read_job(made.redis, job_id)
-            if result.pending != before:
-                moved = time.monotonic()
-        progress.update(bar, completed=result.received - result.pending, total=result.received)
     return result
+
+
+def _ticks() -> Iterator[None]:
+    while True:
+        yield
+        time.sleep(POLL_SECONDS)
 
 
 def _reasons(made: Resources, job: Job, *, still: bool) -> list[str]:

@@ -190,6 +190,14 @@ def test_waiting_for_a_paused_destination_says_why_and_ends_in_time(run, spring,
     assert done.stderr.startswith("Job ")
 
 
+def test_waiting_without_a_worker_says_so_once(run, spring, tmp_path, monkeypatch):
+    (tmp_path / "profiles").write_bytes(LINES)
+    monkeypatch.setattr(sys.modules["app.cli.jobs"], "STILL_SECONDS", 0.3)
+    done = run("enqueue", "spring", "profiles", "--wait", "--timeout", "1.5")
+    assert done.exit_code == 1
+    assert done.stderr.count("no worker holds a lane of it. Is one running? `activation up` starts some.\n") == 1
+
+
 def test_a_timeout_without_waiting(run, spring):
     done = run("enqueue", "spring", "-", "--timeout", "1", stdin=LINES)
     assert (done.exit_code, done.stderr) == (2, "Error: --timeout goes with --wait.\n")

@@ -1,0 +1,57 @@
+"""Ctrl-C is taken while a record is read or between two of them, and not while one is worked on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from app.cli.interrupts import Interrupts
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_is_worked_on_is_brought_to_its_end() -> None:
+    done = []
+
+    def work(records: Iterable[int]) -> None:
+        for number in records:
+            if number == 2:
+                interrupt()
+            done.append(number)
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        work(interrupts.between(range(5)))
+    assert done == [0, 1, 2]
+
+
+def test_what_is_read_ends_at_once() -> None:
+    def records() -> Iterator[int]:
+        yield 0
+        interrupt()
+        pytest.fail("went on")
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        list(interrupts.between(records()))
+
+
+def test_the_second_one_ends_what_is_worked_on() -> None:
+    def work(records: Iterable[int]) -> None:
+        for _ in records:
+            interrupt()
+            interrupt()
+            pytest.fail("went on")
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        work(interrupts.between(range(5)))
+
+
+def test_what_held_before_holds_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts() as interrupts:
+        assert list(interrupts.between(range(3))) == [0, 1, 2]
+    assert signal.getsignal(signal.SIGINT) is before
