@@ -12,24 +12,13 @@ def spring(run, text):
     assert run("connect", "-", stdin=text).exit_code == 0
 
 
-@pytest.mark.parametrize("words", [("connect", "-"), ("check", "spring"), ("runs", "spring"), ("destinations",)])
+@pytest.mark.parametrize(
+    "words", [("connect", "-"), ("check", "spring"), ("runs", "spring"), ("destinations",), ("enqueue", "spring", "-")]
+)
 def test_redis_that_does_not_answer(run, text, monkeypatch, closed_port, words):
     monkeypatch.setenv("ACTIVATION_REDIS_URL", f"redis://:pa55word@127.0.0.1:{closed_port}/0")
     result = run(*words, stdin=text)
     assert (result.exit_code, result.stdout, result.stderr) == (3, "", NO_REDIS)
-
-
-def test_enqueueing_without_redis_may_be_repeated(run, monkeypatch, closed_port):
-    monkeypatch.setenv("ACTIVATION_REDIS_URL", f"redis://127.0.0.1:{closed_port}/0")
-    result = run("enqueue", "spring", "-", stdin="{}\n")
-    assert (result.exit_code, result.stdout, result.stderr) == (
-        3,
-        "",
-        (
-            "Error: Redis does not answer. Profiles may be enqueued in part; the same call may be made again: repeats cost no call.\n"
-            "Check ACTIVATION_REDIS_URL and that the server runs.\n"
-        ),
-    )
 
 
 def test_a_wrong_password_of_redis(run, redis, monkeypatch):
