@@ -32,6 +32,7 @@ from app.lanes.bounds import Readied, ready
 from app.lanes.lane import rouse
 from app.logs import say_once
 from app.lua import write
+from app.mapping.contact_key import ContactKeys
 from app.mapping.xdm import LATEST_MS, parse_time
 from app.resources import Resources
 from app.settings import Settings
@@ -81,7 +82,7 @@ class Producer:
         """Append profiles (JSON objects in XDM shape) to their lanes; returns the job id.
 
         `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none.
-        `backfill` puts
+        A profile of several contacts (`several_identities: all`) is received once for each of them. `backfill` puts
         them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
         with the same one and the same profiles, it adds nothing. `source` is who began the job, as `activation jobs` shows it.
 
@@ -101,9 +102,10 @@ class Producer:
                 appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
 
         with translated(partly=PARTLY):
+            readied = ((None, ready(profile)) for profile in profiles)
             chunks = (
                 (f"{call}:{number}", items)
-                for number, items in enumerate(_bounded((None, ready(profile)) for profile in profiles))
+                for number, items in enumerate(_bounded(readied, self._contacts(destination)))
             )
             self._append(destination, job, chunks, place, about={"source": source})
         return job
@@ -133,7 +135,7 @@ class Producer:
 
         def chunks() -> Iterator[tuple[str, list[tuple[Record, Readied]]]]:
             nonlocal received
-            for items in _bounded(map(_readied, records)):
+            for items in _bounded(map(_readied, records), self._contacts(destination)):
                 yield f"{call}:{received}", items
                 received += len(items)
 
@@ -214,6 +216,10 @@ class Producer:
                 asleep.clear()
         self.wake(destination, asleep)
 
+    def _contacts(self, destination: str) -> Callable[[Any], int]:
+        """How many entries a profile becomes."""
+        return ContactKeys(self._r.destinations.get(destination)).count
+
     def wake_all(self, destination: str) -> None:
         """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
         keys = DestinationKeys(destination)
@@ -243,10 +249,13 @@ def _readied(record: Record) -> tuple[Record, Readied]:
     return Record(record.number, None, record.reason, record.found, record.file), readied
 
 
-def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readied]]]:
-    """Profiles in lists that are bounded in number and in bytes; what came before an error of ours is handed on before it."""
+def _bounded(items: Iterable[tuple[T, Readied]], contacts: Callable[[Any], int]) -> Iterator[list[tuple[T, Readied]]]:
+    """Profiles in lists that are bounded in number and in bytes, each counted once for each of its `contacts`.
+
+    What came before an error of ours is handed on before it.
+    """
     found: list[tuple[T, Readied]] = []
-    size = 0
+    number = size = 0
     ended: ActivationError | None = None
     rest = iter(items)
     while True:
@@ -258,10 +267,12 @@ def _bounded(items: Iterable[tuple[T, Readied]]) -> Iterator[list[tuple[T, Readi
             ended = error
             break
         found.append(item)
-        size += item[1].size
-        if len(found) >= CHUNK or size >= CHUNK_BYTES:
+        times = contacts(item[1].profile)
+        number += times
+        size += times * item[1].size
+        if number >= CHUNK or size >= CHUNK_BYTES:
             yield found
-            found, size = [], 0
+            found, number, size = [], 0, 0
     if found:
         yield found
     if ended is not None:

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 from environs import EnvError, FileAwareEnv
 
 from app.errors import UsageError
+from app.names import nearest
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_web_url
 
 PREFIX = "ACTIVATION_"
@@ -217,14 +218,12 @@ _CHECKS: dict[str, Callable[[str], str]] = {
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """A misspelt variable would be ignored in silence; name the likely one."""
-    from difflib import get_close_matches
-
     known = {option.variable for option in OPTIONS}
     problems = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known:
-            likely = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {likely[0]}?" if likely else ""
+            likely = nearest(name, sorted(known))
+            hint = f" Did you mean {likely}?" if likely is not None else ""
             problems.append(f"{name}: no such setting.{hint}")
     return problems
 

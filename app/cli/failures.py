@@ -41,7 +41,9 @@ XDM_NAMES = frozenset({
 
 def known_names(destination: Destination) -> frozenset[str]:
     """The names that the mapping and the segments of a destination give: they tell nothing of a profile."""
-    paths = [part for row in destination.mapping for part in (*row.source.path, row.source.name)]
+    sources = [source for row in destination.mapping for source in row.sources]
+    paths = [part for source in sources if source.kind == "xdm" for part in source.path if isinstance(part, str)]
+    paths += [name for source in sources for name in (source.name, source.name.casefold())]
     segments = [part for segment in destination.segments for part in (segment.id, segment.namespace)]
     return XDM_NAMES.union(paths, segments)
 

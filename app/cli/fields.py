@@ -12,6 +12,7 @@ from app.destinations import catalogs
 from app.destinations.preflight import preflight
 from app.durability import find_storage_problems
 from app.errors import WorkHasProblems
+from app.mapping.paths import spell_target
 from app.mapping.problems import Problem
 
 
@@ -34,7 +35,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
     candidates = {attribute.qualified for attribute in found.mapping_id_candidates()}
     rows: list[dict[str, Any]] = [
         {
-            "target": f"Attribute: {attribute.qualified}",
+            "target": spell_target(attribute.set_name, attribute.name),
             "type": attribute.data_type,
             "length": attribute.length,
             "required": not attribute.is_nullable,

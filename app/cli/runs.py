@@ -73,6 +73,16 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
                 for reason, count in sorted(run.reasons.items(), key=lambda item: -item[1])
             ],
         )
+        if any(run.left_out for run in found):
+            print_table(
+                "Values left out",
+                ["hour", "where and why", "profiles"],
+                [
+                    (moment(run.hour * HOUR_MS)[:-4] + "Z", where, count)
+                    for run in found
+                    for where, count in sorted(run.left_out.items(), key=lambda item: -item[1])
+                ],
+            )
     out.print(f"Waiting: {backlog.live:,} live, {backlog.backfill:,} backfill, {backlog.parked:,} parked. ", end="")
     out.print(f"Calls this year: {quota.used:,} of {quota.allowed:,} ({quota.share:.1%}), forecast {quota.forecast:,}.")
     if state.code:

@@ -87,6 +87,8 @@ class Contacts:
         groups: dict[str, Group] = {}
         for entry, update in updates:
             groups.setdefault(update.contact_key, []).append((entry, update))
+            if update.left_out:
+                self._ledger.note_left_out(entry, tuple(map(str, update.left_out)))
         tags = {key: contact_tag(key, self._pepper) for key in groups}
         for key, tag in list(tags.items()):
             if lane_of(tag, LANES) != self._lane:

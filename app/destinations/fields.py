@@ -6,7 +6,6 @@ secret in the wrong place.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
@@ -18,21 +17,23 @@ from urllib.parse import SplitResult, urlsplit
 from marshmallow import ValidationError, fields, validate
 
 from app.destinations.model import Source, Target
+from app.mapping.paths import why_not
+from app.names import nearest
 
-_PATH = re.compile(r"[^\s.\[\]]+(\.[^\s.\[\]]+)*")
+_NO_NAMESPACE = re.compile(r"[(){}\[\]|*?]")
+_QUOTED_ATTRIBUTE = re.compile(r"""(?P<set>[^.\[\]]+)\[(?:'(?P<single>[^']+)'|"(?P<double>[^"]+)")\]""")
+_SALESFORCE_HOST = re.compile(
+    r"(?:https?://)?([a-z0-9-]+)\.(?:auth|rest|soap|login)\.(?:marketingcloudapis|exacttarget)\.com(?:/.*)?"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and new line
 _URL_PATH = re.compile(r"[A-Za-z0-9_./~-]*")
 
 
 def likely(word: str, known: Iterable[str]) -> str:
     """A sentence that names the known word that was probably meant, or all of them."""
-    folded = {_fold(name): name for name in known}
-    near = difflib.get_close_matches(_fold(word), folded, n=1)
-    return f" Did you mean {folded[near[0]]}?" if near else f" Known are {', '.join(folded.values())}."
-
-
-def _fold(word: str) -> str:
-    return re.sub(r"[\s_-]", "", word).lower()
+    words = tuple(known)
+    near = nearest(word, words)
+    return f" Did you mean {near}?" if near is not None else f" Known are {', '.join(words)}."
 
 
 def read_text(value: Any, *, not_text: str = "must be text.") -> str:
@@ -54,6 +55,15 @@ class Text(fields.String):
         return read_text(value)
 
 
+class Subdomain(Text):
+    """The first part of the account's host; in any case, or in a URL that was copied from Marketing Cloud."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = read_text(value).lower()
+        pasted = _SALESFORCE_HOST.fullmatch(text)
+        return pasted[1] if pasted else text
+
+
 class Whole(fields.Integer):
     default_error_messages = {"invalid": "must be a whole number.", "null": "must be a whole number."}
 
@@ -70,40 +80,80 @@ def one_of(*choices: str, default: str) -> Text:
     return Text(load_default=default, validate=validate.OneOf(choices, error=f"must be one of {', '.join(choices)}."))
 
 
-def between(least: int, most: int, *, default: int) -> Whole:
-    text = f"must be between {least:,} and {most:,}."
+def between(least: int, most: int | None, *, default: int) -> Whole:
+    text = f"must be between {least:,} and {most:,}." if most else f"must be at least {least:,}."
     return Whole(load_default=default, validate=validate.Range(least, most, error=text))
 
 
+def _read_source(value: Any) -> Source:
+    not_text = 'must be text in quotes, such as "xdm: person.name.firstName".'
+    kind, _colon, name = read_text(value, not_text=not_text).partition(":")
+    name = name.strip()
+    if "(" in kind:
+        raise ValidationError(why_not(kind))
+    if not name:
+        raise ValidationError('says no source. Write "IdentityMap: NAMESPACE", "xdm: PATH.TO.FIELD" or "const: TEXT".')
+    match kind.strip().lower():
+        case "identitymap":
+            if _NO_NAMESPACE.search(name):
+                raise ValidationError("is no namespace. Write its identity symbol alone, such as IdentityMap: ECID.")
+            return Source("identity", name)
+        case "const":
+            return Source("const", name)
+        case "xdm":
+            if problem := why_not(name):
+                raise ValidationError(problem)
+            return Source("xdm", name)
+    raise ValidationError(f"has an unknown kind of source.{likely(kind, ('IdentityMap', 'xdm', 'const'))}")
+
+
 class SourceText(fields.Field[Source]):
-    """`IdentityMap: namespace`, `xdm: a.b.c` or `const: text`; the first word in any case."""
+    """`IdentityMap: namespace`, `xdm: a.b[0].c` or `const: text`; the first word in any case."""
 
     default_error_messages = {"required": "is missing.", "null": "is empty."}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Source:
-        not_text = 'must be text in quotes, such as "xdm: person.name.firstName".'
-        kind, _colon, name = read_text(value, not_text=not_text).partition(":")
-        name = name.strip()
-        if not name:
-            raise ValidationError(
-                'says no source. Write "IdentityMap: NAMESPACE", "xdm: PATH.TO.FIELD" or "const: TEXT".'
-            )
-        match kind.strip().lower():
-            case "identitymap":
-                return Source("identity", name)
-            case "const":
-                return Source("const", name)
-            case "xdm" if _PATH.fullmatch(name):
-                return Source("xdm", name)
-            case "xdm":
-                raise ValidationError(
-                    "is no path to one value. Write field names with dots between them, without [ ] and spaces."
-                )
-        raise ValidationError(f"has an unknown kind of source.{likely(kind, ('IdentityMap', 'xdm', 'const'))}")
+        return _read_source(value)
+
+
+class SourcesText(fields.Field[tuple[Source, ...]]):
+    """One source, or a list of them of which the first that has a value counts."""
+
+    default_error_messages = {"required": "is missing.", "null": "is empty."}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[Source, ...]:
+        if not isinstance(value, list):
+            return (_read_source(value),)
+        if not value:
+            raise ValidationError("is an empty list. Give one source or several.")
+        found: list[Source] = []
+        problems: dict[int, list[str]] = {}
+        for number, item in enumerate(value):
+            try:
+                source = _read_source(item)
+            except ValidationError as problem:
+                problems[number] = [str(message) for message in problem.messages]
+                continue
+            if any(_same(source, other) for other in found):
+                problems[number] = ["is in the list already. Remove one of them."]
+            elif any(other.kind == "const" for other in found):
+                problems[number] = ["can never count: a constant before it always has a value. Put the constant last."]
+            found.append(source)
+        if problems:
+            raise ValidationError(problems)
+        return tuple(found)
+
+
+def _same(one: Source, other: Source) -> bool:
+    fold = one.kind == "identity" == other.kind
+    return (one.name.casefold() == other.name.casefold()) if fold else one == other
 
 
 class TargetText(fields.Field[Target]):
-    """`Identity: salesforceContactKey` or `Attribute: SET NAME.ATTRIBUTE NAME`; the set ends at the first dot."""
+    """`Identity: salesforceContactKey` or `Attribute: SET NAME.ATTRIBUTE NAME`; the set ends at the first dot.
+
+    An attribute whose name has spaces at its ends stands in quotes: `Attribute: SET NAME[' NAME ']`.
+    """
 
     default_error_messages = {"required": "is missing.", "null": "is empty."}
 
@@ -119,6 +169,8 @@ class TargetText(fields.Field[Target]):
                     "names an unknown identity. The only one is salesforceContactKey, spelt exactly so."
                 )
             case "attribute":
+                if quoted := _QUOTED_ATTRIBUTE.fullmatch(name):
+                    return Target("attribute", quoted["set"].strip(), quoted["single"] or quoted["double"])
                 set_name, _dot, attribute = (part.strip() for part in name.partition("."))
                 if set_name and attribute:
                     return Target("attribute", set_name, attribute)

@@ -11,19 +11,16 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import orjson
 
-if TYPE_CHECKING:
-    pass
+from app.mapping.paths import Path, read_path, spell_target
 
 SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
 TargetKind: TypeAlias = Literal["contact_key", "attribute"]
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_PEPPER_BYTES = 32
-_UNLINK_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +72,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value comes from; `name` is an identity namespace, a dotted XDM path, or the constant itself."""
+    """Where a value comes from; `name` is an identity namespace, an XDM path (`app.mapping.paths`), or the constant itself."""
 
     kind: SourceKind
     name: str
 
     @property
-    def path(self) -> tuple[str, ...]:
-        return tuple(self.name.split("."))
+    def path(self) -> Path:
+        return read_path(self.name)
 
     def __str__(self) -> str:
         return f"{'IdentityMap' if self.kind == 'identity' else self.kind}: {self.name}"
@@ -101,16 +98,23 @@ class Target:
         return f"{self.set_name}.{self.attribute}"
 
     def __str__(self) -> str:
-        return "Identity: salesforceContactKey" if self.kind == "contact_key" else f"Attribute: {self.qualified}"
+        if self.kind == "contact_key":
+            return "Identity: salesforceContactKey"
+        return spell_target(self.set_name, self.attribute)
 
 
 @dataclass(frozen=True, slots=True)
 class MappingRow:
-    """One row of the mapping; `transform` is done on the way."""
+    """One row of the mapping; `transform` is done on the way. `fallbacks` are asked in turn when `source` has no value."""
 
     source: Source
     target: Target
     transform: Literal["sha256"] | None = None
+    fallbacks: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.source, *self.fallbacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class Segment:
 class Consent:
     """Only profiles whose value at `path` is one of `allowed` are sent. A JSON boolean counts as `true` or `false`."""
 
-    path: tuple[str, ...]
+    path: Path
     allowed: tuple[str, ...]
 
 
@@ -151,7 +155,12 @@ class Options:
     without_email: Literal["send", "exclude"] = "send"  # a contact that was never delivered and has no address
     status_values: dict[str, str] = field(default_factory=default_status_values)
     date_format: str = "%Y-%m-%d"
-    clear_nulls: bool = False  # null in a profile empties the attribute, instead of not mentioning it
+    clear_nulls: bool = (
+        False  # null in a profile empties the attribute, instead of not mentioning it; empty text likewise
+    )
+    several_identities: Literal["exclude", "smallest", "all"] = "exclude"  # of the contact key, none of them primary
+    profiles: Literal["partial", "complete"] = "partial"  # complete: a mapped attribute that is absent is emptied
+    invalid_values: Literal["leave_out", "exclude"] = "leave_out"  # of attributes that may be empty
     characters: Literal["any", "documented"] = "any"  # documented: code points 32 to 254 only
     consent: Consent | None = None
 
@@ -183,13 +192,18 @@ class Destination:
 
         `pepper` is made anew when a destination is connected after it was disconnected.
         """
-        rows = [asdict(row) for row in self.mapping if row.target.kind == "contact_key"]
+        rows = [_stored(row) for row in self.mapping if row.target.kind == "contact_key"]
         return _digest(self.holdings, rows, pepper.hex())[:12]
 
 
 def is_destination_id(value: object) -> bool:
     """Whether a destination can bear this id: it is a part of keys, of logs and of metrics."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _stored(row: MappingRow) -> dict[str, Any]:
+    """A row without what it does not have, so that the epoch of one without fallbacks is the same in every version."""
+    return {name: value for name, value in asdict(row).items() if name != "fallbacks" or value}
 
 
 def _digest(*parts: object) -> str:
@@ -220,7 +234,13 @@ def restore(data: bytes, *, client_secret: str) -> Destination:
         description=raw["description"],
         account=Account(**raw["account"]),
         mapping=tuple(
-            MappingRow(Source(**row["source"]), Target(**row["target"]), row["transform"]) for row in raw["mapping"]
+            MappingRow(
+                Source(**row["source"]),
+                Target(**row["target"]),
+                row["transform"],
+                tuple(Source(**source) for source in row.get("fallbacks", ())),
+            )
+            for row in raw["mapping"]
         ),
         segments=tuple(
             Segment(**(item | {"start": _day(item["start"]), "end": _day(item["end"])})) for item in raw["segments"]

@@ -12,7 +12,19 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from app.destinations.fields import Day, LocalUrl, SourceText, Switch, TargetText, Text, between, likely, one_of
+from app.destinations.fields import (
+    Day,
+    LocalUrl,
+    SourcesText,
+    SourceText,
+    Subdomain,
+    Switch,
+    TargetText,
+    Text,
+    between,
+    likely,
+    one_of,
+)
 from app.destinations.model import (
     Account,
     Consent,
@@ -25,11 +37,9 @@ from app.destinations.model import (
     Target,
     default_status_values,
 )
+from app.mapping.catalog import EMAIL_ADDRESS
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_SALESFORCE_HOST = re.compile(
-    r"(?:https?://)?([a-z0-9-]+)\.(?:auth|rest|soap|login)\.(?:marketingcloudapis|exacttarget)\.com(?:/.*)?"
-)
 _LIMITS, _OPTIONS = Limits(), Options()
 
 
@@ -52,8 +62,6 @@ class _Section(Schema):
 def _check_subdomain(value: str) -> None:
     if _SUBDOMAIN.fullmatch(value):
         return
-    if pasted := _SALESFORCE_HOST.fullmatch(value.lower()):
-        raise ValidationError(f"must be the first part of the host only. Write {pasted[1]}.")
     raise ValidationError(
         "may hold a-z, 0-9 and - only. Write the first part of the host only, without https:// and without what comes "
         "after the first dot."
@@ -66,7 +74,7 @@ def _no_space(value: str) -> None:
 
 
 class AccountSchema(_Section):
-    subdomain = Text(required=True, validate=_check_subdomain)
+    subdomain = Subdomain(required=True, validate=_check_subdomain)
     client_id = Text(required=True, validate=_no_space)
     client_secret = Text(required=True, validate=_no_space)
     account_id = Text(load_default=None, validate=validate.Regexp(r"[0-9]+\Z", error="must be the MID, digits only."))
@@ -89,13 +97,14 @@ class AccountSchema(_Section):
 
 
 class RowSchema(_Section):
-    source = SourceText(required=True)
+    source = SourcesText(required=True)
     target = TargetText(required=True)
     transform = Text(load_default=None, validate=validate.OneOf(["sha256"], error="must be sha256, or left out."))
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> MappingRow:
-        return MappingRow(**data)
+        first, *fallbacks = data.pop("source")
+        return MappingRow(source=first, fallbacks=tuple(fallbacks), **data)
 
 
 class SegmentSchema(_Section):
@@ -181,6 +190,9 @@ class OptionsSchema(_Section):
     status_values = _section(StatusValuesSchema, load_default=default_status_values)
     date_format = Text(load_default=_OPTIONS.date_format, validate=_check_date_format)
     clear_nulls = Switch(load_default=_OPTIONS.clear_nulls)
+    several_identities = one_of("exclude", "smallest", "all", default=_OPTIONS.several_identities)
+    profiles = one_of("partial", "complete", default=_OPTIONS.profiles)
+    invalid_values = one_of("leave_out", "exclude", default=_OPTIONS.invalid_values)
     characters = one_of("any", "documented", default=_OPTIONS.characters)
     consent = _section(ConsentSchema, load_default=None)
 
@@ -189,7 +201,7 @@ class OptionsSchema(_Section):
         return Options(**data)
 
 
-_EMAIL = Target("attribute", "Email Addresses", "Email Address")
+_EMAIL = Target("attribute", EMAIL_ADDRESS.set_name, EMAIL_ADDRESS.name)
 _CONTACT_KEY = Target("contact_key")
 
 
@@ -201,7 +213,7 @@ def _check_rows(rows: list[MappingRow]) -> None:
         if row.target in seen:
             found[number] = {"target": f"is the target of mapping[{seen[row.target]}] already. Remove one of them."}
         seen.setdefault(row.target, number)
-        if row.target == _CONTACT_KEY and row.source.kind == "const":
+        if row.target == _CONTACT_KEY and any(source.kind == "const" for source in row.sources):
             found[number] = {"source": "is a constant, so that all profiles would be one contact."}
         if row.target == _EMAIL and row.transform is not None:
             found[number] = {"transform": "would make the email address no address. Remove it."}
@@ -220,7 +232,7 @@ def _check_segments(segments: list[Segment]) -> None:
     seen: dict[tuple[str, str], int] = {}
     found = {}
     for number, segment in enumerate(segments):
-        first = seen.setdefault((segment.namespace, segment.id), number)
+        first = seen.setdefault((segment.namespace.casefold(), segment.id), number)
         if first != number:
             found[number] = {"id": f"is the segment of segments[{first}] already. Remove one of them."}
     if found:

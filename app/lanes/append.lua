@@ -3,9 +3,11 @@
 --
 -- KEYS  1 epoch, 2 chunk marker, 3 job hash, 4 jobs, 5 run hash, then for each lane used: its stream, its wake mark, its lease
 -- ARGV  1 epoch that the chunk was sorted for, 2 chunk life s, 3 job life s, 4 run life s, 5 wake mark ms, 6 job id,
---       7 profiles in all, 8 share of maxmemory that appends leave free, 9 how many the job must have received before (-1: any),
---       10 number of words that tell of the job, then name, word for each, then number of exclusion reasons, then reason, count
---       for each, then for each lane used: number of entries, then for each: number of fields and values, the fields and values
+--       7 profiles in all, 8 share of maxmemory that appends leave free, 9 how many profiles the job must have received before (-1: any),
+--       10 how many of 7 are further contacts of the same profiles, 11 most details that a run tells apart,
+--       12 number of words that tell of the job, then name, word for each, then number of exclusion reasons, then reason, count
+--       for each, then number of details, then counter of the reason, counter with the detail, count for each,
+--       then for each lane used: number of entries, then for each: number of fields and values, the fields and values
 -- Reply {1, positions (1-based, in the order of KEYS) of the lanes that need a wake-up}; {-1} when the destination has another
 --       epoch by now, or is gone; {-2} when memory is short; {-3} when the job has received more or less than it must have. Of
 --       the last three, nothing was done.
@@ -26,7 +28,8 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   end
 end
 if tonumber(ARGV[9]) >= 0 and redis.call('EXISTS', KEYS[2]) == 0 then
-  if tonumber(redis.call('HGET', KEYS[3], 'received') or 0) ~= tonumber(ARGV[9]) then
+  local done = redis.call('HMGET', KEYS[3], 'received', 'more')
+  if tonumber(done[1] or 0) - tonumber(done[2] or 0) ~= tonumber(ARGV[9]) then
     return { -3 }
   end
 end
@@ -34,11 +37,14 @@ local fresh = redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[2])
 if fresh then
   redis.call('HINCRBY', KEYS[3], 'received', ARGV[7])
   redis.call('HINCRBY', KEYS[5], 'received', ARGV[7])
+  if tonumber(ARGV[10]) > 0 then
+    redis.call('HINCRBY', KEYS[3], 'more', ARGV[10])
+  end
   local time = redis.call('TIME')
   redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[6])
 end
-local at = 11
-for _ = 1, tonumber(ARGV[10]) do
+local at = 13
+for _ = 1, tonumber(ARGV[12]) do
   if fresh then
     redis.call('HSETNX', KEYS[3], ARGV[at], ARGV[at + 1])
   end
@@ -48,12 +54,23 @@ local reasons = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, reasons do
   if fresh then
-    for _, key in ipairs({ KEYS[3], KEYS[5] }) do
-      redis.call('HINCRBY', key, 'excluded', ARGV[at + 1])
-      redis.call('HINCRBY', key, 'why:' .. ARGV[at], ARGV[at + 1])
-    end
+    redis.call('HINCRBY', KEYS[3], 'excluded', ARGV[at + 1])
+    redis.call('HINCRBY', KEYS[3], 'why:' .. ARGV[at], ARGV[at + 1])
+    redis.call('HINCRBY', KEYS[5], 'excluded', ARGV[at + 1])
   end
   at = at + 2
+end
+local details = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, details do
+  if fresh then
+    local counter = ARGV[at + 1]
+    if redis.call('HEXISTS', KEYS[5], counter) == 0 and redis.call('HINCRBY', KEYS[5], 'details', 1) > tonumber(ARGV[11]) then
+      counter = ARGV[at] -- some of the words come from outside: there is an end to telling them apart
+    end
+    redis.call('HINCRBY', KEYS[5], counter, ARGV[at + 2])
+  end
+  at = at + 3
 end
 redis.call('EXPIRE', KEYS[5], ARGV[4])
 local asleep = { 1 }

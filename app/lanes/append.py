@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from app.errors import EpochEnded, WorkHasProblems
 from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
+from app.lanes import counters
 from app.lanes.bounds import Readied
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import BACKFILL, FORCE, Origin
 from app.lanes.lane import lane_of
 from app.lua import script
-from app.mapping.compiled import Excluded, Reason, contact_key_reader
+from app.mapping.contact_key import ContactKeys, describe_namespaces
+from app.mapping.update import Excluded, Reason
 from app.storage import RESERVE, full
 
 if TYPE_CHECKING:
@@ -23,21 +27,33 @@ if TYPE_CHECKING:
     from app.resources import Resources
     from app.sealing import KeyRing
 
+MOST_BYTES_OF_CONTACTS = 8_000_000  # one profile sealed once for each of its contacts
+MOST_DETAILS = 100  # kinds of exclusion that the run of one hour tells apart; their words come from outside in part
 _EPOCH_ENDED, _FULL, _ELSEWHERE = -1, -2, -3  # replies of append.lua
 _NOTHING: Mapping[str, str] = {}
 
 
 class Chunk:
-    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both.
+    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both, and a profile of several
+    contacts once for each of them; `more` is how many that is beyond the profiles.
 
-    `received_before` is what the job must have received before this chunk; -1 for any.
+    `received_before` is how many profiles the job must have received before this chunk; -1 for any. `details` are the places of
+    exclusions, for the run.
     """
 
     def __init__(self) -> None:
         self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # of a lane, live or backfill
         self.excluded: Counter[str] = Counter()
+        self.details: Counter[tuple[str, str]] = Counter()
         self.received = 0
+        self.more = 0
         self.received_before = -1
+
+    def exclude(self, excluded: Excluded, told: str = "") -> Excluded:
+        self.received += 1
+        self.excluded[excluded.reason] += 1
+        self.details[excluded.reason, told] += 1
+        return excluded
 
 
 class Appender:
@@ -51,7 +67,7 @@ class Appender:
         self._ring = resources.ring
         self._clock: RedisClock = resources.clock
         self._redis = resources.redis
-        self._contact_key = contact_key_reader(connected.destination)
+        self._contact_keys = ContactKeys(connected.destination)
         self._wake_mark_ms = int(resources.settings.wake_mark_seconds * 1000)
 
     def place(
@@ -65,17 +81,21 @@ class Appender:
 
     def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> Excluded | None:
         """The same for one that has its place in the order already."""
-        chunk.received += 1
         if isinstance(readied.json, Reason):
-            chunk.excluded[readied.json] += 1
-            return Excluded(readied.json)
-        key = self._contact_key(readied.profile)
-        if isinstance(key, Excluded):
-            chunk.excluded[key.reason] += 1
-            return key
-        tag = contact_tag(key, self._pepper)
-        stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
-        stream.append(seal_origin(readied.json, origin, tag, self._id, self._ring))
+            return chunk.exclude(Excluded(readied.json))
+        contacts = self._contact_keys.split(readied.profile)
+        if isinstance(contacts, Excluded):
+            told = _told(contacts, readied.profile)
+            return chunk.exclude(Excluded(contacts.reason, told or contacts.detail), told)
+        if len(contacts) > 1 and len(contacts) * readied.size > MOST_BYTES_OF_CONTACTS:
+            return chunk.exclude(Excluded(Reason.TOO_LARGE, "for as many contacts as it has"))
+        chunk.received += len(contacts)
+        chunk.more += len(contacts) - 1
+        for key, profile in contacts:
+            clear = readied.json if profile is readied.profile else orjson.dumps(profile)
+            tag = contact_tag(key, self._pepper)
+            stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
+            stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
         return None
 
     def append(self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING) -> set[int]:
@@ -89,13 +109,16 @@ class Appender:
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
             self._epoch, CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
-            chunk.received, RESERVE, chunk.received_before, len(about),
+            chunk.received, RESERVE, chunk.received_before, chunk.more, MOST_DETAILS, len(about),
         ]  # fmt: skip
         for name, word in about.items():
             args += [name, word]
         args.append(len(chunk.excluded))
         for reason, count in chunk.excluded.items():
             args += [reason, count]
+        args.append(len(chunk.details))
+        for (reason, told), count in chunk.details.items():
+            args += [counters.why(reason), counters.why(reason, told), count]
         streams = list(chunk.streams)
         for number, backfill in streams:
             lane = keys.lane(number)
@@ -114,6 +137,13 @@ class Appender:
                 remedy="Let the other command end; `activation job` counts both.",
             )
         return {streams[position - 1][0] for position in positions}
+
+
+def _told(excluded: Excluded, profile: Any) -> str:
+    """What the run tells of an exclusion besides its reason: how the contact key was missed."""
+    if excluded.reason is Reason.MISSING_CONTACT_KEY:
+        return f"{excluded.detail}; {describe_namespaces(profile)}"
+    return excluded.detail if excluded.reason is Reason.AMBIGUOUS_CONTACT_KEY else ""
 
 
 def seal_origin(

@@ -7,6 +7,7 @@ CALLS = "calls"
 RETRIED = "retried"
 WHY = "why:"
 SEGMENT = "segment:"
+LEFT_OUT = "left_out:"
 
 
 def why(code: str, detail: str = "") -> str:

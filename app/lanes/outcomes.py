@@ -39,6 +39,7 @@ class Ledger:
         self._settings = settings
         self.pending = Settlement()
         self.left = 0  # entries that have left the lane, or will with the next settlement
+        self._left_out: dict[tuple[bool, bytes], Sequence[str]] = {}
 
     def take(self) -> Settlement:
         """What is to be settled now; a new settlement begins."""
@@ -48,8 +49,15 @@ class Ledger:
     def count_call(self) -> None:
         self.pending.count(counters.CALLS)
 
+    def note_left_out(self, entry: Entry, left_out: Sequence[str]) -> None:
+        """What of the entry is not sent while the rest is: counted, field by field, when the entry has its outcome."""
+        self._left_out[entry.backfill, entry.id] = left_out
+
     def close(self, entry: Entry, outcome: Outcome) -> None:
         """The entry leaves its lane with this outcome."""
+        if self._left_out:
+            for left_out in self._left_out.get((entry.backfill, entry.id), ()):
+                self.pending.count(counters.LEFT_OUT + left_out)
         self._leave(entry)
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
@@ -98,6 +106,7 @@ class Ledger:
 
     def _leave(self, entry: Entry) -> None:
         self.left += 1
+        self._left_out.pop((entry.backfill, entry.id), None)
         (self.pending.backfill_ids if entry.backfill else self.pending.live_ids).append(entry.id)
 
 

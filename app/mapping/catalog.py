@@ -7,20 +7,18 @@ display names are what a mapping and a call use.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
-
-if TYPE_CHECKING:
-    pass
 
 DEMOGRAPHICS = "Email Demographics"
 ADDRESSES = "Email Addresses"
 _SET_NAMES = {"EmailDemographics": DEMOGRAPHICS, "EmailAddresses": ADDRESSES}
-_MAPPING_ID_LENGTHS = range(254, 4001)  # what the reference document asks of a Mapping ID's field
-_REREAD_SECONDS = 5.0
+SHORTEST, LONGEST = 254, 4000  # of a Mapping ID's field, in the reference document
+UNBOUNDED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,39 @@ EMAIL_ADDRESS = Attribute(
     ADDRESSES, "EmailAddresses", "Email Address", "EmailAddress", "EmailAddress", length=254, is_nullable=False
 )
 HTML_ENABLED = Attribute(ADDRESSES, "EmailAddresses", "HTML Enabled", "HTMLEnabled", "Boolean", is_nullable=False)
+ALWAYS_THERE = (EMAIL_ADDRESS.qualified, HTML_ENABLED.qualified)  # and written, whatever their set says of itself
+
+
+def not_writable(attribute: Attribute) -> str:
+    """Why no mapping may name this attribute of Email Demographics; empty when it may."""
+    if attribute.is_primary_key:
+        return "is a key of its set and cannot be written"
+    if attribute.is_read_only:
+        return "is read-only"
+    return "is hidden" if attribute.is_hidden else ""
+
+
+def mapping_id_form(name: str) -> tuple[str, str] | None:
+    """What is wrong with a name as a segment's Mapping ID, and the remedy; None when nothing is."""
+    if re.search(r"\s", name):
+        return "has whitespace in it", "Name the field with underscores instead, and use that name."
+    if not re.match(r"[A-Za-z]", name):
+        return "does not start with a letter from A to Z", "Marketing Cloud asks for one; use the exact FIELD NAME."
+    return None
+
+
+def not_a_mapping_id(attribute: Attribute) -> tuple[str, str] | None:
+    """Why a field of Email Demographics cannot hold a segment's status, and the remedy; None when it can.
+
+    Text without a length, or of length -1, has no bound.
+    """
+    length = UNBOUNDED if attribute.length is None else attribute.length
+    if attribute.data_type != "Text" or not (length == UNBOUNDED or SHORTEST <= length <= LONGEST):
+        found = attribute.data_type + (f" of length {length}" if attribute.data_type == "Text" else "")
+        return f"is {found}", f"A Mapping ID needs a field of type Text, length {SHORTEST} to {LONGEST}."
+    if why := not_writable(attribute):
+        return why, "Choose another field: `activation fields`."
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +104,18 @@ class Catalog:
         own = [
             attribute
             for attribute in self.attributes.values()
-            if attribute.set_name == DEMOGRAPHICS
-            and not (attribute.is_hidden or attribute.is_read_only or attribute.is_primary_key)
+            if attribute.set_name == DEMOGRAPHICS and not not_writable(attribute)
         ]
-        fixed = (EMAIL_ADDRESS.qualified, HTML_ENABLED.qualified)
-        return [self.attributes[name] for name in fixed if name in self.attributes] + own
+        return [self.attributes[name] for name in ALWAYS_THERE if name in self.attributes] + own
 
     def mapping_id_candidates(self) -> list[Attribute]:
-        """What a segment's Mapping ID may name: Text of 254 to 4000 in Email Demographics, a letter first, no space."""
+        """What a segment's Mapping ID may name."""
         return [
             attribute
-            for attribute in self.selectable()
+            for attribute in self.attributes.values()
             if attribute.set_name == DEMOGRAPHICS
-            and attribute.data_type == "Text"
-            and attribute.length in _MAPPING_ID_LENGTHS
-            and attribute.name[:1].isalpha()
-            and not any(character.isspace() for character in attribute.name)
+            and mapping_id_form(attribute.name) is None
+            and not_a_mapping_id(attribute) is None
         ]
 
 

@@ -9,82 +9,49 @@ anything else the profile's `occurredAt`, else the time handed in. A time after 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from app.errors import UsageError
-from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.catalog import DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.contact_key import contact_key_reader
+from app.mapping.paths import spell
 from app.mapping.problems import Problem, find_problems
-from app.mapping.values import BadValue, Check, Scalar, checker
-from app.mapping.xdm import MISSING, MalformedProfile, Profile, identities, membership, parse_time, value_at
+from app.mapping.sources import Sources
+from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
+from app.mapping.values import BadValue, Check, Scalar, checker, is_text
+from app.mapping.xdm import MISSING, MalformedProfile, Profile, membership, parse_time, value_at
 
 if TYPE_CHECKING:
-    from app.destinations.model import Destination, MappingRow, Source
+    from app.destinations.model import Destination
     from app.mapping.catalog import Catalog
 
 __all__ = [
-    "CompiledMapping", "ContactUpdate", "Excluded", "Problem", "Reason", "Value", "compile_mapping",
+    "CompiledMapping", "ContactUpdate", "Excluded", "LeftOut", "Problem", "Reason", "Value", "compile_mapping",
     "contact_key_reader", "find_problems",
 ]  # fmt: skip
 
-DEMOGRAPHICS = "Email Demographics"
 MEMBER = ("realized", "existing")
-
-
-class Reason(StrEnum):
-    """Why a profile is excluded."""
-
-    MISSING_CONTACT_KEY = "missing_contact_key"
-    MISSING_EMAIL = "missing_email"
-    INVALID_VALUE = "invalid_value"
-    MALFORMED_PROFILE = "malformed_profile"
-    TOO_LARGE = "too_large"
-    TOO_DEEP = "too_deep"
-    CONSENT = "consent"
-    NOTHING_MAPPED = "nothing_mapped"
-
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """`detail` names the place in the mapping or the profile, never a value."""
-
-    reason: Reason
-    detail: str = ""
-
-
-class Value(NamedTuple):
-    """A value with the time in ms at which it became true."""
-
-    value: Scalar
-    version_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ContactUpdate:
-    """What one profile wants to set: values by qualified name, and for the runs the statuses by segment id."""
-
-    contact_key: str
-    values: dict[str, Value]
-    statuses: dict[str, str]
-
-
-Reader = Callable[[Profile], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A mapping row, worked out: where to read, how to check, where to write."""
+    """A mapping row, worked out: where to read, how to check, where to write.
 
-    read: Reader
+    `optional`: the attribute may be empty. `text`: an empty text is a value of its type.
+    """
+
+    sources: Sources
+    names: tuple[str, ...]
     check: Check
     qualified: str
     place: str
-    nullable: bool
+    optional: bool
+    text: bool
     sha256: bool
 
 
@@ -118,6 +85,8 @@ class CompiledMapping:
             HTML_ENABLED.qualified: (HTML_ENABLED.set_name, HTML_ENABLED.name)
         }
         self._clear_nulls = options.clear_nulls
+        self._complete = options.profiles == "complete"
+        self._leaves_out = options.invalid_values == "leave_out"
         self._status_values = options.status_values
         self._consent = options.consent
 
@@ -132,11 +101,13 @@ class CompiledMapping:
 
         self._rows = tuple(
             _Row(
-                read=_reader(row.source),
+                sources=Sources(row.sources),
+                names=tuple(map(str, row.sources)),
                 check=check_of(row.target.qualified),
                 qualified=row.target.qualified,
                 place=f"mapping[{number}] {row.target.qualified}",
-                nullable=catalog.attributes[row.target.qualified].is_nullable,
+                optional=catalog.attributes[row.target.qualified].is_nullable and row.target.qualified != self.email,
+                text=is_text(catalog.attributes[row.target.qualified]),
                 sha256=row.transform == "sha256",
             )
             for number, row in enumerate(destination.mapping)
@@ -174,7 +145,7 @@ class CompiledMapping:
             return key
         try:
             if self._consent is not None and not self._consents(profile):
-                return Excluded(Reason.CONSENT, ".".join(self._consent.path))
+                return Excluded(Reason.CONSENT, spell(self._consent.path))
             own_time = profile.get("occurredAt")
             if own_time is not None:
                 try:
@@ -183,33 +154,57 @@ class CompiledMapping:
                     return Excluded(Reason.MALFORMED_PROFILE, "occurredAt is not a time")
             version_ms = max(0, min(occurred_at_ms, arrived_at_ms))
             values: dict[str, Value] = {}
-            place = ""
+            left_out: list[LeftOut] = []
             for row in self._rows:
-                raw = row.read(profile)
-                if raw is MISSING or (raw is None and not self._clear_nulls):
+                raw, _ = row.sources.find(profile)
+                if raw is MISSING or raw is None or raw == "":
+                    if raw is None and self._clear_nulls and not row.optional:
+                        return _invalid(row.place, "is null, and the attribute requires a value")
+                    if self._empties(row, raw):
+                        values[row.qualified] = Value("", version_ms)
                     continue
-                place = row.place
-                if raw is None:
-                    if not row.nullable:
-                        return Excluded(Reason.INVALID_VALUE, f"{place}: is null, and the attribute requires a value")
-                    values[row.qualified] = Value("", version_ms)
-                    continue
-                if row.sha256:
-                    raw = _sha256(raw)
-                values[row.qualified] = Value(row.check(raw), version_ms)
+                try:
+                    values[row.qualified] = Value(row.check(_sha256(raw) if row.sha256 else raw), version_ms)
+                except BadValue as problem:
+                    if not (self._leaves_out and row.optional):
+                        return _invalid(row.place, problem)
+                    left_out.append(LeftOut(row.place, str(problem)))
             statuses: dict[str, str] = {}
             for field in self._fields:
-                place = field.place
-                status = self._status(profile, field, version_ms, arrived_at_ms, now_ms, statuses)
+                try:
+                    status = self._status(profile, field, version_ms, arrived_at_ms, now_ms, statuses)
+                except BadValue as problem:
+                    if not self._leaves_out:
+                        return _invalid(field.place, problem)
+                    left_out.append(LeftOut(field.place, str(problem)))
+                    continue
                 if status is not None:
                     values[field.qualified] = status
         except MalformedProfile as problem:
             return Excluded(Reason.MALFORMED_PROFILE, str(problem))
-        except BadValue as problem:
-            return Excluded(Reason.INVALID_VALUE, f"{place}: {problem}")
         if not values:
-            return Excluded(Reason.NOTHING_MAPPED)
-        return ContactUpdate(key, values, statuses)
+            return _invalid(*left_out[0]) if left_out else Excluded(Reason.NOTHING_MAPPED)
+        return ContactUpdate(key, values, statuses, tuple(left_out))
+
+    def _empties(self, row: _Row, raw: Any) -> bool:
+        """Whether a row without a value empties its attribute: what is absent of a complete profile, what says so of any."""
+        if not row.optional:
+            return False
+        if self._clear_nulls and (raw is None or (raw == "" and row.text)):
+            return True
+        return self._complete
+
+    def read_from(self, profile: Profile) -> dict[str, str]:
+        """Qualified name -> the source that its value is read from, for those who want to know; `profile` was resolved."""
+        found = {row.qualified: row.names[row.sources.find(profile)[1]] for row in self._rows}
+        for field in self._fields:
+            paths = [
+                spell(("segmentMembership", segment.namespace, segment.id))
+                for segment in field.segments
+                if membership(profile, segment.namespace, segment.id) is not None
+            ]
+            found[field.qualified] = " and ".join(f"xdm: {path}" for path in paths)
+        return found
 
     def _status(
         self,
@@ -223,6 +218,7 @@ class CompiledMapping:
         """Among the statuses of the segments that share the field, a member's wins over `exited`; the newest time counts."""
         chosen: str | None = None
         newest = 0
+        found_here: dict[str, str] = {}
         for segment in field.segments:
             if (segment.from_ms is not None and now_ms < segment.from_ms) or (
                 segment.until_ms is not None and now_ms >= segment.until_ms
@@ -237,8 +233,12 @@ class CompiledMapping:
             newest = max(newest, at_ms)
             if chosen is None or (found.status in MEMBER and chosen not in MEMBER):
                 chosen = found.status
-            statuses[segment.id] = found.status
-        return None if chosen is None else Value(field.check(self._status_values[chosen]), newest)
+            found_here[segment.id] = found.status
+        if chosen is None:
+            return None
+        value = Value(field.check(self._status_values[chosen]), newest)
+        statuses |= found_here
+        return value
 
     def _consents(self, profile: Profile) -> bool:
         """A profile that says nothing of consent is no refusal."""
@@ -276,44 +276,8 @@ def compile_mapping(destination: Destination, catalog: Catalog) -> CompiledMappi
     return CompiledMapping(destination, catalog)
 
 
-def contact_key_reader(destination: Destination) -> Callable[[Any], str | Excluded]:
-    """How to find the contact key of a profile; needs no catalog."""
-    row = next((row for row in destination.mapping if row.target.kind == "contact_key"), None)
-    if row is None:
-        raise UsageError(f"The mapping of {destination.id} has no contact key.", remedy="Add the contactKey row.")
-    source, place, sha256 = row.source, _contact_key_place(row), row.transform == "sha256"
-    read = _reader(source)
-
-    def contact_key(profile: Any) -> str | Excluded:
-        if not isinstance(profile, Mapping):
-            return Excluded(Reason.MALFORMED_PROFILE, "the profile is not a JSON object")
-        try:
-            found = read(profile)
-        except MalformedProfile as problem:
-            return Excluded(Reason.MALFORMED_PROFILE, str(problem))
-        if found is MISSING or found is None:
-            return Excluded(Reason.MISSING_CONTACT_KEY, place)
-        if isinstance(found, bool) or not isinstance(found, str | int):
-            return Excluded(Reason.MALFORMED_PROFILE, f"{place} is not text")
-        text = str(found)
-        if not text.strip():
-            return Excluded(Reason.MISSING_CONTACT_KEY, place)
-        return _sha256(text) if sha256 else text
-
-    return contact_key
-
-
-def _contact_key_place(row: MappingRow) -> str:
-    return f"identityMap.{row.source.name}" if row.source.kind == "identity" else row.source.name
-
-
-def _reader(source: Source) -> Reader:
-    name, path = source.name, source.path
-    if source.kind == "const":
-        return lambda _: name
-    if source.kind == "identity":
-        return lambda profile: next(iter(identities(profile, name)), MISSING)
-    return lambda profile: value_at(profile, path)
+def _invalid(place: str, why: object) -> Excluded:
+    return Excluded(Reason.INVALID_VALUE, f"{place}: {why}")
 
 
 def _sha256(value: Any) -> str:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from app.mapping.catalog import ADDRESSES, DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.catalog import (
+    ADDRESSES,
+    ALWAYS_THERE,
+    DEMOGRAPHICS,
+    EMAIL_ADDRESS,
+    LONGEST,
+    SHORTEST,
+    mapping_id_form,
+    not_a_mapping_id,
+    not_writable,
+)
+from app.mapping.paths import spell_target
+from app.mapping.values import BadValue, checker
+from app.names import fold, nearest
 
 if TYPE_CHECKING:
-    from app.destinations.model import Destination
+    from app.destinations.model import Destination, MappingRow
     from app.mapping.catalog import Attribute, Catalog
 
 # AEP's guardrails, both of them soft
 MANY_SEGMENTS = 250
 MANY_ATTRIBUTES = 50
-SHORTEST, LONGEST = 254, 4000  # of a Mapping ID's field, in the reference document
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +90,11 @@ def _doubles(destination: Destination) -> Iterator[Problem]:
 
 def _form_of_mapping_ids(destination: Destination) -> Iterator[Problem]:
     for number, segment in enumerate(destination.segments):
-        where, name = f"segments[{number}].mapping_id", segment.mapping_id
-        if re.search(r"\s", name):
+        if found := mapping_id_form(segment.mapping_id):
+            why, remedy = found
             yield Problem(
-                "error", where, f"The Mapping ID {name!r} has whitespace in it.",
-                "Name the field with underscores instead, and use that name.",
-            )  # fmt: skip
-        elif not re.match(r"[A-Za-z]", name):
-            yield Problem(
-                "error", where, f"The Mapping ID {name!r} does not start with a letter.",
-                "Marketing Cloud's attribute names do; use the exact FIELD NAME.",
-            )  # fmt: skip
+                "error", f"segments[{number}].mapping_id", f"The Mapping ID {segment.mapping_id!r} {why}.", remedy
+            )
 
 
 def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
@@ -99,19 +103,18 @@ def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
         if target.kind != "attribute":
             continue
         if target.set_name not in (DEMOGRAPHICS, ADDRESSES):
-            likely = get_close_matches(target.set_name, (DEMOGRAPHICS, ADDRESSES), n=1)
+            likely = nearest(target.set_name, (DEMOGRAPHICS, ADDRESSES))
             yield Problem(
                 "error", where, f"Attributes of the set {target.set_name!r} cannot be written.",
-                f"Did you mean {likely[0]!r}?" if likely else f"Only {DEMOGRAPHICS}, and {EMAIL_ADDRESS.qualified}, can.",
+                f"Did you mean {likely!r}?" if likely else f"Only {DEMOGRAPHICS}, and {EMAIL_ADDRESS.qualified}, can.",
             )  # fmt: skip
             continue
-        fixed = (EMAIL_ADDRESS.qualified, HTML_ENABLED.qualified)
-        if target.set_name == ADDRESSES and target.qualified not in fixed:
+        if target.set_name == ADDRESSES and target.qualified not in ALWAYS_THERE:
             yield Problem(
                 "error",
                 where,
                 f"{target.qualified!r} cannot be written.",
-                f"Of {ADDRESSES}, only {' and '.join(fixed)} can.",
+                f"Of {ADDRESSES}, only {' and '.join(ALWAYS_THERE)} can.",
             )
             continue
         attribute = catalog.attributes.get(target.qualified)
@@ -120,8 +123,27 @@ def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
             yield Problem(
                 "error", where, f"The account has no attribute {target.qualified!r}.", near_miss(target.attribute, own)
             )
-        elif attribute.qualified not in fixed and (why := _not_writable(attribute)):
+        elif attribute.qualified not in ALWAYS_THERE and (why := not_writable(attribute)):
             yield Problem("error", where, f"{target.qualified!r} {why}.", "Choose another field: `activation fields`.")
+        else:
+            yield from _constants(destination, number, row, attribute)
+
+
+def _constants(destination: Destination, number: int, row: MappingRow, attribute: Attribute) -> Iterator[Problem]:
+    """A constant is known before any profile comes, and so is whether it can be written."""
+    options = destination.options
+    check = checker(
+        attribute, date_format=options.date_format, documented_characters=options.characters == "documented"
+    )
+    for source in row.sources:
+        if source.kind == "const" and row.transform is None:
+            try:
+                check(source.name)
+            except BadValue as problem:
+                yield Problem(
+                    "error", f"mapping[{number}].source", f"The constant for {attribute.qualified!r} {problem}.",
+                    f"The attribute is of type {attribute.data_type}: `activation fields {destination.id}`.",
+                )  # fmt: skip
 
 
 def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
@@ -136,34 +158,26 @@ def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem
                 or f"Create it in Contact Builder: type Text, length {SHORTEST} to {LONGEST}, exactly this name.",
             )  # fmt: skip
             continue
-        length = attribute.length if attribute.length is not None else -1
-        if attribute.data_type != "Text" or not (length == -1 or SHORTEST <= length <= LONGEST):
-            found = attribute.data_type + (f" of length {length}" if attribute.data_type == "Text" else "")
-            yield Problem(
-                "error", where, f"The field {name!r} is {found}.",
-                f"A Mapping ID needs a field of type Text, length {SHORTEST} to {LONGEST}.",
-            )  # fmt: skip
-        elif why := _not_writable(attribute):
-            yield Problem("error", where, f"The field {name!r} {why}.", "Choose another field: `activation fields`.")
-
-
-def _not_writable(attribute: Attribute) -> str:
-    if attribute.is_primary_key:
-        return "is a key of its set and cannot be written"
-    if attribute.is_read_only:
-        return "is read-only"
-    return "is hidden" if attribute.is_hidden else ""
+        if found := not_a_mapping_id(attribute):
+            why, remedy = found
+            yield Problem("error", where, f"The field {name!r} {why}.", remedy)
 
 
 def near_miss(name: str, attributes: Iterable[Attribute]) -> str:
     """Names must match exactly; the one that was probably meant: by case or space, by its key, or by likeness."""
     known = list(attributes)
-    folded = re.sub(r"[\s_]+", "", name).casefold()
     for attribute in known:
-        if re.sub(r"[\s_]+", "", attribute.name).casefold() == folded:
-            return f"Did you mean {attribute.name!r}? Case and spaces count."
+        if fold(attribute.name) == fold(name):
+            return f"Did you mean {attribute.name!r}? Case and spaces count." + _quoted(attribute)
     for attribute in known:
         if attribute.key == name:
-            return f"{name!r} is its key; use its name, {attribute.name!r}."
-    likely = get_close_matches(name, [attribute.name for attribute in known], n=1)
-    return f"Did you mean {likely[0]!r}?" if likely else ""
+            return f"{name!r} is its key; use its name, {attribute.name!r}." + _quoted(attribute)
+    likely = nearest(name, [attribute.name for attribute in known])
+    return f"Did you mean {likely!r}?" if likely is not None else ""
+
+
+def _quoted(attribute: Attribute) -> str:
+    """How to write a name with spaces at its ends."""
+    if attribute.name == attribute.name.strip():
+        return ""
+    return f" Write it in quotes: {spell_target(attribute.set_name, attribute.name)}"

@@ -22,9 +22,11 @@ _EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*
 _EMAIL_LENGTH = 254
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
+_BYTE = range(256)  # the type is unsigned in Marketing Cloud's database
 _EXACT = 2**53  # beyond it, JSON readers give a whole number as the nearest float
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
+_FORMAT_PART = re.compile(r"%.")
 _DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
 
 
@@ -56,6 +58,11 @@ def checker(attribute: Attribute, *, date_format: str, documented_characters: bo
         return written
 
     return checked
+
+
+def is_text(attribute: Attribute) -> bool:
+    """Whether empty text is a value of the attribute's type."""
+    return attribute.data_type != "Date" and _BY_TYPE.get(attribute.data_type, _text) is _text
 
 
 def _text(value: Any) -> Scalar:
@@ -93,6 +100,13 @@ def _integer(value: Any) -> Scalar:
     return int(number)
 
 
+def _byte(value: Any) -> Scalar:
+    number = _integer(value)
+    if number not in _BYTE:
+        raise BadValue(f"is not a number from {_BYTE.start} to {_BYTE.stop - 1}")
+    return number
+
+
 def _decimal(value: Any) -> Scalar:
     if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
         return value.strip()
@@ -116,6 +130,13 @@ def _phone(value: Any) -> Scalar:
     return text
 
 
+def write_date(moment: date, date_format: str) -> str:
+    """As strftime does, and every year with four digits: some platforms write the year 987 with three."""
+    year = f"{moment.year:04}"
+    parts = {"%Y": year, "%F": f"{year}-%m-%d", "%G": f"{moment.isocalendar().year:04}"}
+    return moment.strftime(_FORMAT_PART.sub(lambda part: parts.get(part[0], part[0]), date_format))
+
+
 def _date_check(date_format: str) -> Check:
     def check(value: Any) -> Scalar:
         if not isinstance(value, str):
@@ -124,7 +145,7 @@ def _date_check(date_format: str) -> Check:
             moment = datetime.fromisoformat(value) if len(value) > len("2026-01-01") else date.fromisoformat(value)
         except ValueError:
             raise BadValue("is not a date") from None
-        return moment.strftime(date_format)
+        return write_date(moment, date_format)
 
     return check
 
@@ -134,6 +155,7 @@ _BY_TYPE: dict[str, Check] = {
     "EmailAddress": _email,
     "Number": _integer,
     "LongNumber": _integer,
+    "Byte": _byte,
     "Decimal": _decimal,
     "Boolean": _boolean,
     "Phone": _phone,

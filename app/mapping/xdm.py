@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
+from app.mapping.paths import Path, spell
+
 Profile = Mapping[str, Any]
 
 
@@ -55,14 +57,21 @@ def parse_time(text: Any) -> int:
         raise ValueError("not a time within the years 1 to 9999 (UTC)") from None
 
 
-def value_at(profile: Profile, path: tuple[str, ...]) -> Any:
-    """The value at a path of keys; `MISSING` when the profile does not go that far."""
+def value_at(profile: Profile, path: Path) -> Any:
+    """The value at a path of keys and positions; `MISSING` when the profile does not go that far."""
     value: Any = profile
     for depth, key in enumerate(path):
         if value is None:
             return MISSING
+        if isinstance(key, int):
+            if not isinstance(value, list):
+                raise MalformedProfile(f"{spell(path[:depth])} is not a list")
+            if key >= len(value):
+                return MISSING
+            value = value[key]
+            continue
         if not isinstance(value, Mapping):
-            raise MalformedProfile(f"{'.'.join(path[:depth])} is not an object")
+            raise MalformedProfile(f"{spell(path[:depth])} is not an object")
         found = value.get(key, MISSING)
         value = value.get(f"xdm:{key}", MISSING) if found is MISSING else found
         if value is MISSING:
@@ -71,33 +80,54 @@ def value_at(profile: Profile, path: tuple[str, ...]) -> Any:
 
 
 def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
-    """The ids of one namespace, the primary one first; empty when there are none."""
+    """The different ids of one namespace, those marked primary alone if any is; sorted, since they come in no order.
+
+    Namespaces compare without case: AEP exports them in lower case, whatever their symbol is.
+    """
     identity_map = value_at(profile, ("identityMap",))
     if identity_map is MISSING or identity_map is None:
         return ()
     if not isinstance(identity_map, Mapping):
         raise MalformedProfile("identityMap is not an object")
-    items = identity_map.get(namespace)
-    if items is None:
-        return ()
-    if not isinstance(items, list):
-        raise MalformedProfile(f"identityMap.{namespace} is not a list")
-    ids: list[str] = []
-    for item in items:
-        raw = value_at(item, ("id",)) if isinstance(item, Mapping) else MISSING
-        if isinstance(raw, bool) or not isinstance(raw, str | int):
-            raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
-        if str(raw).strip():
-            if value_at(item, ("primary",)) is True:
-                ids.insert(0, str(raw))
-            else:
-                ids.append(str(raw))
-    return tuple(ids)
+    ids: set[str] = set()
+    primary: set[str] = set()
+    folded = namespace.casefold()
+    for name, items in identity_map.items():
+        if items is None or (name != namespace and str(name).casefold() != folded):
+            continue
+        if not isinstance(items, list):
+            raise MalformedProfile(f"identityMap.{namespace} is not a list")
+        for item in items:
+            raw = value_at(item, ("id",)) if isinstance(item, Mapping) else MISSING
+            if isinstance(raw, bool) or not isinstance(raw, str | int):
+                raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
+            text = str(raw)
+            if text.strip():
+                (primary if value_at(item, ("primary",)) is True else ids).add(text)
+    found = primary or ids
+    return tuple(found) if len(found) <= 1 else tuple(sorted(found))
+
+
+def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:
+    """The same profile with this id as the only one of the namespace."""
+    folded = namespace.casefold()
+    identity_map = value_at(profile, ("identityMap",))
+    others = {name: items for name, items in identity_map.items() if str(name).casefold() != folded}
+    rest = {key: value for key, value in profile.items() if key not in ("identityMap", "xdm:identityMap")}
+    return rest | {"identityMap": others | {namespace: [{"id": one}]}}
+
+
+def namespaces(profile: Any) -> tuple[str, ...]:
+    """The names of the namespaces in which a profile has identities, as they stand there; none when it is malformed."""
+    found = value_at(profile, ("identityMap",)) if isinstance(profile, Mapping) else None
+    return tuple(str(name) for name, items in found.items() if items) if isinstance(found, Mapping) else ()
 
 
 def membership(profile: Profile, namespace: str, segment_id: str) -> Membership | None:
-    """The profile's membership of one segment; None when it does not mention the segment."""
+    """The profile's membership of one segment; None when it does not mention the segment. Namespaces compare without case."""
     item = value_at(profile, ("segmentMembership", namespace, segment_id))
+    if item is MISSING and (spelt := _as_spelt(profile, namespace)) is not None:
+        item = value_at(profile, ("segmentMembership", spelt, segment_id))
     if item is MISSING or item is None:
         return None
     status = value_at(item, ("status",)) if isinstance(item, Mapping) else MISSING
@@ -112,3 +142,12 @@ def membership(profile: Profile, namespace: str, segment_id: str) -> Membership 
         raise MalformedProfile(
             f"segmentMembership.{namespace}.{segment_id}.lastQualificationTime is not a time"
         ) from None
+
+
+def _as_spelt(profile: Profile, namespace: str) -> str | None:
+    """The namespace of segments as the profile spells it; None when it is there as it is meant, or not at all."""
+    memberships = value_at(profile, ("segmentMembership",))
+    if not isinstance(memberships, Mapping) or namespace in memberships:
+        return None
+    folded = namespace.casefold()
+    return next((name for name in memberships if str(name).casefold() == folded), None)

@@ -1,7 +1,8 @@
 """Loads of files: what a job notes of its files, and how far it has come.
 
 A job's count of what it received changes in the same step as the lanes (`app/lanes/append.lua`). Each record of a file is received,
-also one that is excluded, so the count is the number of records that are done: a load goes on behind it.
+also one that is excluded, so the count, without the further contacts of profiles that have several (`more`), is the number of
+records that are done: a load goes on behind it.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class LoadedBefore:
 def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) -> LoadedBefore:
     """How far a job has come with this load. Raises `UsageError` when there is no such job, or it is one of other files."""
     key = DestinationKeys(destination_id).job(job_id)
-    found: Any = redis.hmget(key, ["received", "load", "loaded"])
-    received, text, complete = found
+    found: Any = redis.hmget(key, ["received", "more", "load", "loaded"])
+    received, more, text, complete = found
     if received is None:
         raise unknown_job(redis, job_id, [destination_id])
     if text is None:
@@ -97,4 +98,4 @@ def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) ->
             remedy="Enqueue it as a new job: what is delivered already costs no call.",
             problems=tuple(problems),
         )
-    return LoadedBefore(int(received), complete is not None)
+    return LoadedBefore(int(received) - int(more or 0), complete is not None)

@@ -18,7 +18,8 @@ OUTCOMES = tuple(str(outcome) for outcome in Outcome)
 class Run:
     """One hour (epoch hours). `outcomes` are counted in the hour in which they were settled, `received` when they came.
 
-    `segments` is segment id -> status -> deliveries; `reasons` maps a code (and where it struck) to a count.
+    `segments` is segment id -> status -> deliveries; `reasons` maps a code (and where it struck) to a count. `left_out` counts
+    values that could not be written while the rest of their profile was, by field and reason.
     """
 
     hour: int
@@ -28,6 +29,7 @@ class Run:
     retried: int
     segments: dict[str, dict[str, int]] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def activation_rate(self) -> float | None:
@@ -55,6 +57,7 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
     counts = {key.decode(): int(value) for key, value in raw.items()}
     segments: dict[str, dict[str, int]] = {}
     reasons: dict[str, int] = {}
+    left_out: dict[str, int] = {}
     for key, count in counts.items():
         kind, _, rest = key.partition(":")
         if kind == "segment":
@@ -62,6 +65,8 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
             segments.setdefault(segment, {})[status] = count
         elif kind == "why":
             reasons[rest] = count
+        elif kind == "left_out":
+            left_out[rest] = count
     return Run(
         hour=hour,
         received=counts.get("received", 0),
@@ -70,6 +75,7 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
         retried=counts.get("retried", 0),
         segments=segments,
         reasons=reasons,
+        left_out=left_out,
     )
 
 

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mapping.xdm import MISSING, MalformedProfile, Membership, identities, membership, parse_time, value_at
+from app.mapping.xdm import (
+    MISSING,
+    MalformedProfile,
+    Membership,
+    identities,
+    membership,
+    namespaces,
+    parse_time,
+    value_at,
+    with_identity,
+)
 
 SEGMENT = "7841ba61-23c1-4bb3-a495-00d3e5fe1e93"
 
@@ -110,6 +120,20 @@ class TestValues:
         assert value_at({"xdm:a": 1, "a": 2}, ("a",)) == 2
         assert value_at({"xdm:a": 1, "a": None}, ("a",)) is None
 
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [(("emails", 0, "address"), "a@b.test"), (("emails", 1, "address"), MISSING), (("emails", 7), MISSING),
+         (("none", 0), MISSING), (("missing", 0), MISSING), (("nested", 1, 0), 5)],
+    )  # fmt: skip
+    def test_positions_in_lists(self, path: tuple[str | int, ...], value: object) -> None:
+        profile = {"emails": [{"address": "a@b.test"}, None], "none": None, "nested": [[], [5]]}
+        assert value_at(profile, path) == value
+
+    @pytest.mark.parametrize("what", ["Ann", 7, {"0": "Ann"}])
+    def test_a_position_in_what_is_no_list_is_malformed(self, what: object) -> None:
+        with pytest.raises(MalformedProfile, match=r"^person\.name is not a list$"):
+            value_at({"person": {"name": what}}, ("person", "name", 0))
+
     @pytest.mark.parametrize("what", ["Ann", 7, True, ["Ann"]])
     def test_a_path_through_what_is_no_object_is_malformed(self, what: object) -> None:
         with pytest.raises(MalformedProfile, match=r"^person\.name is not an object$"):
@@ -134,18 +158,37 @@ class TestIdentities:
             ({"xdm:identityMap": {"contactKey": [{"id": "c-1"}]}}, ("c-1",)),
             (with_ids({"id": 1001}), ("1001",)),
             (with_ids({"id": "c-1"}, {"id": "c-2"}), ("c-1", "c-2")),
-            (with_ids({"id": "c-1"}, {"id": "c-2", "primary": True}), ("c-2", "c-1")),
+            (with_ids({"id": "c-2"}, {"id": "c-1"}), ("c-1", "c-2")),  # in no order, so sorted
+            (with_ids({"id": "c-1"}, {"id": "c-1"}), ("c-1",)),
+            (with_ids({"id": "c-1"}, {"id": "c-2", "primary": True}), ("c-2",)),
+            (with_ids({"id": "c-3", "primary": True}, {"id": "c-1"}, {"id": "c-2", "primary": True}), ("c-2", "c-3")),
             (with_ids({"id": "c-1"}, {"id": "c-2", "primary": False}), ("c-1", "c-2")),
             (with_ids({"id": "c-1"}, {"id": "c-2", "primary": "true"}), ("c-1", "c-2")),
             (with_ids({"id": ""}, {"id": "  "}, {"id": "c-3"}), ("c-3",)),
             (with_ids({"id": "", "primary": True}, {"id": "c-2"}), ("c-2",)),
         ],
     )
-    def test_the_ids_of_a_namespace_the_primary_one_first(self, profile: dict[str, Any], ids: tuple[str, ...]) -> None:
+    def test_the_different_ids_and_only_primary_ones_if_there_are(
+        self, profile: dict[str, Any], ids: tuple[str, ...]
+    ) -> None:
         assert identities(profile, "contactKey") == ids
 
-    def test_namespaces_match_exactly(self) -> None:
-        assert identities(with_ids({"id": "c-1"}), "ContactKey") == ()
+    @pytest.mark.parametrize("namespace", ["contactkey", "ContactKey", "CONTACTKEY"])
+    def test_namespaces_match_without_case(self, namespace: str) -> None:
+        assert identities(with_ids({"id": "c-1"}), namespace) == ("c-1",)
+        assert identities({"identityMap": {namespace: [{"id": "c-1"}]}}, "contactKey") == ("c-1",)
+
+    def test_a_namespace_in_two_spellings_is_one(self) -> None:
+        profile = {"identityMap": {"ECID": [{"id": "b"}], "ecid": [{"id": "a"}], "Ecid": None}}
+        assert identities(profile, "ECID") == ("a", "b")
+
+    def test_a_profile_with_one_identity_alone(self) -> None:
+        profile = {"xdm:identityMap": {"CRM": [{"id": "a"}], "crm": [{"id": "b"}], "x": [{"id": "y"}]}, "person": {}}
+        assert with_identity(profile, "Crm", "b") == {
+            "person": {}, "identityMap": {"x": [{"id": "y"}], "Crm": [{"id": "b"}]},
+        }  # fmt: skip
+        assert identities(with_identity(profile, "Crm", "b"), "crm") == ("b",)
+        assert namespaces(profile) == ("CRM", "crm", "x")
 
     @pytest.mark.parametrize(
         ("identity_map", "place"),
@@ -183,6 +226,10 @@ class TestMemberships:
     def test_a_status_without_a_time(self, item: dict[str, Any]) -> None:
         assert membership(in_segment(item), "ups", SEGMENT) == Membership("realized", None)
 
+    def test_namespaces_of_segments_match_without_case(self) -> None:
+        profile = {"segmentMembership": {"Ups": {SEGMENT: {"status": "realized"}}}}
+        assert membership(profile, "UPS", SEGMENT) == Membership("realized", None)
+
     def test_prefixed_keys(self) -> None:
         profile = {"xdm:segmentMembership": {"ups": {SEGMENT: {"xdm:status": "exited"}}}}
         assert membership(profile, "ups", SEGMENT) == Membership("exited", None)
@@ -196,6 +243,10 @@ class TestMemberships:
             {"segmentMembership": {"ups": {}}},
             {"segmentMembership": {"AAM": {SEGMENT: {"status": "realized"}}}},
             {"segmentMembership": {"ups": {SEGMENT.upper(): {"status": "realized"}}}},
+            {"segmentMembership": {"UPS": {}}},
+            {
+                "segmentMembership": {"ups": {}, "UPS": {SEGMENT: {"status": "realized"}}}
+            },  # the one that is meant is there
             in_segment(None),
         ],
     )

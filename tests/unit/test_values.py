@@ -42,6 +42,8 @@ def of_type(data_type: str, **more: Any) -> Attribute:
         ("Number", " 3 ", 3),
         ("Number", 3.0, 3),
         ("LongNumber", "-9223372036854775808", -9223372036854775808),
+        ("Byte", 0, 0),
+        ("Byte", " 255 ", 255),
         ("Decimal", "1.10", "1.10"),
         ("Decimal", 1.5, 1.5),
         ("Boolean", "TRUE", True),
@@ -75,6 +77,9 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Number", 1e30),
         ("Number", 2**63),
         ("Number", "-9999999999999999999"),
+        ("Byte", -1),
+        ("Byte", 256),
+        ("Byte", "many"),
         ("Decimal", "1_000"),
         ("Decimal", "١٢"),
         ("Decimal", float("nan")),
@@ -98,6 +103,14 @@ def test_what_does_not_fit_is_said_without_the_value(data_type: str, value: Any)
 
 def test_dates_are_written_in_the_destinations_format() -> None:
     assert check(of_type("Date"), "2026-01-31", date_format="%m/%d/%Y") == "01/31/2026"
+
+
+@pytest.mark.parametrize(
+    ("date_format", "written"),
+    [("%Y-%m-%d", "0987-01-31"), ("%F", "0987-01-31"), ("%d.%m.%Y", "31.01.0987"), ("%%Y %Y", "%Y 0987")],
+)
+def test_years_have_four_digits(date_format: str, written: str) -> None:
+    assert check(of_type("Date"), "0987-01-31", date_format=date_format) == written
 
 
 def test_restricted_values() -> None:

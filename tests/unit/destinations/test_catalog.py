@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.destinations.model import Account, Destination, Segment
 from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog, parse_definitions
+from app.mapping.problems import find_problems
 
 
 def parse(*items) -> Catalog:
@@ -138,6 +140,10 @@ def test_selectable_are_writable_demographics_and_the_address():
         ("segment_1", {"length": 4001}, False),
         ("segment_1", {"dataType": "Number"}, False),
         ("segment_1", {"isHidden": True}, False),
+        ("segment_1", {"isReadOnly": True}, False),
+        ("segment_1", {"length": -1}, True),
+        ("segment_1", {"length": None}, True),
+        ("Ärzte", {}, False),
         ("segment 1", {}, False),
         ("1segment", {}, False),
         ("_segment", {}, False),
@@ -146,6 +152,10 @@ def test_selectable_are_writable_demographics_and_the_address():
 def test_mapping_id_candidates(name, more, fits):
     found = parse(demographics({"key": "k", "name": name, "dataType": "Text", "length": 254} | more))
     assert [attribute.name for attribute in found.mapping_id_candidates()] == ([name] if fits else [])
+    account = Account("mct0", "client", "secret", None, "https://auth", "https://rest")
+    mapped = Destination("one", "One", account, (), (Segment("s", name),))
+    connects = not any(problem.where.startswith("segments") for problem in find_problems(mapped, found))
+    assert connects is fits  # what `fields` offers is what `connect` takes
 
 
 def test_the_version_follows_the_attributes_and_not_the_time():

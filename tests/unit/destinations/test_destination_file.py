@@ -151,16 +151,24 @@ def test_a_variable_that_holds_no_text_is_told():
         ("${SFMC_CLIENT_SECRET}", '"a b"', "account.client_secret: must not hold white space."),
         ("${SFMC_CLIENT_SECRET}", "${NOPE}", "account.client_secret: the environment variable NOPE is not set."),
         ("${SFMC_CLIENT_SECRET}", "${NO PE}", "account.client_secret: ${…} holds no name of a variable."),
-        ("s84\n", "s84.rest.marketingcloudapis.com\n",
-         "account.subdomain: must be the first part of the host only. Write mcq4jrssqdlyc4lph19nnqgzzs84."),
         ("mcq4jr", "https://mcq4jr", "account.subdomain: may hold a-z, 0-9 and - only."),
-        ("mcq4jr", "MCQ4jr", "account.subdomain: may hold a-z, 0-9 and - only."),
+        ("mcq4jr", "mcq4_jr", "account.subdomain: may hold a-z, 0-9 and - only."),
         ("s84\n", "s84@evil.test/\n", "account.subdomain: may hold a-z, 0-9 and - only."),
         ("xdm:personalEmail", "xmd:personalEmail",
          "mapping[1].source: has an unknown kind of source. Did you mean xdm?"),
         ("xdm:personalEmail.address", "personalEmail.address", "mapping[1].source: says no source."),
-        ("xdm:personalEmail.address", "xdm: a[0].b", "mapping[1].source: is no path to one value."),
-        ("xdm:personalEmail.address", "xdm: a..b", "mapping[1].source: is no path to one value."),
+        ("xdm:personalEmail.address", "xdm: a..b", "mapping[1].source: can never match"),
+        ("xdm:personalEmail.address", "xdm: a.b.", "mapping[1].source: is no path to one value."),
+        ("xdm:personalEmail.address", "xdm: lower(a.b)", "mapping[1].source: looks like a function"),
+        ("xdm:personalEmail.address", "lower(xdm: a.b)", "mapping[1].source: looks like a function"),
+        ('"IdentityMap: contactKey"', '"IdentityMap: lower(crm)"', "mapping[0].source: is no namespace."),
+        ('"xdm:personalEmail.address"', "[]", "mapping[1].source: is an empty list."),
+        ('"xdm:personalEmail.address"', '["xdm: a", "xdm: a"]', "mapping[1].source[1]: is in the list already."),
+        ('"xdm:personalEmail.address"', '["const: a", "xdm: a"]', "mapping[1].source[1]: can never count"),
+        ('"xdm:personalEmail.address"', '["xdm: a", "xdm: a[*]"]', "mapping[1].source[1]: can never match"),
+        ('"IdentityMap: contactKey"', '["IdentityMap: contactKey", "IdentityMap: CONTACTKEY"]',
+         "mapping[0].source[1]: is in the list already."),
+        ('"IdentityMap: contactKey"', '["IdentityMap: contactKey", "const: x"]', "mapping[0].source: is a constant"),
         ('"xdm:personalEmail.address"', "{xdm: a}", "mapping[1].source: must be text in quotes"),
         ("Identity: salesforceContactKey", "Identity: contactKey", "mapping[0].target: names an unknown identity."),
         ("Email Demographics.First Name", "First Name", "mapping[2].target: names no attribute."),
@@ -326,3 +334,24 @@ def test_one_base_url_asks_for_the_other():
     assert problems(text, local=True) == (
         "account.auth_base_url: is missing, while rest_base_url is given. Give both or neither.",
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["MCQ4jrssqdlyc4lph19nnqgzzs84", "https://MCQ4jrssqdlyc4lph19nnqgzzs84.auth.marketingcloudapis.com/",
+     "mcq4jrssqdlyc4lph19nnqgzzs84.rest.marketingcloudapis.com"],
+)  # fmt: skip
+def test_a_subdomain_is_understood_in_any_case_and_out_of_a_url(written: str) -> None:
+    found = read(GOOD.replace("mcq4jrssqdlyc4lph19nnqgzzs84", written))
+    assert found.account.subdomain == "mcq4jrssqdlyc4lph19nnqgzzs84"
+    assert found.account.auth_base_url == "https://mcq4jrssqdlyc4lph19nnqgzzs84.auth.marketingcloudapis.com"
+
+
+def test_fallbacks_and_a_name_with_spaces_at_its_ends() -> None:
+    found = read(
+        GOOD.replace('"xdm:personalEmail.address"', """["xdm: emails[0].address", "xdm: props['e mail']"]""")
+        .replace('"Attribute: Email Demographics.First Name"', '"Attribute: Email Demographics[\' First Name\']"')
+    )  # fmt: skip
+    assert found.mapping[1].sources == (Source("xdm", "emails[0].address"), Source("xdm", "props['e mail']"))
+    assert found.mapping[2].target == Target("attribute", "Email Demographics", " First Name")
+    assert str(found.mapping[2].target) == "Attribute: Email Demographics[' First Name']"

@@ -40,10 +40,13 @@ rows = st.builds(
     source=st.builds(Source, st.sampled_from(["identity", "xdm", "const"]), words),
     target=st.just(Target("contact_key")) | st.builds(Target, st.just("attribute"), words, words),
     transform=st.sampled_from([None, "sha256"]),
+    fallbacks=st.lists(st.builds(Source, st.sampled_from(["identity", "xdm"]), words), max_size=2).map(tuple),
 )
 segments = st.builds(Segment, id=words, mapping_id=words, namespace=words, name=words, start=maybe_days, end=maybe_days)
 consents = st.builds(
-    Consent, path=st.lists(words, max_size=3).map(tuple), allowed=st.lists(words, max_size=3).map(tuple)
+    Consent,
+    path=st.lists(words | st.integers(0, 9), max_size=3).map(tuple),
+    allowed=st.lists(words, max_size=3).map(tuple),
 )
 destinations = st.builds(
     Destination,
@@ -57,6 +60,7 @@ destinations = st.builds(
     options=st.builds(
         Options,
         html_enabled=st.sampled_from(["first", "always", "never"]),
+        several_identities=st.sampled_from(["exclude", "smallest", "all"]),
         status_values=st.dictionaries(words, words, max_size=3),
         consent=st.none() | consents,
     ),
@@ -68,6 +72,41 @@ def test_restore_gives_what_was_dumped(destination):
     again = restore(dump(without_secret(destination)), client_secret=destination.account.client_secret)
     assert again == destination
     assert again.version == destination.version
+
+
+STORED = (  # as a destination was stored before sources had fallbacks and options said what input means
+    b'{"account":{"subdomain":"mct0","client_id":"client","client_secret":"","account_id":"1","auth_base_url":"https://auth",'
+    b'"rest_base_url":"https://rest","local":false},"description":"","id":"one","limits":{"calls_per_minute":2400,'
+    b'"calls_per_year":200000000,"max_in_flight":10,"stop_at_yearly_quota":false},"mapping":[{"source":{"kind":"identity",'
+    b'"name":"contactKey"},"target":{"kind":"contact_key","set_name":"","attribute":""},"transform":null},{"source":{"kind":'
+    b'"xdm","name":"personalEmail.address"},"target":{"kind":"attribute","set_name":"Email Addresses","attribute":"Email '
+    b'Address"},"transform":null}],"name":"One","options":{"html_enabled":"first","create_unknown":true,"send_email":"always",'
+    b'"without_email":"send","status_values":{"existing":"existing","exited":"exited","realized":"realized"},"date_format":'
+    b'"%Y-%m-%d","clear_nulls":false,"characters":"any","consent":{"path":["a","b"],"allowed":["y"]}},"segments":[{"id":"s",'
+    b'"mapping_id":"m","namespace":"ups","name":"","start":"2026-01-01","end":null}]}'
+)
+
+
+def test_a_destination_that_was_stored_before_works_for_the_same_epoch():
+    found = restore(STORED, client_secret="secret")
+    assert found.epoch(b"p" * 32) == "572498b8d582"
+    assert found.holdings == "3e8db38a"
+    assert found.mapping[0].sources == (Source("identity", "contactKey"),)
+    assert found.options == Options(consent=Consent(("a", "b"), ("y",)))
+    assert (found.options.several_identities, found.options.profiles, found.options.invalid_values) == (
+        "exclude", "partial", "leave_out",
+    )  # fmt: skip
+
+
+def test_another_contact_key_is_another_epoch():
+    row = make().mapping[0]
+    others = [
+        replace(row, source=Source("identity", "other")),
+        replace(row, transform="sha256"),
+        replace(row, fallbacks=(Source("identity", "other"),)),
+    ]
+    epochs = {replace(make(), mapping=(one,)).epoch(b"p") for one in [row, *others]}
+    assert len(epochs) == 4
 
 
 def make(**more) -> Destination:

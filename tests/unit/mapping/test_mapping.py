@@ -87,12 +87,9 @@ def test_sources(make: Make, catalog: Catalog, source: str, profile: dict[str, A
         ({"identityMap": {"contactKey": [{"id": None}]}}, Reason.MALFORMED_PROFILE, "without an id"),
         (person(personalEmail="flat"), Reason.MALFORMED_PROFILE, "personalEmail is not an object"),
         (person(personalEmail={"address": "nobody"}), Reason.INVALID_VALUE, "is not an email address"),
-        (person(market="m" * 51), Reason.INVALID_VALUE, "longer than 50 characters"),
-        (person(market=["a", "b"]), Reason.INVALID_VALUE, "is a list or an object"),
         (person(occurredAt="yesterday"), Reason.MALFORMED_PROFILE, "occurredAt is not a time"),
         (person(occurredAt="2026-01-01T00:00:00"), Reason.MALFORMED_PROFILE, "occurredAt is not a time"),
         (person(**member("realized", "once")), Reason.MALFORMED_PROFILE, "lastQualificationTime is not a time"),
-        (person(**member("unheard-of")), Reason.INVALID_VALUE, "segment seg-1 has a status that is none of"),
     ],
 )
 def test_what_cannot_be_written_is_excluded_with_its_place_and_without_its_value(

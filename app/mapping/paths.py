@@ -1,0 +1,97 @@
+"""Paths to one value of a profile: `person.name.firstName`, `emails[0].address`, `props['a.b c']`. Pure.
+
+Names stand with dots between them, positions in lists in brackets and counted from 0, names with unusual characters in brackets
+and quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_TOKEN = re.compile(
+    r"""(?P<dot>\.?)(?P<name>[^.\[\]]+)|\[(?P<position>[0-9]{1,6})\]|\['(?P<single>[^']+)'\]|\["(?P<double>[^"]+)"\]"""
+)
+_NAME = re.compile(r"[\w$@:-]+")
+_FUNCTION = re.compile(r"[(){}`|;=<>!+%^&\\]|\$\{")
+_WILDCARD = re.compile(r"[*?]|\[\s*\]|\.\.|\[[^'\"\]]*[^0-9'\"\]][^'\"\]]*\]")
+
+
+def read_path(text: str) -> Path:
+    """The steps of a path: names as text, positions as numbers. Raises ValueError for what is no path."""
+    return tuple(step for step, _ in _steps(text))
+
+
+def _steps(text: str) -> list[tuple[str | int, bool]]:
+    """Each step, and whether it was quoted."""
+    found: list[tuple[str | int, bool]] = []
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        # a dot stands between names and after brackets, never first; a name needs one unless it is first
+        if token is None or (token["name"] is not None and bool(token["dot"]) is (at == 0)):
+            raise ValueError("not a path")
+        if token["name"] is not None:
+            found.append((token["name"], False))
+        elif token["position"] is not None:
+            found.append((int(token["position"]), True))
+        else:
+            found.append((token["single"] or token["double"], True))
+        at = token.end()
+    if not found or isinstance(found[0][0], int):
+        raise ValueError("not a path")
+    return found
+
+
+def spell(path: Path) -> str:
+    """A path as it is written, which reads as the same steps again."""
+    spelt = ""
+    for step in path:
+        if isinstance(step, int):
+            spelt += f"[{step}]"
+        elif _NAME.fullmatch(step):
+            spelt += f".{step}" if spelt else step
+        else:
+            spelt += f'["{step}"]' if "'" in step else f"['{step}']"
+    return spelt
+
+
+def spell_target(set_name: str, attribute: str) -> str:
+    """An attribute as a mapping names it; one with spaces at its ends stands in quotes, or they would be lost."""
+    if attribute == attribute.strip():
+        return f"Attribute: {set_name}.{attribute}"
+    quote = '"' if "'" in attribute else "'"
+    return f"Attribute: {set_name}[{quote}{attribute}{quote}]"
+
+
+def why_not(text: str) -> str:
+    """Why a path that somebody writes can never lead to one value; empty for a good one. The text is not quoted."""
+    unquoted = re.sub(r"""\['[^']+'\]|\["[^"]+"\]""", "['']", text)
+    if _FUNCTION.search(unquoted):
+        return (
+            "looks like a function or an expression, and none is carried out. Name the field alone; "
+            "on the way only `transform: sha256` can be done."
+        )
+    if _WILDCARD.search(unquoted):
+        return "can never match: positions are numbers from 0, such as emails[0].address, and there are no wildcards."
+    if text.startswith("$"):
+        return "begins with $. Write the path from the profile's top, without it."
+    if "/" in unquoted:
+        return "has slashes. Write dots between field names, or put a name that has slashes into quotes: props['a/b']."
+    try:
+        steps = _steps(text)
+    except ValueError:
+        return (
+            "is no path to one value. Write field names with dots between them, such as person.name.firstName, "
+            "emails[0].address or props['a.b c']."
+        )
+    if any(isinstance(step, str) and not quoted and not _NAME.fullmatch(step) for step, quoted in steps):
+        return "has a field name with unusual characters. Put it into quotes: props['a b']."
+    first = str(steps[0][0]).removeprefix("xdm:")
+    if first == "identityMap":
+        return 'can never match: identities stand in lists without an order. Write "IdentityMap: NAMESPACE".'
+    if first == "segmentMembership" and len(steps) < len(("segmentMembership", "ups", "id", "status")):
+        return "leads to an object. List the segment under `segments` instead."
+    return ""

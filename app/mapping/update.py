@@ -1,0 +1,58 @@
+"""What a profile comes to: what it wants to set on a contact, or why it cannot be sent. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.mapping.values import Scalar
+
+
+class Reason(StrEnum):
+    """Why a profile is excluded."""
+
+    MISSING_CONTACT_KEY = "missing_contact_key"
+    AMBIGUOUS_CONTACT_KEY = "ambiguous_contact_key"
+    MISSING_EMAIL = "missing_email"
+    INVALID_VALUE = "invalid_value"
+    MALFORMED_PROFILE = "malformed_profile"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    CONSENT = "consent"
+    NOTHING_MAPPED = "nothing_mapped"
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """`detail` names the place in the mapping or the profile, never a value."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Value(NamedTuple):
+    """A value with the time in ms at which it became true."""
+
+    value: Scalar
+    version_ms: int
+
+
+class LeftOut(NamedTuple):
+    """A value that cannot be written and does not hold up the others: where it would go, and why not. Never the value."""
+
+    place: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactUpdate:
+    """What one profile wants to set: values by qualified name, and for the runs the statuses by segment id."""
+
+    contact_key: str
+    values: dict[str, Value]
+    statuses: dict[str, str]
+    left_out: tuple[LeftOut, ...] = ()
