@@ -19,6 +19,7 @@ from app.cli.enqueue import enqueue
 from app.cli.failures import failures
 from app.cli.fields import check, fields
 from app.cli.jobs import job, jobs
+from app.cli.preview import preview
 from app.cli.report import complain
 from app.cli.runs import alerts, runs
 from app.cli.senders import refused, sender_key
@@ -35,7 +36,7 @@ def activation() -> None:
 
 for command in (
     demo, up, status, down, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
-    check, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
+    check, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
 ):  # fmt: skip
     activation.add_command(command)
 

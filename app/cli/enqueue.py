@@ -56,13 +56,13 @@ def enqueue(
     stands for its files. What holds no profiles is refused before anything is enqueued. A line, element or row that is no
     profile is named and counted as excluded; the others are enqueued. Exit 1 when some were excluded or, with --wait, failed.
     """
-    version = _moment(occurred_at)
+    version = moment_of(occurred_at)
     if timeout_seconds is not None and not wait:
         raise UsageError("--timeout goes with --wait.")
     given = None if columns is None else read_columns(columns)
     with resources() as made:
         target = made.destinations.get(destination)
-        found = Files(files, lambda: sys.stdin.buffer, given=given, leads_to_contact=_leads_to_contact(target))
+        found = Files(files, lambda: sys.stdin.buffer, given=given, leads_to_contact=leads_to_contact(target))
         load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
@@ -104,7 +104,8 @@ def enqueue(
         raise click.exceptions.Exit(1)
 
 
-def _moment(text: str | None) -> int | None:
+def moment_of(text: str | None) -> int | None:
+    """The time that --occurred-at names, in epoch ms. Raises `UsageError`."""
     if text is None:
         return None
     try:
@@ -113,14 +114,15 @@ def _moment(text: str | None) -> int | None:
         raise UsageError(f"--occurred-at: {error}.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
 
 
-def _leads_to_contact(destination: Destination) -> Any:
+def leads_to_contact(destination: Destination) -> Any:
+    """Tells whether a profile like this one has a contact key of the destination."""
     contact_key = contact_key_reader(destination)
 
-    def leads_to_contact(profile: Mapping[str, Any]) -> bool:
+    def leads(profile: Mapping[str, Any]) -> bool:
         found = contact_key(profile)
         return not (isinstance(found, Excluded) and found.reason is Reason.MISSING_CONTACT_KEY)
 
-    return leads_to_contact
+    return leads
 
 
 def _say_how_to_go_on(job_id: str, resumed: str | None) -> None:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -34,6 +34,14 @@ __all__ = [
     "CompiledMapping", "ContactUpdate", "Excluded", "LeftOut", "Problem", "Reason", "Value", "compile_mapping",
     "contact_key_reader", "find_problems",
 ]  # fmt: skip
+
+
+class ReadFrom(NamedTuple):
+    """The source of a value, and its number among the fallbacks (0: the first source itself)."""
+
+    source: str
+    fallback: int = 0
+
 
 MEMBER = ("realized", "existing")
 
@@ -194,17 +202,25 @@ class CompiledMapping:
             return True
         return self._complete
 
-    def read_from(self, profile: Profile) -> dict[str, str]:
-        """Qualified name -> the source that its value is read from, for those who want to know; `profile` was resolved."""
-        found = {row.qualified: row.names[row.sources.find(profile)[1]] for row in self._rows}
+    def read_from(self, profile: Profile) -> dict[str, ReadFrom]:
+        """Qualified name -> where its value is read, for those who want to know; `profile` was resolved."""
+        found = {}
+        for row in self._rows:
+            _, position = row.sources.find(profile)
+            found[row.qualified] = ReadFrom(row.names[position], position)
         for field in self._fields:
             paths = [
                 spell(("segmentMembership", segment.namespace, segment.id))
                 for segment in field.segments
                 if membership(profile, segment.namespace, segment.id) is not None
             ]
-            found[field.qualified] = " and ".join(f"xdm: {path}" for path in paths)
+            found[field.qualified] = ReadFrom(" and ".join(f"xdm: {path}" for path in paths))
         return found
+
+    def places(self) -> dict[str, str]:
+        """Qualified name -> its place in the destination file."""
+        rows = {row.qualified: row.place for row in self._rows}
+        return rows | {field.qualified: field.place for field in self._fields}
 
     def _status(
         self,

@@ -162,7 +162,7 @@ class TestFallbacks:
     def test_the_first_that_has_a_value(self, profile: dict[str, Any], value: str, source: str) -> None:
         assert update(profile_of(**profile), self.ROW).values[FIRST].value == value
         mapping = compile_mapping(destination(self.ROW), CATALOG)
-        assert mapping.read_from(profile_of(**profile))[FIRST] == source
+        assert mapping.read_from(profile_of(**profile))[FIRST].source == source
 
     def test_null_empties_when_no_source_has_a_value(self) -> None:
         both = MappingRow(Source("xdm", "a"), self.ROW.target, fallbacks=(Source("xdm", "b"),))
