@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from app.cli.fields import print_problems
-from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, err, json_option, moment, out, print_json, print_table, resources
 from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
+from app.destinations.changes import NEW_IDENTITIES, changes, new_identities
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.destinations.preflight import preflight
@@ -57,9 +58,12 @@ def connect(file: Path, limits_of_account: bool) -> None:
             raise WorkHasProblems(
                 f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
             )
+        former = _former(made, destination.id)
         made.destinations.save(destination)
         for name in spread_limits(destination, others, made.destinations):
             out.print(f"{name} has the same limits now.", markup=False)
+        if former is not None:
+            _print_changes(former, destination)
         state = made.states.resume(destination.id) if made.states.get(destination.id).on_probation else None
         Producer(made).wake_all(destination.id)
         out.print("[green]✔[/] Connected")
@@ -87,6 +91,25 @@ def _read(file: Path) -> str:
     if reason:
         raise UsageError(f"{file} cannot be read: {reason}.", remedy="Name a YAML file that describes a destination.")
     return text
+
+
+def _former(made: Resources, name: str) -> Destination | None:
+    """The destination that is replaced, if there is one and a key opens it."""
+    try:
+        return made.destinations.get(name)
+    except UnknownDestination:
+        return None
+    except SealBroken:
+        err.print(f"{name} is replaced; what it was cannot be compared, since no key opens it.", markup=False)
+        return None
+
+
+def _print_changes(former: Destination, destination: Destination) -> None:
+    out.print(f"{destination.id} is replaced:", markup=False)
+    for line in changes(former, destination):
+        out.print(f"  {line}", markup=False)
+    if new_identities(former, destination):
+        err.print(f"warning: {NEW_IDENTITIES}", markup=False)
 
 
 @click.command()

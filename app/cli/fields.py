@@ -11,7 +11,7 @@ from app.cli.report import err, json_option, moment, out, print_json, print_tabl
 from app.destinations import catalogs
 from app.destinations.preflight import preflight
 from app.durability import find_storage_problems
-from app.errors import WorkHasProblems
+from app.errors import CallError, WorkHasProblems
 from app.mapping.paths import spell_target
 from app.mapping.problems import Problem
 
@@ -29,6 +29,10 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
             client = made.client(target)
             try:
                 found = catalogs.refresh(target, client, made.catalogs, made.clock.now_ms())
+            except CallError as error:
+                if error.service_message:  # of a question about the account, which quotes no profile
+                    err.print(f"Marketing Cloud says: {error.service_message}", markup=False)
+                raise
             finally:
                 client.close()
         failure = made.catalogs.last_failure(destination)

@@ -179,13 +179,13 @@ class Catalogue:
         return self._by_folded_name.get(name.lower()) if fold_case else self._by_name.get(name)
 
     def keyed(self, key: str) -> AttributeSet | None:
-        """The set of this key."""
-        return next((one for one in self.sets if one.key == key), None)
+        """The set of this key, in any case."""
+        return next((one for one in self.sets if one.key.lower() == key.lower()), None)
 
     def identified(self, own_id: str) -> AttributeSet | None:
         """The set of this id."""
-        return next((one for one in self.sets if stable_id(one.key) == own_id), None)
+        return next((one for one in self.sets if stable_id(one.key).lower() == own_id.lower()), None)
 
     def found(self, reference: str) -> AttributeSet | None:
         """The set that has this id, key or name, looked for in that order."""
-        return self.identified(reference) or self.keyed(reference) or self.named(reference)
+        return self.identified(reference) or self.keyed(reference) or self.named(reference, fold_case=True)

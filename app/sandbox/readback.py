@@ -39,13 +39,13 @@ async def list_definitions(call: Call) -> web.StreamResponse:
 
 async def one_definition(call: Call) -> web.StreamResponse:
     """One set by `{id}`, `key:{key}` or `name:{name}`."""
-    reference = unquote(call.path.rpartition("/")[2])
+    reference = unquote(call.path.rstrip("/").rpartition("/")[2])
     catalogue = call.tenant.catalogue
     kind, colon, rest = reference.partition(":")
-    if colon and kind == "key":
+    if colon and kind.lower() == "key":
         found = catalogue.keyed(rest)
-    elif colon and kind == "name":
-        found = catalogue.named(rest)
+    elif colon and kind.lower() == "name":
+        found = catalogue.named(rest, fold_case=True)
     else:
         found = catalogue.identified(reference)
     return json_answer({"item": _existing(found).as_json()} | message_ids())
@@ -60,7 +60,7 @@ async def schemas(_call: Call) -> web.StreamResponse:
 async def schema_definition(call: Call) -> web.StreamResponse:
     """One set of a schema by id, key or name, in the other spelling."""
     parts = call.path.split("/")
-    if parts[4] != SCHEMA_ID:
+    if parts[4].lower() != SCHEMA_ID.lower():
         raise Refusal(404, 30003, _NOT_FOUND.format(what="schema"))
     found = _existing(call.tenant.catalogue.found(unquote(parts[6])))
     return json_answer({"attributeSetDefinition": found.as_schema_json(SCHEMA_ID)} | message_ids())
@@ -75,11 +75,11 @@ async def token_context(call: Call) -> web.StreamResponse:
 async def endpoints(call: Call) -> web.StreamResponse:
     """The endpoints of the stack, or one of them by type."""
     items = [{"type": kind, "url": call.base_url} for kind in ("rest", "soap", "auth")]
-    wanted = re.fullmatch(r"/platform/v1/endpoints/([^/]+)", call.path)
+    wanted = re.fullmatch(r"/platform/v1/endpoints/([^/]+)/?", call.path, re.IGNORECASE)
     if wanted is None:
         return json_answer({"page": 1, "pageSize": 50, "count": len(items), "items": items})
     for item in items:
-        if item["type"] == wanted[1]:
+        if item["type"] == wanted[1].lower():
             return json_answer(item)
     raise Refusal(404, 30003, f"No endpoint exists for key '{unquote(wanted[1])}'.")
 
@@ -185,11 +185,15 @@ def _existing(found: AttributeSet | None) -> AttributeSet:
 
 
 def _query(call: Call) -> dict[str, list[str]]:
-    return parse_qs(call.query)
+    """The query by its names in lower case: their case does not count."""
+    found: dict[str, list[str]] = {}
+    for name, values in parse_qs(call.query).items():
+        found.setdefault(name.lower(), []).extend(values)
+    return found
 
 
 def _positive(call: Call, name: str, default: int) -> int:
-    given = _query(call).get(name, [""])[0]
+    given = _query(call).get(name.lower(), [""])[0]
     if not given:
         return default
     if not given.isdecimal() or int(given) < 1:

@@ -65,20 +65,25 @@ EXACT: dict[tuple[str, str], Route] = {
     ("GET", f"{CONTACTS}/actions/delete/status"): Route("delete", readback.deletion_status, READ),
 }
 PATTERNS: tuple[tuple[re.Pattern[str], Route], ...] = (
-    (re.compile(rf"GET {DEFINITIONS}/[^/]+"), Route("definitions", readback.one_definition, READ)),
+    (re.compile(rf"GET {DEFINITIONS}/[^/]+", re.IGNORECASE), Route("definitions", readback.one_definition, READ)),
     (
-        re.compile(r"GET /contacts/v1/schemas/[^/]+/attributeSetDefinitions/[^/]+"),
+        re.compile(r"GET /contacts/v1/schemas/[^/]+/attributeSetDefinitions/[^/]+", re.IGNORECASE),
         Route("definitions", readback.schema_definition, READ),
     ),
-    (re.compile(r"GET /platform/v1/endpoints/[^/]+"), Route("context", readback.endpoints)),
+    (re.compile(r"GET /platform/v1/endpoints/[^/]+", re.IGNORECASE), Route("context", readback.endpoints)),
 )
 
 
+_FOLDED = {(method, path.lower()): route for (method, path), route in EXACT.items()}
+
+
 def find_route(method: str, path: str) -> Route | None:
-    """The route of a call, or None."""
+    """The route of a call, or None. The case of a path does not count, nor does a slash at its end."""
     route = EXACT.get((method, path))
     if route is None:
-        route = next((one for pattern, one in PATTERNS if pattern.fullmatch(f"{method} {path}")), None)
+        route = _FOLDED.get((method, path.lower().rstrip("/")))
+    if route is None:
+        route = next((one for pattern, one in PATTERNS if pattern.fullmatch(f"{method} {path.rstrip('/')}")), None)
     return route
 
 

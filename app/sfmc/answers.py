@@ -88,6 +88,13 @@ def quote(*texts: str) -> str:
     return "; ".join(text for text in texts if text)[:_MESSAGE_LIMIT]
 
 
+def page_words(body: bytes) -> str:
+    """What a page that is no JSON says, such as a gateway's `502 Bad Gateway`: its words without the markup, cut short."""
+    text = re.sub(r"<[^>]*>", " ", body[: 4 * _MESSAGE_LIMIT].decode("utf-8", "replace"))
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return words[:_MESSAGE_LIMIT]
+
+
 def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
     """How long the server asks to wait: `Retry-After` (seconds or a date), else `retryAfter` of the body; an hour at most."""
     asked = _asked_wait(headers, fields)

@@ -25,7 +25,7 @@ from app.errors import (
     Throttle,
     TokenRefused,
 )
-from app.sfmc.answers import error_number, error_texts, quote, read_messages, read_object, wait_seconds
+from app.sfmc.answers import error_number, error_texts, page_words, quote, read_messages, read_object, wait_seconds
 
 
 class Accepted(NamedTuple):
@@ -71,11 +71,11 @@ def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str
     if kind is None:
         raise error
     raise kind(
-        f"Marketing Cloud gave no answer to a question about the account (HTTP {status}).",
+        f"Marketing Cloud gave no answer to a question about the account: {error}",
         code=error.code,
-        remedy="Check account.subdomain in the destination file. Salesforce support knows the errorcode.",
+        remedy="Check account.subdomain in the destination file. Salesforce support knows the errorcode, if one is given.",
         http_status=status,
-        service_message=error.service_message,
+        service_message=error.service_message or page_words(body),
         wait_seconds=error.wait_seconds,
     )
 

@@ -12,6 +12,8 @@ from app.errors import CallError, DestinationBroken, DestinationUnreachable
 from app.sfmc.answers import error_number, quote, read_object, wait_seconds
 from app.sfmc.responses import throttled
 
+DOCUMENTED_LIFE_SECONDS = 1079  # of every token; the answer names it, and need not
+
 
 class Granted(NamedTuple):
     """A token as it was granted. `named_url` is the REST host that the answer names, as it stands there, or empty."""
@@ -43,6 +45,8 @@ def judge_token(status: int, headers: Mapping[str, str], body: bytes) -> Granted
 
 def _read_grant(fields: Mapping[str, Any]) -> Granted | None:
     token, life = fields.get("access_token"), fields.get("expires_in")
+    if life is None:
+        life = DOCUMENTED_LIFE_SECONDS
     if isinstance(life, str) and re.fullmatch(r"\d{1,9}", life):
         life = int(life)
     # Visible ASCII: it goes into a header as it is.

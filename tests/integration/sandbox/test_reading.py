@@ -27,6 +27,23 @@ def test_the_seeded_sets(sandbox):
     assert "length" not in demographics["Loyalty Points"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/CONTACTS/v1/attributesetdefinitions", DEFINITIONS + "/", DEFINITIONS + "?$PAGESIZE=1&$Page=2",
+     DEFINITIONS + "/KEY:emaildemographics/", "/Platform/V1/TokenContext/", "/platform/v1/endpoints/REST/"],
+)  # fmt: skip
+def test_the_case_of_a_path_and_of_names_in_the_query_and_a_last_slash_do_not_count(sandbox, path):
+    answer = sandbox.call("GET", path)
+    assert answer.status_code in (200, 202)
+    if "PAGESIZE" in path:
+        assert [one["key"] for one in answer.json()["items"]] == ["EmailDemographics"]
+
+
+def test_a_contact_is_written_by_a_path_in_any_case(sandbox):
+    body = {"contactKey": "c-1", "attributeSets": []}
+    assert sandbox.call("PATCH", "/Contacts/V1/Contacts/", json=body).json()["operationStatus"] == "OK"
+
+
 def test_one_set_by_every_reference(sandbox):
     own_id = listed(sandbox)["EmailDemographics"]["id"]
     for reference in (own_id, "key:EmailDemographics", "name:Email%20Demographics"):

@@ -53,6 +53,12 @@ def test_a_bare_answer_and_a_number_in_a_string_are_read():
     assert judge_token(200, {}, body) == Granted("t", 60.0, "", frozenset())
 
 
+@pytest.mark.parametrize("more", [{}, {"expires_in": None}])
+def test_an_answer_that_names_no_life_has_the_documented_one(more):
+    body = orjson.dumps({"access_token": "t"} | more)
+    assert judge_token(200, {}, body) == Granted("t", 1079.0, "", frozenset())
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
@@ -117,7 +123,7 @@ def test_too_many_token_requests(body, headers, kind, wait):
         (200, orjson.dumps(GRANTED | {"access_token": "a\r\nX-Evil: 1"})),
         (200, orjson.dumps(GRANTED | {"expires_in": 0})),
         (200, orjson.dumps(GRANTED | {"expires_in": True})),
-        (200, orjson.dumps({n: v for n, v in GRANTED.items() if n != "expires_in"})),
+        (200, orjson.dumps(GRANTED | {"expires_in": "soon"})),
     ],
 )
 def test_an_answer_that_says_nothing_of_the_credentials_is_unreachable(status, body):

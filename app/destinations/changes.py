@@ -1,0 +1,92 @@
+"""What connecting a destination anew changes, in words for whoever does it. Pure; no secret is told, only whether it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination, MappingRow, Segment
+
+ADDED, REMOVED, CHANGED = "+", "-", "~"
+NEW_IDENTITIES = (
+    "the contact key is found in another way: contacts get new identities, and what was delivered to the former ones is not "
+    "known of the new ones. Contacts in Marketing Cloud under their former keys stay as they are."
+)
+
+
+def changes(old: Destination, new: Destination) -> list[str]:
+    """One line for each thing that is added (+), removed (-) or changed (~); the secret's line is always there."""
+    found = [f"{CHANGED} {name}: {_said(was)} → {_said(now)}" for name, was, now in _plain(old, new) if was != now]
+    found += _by_key("mapping", _rows(old), _rows(new))
+    found += _by_key("segments", _segments(old), _segments(new))
+    if old.account.client_secret == new.account.client_secret:
+        return [*found, "  account.client_secret: unchanged"]
+    return [*found, f"{CHANGED} account.client_secret: changed"]
+
+
+def new_identities(old: Destination, new: Destination) -> bool:
+    """Whether contacts are named in another way; the case of a namespace makes no difference."""
+    return _naming(old) != _naming(new)
+
+
+def _naming(destination: Destination) -> tuple[object, ...]:
+    rows = [row for row in destination.mapping if row.target.kind == "contact_key"]
+    sources = [
+        (source.kind, source.name.casefold() if source.kind == "identity" else source.name)
+        for row in rows
+        for source in row.sources
+    ]
+    return sources, [row.transform for row in rows], destination.options.several_identities
+
+
+def _plain(old: Destination, new: Destination) -> Iterator[tuple[str, Any, Any]]:
+    """Names of single values with both of them."""
+    for name in ("name", "description"):
+        yield name, getattr(old, name), getattr(new, name)
+    for part in ("account", "limits", "options"):
+        was, now = asdict(getattr(old, part)), asdict(getattr(new, part))
+        for name in now:
+            if name not in ("client_secret", "local"):
+                yield f"{part}.{name}", was[name], now[name]
+
+
+def _rows(destination: Destination) -> dict[str, str]:
+    return {str(row.target): _row(row) for row in destination.mapping}
+
+
+def _row(row: MappingRow) -> str:
+    sources = ", else ".join(map(str, row.sources))
+    return f"{sources}{f' ({row.transform})' if row.transform else ''}"
+
+
+def _segments(destination: Destination) -> dict[str, str]:
+    return {f"{one.namespace}/{one.id}": _segment(one) for one in destination.segments}
+
+
+def _segment(segment: Segment) -> str:
+    days = f", {segment.start or '…'} to {segment.end or '…'}" if segment.start or segment.end else ""
+    return f"{segment.mapping_id}{f' ({segment.name})' if segment.name else ''}{days}"
+
+
+def _by_key(part: str, was: dict[str, str], now: dict[str, str]) -> Iterator[str]:
+    for key in [*was, *(key for key in now if key not in was)]:
+        if key not in now:
+            yield f"{REMOVED} {part}: {key} ← {was[key]}"
+        elif key not in was:
+            yield f"{ADDED} {part}: {key} ← {now[key]}"
+        elif was[key] != now[key]:
+            yield f"{CHANGED} {part}: {key} ← {was[key]} → {now[key]}"
+
+
+def _said(value: Any) -> str:
+    if value in ("", None):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_said(item)}" for name, item in value.items())
+    if isinstance(value, tuple | list):
+        return ".".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,117 @@
+"""What `connect` says when it replaces a destination, and `fields` when the account refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.cli.conftest import DESTINATION, Shell
+
+AGAIN = """\
+options: {several_identities: smallest}
+limits: {calls_per_minute: 600}
+"""
+
+
+def test_the_same_again_changes_nothing(shell: Shell) -> None:
+    shell("connect", shell.file())
+    done = shell("connect", shell.file())
+    assert done.out == "camp is replaced:\n    account.client_secret: unchanged\n✔ Connected\n"
+    assert done.err == ""
+
+
+def test_what_is_added_removed_and_changed(shell: Shell) -> None:
+    shell("connect", shell.file())
+    shell.monkeypatch.setenv("SECRET", "staged-secret")
+    shell.admin("PATCH", "settings", {"staged_secrets": ["staged-secret"]})
+    text = (
+        (DESTINATION % {"base": shell.base})
+        .replace("name: Camp", "name: Camping")
+        .replace("xdm: person.name.firstName", "xdm: nick")
+        .replace("mapping_id: salesforce_mc_segment_1", "mapping_id: salesforce_mc_segment_2")
+        .replace("segments:", '  - {source: "xdm: tier", target: "Attribute: Email Demographics.Tier"}\nsegments:')
+    )
+    done = shell("connect", shell.file(text + AGAIN))
+    assert done.out.splitlines() == [
+        "camp is replaced:",
+        "  ~ name: Camp → Camping",
+        "  ~ limits.calls_per_minute: 2,400 → 600",
+        "  ~ options.several_identities: exclude → smallest",
+        "  ~ mapping: Attribute: Email Demographics.First Name ← xdm: person.name.firstName → xdm: nick",
+        "  + mapping: Attribute: Email Demographics.Tier ← xdm: tier",
+        "  ~ segments: ups/seg-1 ← salesforce_mc_segment_1 (One) → salesforce_mc_segment_2 (One)",
+        "  ~ account.client_secret: changed",
+        "✔ Connected",
+    ]
+    assert "contacts get new identities" in done.err
+    assert "sandbox-secret" not in done.said
+    assert "staged-secret" not in done.said
+    back = shell("connect", shell.file())
+    assert "- mapping: Attribute: Email Demographics.Tier ← xdm: tier" in back.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warned"),
+    [
+        ("IdentityMap: contactKey", "IdentityMap: CONTACTKEY", False),
+        ("IdentityMap: contactKey", "IdentityMap: crm", True),
+        ("IdentityMap: contactKey", "xdm: crm.id", True),
+        ('"IdentityMap: contactKey"', '["IdentityMap: contactKey", "xdm: crm.id"]', True),
+        ("xdm: person.name.firstName", "xdm: nick", False),
+    ],
+)
+def test_a_warning_where_contacts_get_other_keys(shell: Shell, old: str, new: str, warned: bool) -> None:
+    shell("connect", shell.file())
+    done = shell("connect", shell.edited(old, new))
+    assert done.code == 0
+    assert ("contacts get new identities" in done.err) is warned
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "numbered"),
+    [
+        ("server_error", "Out of order.", "(HTTP 500, errorcode 0)"),
+        ("bad_request", "Out of order.", "(HTTP 400, errorcode 10001)"),
+        ("html_502", "502 Bad Gateway", "(HTTP 502)"),
+    ],
+)
+def test_fields_shows_marketing_clouds_own_words(shell: Shell, kind: str, words: str, numbered: str) -> None:
+    shell("connect", shell.file())
+    more = {} if kind == "html_502" else {"message": "Out of order."}
+    shell.admin("POST", "faults", {"kind": kind, "route": "definitions", "times": None, **more})
+    done = shell("fields", "camp", "--refresh")
+    assert done.code in (1, 3)
+    assert f"Marketing Cloud says: {words}" in done.said
+    assert numbered in done.said
+
+
+def test_preview_shows_values_and_totals(shell: Shell) -> None:
+    shell("connect", shell.file())
+    profiles = shell.file(
+        '{"identityMap": {"CONTACTKEY": [{"id": "c-1"}]}, "personalEmail": {"address": "ann@mail.test"},'
+        ' "person": {"name": {"firstName": ["x"]}}}\n'
+        "nonsense\n"
+        '{"identityMap": {"ecid": [{"id": "4711"}]}}\n',
+        "profiles.jsonl",
+    )
+    done = shell("preview", "camp", profiles)
+    assert done.code == 0
+    assert "Profile 1 of <contact 1>: delivered" in done.out
+    assert "Email Addresses.Email Address = <text of 13> from xdm: personalEmail.address" in done.said
+    assert "left out: mapping[2] Email Demographics.First Name: is a list or an object, not one value" in done.out
+    assert "Profile 2: excluded: malformed_profile" in done.out
+    assert "missing_contact_key identityMap.contactKey; the profile has ecid" in done.out
+    assert "no profile has a value for segments[0] Email Demographics.salesforce_mc_segment_1" in done.out
+    assert "ann@mail.test" not in done.said
+    assert "c-1" not in done.said
+    revealed = shell("preview", "camp", profiles, "--reveal", "--json")
+    assert '"contactKey": "c-1"' in revealed.out
+    assert shell("preview", "camp", profiles, "--shown", "0").out.count("Profile ") == 0
+    assert shell("preview", "gone", profiles).code == 2
+    assert shell("runs", "camp", "--json").out.count('"received"') == 0
+
+
+def test_runs_name_the_namespaces_that_came_instead(shell: Shell) -> None:
+    shell("connect", shell.file())
+    profiles = shell.file('{"identityMap": {"ECID": [{"id": "4711"}]}}\n', "profiles.jsonl")
+    shell("enqueue", "camp", profiles)
+    assert "identityMap.contactKey; the profile has ecid" in shell("runs", "camp", "--details", "--json").out
