@@ -82,9 +82,9 @@ def make_sample(count: int, *, seed: int = 1) -> Sample:
         sample.second.append(_profile(key, "2026-03-01T00:00:00Z", loyalty={"points": 10_000 + points}))
         sample.contacts[key]["Email Demographics.Loyalty Points"] = 10_000 + points
         expected["delivered"] += 1
-        # excluded: no contact key, a value too long, not even an object
+        # excluded: no contact key, no address, not even an object
         sample.first.append({"person": {"name": {"firstName": "Nobody"}}})
-        sample.first.append(_profile(f"x-{number:06}", person={"name": {"firstName": "A" * 101}}))
+        sample.first.append(_profile(f"x-{number:06}", personalEmail={"address": "nobody"}))
         sample.first.append(["not", "a", "profile"])
         expected["excluded"] += 3
         # refused by Marketing Cloud itself

@@ -33,6 +33,9 @@ _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _HAS_ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
 
 
+_ID, _PRIMARY = ("id",), ("primary",)
+
+
 class MalformedProfile(ValueError):
     """A place in the profile is not what it should be."""
 
@@ -63,14 +66,15 @@ def value_at(profile: Profile, path: Path) -> Any:
     for depth, key in enumerate(path):
         if value is None:
             return MISSING
-        if isinstance(key, int):
+        # a dict is told without the cost of asking the abstract class: this is asked some twenty times for each profile
+        if type(key) is int:
             if not isinstance(value, list):
                 raise MalformedProfile(f"{spell(path[:depth])} is not a list")
             if key >= len(value):
                 return MISSING
             value = value[key]
             continue
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise MalformedProfile(f"{spell(path[:depth])} is not an object")
         found = value.get(key, MISSING)
         value = value.get(f"xdm:{key}", MISSING) if found is MISSING else found
@@ -89,8 +93,8 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
         return ()
     if not isinstance(identity_map, Mapping):
         raise MalformedProfile("identityMap is not an object")
-    ids: set[str] = set()
-    primary: set[str] = set()
+    ids: list[str] = []
+    primary: list[str] = []
     folded = namespace.casefold()
     for name, items in identity_map.items():
         if items is None or (name != namespace and str(name).casefold() != folded):
@@ -98,14 +102,14 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
         if not isinstance(items, list):
             raise MalformedProfile(f"identityMap.{namespace} is not a list")
         for item in items:
-            raw = value_at(item, ("id",)) if isinstance(item, Mapping) else MISSING
+            raw = value_at(item, _ID) if type(item) is dict or isinstance(item, Mapping) else MISSING
             if isinstance(raw, bool) or not isinstance(raw, str | int):
                 raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
             text = str(raw)
             if text.strip():
-                (primary if value_at(item, ("primary",)) is True else ids).add(text)
+                (primary if value_at(item, _PRIMARY) is True else ids).append(text)
     found = primary or ids
-    return tuple(found) if len(found) <= 1 else tuple(sorted(found))
+    return tuple(found) if len(found) <= 1 else tuple(sorted(set(found)))
 
 
 def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:
@@ -125,9 +129,10 @@ def namespaces(profile: Any) -> tuple[str, ...]:
 
 def membership(profile: Profile, namespace: str, segment_id: str) -> Membership | None:
     """The profile's membership of one segment; None when it does not mention the segment. Namespaces compare without case."""
+    memberships = value_at(profile, ("segmentMembership",))
+    if isinstance(memberships, dict) and namespace not in memberships:
+        namespace = _as_spelt(memberships, namespace)
     item = value_at(profile, ("segmentMembership", namespace, segment_id))
-    if item is MISSING and (spelt := _as_spelt(profile, namespace)) is not None:
-        item = value_at(profile, ("segmentMembership", spelt, segment_id))
     if item is MISSING or item is None:
         return None
     status = value_at(item, ("status",)) if isinstance(item, Mapping) else MISSING
@@ -144,10 +149,7 @@ def membership(profile: Profile, namespace: str, segment_id: str) -> Membership 
         ) from None
 
 
-def _as_spelt(profile: Profile, namespace: str) -> str | None:
-    """The namespace of segments as the profile spells it; None when it is there as it is meant, or not at all."""
-    memberships = value_at(profile, ("segmentMembership",))
-    if not isinstance(memberships, Mapping) or namespace in memberships:
-        return None
+def _as_spelt(memberships: Mapping[str, Any], namespace: str) -> str:
+    """A namespace of segments as the profile spells it; as it is asked for when it is not there."""
     folded = namespace.casefold()
-    return next((name for name in memberships if str(name).casefold() == folded), None)
+    return next((name for name in memberships if str(name).casefold() == folded), namespace)
