@@ -256,30 +256,6 @@ def test_without_fields_or_destination(bench: Bench) -> None:
         preview_profiles(bench.resources, "camp", [ANN])
 
 
-def test_all_contacts_of_a_profile_are_received_and_settled(bench: Bench) -> None:
-    reconnect(bench, several_identities="all")
-    several = ANN | {"identityMap": {"CONTACTKEY": [{"id": f"c-{number}"} for number in (3, 1, 2)]}}
-    outcomes, reasons, calls = deliver(bench, [several, ANN])
-    assert outcomes == {"delivered": 3, "unchanged": 1, "superseded": 0, "excluded": 0, "failed": 0}
-    assert reasons == {}
-    assert sorted(call["contactKey"] for call in calls) == ["c-1", "c-2", "c-3"]
-    assert read_runs(bench.redis, "camp")[0].received == 4
-
-
-def test_a_chunk_is_bounded_by_contacts_and_a_call_for_all_can_be_repeated(bench: Bench) -> None:
-    reconnect(bench, several_identities="all")
-    several = [
-        profile("x", email="a@mail.test") | {"identityMap": {"contactKey": [{"id": f"{n}-{one}"} for one in range(40)]}}
-        for n in range(30)
-    ]
-    for _ in range(2):
-        bench.producer.enqueue("camp", several, repeat_id="once")
-    assert read_job(bench.redis, "once").received == 1_200
-    heavy = several[0] | {"person": {"note": "x" * 300_000}}
-    job = bench.producer.enqueue("camp", [heavy])
-    assert read_job(bench.redis, job).reasons == {"too_large": 1}
-
-
 def test_the_runs_name_what_was_left_out_and_which_namespaces_came(bench: Bench) -> None:
     bad = ANN | {"points": "many"}
     ids = [{"identityMap": {"ECID": [{"id": str(n)}], f"a{n}@mail.test": [{"id": "x"}]}} for n in range(3)]
