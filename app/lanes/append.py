@@ -17,7 +17,7 @@ from app.lanes.delivered import contact_tag
 from app.lanes.entries import BACKFILL, FORCE, Origin
 from app.lanes.lane import lane_of
 from app.lua import script
-from app.mapping.contact_key import ContactKeys, describe_namespaces
+from app.mapping.contact_key import ContactKeys, tell_namespaces
 from app.mapping.update import Excluded, Reason
 from app.storage import RESERVE, full
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MOST_BYTES_OF_CONTACTS = 8_000_000  # one profile sealed once for each of its contacts
 MOST_DETAILS = 100  # kinds of exclusion that the run of one hour tells apart; their words come from outside in part
 _EPOCH_ENDED, _FULL, _ELSEWHERE = -1, -2, -3  # replies of append.lua
+_TOLD = (Reason.MISSING_CONTACT_KEY, Reason.AMBIGUOUS_CONTACT_KEY)  # whose places the run tells apart
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -49,9 +50,10 @@ class Chunk:
         self.more = 0
         self.received_before = -1
 
-    def exclude(self, excluded: Excluded, told: str = "") -> Excluded:
+    def exclude(self, excluded: Excluded) -> Excluded:
         self.received += 1
         self.excluded[excluded.reason] += 1
+        told = excluded.detail if excluded.reason in _TOLD else ""
         self.details[excluded.reason, told] += 1
         return excluded
 
@@ -85,8 +87,7 @@ class Appender:
             return chunk.exclude(Excluded(readied.json))
         contacts = self._contact_keys.split(readied.profile)
         if isinstance(contacts, Excluded):
-            told = _told(contacts, readied.profile)
-            return chunk.exclude(Excluded(contacts.reason, told or contacts.detail), told)
+            return chunk.exclude(tell_namespaces(contacts, readied.profile))
         if len(contacts) > 1 and len(contacts) * readied.size > MOST_BYTES_OF_CONTACTS:
             return chunk.exclude(Excluded(Reason.TOO_LARGE, "for as many contacts as it has"))
         chunk.received += len(contacts)
@@ -137,13 +138,6 @@ class Appender:
                 remedy="Let the other command end; `activation job` counts both.",
             )
         return {streams[position - 1][0] for position in positions}
-
-
-def _told(excluded: Excluded, profile: Any) -> str:
-    """What the run tells of an exclusion besides its reason: how the contact key was missed."""
-    if excluded.reason is Reason.MISSING_CONTACT_KEY:
-        return f"{excluded.detail}; {describe_namespaces(profile)}"
-    return excluded.detail if excluded.reason is Reason.AMBIGUOUS_CONTACT_KEY else ""
 
 
 def seal_origin(

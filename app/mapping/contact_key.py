@@ -85,14 +85,21 @@ def contact_key_reader(destination: Destination) -> Callable[[Any], str | Exclud
     return ContactKeys(destination).one
 
 
+def tell_namespaces(excluded: Excluded, profile: Any) -> Excluded:
+    """Of a missing contact key, the same with the namespaces that the profile has instead."""
+    if excluded.reason is not Reason.MISSING_CONTACT_KEY or not (found := describe_namespaces(profile)):
+        return excluded
+    return Excluded(excluded.reason, f"{excluded.detail}; {found}")
+
+
 def describe_namespaces(profile: Any) -> str:
-    """Which identities a profile has instead, in words: names of namespaces alone, bounded, and only what looks like one.
+    """Which identities a profile has, in words: names of namespaces alone, bounded, and only what looks like one; empty for none.
 
     The names come from outside; where somebody has put an address or a number in the place of a name, it is not repeated.
     """
     names = sorted({name.lower() for name in namespaces(profile)})
     if not names:
-        return "the profile has no identities"
+        return ""
     codes = [name for name in names if _CODE.fullmatch(name)]
     shown = codes[:_MOST_NAMES]
     parts = [", ".join(shown)] if shown else []

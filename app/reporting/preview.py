@@ -24,7 +24,7 @@ from app.lanes.lane import lane_of
 from app.lanes.merge import Merged, Tags
 from app.lanes.outcomes import Outcome
 from app.mapping.compiled import CompiledMapping, ReadFrom, compile_mapping
-from app.mapping.contact_key import ContactKeys, describe_namespaces
+from app.mapping.contact_key import ContactKeys, tell_namespaces
 from app.mapping.update import ContactUpdate, Excluded, Reason
 from app.reporting.quota import read_quota
 
@@ -206,12 +206,10 @@ class _Work:
             yield Excluded(readied.json)
             return
         found = self._keys.split(orjson.loads(readied.json))
-        if not isinstance(found, Excluded):
-            yield from found
-        elif found.reason is Reason.MISSING_CONTACT_KEY:
-            yield Excluded(found.reason, f"{found.detail}; {describe_namespaces(profile)}")
+        if isinstance(found, Excluded):
+            yield tell_namespaces(found, profile)
         else:
-            yield found
+            yield from found
 
     def _read_rows(self, tags: list[bytes]) -> None:
         """What was delivered to contacts until now."""

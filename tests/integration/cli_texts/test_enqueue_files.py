@@ -175,7 +175,7 @@ def test_an_array_that_is_cut_off(run, spring, tmp_path, received):
 def test_exclusions_end_with_1_and_name_the_place(run, spring, received):
     done = run("enqueue", "spring", "-", stdin=LINES + b'{"identityMap": {"ECID": [{"id": "Rosalind"}]}}\n')
     assert done.exit_code == 1
-    assert "  Standard input 4: missing_contact_key (identityMap.crm)\n" in done.stderr
+    assert "  Standard input 4: missing_contact_key (identityMap.crm; the profile has ecid)\n" in done.stderr
     assert "Rosalind" not in done.output
     assert received(done.stdout) == (4, 1)
 
