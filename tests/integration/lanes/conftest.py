@@ -88,7 +88,6 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-            worker._calls.shutdown()
         self.resources.redis.close()
 
 
