@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
-from app.pacing.gate import Admitted, Called, Held, Place
+from app.pacing.place import Admitted, Called, Held, Place
 from app.sfmc.responses import Accepted
 
 if TYPE_CHECKING:

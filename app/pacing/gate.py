@@ -12,10 +12,8 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from secrets import token_hex
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from app.errors import Throttle
 from app.logs import say_once
 from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
 from app.pacing.line import Line
+from app.pacing.place import Admitted, Held, Place, Room
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -50,50 +49,6 @@ STARTS_AT_FIRST = 4  # until it is known how long a call takes
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """One call may start at a time of time.monotonic(); not at all after `latest`."""
-
-    start_at: float
-    latest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Nothing starts for so long; `why` is throttled or quota."""
-
-    seconds: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """A call was made, and took so long."""
-
-    accepted: bool
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A lane at a gate.
-
-    `call` makes one call, on a thread of the pool, and returns how it went; None when none was made after all. It must not raise.
-    `hold` is called by any thread and must not block.
-    """
-
-    destination_id: str
-    call: Callable[[Admitted], Called | None]
-    hold: Callable[[Held], None]
-
-
-class Room:
-    """How many calls this process may have in flight, over all accounts."""
-
-    def __init__(self, size: int) -> None:
-        self.free = size
 
 
 class Gate:
@@ -183,7 +138,11 @@ class Gate:
         turn: tuple[Place, Admitted] | None = (place, admitted)
         while turn is not None:
             place, admitted = turn
-            called = place.call(admitted)
+            try:
+                called = place.call(admitted)
+            except Exception:
+                log.exception("A call ended in an error that nobody foresaw.")
+                called = None
             with self._changed:
                 self._in_use -= 1
                 self._room.free += 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import UsageError
 from app.keys import DESTINATIONS, JOB_LIFE_SECONDS, DestinationKeys
+from app.lanes import counters
 from app.reporting.runs import OUTCOMES
 
 if TYPE_CHECKING:
@@ -106,9 +107,11 @@ def _job(job_id: str, destinations: tuple[str, ...], found: Sequence[Mapping[byt
     return Job(
         id=job_id,
         destinations=destinations,
-        received=counts.get("received", 0),
+        received=counts.get(counters.RECEIVED, 0),
         outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
-        reasons={key.removeprefix("why:"): count for key, count in counts.items() if key.startswith("why:")},
+        reasons={
+            key.removeprefix(counters.WHY): count for key, count in counts.items() if key.startswith(counters.WHY)
+        },
         source=next((raw[b"source"].decode() for raw in found if b"source" in raw), ""),
         incomplete=any(b"load" in raw and b"loaded" not in raw for raw in found),
         last_ms=last_ms,

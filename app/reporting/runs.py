@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
+from app.lanes import counters
 from app.lanes.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -59,20 +60,20 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
     reasons: dict[str, int] = {}
     left_out: dict[str, int] = {}
     for key, count in counts.items():
-        kind, _, rest = key.partition(":")
-        if kind == "segment":
+        kind, colon, rest = key.partition(":")
+        if kind + colon == counters.SEGMENT:
             segment, _, status = rest.rpartition(":")
             segments.setdefault(segment, {})[status] = count
-        elif kind == "why":
+        elif kind + colon == counters.WHY:
             reasons[rest] = count
         elif kind == "left_out":
             left_out[rest] = count
     return Run(
         hour=hour,
-        received=counts.get("received", 0),
+        received=counts.get(counters.RECEIVED, 0),
         outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
-        calls=counts.get("calls", 0),
-        retried=counts.get("retried", 0),
+        calls=counts.get(counters.CALLS, 0),
+        retried=counts.get(counters.RETRIED, 0),
         segments=segments,
         reasons=reasons,
         left_out=left_out,

@@ -14,7 +14,8 @@ from redis import Redis
 from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
-from app.pacing.gate import Admitted, Called, Gate, Gates, Held, Place
+from app.pacing.gate import Gate, Gates
+from app.pacing.place import Admitted, Called, Held, Place
 
 KEYS = AccountKeys("acme")
 

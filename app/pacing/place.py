@@ -1,0 +1,50 @@
+"""A lane at the gate of its account: how it is let in, and what it says of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """One call may start at a time of time.monotonic(); not at all after `latest`."""
+
+    start_at: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Nothing starts for so long; `why` is throttled or quota."""
+
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call was made, and took so long."""
+
+    accepted: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A lane at a gate.
+
+    `call` makes one call, on a thread of the pool, and returns how it went; None when none was made after all. It must not raise.
+    `hold` is called by any thread and must not block.
+    """
+
+    destination_id: str
+    call: Callable[[Admitted], Called | None]
+    hold: Callable[[Held], None]
+
+
+class Room:
+    """How many calls this process may have in flight, over all accounts."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
