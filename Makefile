@@ -16,7 +16,7 @@ LOCKED = $(INSTALL) --require-hashes --only-binary :all: --requirement
 ITSELF = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test lint types format drill fuzz bench compose-check configuration lock sbom audit pin-images clean
+.PHONY: help demo up check test lint types format drill fuzz bench compose-check configuration metrics-page lock sbom audit pin-images clean
 # a target that fails half-way must not look made
 .DELETE_ON_ERROR:
 
@@ -67,6 +67,10 @@ compose-check: ## build the image and run docker-compose.yml for real (needs Doc
 configuration: $(RUN) ## make docs/configuration.md anew from app/settings.py
 	$(BIN)/python -m app.settings > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+
+metrics-page: $(RUN) ## make docs/metrics.md anew from app/reporting/metric_names.py
+	$(BIN)/python -m app.reporting.metric_names > docs/metrics.md.new
+	mv docs/metrics.md.new docs/metrics.md
 
 lock: $(TOOLS)/.installed ## make the lock files anew, with the newest versions that pyproject.toml allows
 	deploy/lock $(TOOLS)/bin/uv

@@ -11,13 +11,20 @@ act:destinations                  set     destinations        ids of all connect
 act:accounts                      set     destinations        account keys of all connected destinations; for good
 act:catalogs                      zset    destinations        destinations by the time (ms) of the last fetch of their definitions; until disconnect
 act:refreshing                    string  destinations        who fetches definitions; minutes
-act:alerts                        stream  alerts              the newest alerts, bounded by count
-act:alerts:KIND:D                 string  alerts              this alert was raised; an hour
+act:{!alerts}:events              stream  alerts              the newest events of alerts (opened, repeated, closed), bounded by count
+act:{!alerts}:open                hash    alerts              KIND|DESTINATION -> the open alert; until it closes
+act:{!alerts}:signals             hash    alerts              KIND|DESTINATION -> what happened last, and when; an hour after it, swept
+act:{!alerts}:muted               hash    alerts              KIND|DESTINATION, either may be *, -> until when (ms, 0: for good); until unmuted
+act:{!alerts}:noted               hash    alerts              KIND|DESTINATION -> the hour of the run that was told last; while connected, swept
+act:{!alerts}:outbox              hash    alerts              id -> a message that its channel has not taken yet; a day
+act:processes                     hash    presence            process -> what it is and when it was seen; an hour, swept
+act:swept                         string  sweep               time (ms) of the last sweep; for good
 act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
 act:refused:count                 string  refused             how many there were; for good
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
 act:{D}:config                    string  destinations        the destination without its secret, sealed; until disconnect
 act:{D}:secret                    string  destinations        its client secret, sealed for accounts; until disconnect
+act:{D}:secret_since              string  destinations        when its client secret was connected first (ms); until disconnect
 act:{D}:about                     string  destinations        its name, account and limits in clear; until disconnect
 act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
 act:{D}:epoch                     string  destinations        names the account, contact key and connection that lanes work for; until disconnect
@@ -40,11 +47,13 @@ act:{D}:chunk:ID                  string  producer            this chunk is in i
 act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
 act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`); while anything of it is pending, then JOB_LIFE
 act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
+act:{D}:totals                    hash    sweep               counts of all runs that have ended, and `folded`: the first hour not among them; until disconnect
 act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
 act:{D}:failed                    hash    lanes               failure id -> sealed record
 act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
 act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
 act:{A}:token:CLIENT:refused     string  sfmc.tokens         the last refusal of a token request, sealed; at most 20 min
+act:{A}:token:requests            hash    sfmc.tokens         token requests that were granted and refused; for good
 act:{A}:pace                      hash    pacing              the schedule of starts, the back-off, and what was learned; a day
 act:{A}:observed                  hash    pacing              what was seen since the last look at the pace; an hour
 act:{A}:shares                    hash    pacing              holder -> how far its own schedule is; a minute
@@ -60,7 +69,15 @@ from dataclasses import dataclass, field
 LANES = 16  # contacts are spread over this many; a change would send the waiting entries of a contact to two lanes
 DESTINATIONS = "act:destinations"
 ACCOUNTS = "act:accounts"
-ALERTS = "act:alerts"
+ALERTS = "act:{!alerts}"  # no destination and no account has such a name
+ALERTS_EVENTS = f"{ALERTS}:events"
+ALERTS_OPEN = f"{ALERTS}:open"
+ALERTS_SIGNALS = f"{ALERTS}:signals"
+ALERTS_MUTED = f"{ALERTS}:muted"
+ALERTS_NOTED = f"{ALERTS}:noted"
+ALERTS_OUTBOX = f"{ALERTS}:outbox"
+PROCESSES = "act:processes"
+SWEPT = "act:swept"
 SWEEP = "act:sweep"
 CATALOGS = "act:catalogs"
 REFRESHING = "act:refreshing"
@@ -71,10 +88,6 @@ JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400
 CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before giving it out again
 CALLS_LIFE_SECONDS = 800 * 86_400
-
-
-def alert_raised(kind: str, destination_id: str) -> str:
-    return f"{ALERTS}:{kind}:{destination_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,10 @@ class DestinationKeys:
     @property
     def secret(self) -> str:
         return f"{self.base}:secret"
+
+    @property
+    def secret_since(self) -> str:
+        return f"{self.base}:secret_since"
 
     @property
     def about(self) -> str:
@@ -181,6 +198,10 @@ class DestinationKeys:
         return f"{self.base}:run:{hour}"
 
     @property
+    def totals(self) -> str:
+        return f"{self.base}:totals"
+
+    @property
     def everything(self) -> str:
         """A SCAN pattern for `disconnect`."""
         return f"{self.base}:*"
@@ -204,6 +225,10 @@ class AccountKeys:
 
     def token_refused(self, client: str) -> str:
         return f"{self.base}:token:{client}:refused"
+
+    @property
+    def token_requests(self) -> str:
+        return f"{self.base}:token:requests"
 
     @property
     def pace(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +35,7 @@ from app.logs import say_once
 from app.lua import write
 from app.mapping.contact_key import ContactKeys
 from app.mapping.xdm import LATEST_MS, parse_time
+from app.reporting.measures import MEASURES
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
@@ -101,6 +103,7 @@ class Producer:
             for _, item in items:
                 appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
 
+        began = time.perf_counter()
         with translated(partly=PARTLY):
             readied = ((None, ready(profile)) for profile in profiles)
             chunks = (
@@ -108,6 +111,8 @@ class Producer:
                 for number, items in enumerate(_bounded(readied, self._contacts(destination)))
             )
             self._append(destination, job, chunks, place, about={"source": source})
+        MEASURES.enqueued(destination, time.perf_counter() - began)
+        MEASURES.flush_when_due(self._r.redis, self._r.clock)
         return job
 
     def load(

@@ -17,7 +17,8 @@ from environs import EnvError, FileAwareEnv
 
 from app.errors import UsageError
 from app.names import nearest
-from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_web_url
+from app.reporting.alert_kinds import ALL_KINDS, KINDS
+from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 
 PREFIX = "ACTIVATION_"
 
@@ -72,8 +73,17 @@ OPTIONS = (
     Option("REFRESH_RATE_LIMIT", "", "Celery rate limit of attributes.refresh in each worker."),
     Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
     Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop waits for calls in flight; another one repeats those that are not answered by then."),
-    Option("ALERT_URL", "", "Alerts are posted there as JSON."),
+    Option("ALERT_URL", "", "Alerts are posted there as JSON (Standard Webhooks)."),
+    Option("ALERT_SECRET", "", "Signs what is posted to ALERT_URL: `whsec_` and base64, or any text."),
+    Option("ALERT_SLACK_URL", "", "Alerts are posted there as Slack's incoming webhooks expect them."),
+    Option("ALERT_EMAIL_TO", "", "Alerts are sent to these addresses, with commas between."),
+    Option("ALERT_EMAIL_FROM", "activation@localhost", "Sender of alerts by email."),
+    Option("ALERT_KINDS", "", "Kinds of alerts that these channels want, with commas between, or all. Unset: warnings and worse."),
+    Option("ALERT_REPEAT_SECONDS", 21_600.0, "An alert that stays open is repeated after this long."),
+    Option("BACKLOG_ALERT_SECONDS", 900.0, "An alert opens when a live profile has waited for longer."),
+    Option("SMTP_URL", "", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
+    Option("LOG_FORMAT", "console", "console for people, json for programs: one object a line."),
 )  # fmt: skip
 MOST = 1_000_000_000  # of a number that nothing else bounds: with more, clocks and Redis fail
 RANGES = {"WORKER_CONCURRENCY": (1, 1_000), "CALLS_AT_ONCE": (1, 10_000), "WINDOW_SIZE": (1, 10_000)}
@@ -118,7 +128,16 @@ class Settings:
     task_retries: int
     soft_shutdown_seconds: float
     alert_url: str
+    alert_secret: str
+    alert_slack_url: str
+    alert_email_to: str
+    alert_email_from: str
+    alert_kinds: str
+    alert_repeat_seconds: float
+    backlog_alert_seconds: float
+    smtp_url: str
     log_level: str
+    log_format: str
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -157,6 +176,8 @@ class Settings:
             )
         if values.get("clear_messages", "accept") not in ("accept", "refuse"):
             problems.append(f"{PREFIX}CLEAR_MESSAGES: must be accept or refuse.")
+        if values.get("alert_email_to") and not values.get("smtp_url"):
+            problems.append(f"{PREFIX}ALERT_EMAIL_TO: needs {PREFIX}SMTP_URL.")
         if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):
             problems.append(f"{PREFIX}ALLOW_LOCAL_HOSTS: true, false, or names without a dot, such as sandbox.")
         if problems:
@@ -205,15 +226,33 @@ def _fault_in_level(text: str) -> str:
     return "" if text.upper() in LOG_LEVELS else f"must be one of {', '.join(LOG_LEVELS)}."
 
 
+def _fault_in_format(text: str) -> str:
+    return "" if text in ("console", "json") else "must be console or json."
+
+
+def _fault_in_kinds(text: str) -> str:
+    unknown = [kind for kind in words_of(text) if kind not in KINDS and kind != ALL_KINDS]
+    return f"there is no kind {unknown[0]}; docs/operations.md lists them." if unknown else ""
+
+
 _CHECKS: dict[str, Callable[[str], str]] = {
     "REDIS_URL": fault_in_redis_url,
     "BROKER_URL": fault_in_broker_url,
     "ALERT_URL": fault_in_web_url,
+    "ALERT_SLACK_URL": fault_in_web_url,
+    "ALERT_KINDS": _fault_in_kinds,
+    "SMTP_URL": fault_in_smtp_url,
+    "LOG_FORMAT": _fault_in_format,
     "DELIVER_RATE_LIMIT": _fault_in_rate,
     "ENQUEUE_RATE_LIMIT": _fault_in_rate,
     "REFRESH_RATE_LIMIT": _fault_in_rate,
     "LOG_LEVEL": _fault_in_level,
 }
+
+
+def words_of(value: str) -> tuple[str, ...]:
+    """The words of a list with commas between."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -49,6 +49,16 @@ def fault_in_broker_url(text: str) -> str:
     return ""
 
 
+def fault_in_smtp_url(text: str) -> str:
+    """What is wrong with the URL of a mail server; '' when there is nothing."""
+    url = _split(text)
+    if url is None or any(character.isspace() for character in text):
+        return _ENCODE
+    if url.scheme not in ("smtp", "smtps") or not url.hostname:
+        return "must begin with smtp:// or smtps:// and name a host."
+    return ""
+
+
 def fault_in_web_url(text: str) -> str:
     """What is wrong with an http or https URL that is posted to; '' when there is nothing."""
     url = _split(text)

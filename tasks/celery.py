@@ -15,7 +15,7 @@ from tasks.transport import harden
 
 harden(set_aside)  # before anything connects: kombu remembers which transport a scheme has
 settings = Settings.from_env()
-app = Celery("activation", include=["tasks.activation", "tasks.attributes", "tasks.maintenance"])
+app = Celery("activation", include=["tasks.activation", "tasks.alerts", "tasks.attributes", "tasks.maintenance"])
 app.conf.update(celery_config(settings))
 
 

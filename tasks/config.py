@@ -40,6 +40,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_routes": {
             "activation.enqueue": {"queue": ENQUEUE_QUEUE},
             DELIVER_TASK: {"queue": DELIVERY_QUEUE},
+            "alerts.*": {"queue": MAINTENANCE_QUEUE},
             "attributes.*": {"queue": MAINTENANCE_QUEUE},
             "maintenance.*": {"queue": MAINTENANCE_QUEUE},
         },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from app.reporting.outbox import has_due
 from app.sweep import sweep as sweep_all
+from tasks.alerts import deliver
 from tasks.base import ActivationTask
 from tasks.celery import app
 from tasks.worker import context
@@ -11,4 +13,7 @@ from tasks.worker import context
 @app.task(base=ActivationTask, name="maintenance.sweep")
 def sweep() -> None:
     """Wake lanes that have work and no wake-up, bound what is kept, raise alerts."""
-    sweep_all(context().resources, context().producer)
+    resources = context().resources
+    sweep_all(resources, context().producer)
+    if has_due(resources.redis, now_ms=resources.clock.now_ms()):
+        deliver.delay()

@@ -14,9 +14,14 @@ from celery.signals import worker_init, worker_ready
 
 from app.delivery.wakeup import Delivery
 from app.lanes.refused import RefusedMessages
-from app.producer import Producer
+from app.producer import DELIVERY_QUEUE, Producer
+from app.reporting.outbox import deliver_due
+from app.reporting.presence import Presence
+from app.reporting.processes import read_sweep_age_seconds
 from app.resources import Resources
 from app.settings import Settings
+from app.sweep.alert_rules import NO_SWEEP_SECONDS
+from app.sweep.alerts import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,13 @@ class Context:
         self.producer = Producer(self.resources)
         self.delivery = Delivery(self.resources)
         self.refused = RefusedMessages(self.resources)
+        self.presence: Presence | None = None
+
+    def watch(self) -> None:
+        """Nobody else may be there to tell that sweeps have ended, nor to send what is to be said of it."""
+        Judgement(self.resources).watch()
+        if (read_sweep_age_seconds(self.resources.redis, now_ms=self.resources.clock.now_ms()) or 0) > NO_SWEEP_SECONDS:
+            deliver_due(self.resources, most=3)
 
 
 _lock = Lock()
@@ -51,6 +63,16 @@ def _on_start(**_: Any) -> None:
 
 
 @worker_ready.connect
+def _be_seen(sender: Any = None, **_: Any) -> None:
+    """Say that this worker is alive, what it takes, and what it has measured; and look whether sweeps go on."""
+    queues = tuple(sorted(queue.name for queue in sender.task_consumer.queues))
+    found = context()
+    role = "worker" if DELIVERY_QUEUE in queues else "maintenance"
+    found.presence = Presence(found.resources, sender.hostname, role, queues, found.watch)
+    found.presence.begin()
+
+
+@worker_ready.connect
 def _listen_for_the_end(**_: Any) -> None:
     """Celery tells nobody of TERM before it has waited for every task (`worker_shutting_down` comes with it, but sessions that
     go on for as long as there is work would make it wait for ever), so they are told here, first of all.
@@ -60,7 +82,10 @@ def _listen_for_the_end(**_: Any) -> None:
         return  # embedded in a program that minds its signals itself
 
     def stop(number: int, frame: FrameType | None) -> None:
-        context().delivery.close()
+        found = context()
+        found.delivery.close()
+        if found.presence is not None:
+            found.presence.end()
         limit = Timer(context().resources.settings.soft_shutdown_seconds, _leave)
         limit.daemon = True
         limit.start()

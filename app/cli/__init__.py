@@ -13,6 +13,7 @@ import click
 from redis.exceptions import RedisError
 
 from app.cli.acl import acl, data_keys
+from app.cli.alerts import alerts
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
 from app.cli.enqueue import enqueue
@@ -21,7 +22,7 @@ from app.cli.fields import check, fields
 from app.cli.jobs import job, jobs
 from app.cli.preview import preview
 from app.cli.report import complain
-from app.cli.runs import alerts, runs
+from app.cli.runs import runs
 from app.cli.senders import refused, sender_key
 from app.cli.stack import down, metrics, sandbox, status, up
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError

@@ -78,6 +78,13 @@ def confirm(question: str) -> None:
         raise WorkHasProblems("Nothing was removed.", remedy="With --yes it is done without asking.")
 
 
+def rfc3339(epoch_ms: int) -> str | None:
+    """A time for programs, in UTC; None for none."""
+    if not epoch_ms:
+        return None
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def moment(epoch_ms: int) -> str:
     """A time for people, in UTC; a dash for none."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if epoch_ms else "-"

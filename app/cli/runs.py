@@ -1,4 +1,4 @@
-"""Hourly runs, and alerts."""
+"""Hourly runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict
 import click
 
 from app.cli.report import json_option, moment, out, print_json, print_table, resources
-from app.reporting.alerts import read_alerts
 from app.reporting.quota import read_quota
 from app.reporting.runs import OUTCOMES, read_backlog, read_runs
 
@@ -89,19 +88,3 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
         out.print(
             f"{state.status} since {moment(state.since_ms)}: {state.text} ({state.code}) {state.remedy}", markup=False
         )
-
-
-@click.command()
-@json_option
-def alerts(as_json: bool) -> None:
-    """The newest alerts of all destinations."""
-    with resources() as made:
-        found = read_alerts(made.redis)
-    if as_json:
-        print_json([{"at_ms": at_ms, **asdict(alert)} for at_ms, alert in found])
-        return
-    print_table(
-        "",
-        ["time", "kind", "destination", "what", "remedy"],
-        [(moment(at_ms), alert.kind, alert.destination, alert.text, alert.remedy) for at_ms, alert in found],
-    )

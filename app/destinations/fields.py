@@ -206,6 +206,17 @@ class LocalUrl(Text):
         return f"{url.scheme}://{host}{f':{port}' if port is not None else ''}{url.path}".rstrip("/")
 
 
+def check_alert_url(value: str) -> None:
+    """Where alerts are posted: https, or plain http on this machine."""
+    try:
+        url = urlsplit(value)
+        encrypted = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url))
+    except ValueError:
+        raise ValidationError("is no URL.") from None
+    if not encrypted or not url.hostname:
+        raise ValidationError("must be a URL that begins with https://.")
+
+
 _local_names: ContextVar[frozenset[str]] = ContextVar("_local_names", default=frozenset())
 
 

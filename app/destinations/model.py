@@ -166,6 +166,19 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertChannel:
+    """Where alerts of a destination go: the URL of a webhook or of a Slack-compatible one, or an email address.
+
+    `secret` signs what a webhook is sent. `kinds` are those that it wants, `all` for every one; empty for warnings and worse.
+    """
+
+    channel: Literal["webhook", "slack", "email"]
+    target: str = field(repr=False)  # whoever knows a webhook's URL may write to it
+    secret: str = field(default="", repr=False)
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """A destination as it was connected. `version` is 12 hex digits that change when anything else does."""
 
@@ -177,6 +190,7 @@ class Destination:
     description: str = ""
     limits: Limits = field(default_factory=Limits)
     options: Options = field(default_factory=Options)
+    alerts: tuple[AlertChannel, ...] = ()
     version: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -247,6 +261,7 @@ def restore(data: bytes, *, client_secret: str) -> Destination:
         ),
         limits=Limits(**raw["limits"]),
         options=Options(**options),
+        alerts=tuple(AlertChannel(**(item | {"kinds": tuple(item["kinds"])})) for item in raw.get("alerts", ())),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
@@ -22,11 +22,13 @@ from app.destinations.fields import (
     TargetText,
     Text,
     between,
+    check_alert_url,
     likely,
     one_of,
 )
 from app.destinations.model import (
     Account,
+    AlertChannel,
     Consent,
     Destination,
     Limits,
@@ -38,6 +40,7 @@ from app.destinations.model import (
     default_status_values,
 )
 from app.mapping.catalog import EMAIL_ADDRESS
+from app.reporting.alert_kinds import ALL_KINDS, KINDS
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LIMITS, _OPTIONS = Limits(), Options()
@@ -201,6 +204,31 @@ class OptionsSchema(_Section):
         return Options(**data)
 
 
+class AlertChannelSchema(_Section):
+    webhook = Text(validate=check_alert_url)
+    slack = Text(validate=check_alert_url)
+    email = Text(validate=validate.Email(error="is no email address."))
+    secret = Text(load_default="", validate=_no_space)
+    kinds = fields.List(
+        Text(validate=validate.OneOf([*KINDS, ALL_KINDS], error="is no kind of alert; docs/operations.md lists them.")),
+        load_default=list,
+        error_messages={"invalid": "must be a list, such as [stopped, run_failed].", "null": "is empty."},
+    )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _one_channel(self, data: Mapping[str, Any], **_: Any) -> None:
+        if len(data.keys() & {"webhook", "slack", "email"}) != 1:
+            raise ValidationError("must name one of webhook, slack and email.")
+        if data.get("secret") and "webhook" not in data:
+            raise ValidationError("signs what a webhook is sent. Remove it.", "secret")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> AlertChannel:
+        channels: tuple[Literal["webhook", "slack", "email"], ...] = ("webhook", "slack", "email")
+        (channel,) = (name for name in channels if name in data)
+        return AlertChannel(channel, data[channel], data["secret"], tuple(data["kinds"]))
+
+
 _EMAIL = Target("attribute", EMAIL_ADDRESS.set_name, EMAIL_ADDRESS.name)
 _CONTACT_KEY = Target("contact_key")
 
@@ -259,10 +287,12 @@ class DestinationSchema(_Section):
     segments = _list(SegmentSchema, load_default=list, validate=_check_segments)
     limits = _section(LimitsSchema, load_default=Limits)
     options = _section(OptionsSchema, load_default=Options)
+    alerts = _list(AlertChannelSchema, load_default=list)
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Destination:
         data["mapping"], data["segments"] = tuple(data["mapping"]), tuple(data["segments"])
+        data["alerts"] = tuple(data["alerts"])
         data["description"] = data["description"] or ""
         return Destination(**data)
 

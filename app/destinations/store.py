@@ -40,6 +40,7 @@ class About:
     account: str
     calls_per_minute: int
     calls_per_year: int
+    max_in_flight: int = 10
 
 
 class Directory:
@@ -59,6 +60,11 @@ class Directory:
         if raw is None:
             raise UnknownDestination(destination_id)
         return About(**orjson.loads(raw))
+
+    def secret_since_ms(self, destination_id: str) -> int | None:
+        """When the client secret of today was connected first; None for a destination that was connected before this was noted."""
+        raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).secret_since))
+        return None if raw is None else int(raw)
 
 
 class DestinationStore(Directory):
@@ -82,9 +88,17 @@ class DestinationStore(Directory):
         except UnknownDestination:
             pepper = secrets.token_bytes(_PEPPER_BYTES)
         try:
-            holdings = self.get(destination.id).holdings
+            before = self.get(destination.id)
+            holdings, secret = before.holdings, before.account.client_secret
         except (UnknownDestination, SealBroken):
-            holdings = ""
+            holdings = secret = ""
+        now = self._redis.time()
+        since = (
+            "SET",
+            keys.secret_since,
+            now[0] * 1000,
+            *(("NX",) if secret == destination.account.client_secret else ()),
+        )
         write(
             self._redis,
             ("SET", keys.pepper, self._ring.seal(pepper, _pepper_purpose(destination.id))),
@@ -96,7 +110,8 @@ class DestinationStore(Directory):
             ),
             ("SET", keys.about, _about(destination)),
             ("SET", keys.epoch, destination.epoch(pepper)),
-            keys=[keys.pepper, keys.config, keys.secret, keys.about, keys.epoch],
+            since,
+            keys=[keys.pepper, keys.config, keys.secret, keys.about, keys.epoch, keys.secret_since],
         )
         write(self._redis, ("SADD", DESTINATIONS, destination.id), keys=[DESTINATIONS])
         write(self._redis, ("SADD", ACCOUNTS, destination.account.key), keys=[ACCOUNTS])
@@ -211,7 +226,9 @@ def _secret_purpose(destination: Destination) -> bytes:
 
 def _about(destination: Destination) -> bytes:
     limits = destination.limits
-    about = About(destination.name, destination.account.key, limits.calls_per_minute, limits.calls_per_year)
+    about = About(
+        destination.name, destination.account.key, limits.calls_per_minute, limits.calls_per_year, limits.max_in_flight
+    )
     return orjson.dumps(asdict(about))
 
 

@@ -65,7 +65,7 @@ KEYLESS = ("beat", "flower", "sandbox")  # they know the broker, or nothing
 def environment(settings: Settings, name: str) -> dict[str, str]:
     """The environment of a child: ours, with what was filled in, and without the secrets that it does not need."""
     environ = dict(os.environ)
-    withheld = ("secret_keys", "redis_url") if name in KEYLESS else ()
+    withheld = ("secret_keys", "redis_url", "alert_secret", "alert_slack_url", "smtp_url") if name in KEYLESS else ()
     for option in OPTIONS:
         value = getattr(settings, option.field)
         if option.field in withheld:

@@ -15,6 +15,7 @@ from app.errors import CallError
 from app.lanes import counters
 from app.lanes.failures import seal_failure
 from app.lanes.lane import Moved, Settlement
+from app.reporting.measures import MEASURES
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
@@ -61,6 +62,8 @@ class Ledger:
         self._leave(entry)
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
+        if outcome is Outcome.DELIVERED:
+            MEASURES.accepted(self._destination_id, entry.origin.stamp_ms)
 
     def close_all(self, entries: Iterable[Entry], outcome: Outcome) -> None:
         for entry in entries:

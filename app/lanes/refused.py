@@ -62,7 +62,7 @@ class RefusedMessages:
             raise_alert(
                 self._r.redis,
                 Alert("message_refused", "", f"A message was refused: {why}.", _REMEDY),
-                alert_url=self._r.settings.alert_url,
+                now_ms=self._r.clock.now_ms(),
             )
         except RedisError as error:
             say_once(log, "refused:away", "Refused messages cannot be kept just now (%s).", type(error).__name__)

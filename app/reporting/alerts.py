@@ -1,54 +1,277 @@
-"""Alerts: kept in Redis, logged, and posted to ACTIVATION_ALERT_URL; the same one at most once an hour."""
+"""Alerts: which are open, which are muted, and what happened to them of late.
+
+An alert is a state that someone should know of: it opens once, is repeated sparingly, and closes by itself. Which states these are is
+decided in `app.sweep.alert_rules`; here is what is kept of them. All of it lies in one slot of Redis, so that an alert, its event and
+the messages about it change in one step (`alert.lua`).
+"""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import requests
 
-from app.keys import ALERTS, alert_raised
-from app.lua import write
+from app.keys import (
+    ALERTS_EVENTS,
+    ALERTS_MUTED,
+    ALERTS_NOTED,
+    ALERTS_OPEN,
+    ALERTS_OUTBOX,
+    ALERTS_SIGNALS,
+)
+from app.lua import script, write
+from app.reporting.alert_kinds import KINDS, Severity
 
 if TYPE_CHECKING:
     from redis import Redis
 
 KEPT = 1_000
-QUIET_SECONDS = 3_600
-POST_TIMEOUT_SECONDS = 5
-
-log = logging.getLogger(__name__)
+SIGNAL_SECONDS = 3_600  # an alert that something happened stays open for so long after it happened last
+CLOSE_AFTER_SECONDS = 60  # what comes and goes within so long opens no new alert each time
+ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`kind` is a stable word for programs; the texts carry no profile data."""
+    """`kind` is one of `KINDS`, `destination` '' where it concerns the installation; the texts carry no profile data."""
 
     kind: str
     destination: str
     text: str
     remedy: str = ""
 
+    @property
+    def field(self) -> str:
+        return f"{self.kind}|{self.destination}"
 
-def raise_alert(redis: Redis, alert: Alert, *, alert_url: str) -> bool:
-    """Raise it unless it was raised within the hour. A channel that does not answer is logged and stops nothing."""
-    raised = alert_raised(alert.kind, alert.destination)
-    if redis.exists(raised):
+    @property
+    def severity(self) -> Severity:
+        return KINDS[self.kind].severity
+
+
+class What(StrEnum):
+    """What happened to an alert. `NOTED` is for what has no end, such as that a run began."""
+
+    OPENED = "opened"
+    REPEATED = "repeated"
+    CLOSED = "closed"
+    NOTED = "noted"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """Times are epoch ms: when it opened, when its channels were told last, since when its cause is gone (0: it is there).
+
+    `raw` is what it was read from.
+    """
+
+    alert: Alert
+    opened_ms: int
+    told_ms: int
+    gone_ms: int = 0
+    raw: bytes = field(default=b"", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """`muted`: its channels were not told."""
+
+    what: What
+    at_ms: int
+    alert: Alert
+    opened_ms: int
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """`kind` and `destination` may be `*`; `until_ms` 0 is for good."""
+
+    kind: str
+    destination: str
+    until_ms: int
+
+    def covers(self, alert: Alert, now_ms: int) -> bool:
+        return (
+            self.kind in (ANY, alert.kind)
+            and self.destination in (ANY, alert.destination)
+            and (not self.until_ms or now_ms < self.until_ms)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """The open ones, the gravest and oldest first; the newest events first; what is muted now."""
+
+    open: tuple[OpenAlert, ...]
+    events: tuple[AlertEvent, ...]
+    muted: tuple[Mute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of an open alert; `event` is None when nobody has to know. `after` None closes it."""
+
+    before: OpenAlert | None
+    after: OpenAlert | None
+    event: What | None
+
+    @property
+    def alert(self) -> Alert:
+        known = self.after or self.before
+        assert known is not None
+        return known.alert
+
+
+def changes(
+    known: Mapping[str, OpenAlert],
+    found: Iterable[Alert],
+    *,
+    judged: Iterable[str],
+    now_ms: int,
+    repeat_ms: int,
+) -> list[Change]:
+    """What is to change, given the alerts that are called for now. Pure.
+
+    `judged` are the fields of the open alerts that `found` would hold if they were still called for; others stay as they are.
+    """
+    made: list[Change] = []
+    called = {alert.field: alert for alert in found}
+    for name, alert in called.items():
+        before = known.get(name)
+        if before is None:
+            made.append(Change(None, OpenAlert(alert, now_ms, now_ms), What.OPENED))
+        elif now_ms - before.told_ms >= repeat_ms:
+            made.append(Change(before, OpenAlert(alert, before.opened_ms, now_ms), What.REPEATED))
+        elif before.gone_ms:
+            made.append(Change(before, replace(before, gone_ms=0), None))
+    for name in judged:
+        before = known.get(name)
+        if before is None or name in called:
+            continue
+        if not before.gone_ms:
+            made.append(Change(before, replace(before, gone_ms=now_ms), None))
+        elif now_ms - before.gone_ms >= CLOSE_AFTER_SECONDS * 1000:
+            made.append(Change(before, None, What.CLOSED))
+    return made
+
+
+# -- in Redis ----------------------------------------------------------------------------------------------------------
+
+
+def apply_change(redis: Redis, change: Change, *, now_ms: int, muted: bool, messages: Sequence[bytes]) -> bool:
+    """Carry out a change with its event and its messages. False when another process has changed this alert meanwhile."""
+    event = b""
+    if change.event is not None:
+        known = change.before or change.after
+        assert known is not None
+        event = _dump(AlertEvent(change.event, now_ms, change.alert, known.opened_ms, muted))
+    before = change.before.raw if change.before else b""
+    after = _dump(change.after) if change.after else b""
+    return _alter(redis, ALERTS_OPEN, change.alert.field, before, after, event, messages)
+
+
+def note_run(redis: Redis, alert: Alert, hour: int, messages: Sequence[bytes]) -> bool:
+    """Tell of a run once. False when it was told."""
+    before: Any = redis.hget(ALERTS_NOTED, alert.field)
+    if before is not None and int(before) >= hour:
         return False
-    write(redis, ("SET", raised, "1", "EX", QUIET_SECONDS), keys=[raised])
-    write(redis, ("XADD", ALERTS, "MAXLEN", "~", KEPT, "*", "alert", orjson.dumps(asdict(alert))), keys=[ALERTS])
-    log.error("ALERT %s %s: %s %s", alert.kind, alert.destination, alert.text, alert.remedy)
-    if alert_url:
-        try:
-            requests.post(alert_url, json=asdict(alert), timeout=POST_TIMEOUT_SECONDS).raise_for_status()
-        except requests.RequestException as error:
-            log.warning("The alert channel did not take the alert: %s.", type(error).__name__)
-    return True
+    return _alter(redis, ALERTS_NOTED, alert.field, before or b"", str(hour).encode(), b"", messages)
 
 
-def read_alerts(redis: Redis, *, most: int = 100) -> list[tuple[int, Alert]]:
-    """The newest alerts with their time in epoch ms, newest first."""
-    entries: Any = redis.xrevrange(ALERTS, count=most)
-    return [(int(entry_id.split(b"-")[0]), Alert(**orjson.loads(fields[b"alert"]))) for entry_id, fields in entries]
+def _alter(
+    redis: Redis, key: str, name: str, before: bytes, after: bytes, event: bytes, messages: Sequence[bytes]
+) -> bool:
+    outgoing = [part for message in messages for part in (token_hex(8), message)]
+    reply = script(redis, "app.reporting", "alert")(
+        keys=[key, ALERTS_EVENTS, ALERTS_OUTBOX], args=[name, before, after, event, KEPT, *outgoing]
+    )
+    return bool(reply == 1)
+
+
+def raise_alert(redis: Redis, alert: Alert, *, now_ms: int) -> None:
+    """Say that something happened which calls for an alert. The next sweep opens it; it closes an hour after it happened last."""
+    write(
+        redis, ("HSET", ALERTS_SIGNALS, alert.field, orjson.dumps({"at_ms": now_ms, **asdict(alert)})),
+        keys=[ALERTS_SIGNALS],
+    )  # fmt: skip
+
+
+def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
+    """What happened within the hour; what is older is dropped."""
+    raw: Any = redis.hgetall(ALERTS_SIGNALS)
+    found = []
+    for name, value in raw.items():
+        signal = orjson.loads(value)
+        if now_ms - signal.pop("at_ms") < SIGNAL_SECONDS * 1000:
+            found.append(Alert(**signal))
+        else:
+            write(redis, ("HDEL", ALERTS_SIGNALS, name), keys=[ALERTS_SIGNALS])
+    return found
+
+
+def read_open(redis: Redis) -> dict[str, OpenAlert]:
+    """Field -> the open alert."""
+    raw: Any = redis.hgetall(ALERTS_OPEN)
+    found = {}
+    for name, value in raw.items():
+        document = orjson.loads(value)
+        found[name.decode()] = OpenAlert(**document | {"alert": Alert(**document["alert"]), "raw": value})
+    return found
+
+
+def read_mutes(redis: Redis, *, now_ms: int) -> list[Mute]:
+    """Those that hold now; those that have ended are dropped."""
+    raw: Any = redis.hgetall(ALERTS_MUTED)
+    found = []
+    for name, until in raw.items():
+        kind, _, destination = name.decode().partition("|")
+        mute = Mute(kind, destination, int(until))
+        if not mute.until_ms or mute.until_ms > now_ms:
+            found.append(mute)
+    return sorted(found, key=lambda mute: (mute.kind, mute.destination))
+
+
+def mute(redis: Redis, mute: Mute) -> None:
+    """Alerts that it covers go on opening and closing, and tell nobody."""
+    write(redis, ("HSET", ALERTS_MUTED, f"{mute.kind}|{mute.destination}", mute.until_ms), keys=[ALERTS_MUTED])
+
+
+def unmute(redis: Redis, kind: str, destination: str) -> bool:
+    """False when this was not muted."""
+    return bool(redis.hdel(ALERTS_MUTED, f"{kind}|{destination}"))
+
+
+def read_alerts(redis: Redis, *, most: int = 100) -> Alerts:
+    """Plain reads, for who may do no more."""
+    seconds, micros = redis.time()
+    entries: Any = redis.xrevrange(ALERTS_EVENTS, count=most)
+    events = []
+    for _, fields in entries:
+        document = orjson.loads(fields[b"event"])
+        changed = {"what": What(document["what"]), "alert": Alert(**document["alert"])}
+        events.append(AlertEvent(**document | changed))
+    order = list(Severity)
+    found = sorted(
+        read_open(redis).values(),
+        key=lambda item: (-order.index(item.alert.severity), item.opened_ms, item.alert.field),
+    )
+    return Alerts(tuple(found), tuple(events), tuple(read_mutes(redis, now_ms=seconds * 1000 + micros // 1000)))
+
+
+def forget_alerts_of(redis: Redis, destination_ids: Iterable[str]) -> None:
+    """Runs that were told, of destinations that are gone, are forgotten."""
+    known = set(destination_ids)
+    raw: Any = redis.hkeys(ALERTS_NOTED)
+    if gone := [name for name in raw if name.decode().partition("|")[2] not in known]:
+        write(redis, ("HDEL", ALERTS_NOTED, *gone), keys=[ALERTS_NOTED])
+
+
+def _dump(value: OpenAlert | AlertEvent) -> bytes:
+    document = asdict(value)
+    document.pop("raw", None)
+    return orjson.dumps(document)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from app.errors import DestinationBroken, DestinationUnreachable, TokenRefused
+from app.errors import CallError, DestinationBroken, DestinationUnreachable, TokenRefused
+from app.reporting.measures import MEASURES
 from app.sfmc.attribute_sets import fetch_definitions
 from app.sfmc.calls import Verdict
 from app.sfmc.contacts import Contacts
@@ -26,7 +28,8 @@ _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 class MarketingCloud:
     """One account of Marketing Cloud; safe for many threads. Make it after a fork: it holds connections.
 
-    `pool_size` is how many calls may be in flight at once; a thread beyond them waits for a connection.
+    `pool_size` is how many calls may be in flight at once; a thread beyond them waits for a connection. `measured_as` is the
+    destination that its calls for contacts are counted for; '' for none.
     """
 
     def __init__(
@@ -38,8 +41,10 @@ class MarketingCloud:
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         pool_size: int,
+        measured_as: str = "",
     ) -> None:
         self._account = account
+        self._measured_as = measured_as
         self._connect_timeout_seconds = connect_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
         self._pool_size = pool_size
@@ -132,8 +137,16 @@ class MarketingCloud:
         when_lost: WhenLost,
     ) -> Verdict:
         host = self._hosts.get(token.rest_base_url) or self._open_host(token.rest_base_url)
-        status, headers, answer = host.send(method, path, body=body, bearer=token.value, when_lost=when_lost)
-        return judge(status, headers, answer)
+        began, failed = time.perf_counter(), None
+        try:
+            status, headers, answer = host.send(method, path, body=body, bearer=token.value, when_lost=when_lost)
+            return judge(status, headers, answer)
+        except CallError as error:
+            failed = error
+            raise
+        finally:
+            if self._measured_as and method != "GET":
+                MEASURES.called(self._measured_as, time.perf_counter() - began, failed)
 
     def _open_host(self, rest_base_url: str) -> Transport:
         with self._hosts_lock:

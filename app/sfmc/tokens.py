@@ -76,6 +76,7 @@ class TokenSource:
         self._key = keys.token(account.client_tag)
         self._lock_key = keys.token_lock(account.client_tag)
         self._refused_key = keys.token_refused(account.client_tag)
+        self._requests_key = keys.token_requests
         self._redis = redis
         self._ring = ring
         self._purpose = b"token:" + account.client_tag.encode()
@@ -202,7 +203,9 @@ class TokenSource:
             token = Token(granted.access_token, trusted_rest_url(account, granted.named_url), granted.scopes)
         except CallError as refusal:
             self._remember(refusal)
+            self._count("refused")
             raise
+        self._count("granted")
         ends_at = began + granted.life_seconds  # its life counts from before it was asked for: never too long
         left_ms = int((ends_at - time.monotonic()) * 1000)
         if left_ms > 0:
@@ -218,6 +221,10 @@ class TokenSource:
                 keys=[self._key, self._refused_key],
             )  # fmt: skip
         return _Held(token, began + granted.life_seconds * _REFRESH_AT, ends_at)
+
+    def _count(self, what: str) -> None:
+        """Requests are few, so each is counted at once."""
+        lua.write(self._redis, ("HINCRBY", self._requests_key, what, 1), keys=[self._requests_key])
 
     def _look(self) -> tuple[_Held | None, CallError | None]:
         """What Redis holds for this account: the token, and the refusal of a request moments ago."""

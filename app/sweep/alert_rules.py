@@ -1,51 +1,227 @@
-"""Which states are worth an alert."""
+"""Which states are worth an alert. Pure: facts in, alerts out; `app.sweep.alerts` gathers the facts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from app.reporting.alerts import Alert, raise_alert
-from app.reporting.quota import read_quota
-from app.reporting.runs import read_runs
+from app.destinations.state import State, Status
+from app.reporting.alerts import Alert
+from app.reporting.runs import Run
 
 if TYPE_CHECKING:
-    from app.destinations.model import Destination
-    from app.destinations.state import State
-    from app.resources import Resources
+    from app.reporting.quota import Quota
 
-QUOTA_WARNINGS = (0.95, 0.80)
-EXCLUDED_SHARE_ALERT = 0.01  # of a finished hour, as AEP's "Activation Skipped Rate Exceeded"
+EXCLUDED_SHARE = 0.01  # of an hour, as Adobe's "Activation Skipped Rate Exceeded"
+FAILED_SHARE = 0.05
+DELAYED_SECONDS = 150 * 60  # as Adobe's "Flow Run Delay"
+GROWING_FAILURES = 100
+ENOUGH_TO_JUDGE = 20
+FILLING_SHARE = 0.8
+SECRET_WARNING_DAYS = 150
+SECRET_LIFE_DAYS = 180
+STALE_CATALOG_SECONDS = 86_400.0
+NO_SWEEP_SECONDS = 60.0
 
 
-def raise_alerts(resources: Resources, destination: Destination, state: State) -> None:
-    """Raise what the state, the quota and the last finished hour call for."""
-    url = resources.settings.alert_url
+@dataclass(frozen=True, slots=True)
+class DestinationFacts:
+    """What is known of one destination. Ages are in seconds, None where there is nothing to have one.
 
-    def alert(kind: str, text: str, remedy: str) -> None:
-        raise_alert(resources.redis, Alert(kind, destination.id, text, remedy), alert_url=url)
+    `current` is the run of this hour, `finished` that of the hour before; None when nothing happened in it.
+    """
 
-    if state.on_probation:
-        alert(str(state.status), state.text, state.remedy)
-    quota: Any = read_quota(resources.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
-    for share in QUOTA_WARNINGS:
-        if quota.share >= share:
-            alert(
-                f"quota_{share:.0%}",
-                f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
-                f"at the present rate it will be {quota.forecast:,}.",
-                "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations.",
+    id: str
+    state: State
+    quota: Quota
+    oldest_live_seconds: float | None = None
+    current: Run | None = None
+    finished: Run | None = None
+    failures_kept: int = 0
+    failures_most: int = 100_000
+    secret_days: float | None = None
+    catalog_seconds: float | None = None
+    catalog_failure: str = ""
+    backlog_alert_seconds: float = 900.0
+
+
+def destination_alerts(facts: DestinationFacts) -> list[Alert]:
+    """All that one destination calls for now."""
+    return [*_standing(facts), *_waiting(facts), *_running(facts), *_keeping(facts), *_ending(facts)]
+
+
+def _standing(facts: DestinationFacts) -> list[Alert]:
+    state = facts.state
+    if not state.on_probation:
+        return []
+    return [Alert(str(state.status), facts.id, f"{state.text} ({state.code})", state.remedy)]
+
+
+def _waiting(facts: DestinationFacts) -> list[Alert]:
+    age = facts.oldest_live_seconds or 0.0
+    found = []
+    if age > facts.backlog_alert_seconds and facts.state.status is Status.ENABLED:
+        found.append(
+            Alert(
+                "backlog_age",
+                facts.id,
+                f"The oldest live profile has waited for {_span(age)}.",
+                f"`activation runs {facts.id}` shows whether calls are made; docs/operations.md tells what bounds them.",
+            )
+        )
+    if age > DELAYED_SECONDS:
+        found.append(
+            Alert(
+                "run_delayed",
+                facts.id,
+                f"A live profile has waited for {_span(age)} and is not settled.",
+                f"`activation destinations` tells what holds {facts.id} up.",
+            )
+        )
+    return found
+
+
+def _running(facts: DestinationFacts) -> list[Alert]:
+    found = []
+    run = facts.finished
+    if run is not None and _failed(run):
+        found.append(
+            Alert(
+                "run_failed",
+                facts.id,
+                f"{run.outcomes['failed']:,} of {_settled(run):,} profiles of the last hour failed.",
+                f"`activation failures {facts.id}` tells why; mend it and `--replay`.",
+            )
+        )
+    if run is not None and _settled(run) and run.outcomes["excluded"] / _settled(run) > EXCLUDED_SHARE:
+        found.append(
+            Alert(
+                "skipped_rate",
+                facts.id,
+                f"{run.outcomes['excluded']:,} of {_settled(run):,} profiles of the last hour were excluded.",
+                f"`activation runs {facts.id} --details` names the reasons.",
+            )
+        )
+    now = facts.current
+    if now is not None:
+        failed, settled = now.outcomes["failed"], _settled(now)
+        if failed > GROWING_FAILURES or (settled >= ENOUGH_TO_JUDGE and failed / settled > FAILED_SHARE):
+            found.append(
+                Alert(
+                    "failures_growing",
+                    facts.id,
+                    f"{failed:,} of {settled:,} profiles of this hour have failed so far.",
+                    f"`activation failures {facts.id}` tells why.",
+                )
+            )
+    return found
+
+
+def _keeping(facts: DestinationFacts) -> list[Alert]:
+    if facts.failures_kept <= facts.failures_most * FILLING_SHARE:
+        return []
+    return [
+        Alert(
+            "failures_filling_up",
+            facts.id,
+            f"{facts.failures_kept:,} failed profiles are kept, of at most {facts.failures_most:,}; then the oldest are dropped.",
+            f"`activation failures {facts.id}` shows why; mend it and `--replay`.",
+        )
+    ]
+
+
+def _ending(facts: DestinationFacts) -> list[Alert]:
+    found = []
+    quota = facts.quota
+    for percent in (95, 80):
+        if quota.share >= percent / 100:
+            found.append(
+                Alert(
+                    f"quota_{percent}",
+                    facts.id,
+                    f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
+                    f"at the present rate it will be {quota.forecast:,}.",
+                    "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations.",
+                )
             )
             break
-    finished = [
-        run
-        for run in read_runs(resources.redis, destination.id, hours=2)
-        if run.hour < resources.clock.now_ms() // 3_600_000
-    ]
-    for run in finished:
-        settled = sum(run.outcomes.values())
-        if settled and run.outcomes["excluded"] / settled > EXCLUDED_SHARE_ALERT:
-            alert(
-                "excluded_share",
-                f"{run.outcomes['excluded']:,} of {settled:,} profiles of the last hour were excluded.",
-                f"`activation runs {destination.id} --details` names the reasons.",
+    if facts.secret_days is not None and facts.secret_days >= SECRET_WARNING_DAYS:
+        found.append(
+            Alert(
+                "secret_ending",
+                facts.id,
+                f"The client secret was connected {facts.secret_days:.0f} days ago; it ends {SECRET_LIFE_DAYS} days after it "
+                "was made.",
+                "Make a staged secret in the installed package, connect the file with it, then activate it (docs/operations.md).",
             )
+        )
+    if facts.catalog_seconds is not None and facts.catalog_seconds > STALE_CATALOG_SECONDS:
+        why = f" The last try: {facts.catalog_failure}" if facts.catalog_failure else ""
+        found.append(
+            Alert(
+                "catalog_stale",
+                facts.id,
+                f"The attribute-set definitions are {_span(facts.catalog_seconds)} old.{why}",
+                f"`activation fields {facts.id} --refresh` fetches them and says what is wrong.",
+            )
+        )
+    return found
+
+
+def notices(facts: DestinationFacts) -> list[tuple[Alert, int]]:
+    """What has no end: that a run began, that one went well; each with the hour of the run."""
+    found = []
+    if facts.current is not None and facts.current.received:
+        text = "The first profiles of this hour have come."
+        found.append((Alert("run_started", facts.id, text), facts.current.hour))
+    run = facts.finished
+    if run is not None and _settled(run) and not _failed(run):
+        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in run.outcomes.items() if count)
+        found.append((Alert("run_succeeded", facts.id, f"The last hour: {counts}."), run.hour))
+    return found
+
+
+def sweep_alerts(*, delivering: int, settled_in: bool) -> list[Alert]:
+    """What a sweep sees of the installation: `delivering` workers that take deliveries. `settled_in`: it runs long enough to tell."""
+    if delivering or not settled_in:
+        return []
+    return [
+        Alert(
+            "no_worker",
+            "",
+            "No worker that takes deliveries is alive.",
+            "Start one: `activation up`, or `docker compose up --detach worker`. `activation doctor` tells more.",
+        )
+    ]
+
+
+def watch_alerts(*, sweep_seconds: float | None, maintaining: int) -> list[Alert]:
+    """What a worker sees of those that sweep: the age of the last sweep, and how many workers take maintenance."""
+    if sweep_seconds is None or sweep_seconds < NO_SWEEP_SECONDS:
+        return []
+    who = "beat sends nothing" if maintaining else "no worker takes the queue maintenance"
+    return [
+        Alert(
+            "no_beat",
+            "",
+            f"Nothing has been swept for {_span(sweep_seconds)}: {who}.",
+            f"Start {'beat' if maintaining else 'the maintenance worker'} again; until then sleeping lanes are not woken.",
+        )
+    ]
+
+
+def _settled(run: Run) -> int:
+    return sum(run.outcomes.values())
+
+
+def _failed(run: Run) -> bool:
+    return bool(_settled(run)) and run.outcomes["failed"] / _settled(run) > FAILED_SHARE
+
+
+def _span(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

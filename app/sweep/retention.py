@@ -33,20 +33,9 @@ def bound_failures(resources: Resources, destination_id: str) -> None:
                 f"for {settings.failures_kept_days} days.",
                 f"Replay or export them in time: `activation failures {destination_id}`.",
             ),
-            alert_url=settings.alert_url,
+            now_ms=resources.clock.now_ms(),
         )
         store.remove(beyond)
-    elif len(store) > settings.failures_kept * 0.8:
-        raise_alert(
-            resources.redis,
-            Alert(
-                "failures_filling_up",
-                destination_id,
-                f"{len(store)} failed profiles are kept, of at most {settings.failures_kept}; then the oldest are dropped.",
-                f"`activation failures {destination_id}` shows why; mend it and `--replay`.",
-            ),
-            alert_url=settings.alert_url,
-        )
 
 
 def clean_lane(resources: Resources, destination: Destination) -> None:

@@ -6,6 +6,7 @@ A sweep is safe to run at any time and by several beats at once; a short guard i
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from app.destinations.state import State, Status
@@ -13,12 +14,17 @@ from app.errors import ActivationError, UnknownDestination
 from app.keys import LANES, SWEEP
 from app.lanes.lane import rouse
 from app.lua import write
-from app.sweep.alert_rules import raise_alerts
+from app.reporting.alerts import forget_alerts_of
+from app.reporting.processes import forget_processes, note_sweep
+from app.reporting.totals import fold_runs
+from app.sweep.alerts import Judgement
 from app.sweep.retention import bound_failures, clean_lane, forget_old_jobs
 
 if TYPE_CHECKING:
     from app.producer import Producer
     from app.resources import Resources
+
+_BEGUN = time.monotonic()  # of this process
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +35,12 @@ def sweep(resources: Resources, producer: Producer) -> int:
     guard_ms = int(settings.sweep_seconds * 500)
     if guard_ms and not _first(resources, guard_ms):
         return 0
+    now_ms = resources.clock.now_ms()
+    note_sweep(resources.redis, now_ms=now_ms)
     woken = 0
-    for destination_id in resources.destinations.ids():
+    connected = resources.destinations.ids()
+    judgement = Judgement(resources)
+    for destination_id in connected:
         try:
             state = resources.states.get(destination_id)
             if may_wake(state):
@@ -43,11 +53,15 @@ def sweep(resources: Resources, producer: Producer) -> int:
             bound_failures(resources, destination_id)
             clean_lane(resources, destination)
             forget_old_jobs(resources, destination_id)
-            raise_alerts(resources, destination, state)
+            fold_runs(resources.redis, destination_id, now_ms)
+            judgement.look_at(destination, state)
         except UnknownDestination:
             continue  # disconnected since
         except ActivationError as error:
             log.error("Sweeping %s: %s %s", destination_id, error, error.remedy)  # noqa: TRY400  # the text says it all
+    judgement.conclude(connected, up_seconds=time.monotonic() - _BEGUN)
+    forget_alerts_of(resources.redis, connected)
+    forget_processes(resources.redis, now_ms=now_ms)
     return woken
 
 

@@ -130,7 +130,7 @@ def test_removing_takes_all_of_it_and_nothing_else(redis, store):
     redis.set(AccountKeys("mct0").pace, "1")
     store.remove("spring")
     assert list(redis.scan_iter(match=DestinationKeys("spring").everything)) == []
-    assert len(list(redis.scan_iter(match=DestinationKeys("spring-2").everything))) == 1205
+    assert len(list(redis.scan_iter(match=DestinationKeys("spring-2").everything))) == 1206
     assert store.ids() == ["spring-2"]
     assert store.get("spring-2").id == "spring-2"
     with pytest.raises(UnknownDestination):

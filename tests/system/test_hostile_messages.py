@@ -100,8 +100,9 @@ def test_nothing_on_the_broker_ends_a_worker_or_shows_what_was_sent(make_rig: Ca
     kept = refused.all()
     assert len(kept) == expected
     assert any(one.content and MARK.encode() in one.content for one in kept), "the operator can look at them"
+    rig.wait_until(lambda: bool(read_alerts(rig.redis).open), "an alert is open", 30)
     alerts = read_alerts(rig.redis)
-    assert len(alerts) == 1
+    assert [(event.what, event.alert.kind) for event in alerts.events] == [("opened", "message_refused")]
     seen = {
         "logs": b"".join(path.read_bytes() for path in rig.stack.logs.glob("*.log")),
         "state": dump(rig.settings.redis_url),

@@ -65,7 +65,7 @@ RULES = (
     Rule("Nothing in app imports tasks.", within=("app",), never=("tasks",)),
     Rule(
         "requests is used by app.sfmc and the alert channel alone.",
-        but=("app.sfmc", "app.reporting.alerts"),
+        but=("app.sfmc", "app.reporting.channels"),
         never=("requests",),
     ),
     Rule("Celery is used by tasks and the producer alone.", but=("tasks", "app.producer"), never=CELERY),

@@ -13,7 +13,10 @@ from app.errors import UsageError
 from app.settings import OPTIONS, PREFIX, Option, Settings
 
 NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
-CHECKED = ("CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL")
+CHECKED = (
+    "CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL", "ALERT_EMAIL_TO", "ALERT_KINDS", "ALERT_SLACK_URL",
+    "LOG_FORMAT", "SMTP_URL",
+)  # fmt: skip
 TEXTS = [
     option
     for option in OPTIONS
@@ -321,3 +324,19 @@ def test_settings_print_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIVATION_REDIS_URL", "redis://:hunter2@localhost")
     settings = Settings.from_env()
     assert "hunter2" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"ALERT_URL": "hooks.test"}, "ACTIVATION_ALERT_URL: must begin with"),
+        ({"ALERT_SLACK_URL": "ftp://hooks.test"}, "ACTIVATION_ALERT_SLACK_URL: must begin with"),
+        ({"ALERT_KINDS": "stopped, stoped"}, "ACTIVATION_ALERT_KINDS: there is no kind stoped"),
+        ({"ALERT_EMAIL_TO": "ops@mail.test"}, "needs ACTIVATION_SMTP_URL"),
+        ({"SMTP_URL": "mail.test:25"}, "ACTIVATION_SMTP_URL: must begin with"),
+        ({"LOG_FORMAT": "xml"}, "ACTIVATION_LOG_FORMAT: must be console or json"),
+    ],
+)
+def test_how_to_alert_and_log_is_checked(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], text: str) -> None:
+    (problem,) = problems_of(monkeypatch, **changes)
+    assert text in problem

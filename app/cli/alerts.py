@@ -1,0 +1,149 @@
+"""Alerts: what is open, what happened of late, what is muted; and trying the channels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from secrets import token_hex
+from typing import Any
+
+import click
+
+from app.cli.report import json_option, moment, out, print_json, print_table, resources, rfc3339
+from app.errors import UsageError, WorkHasProblems
+from app.reporting.alert_kinds import KINDS
+from app.reporting.alerts import ANY, Alert, AlertEvent, Mute, What, mute, read_alerts, unmute
+from app.reporting.channels import ChannelFailed, channels_of, send
+
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def alerts(context: click.Context, as_json: bool) -> None:
+    """What is wrong now, and the newest events; with a subcommand, mute alerts or try the channels."""
+    if context.invoked_subcommand is not None:
+        return
+    with resources() as made:
+        found = read_alerts(made.redis)
+    if as_json:
+        print_json(
+            {
+                "open": [
+                    {**asdict(item.alert), "severity": item.alert.severity, "opened_at": rfc3339(item.opened_ms),
+                     "told_at": rfc3339(item.told_ms)}
+                    for item in found.open
+                ],
+                "events": [
+                    {"event": event.what, "at": rfc3339(event.at_ms), **asdict(event.alert), "muted": event.muted}
+                    for event in found.events
+                ],
+                "muted": [
+                    {"kind": item.kind, "destination": item.destination, "until": rfc3339(item.until_ms)}
+                    for item in found.muted
+                ],
+            }
+        )  # fmt: skip
+        return
+    for item in found.open:
+        where = item.alert.destination or "installation"
+        out.print(f"[bold]{item.alert.kind}[/] ", end="")
+        out.print(f"{where} since {moment(item.opened_ms)}: {item.alert.text} {item.alert.remedy}", markup=False)
+    if not found.open:
+        out.print("No alert is open.")
+    for muted in found.muted:
+        until = f"until {moment(muted.until_ms)}" if muted.until_ms else "for good"
+        out.print(f"Muted: {muted.kind} of {muted.destination or 'the installation'} {until}", markup=False)
+    print_table(
+        "What happened",
+        ["time", "event", "kind", "destination"],
+        [
+            (
+                moment(event.at_ms),
+                f"{event.what}{' (muted)' if event.muted else ''}",
+                event.alert.kind,
+                event.alert.destination,
+            )
+            for event in found.events
+        ],
+    )
+
+
+def _kind(_: Any, __: Any, value: str) -> str:
+    if value != ANY and value not in KINDS:
+        from difflib import get_close_matches
+
+        likely = get_close_matches(value, KINDS, n=1)
+        raise UsageError(
+            f"There is no kind of alert {value!r}." + (f" Did you mean {likely[0]}?" if likely else ""),
+            remedy="docs/operations.md lists them; * stands for all.",
+        )
+    return value
+
+
+def _span(_: Any, __: Any, value: str | None) -> float | None:
+    if value is None:
+        return None
+    unit = _SECONDS.get(value[-1:])
+    try:
+        seconds = float(value[:-1]) * unit if unit else -1.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e9:
+        raise click.BadParameter("write it like 30m, 2h or 1d.")
+    return seconds
+
+
+@alerts.command("mute")
+@click.argument("kind", callback=_kind)
+@click.argument("destination", default=ANY)
+@click.option("--for", "seconds", metavar="TIME", callback=_span, help="Such as 30m, 2h or 1d; without it, for good.")
+def mute_command(kind: str, destination: str, seconds: float | None) -> None:
+    """Tell nobody of alerts of this KIND (* for all), of one DESTINATION or of all."""
+    with resources() as made:
+        if destination != ANY:
+            made.destinations.get(destination)
+        until_ms = 0 if seconds is None else made.clock.now_ms() + int(seconds * 1000)
+        mute(made.redis, Mute(kind, destination, until_ms))
+    out.print(
+        f"{kind} of {destination} is muted {f'until {moment(until_ms)}' if until_ms else 'for good'}.", markup=False
+    )
+
+
+@alerts.command("unmute")
+@click.argument("kind", callback=_kind)
+@click.argument("destination", default=ANY)
+def unmute_command(kind: str, destination: str) -> None:
+    """End a mute, named as it was given."""
+    with resources() as made:
+        known = unmute(made.redis, kind, destination)
+    if not known:
+        raise WorkHasProblems(f"{kind} of {destination} was not muted.", remedy="`activation alerts` lists what is.")
+    out.print(f"{kind} of {destination} is told again.", markup=False)
+
+
+@alerts.command("test")
+@click.argument("destination", required=False)
+def test_command(destination: str | None) -> None:
+    """Send a message to every channel of the settings, and to those of DESTINATION; exit 1 if one does not take it."""
+    with resources() as made:
+        channels = channels_of(made.settings)
+        if destination is not None:
+            target = made.destinations.get(destination)
+            channels |= {f"{destination}/{number}": channel for number, channel in enumerate(target.alerts)}
+        now_ms = made.clock.now_ms()
+    if not channels:
+        raise WorkHasProblems(
+            "No channel is set.", remedy="docs/operations.md tells how: ACTIVATION_ALERT_URL and others."
+        )
+    alert = Alert("run_started", destination or "", "This is a test of the alert channels.", "Nothing is to be done.")
+    failed = 0
+    for name, channel in channels.items():
+        try:
+            send(channel, AlertEvent(What.NOTED, now_ms, alert, now_ms), token_hex(8), made.settings)
+            out.print(f"[green]✔[/] {name}")
+        except ChannelFailed as error:
+            failed += 1
+            out.print(f"[red]✘[/] {name}: {error}")
+    if failed:
+        raise WorkHasProblems(f"{failed} of {len(channels)} channels did not take the message.")

@@ -1,0 +1,52 @@
+"""The kinds of alerts: a stable word, how grave it is, and what it means. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`meaning` is what the documentation says of it."""
+
+    severity: Severity
+    meaning: str
+
+
+ALL_KINDS = "all"
+_I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
+KINDS = {
+    # Adobe's five for destinations, by the run: an hour of ours is a dataflow run of theirs
+    "run_started": Kind(_I, "the first profiles of an hour have come"),
+    "run_succeeded": Kind(_I, "an hour has ended, and no more than 5 % of what was settled in it failed"),
+    "run_failed": Kind(_W, "more than 5 % of what was settled in the last hour failed"),
+    "run_delayed": Kind(_W, "a live profile has waited for more than 150 minutes"),
+    "skipped_rate": Kind(_W, "more than 1 % of what was settled in the last hour was excluded"),
+    # ours
+    "stopped": Kind(_C, "a destination stands still until someone mends it"),
+    "troubled": Kind(_W, "nobody answers at a destination; it goes on by itself"),
+    "backlog_age": Kind(_W, "a live profile has waited for longer than ACTIVATION_BACKLOG_ALERT_SECONDS"),
+    "failures_growing": Kind(_W, "in this hour more than 100 profiles failed, or more than 5 % of at least 20"),
+    "failures_filling_up": Kind(_W, "80 % of the room for failed profiles is taken"),
+    "failures_dropped": Kind(_C, "failed profiles were dropped, for their age or their number"),
+    "quota_80": Kind(_W, "80 % of the year's calls are used"),
+    "quota_95": Kind(_C, "95 % of the year's calls are used"),
+    "secret_ending": Kind(_W, "the client secret was connected 150 days ago; it ends 180 days after it was made"),
+    "catalog_stale": Kind(_W, "the attribute-set definitions could not be fetched for a day"),
+    "no_worker": Kind(_C, "no worker takes deliveries"),
+    "no_beat": Kind(_C, "nothing was swept for a minute: beat, or the maintenance worker, is away"),
+    "message_refused": Kind(_W, "a message of a sender could not be read"),
+    "intake_refused": Kind(_W, "the HTTP intake turned senders away"),
+}
+
+
+def is_wanted(kind: str, kinds: tuple[str, ...]) -> bool:
+    """Whether a channel with these kinds wants one: `all` for every kind, none named for warnings and worse."""
+    return kind in kinds or ALL_KINDS in kinds or (not kinds and KINDS[kind].severity is not Severity.INFO)

@@ -1,0 +1,91 @@
+"""Histograms of times in fixed buckets, as they are counted in hashes: one field a bucket, and the sum. Pure.
+
+The field `call:0.25` counts the calls that took at most 0.25 s and more than the bound before it, `call:inf` those beyond the last
+bound, `call:ms` is the sum of all in milliseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Timed(StrEnum):
+    """What is timed: one HTTP call of a contact; from enqueueing to acceptance; one `Producer.enqueue`."""
+
+    CALL = "call"
+    ACCEPTANCE = "acceptance"
+    ENQUEUE = "enqueue"
+
+
+_SHORT = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120)
+_LONG = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+BOUNDS: Mapping[Timed, tuple[float, ...]] = {Timed.CALL: _SHORT, Timed.ACCEPTANCE: _LONG, Timed.ENQUEUE: _SHORT}
+_FIELDS = {timed: (*(f"{timed}:{bound:g}" for bound in bounds), f"{timed}:inf") for timed, bounds in BOUNDS.items()}
+
+
+def field_of(timed: Timed, seconds: float) -> str:
+    """The bucket that counts such a time."""
+    return _FIELDS[timed][bisect_left(BOUNDS[timed], seconds)]
+
+
+def sum_field(timed: Timed) -> str:
+    return f"{timed}:ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """`counts` are those of each bucket by itself, the one beyond the last bound at the end."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum_seconds: float
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def mean_seconds(self) -> float | None:
+        return self.sum_seconds / self.count if self.count else None
+
+    def quantile(self, share: float) -> float | None:
+        """The time in seconds that this share (0 to 1) of all stayed within, interpolated in its bucket; None without any.
+
+        Beyond the last bound nothing is known but that bound.
+        """
+        wanted = share * self.count
+        below, lower = 0, 0.0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            if count and below + count >= wanted:
+                return lower + (bound - lower) * (wanted - below) / count
+            below, lower = below + count, bound
+        return lower if self.count else None
+
+    def cumulated(self) -> list[tuple[str, int]]:
+        """Upper bound and how many stayed within it, as Prometheus has it."""
+        found, below = [], 0
+        for bound, count in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), self.counts, strict=True):
+            below += count
+            found.append((bound, below))
+        return found
+
+
+def read_histogram(timed: Timed, counts: Mapping[str, int]) -> Histogram:
+    """From the counts of a run, or of several together."""
+    return Histogram(
+        BOUNDS[timed],
+        tuple(counts.get(name, 0) for name in _FIELDS[timed]),
+        counts.get(sum_field(timed), 0) / 1000,
+    )
+
+
+def together(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The counts of several runs as one."""
+    found: dict[str, int] = {}
+    for counts in several:
+        for name, count in counts.items():
+            found[name] = found.get(name, 0) + count
+    return found

@@ -1,0 +1,116 @@
+"""Messages about alerts on their way to their channels: kept until a channel has taken them, for a day at most."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.backoff import full_jitter
+from app.errors import SealBroken, UnknownDestination
+from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX
+from app.lua import script
+from app.reporting.alert_kinds import is_wanted
+from app.reporting.alerts import KEPT, Alert, AlertEvent, What
+from app.reporting.channels import ChannelFailed, channels_of, send
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis import Redis
+
+    from app.destinations.model import AlertChannel, Destination
+    from app.resources import Resources
+    from app.settings import Settings
+
+GIVE_UP_MS = 86_400_000
+CLAIM_MS = 60_000  # whoever sends a message has it for so long
+BASE_SECONDS, CAP_SECONDS = 10.0, 900.0
+
+log = logging.getLogger(__name__)
+
+
+def messages_for(event: AlertEvent, settings: Settings, destination: Destination | None) -> list[bytes]:
+    """One message for each channel that wants to know of an event, due at once.
+
+    A message names its channel and holds nothing of its address.
+    """
+    wanted = channels_of(settings)
+    if destination is not None:
+        wanted |= {f"{destination.id}/{number}": channel for number, channel in enumerate(destination.alerts)}
+    return [
+        orjson.dumps({"channel": name, "event": asdict(event), "due_ms": event.at_ms, "tries": 0})
+        for name, channel in wanted.items()
+        if is_wanted(event.alert.kind, channel.kinds)
+    ]
+
+
+def has_due(redis: Redis, *, now_ms: int) -> bool:
+    """Whether a message is to be sent now."""
+    raw: Any = redis.hvals(ALERTS_OUTBOX)
+    return any(orjson.loads(value)["due_ms"] <= now_ms for value in raw)
+
+
+def deliver_due(resources: Resources, *, most: int = 100) -> int:
+    """Send the messages that are due, each by one process at a time; returns how many were taken by their channels."""
+    redis = resources.redis
+    raw: Any = redis.hgetall(ALERTS_OUTBOX)
+    taken = 0
+    for name, value in list(raw.items())[:most]:
+        message = orjson.loads(value)
+        now_ms = resources.clock.now_ms()
+        if message["due_ms"] > now_ms:
+            continue
+        claimed = orjson.dumps({**message, "due_ms": now_ms + CLAIM_MS})
+        if _replace(redis, name, value, claimed):
+            taken += _deliver(resources, name.decode(), message, claimed)
+    return taken
+
+
+def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool:
+    event = _read_event(message["event"])
+    now_ms = resources.clock.now_ms()
+    channel = _channel(resources, message["channel"])
+    if channel is None:  # not configured any more
+        _replace(resources.redis, name, claimed, b"")
+        return False
+    try:
+        send(channel, event, name, resources.settings)
+    except ChannelFailed as failed:
+        tries = message["tries"] + 1
+        if failed.gives_up or now_ms - event.at_ms > GIVE_UP_MS:
+            where = message["channel"]
+            log.error("Alert %s for channel %s is given up: %s.", event.alert.field, where, failed)  # noqa: TRY400
+            _replace(resources.redis, name, claimed, b"")
+        else:
+            log.warning("Channel %s did not take an alert: %s. It is tried again.", message["channel"], failed)
+            delay = full_jitter(tries, base_seconds=BASE_SECONDS, cap_seconds=CAP_SECONDS)
+            later = {**message, "tries": tries, "due_ms": now_ms + int(delay * 1000)}
+            _replace(resources.redis, name, claimed, orjson.dumps(later))
+        return False
+    _replace(resources.redis, name, claimed, b"")
+    return True
+
+
+def _channel(resources: Resources, name: str) -> AlertChannel | None:
+    destination_id, slash, number = name.rpartition("/")
+    if not slash:
+        return channels_of(resources.settings).get(name)
+    try:
+        channels = resources.destinations.get(destination_id).alerts
+    except (UnknownDestination, SealBroken):
+        return None
+    return channels[int(number)] if int(number) < len(channels) else None
+
+
+def _read_event(document: dict[str, Any]) -> AlertEvent:
+    return AlertEvent(**document | {"what": What(document["what"]), "alert": Alert(**document["alert"])})
+
+
+def _replace(redis: Redis, name: str | bytes, before: bytes, after: bytes) -> bool:
+    reply = script(redis, "app.reporting", "alert")(
+        keys=[ALERTS_OUTBOX, ALERTS_EVENTS, ALERTS_OUTBOX], args=[name, before, after, b"", KEPT]
+    )
+    return bool(reply == 1)

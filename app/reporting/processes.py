@@ -1,0 +1,91 @@
+"""Which processes of the installation are alive: each says so every few seconds."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.keys import PROCESSES, SWEPT
+from app.lua import write
+from app.version import installed_version
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+ALIVE_SECONDS = 30  # whoever has said nothing for so long is taken for gone
+KEPT_SECONDS = 3_600  # and forgotten after so long
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as it described itself. Times are epoch ms by the clock of Redis.
+
+    `ahead_ms` is how far its own clock is ahead of that of Redis; `queues` are the Celery queues that it takes messages from.
+    """
+
+    name: str
+    role: str
+    version: str
+    python: str
+    host: str
+    pid: int
+    started_ms: int
+    seen_ms: int = 0
+    ahead_ms: int = 0
+    queues: tuple[str, ...] = field(default=())
+
+    def silent_seconds(self, now_ms: int) -> float:
+        return max(0.0, (now_ms - self.seen_ms) / 1000)
+
+    def is_alive(self, now_ms: int) -> bool:
+        return self.silent_seconds(now_ms) < ALIVE_SECONDS
+
+
+def this_process(name: str, role: str, *, now_ms: int, queues: tuple[str, ...] = ()) -> Process:
+    """A description of the running process."""
+    return Process(
+        name=name, role=role, version=installed_version(), python=platform.python_version(), host=socket.gethostname(),
+        pid=os.getpid(), started_ms=now_ms, queues=queues,
+    )  # fmt: skip
+
+
+def note_process(redis: Redis, process: Process, *, now_ms: int) -> None:
+    """The process is alive."""
+    noted = replace(process, seen_ms=now_ms, ahead_ms=round(time.time() * 1000) - now_ms)
+    write(redis, ("HSET", PROCESSES, process.name, orjson.dumps(asdict(noted))), keys=[PROCESSES])
+
+
+def end_process(redis: Redis, name: str) -> None:
+    """The process ends as it should."""
+    write(redis, ("HDEL", PROCESSES, name), keys=[PROCESSES])
+
+
+def read_processes(redis: Redis) -> list[Process]:
+    """All that were seen within the last hour, by name."""
+    raw: Any = redis.hgetall(PROCESSES)
+    found = [orjson.loads(value) for value in raw.values()]
+    return sorted((Process(**item | {"queues": tuple(item["queues"])}) for item in found), key=lambda item: item.name)
+
+
+def forget_processes(redis: Redis, *, now_ms: int) -> None:
+    """Drop those that are long gone."""
+    for process in read_processes(redis):
+        if process.silent_seconds(now_ms) > KEPT_SECONDS:
+            end_process(redis, process.name)
+
+
+def note_sweep(redis: Redis, *, now_ms: int) -> None:
+    """A sweep begins: so beat has sent it, and a worker of its queue has taken it."""
+    write(redis, ("SET", SWEPT, now_ms), keys=[SWEPT])
+
+
+def read_sweep_age_seconds(redis: Redis, *, now_ms: int) -> float | None:
+    """Seconds since the last sweep began; None when there never was one."""
+    raw: Any = redis.get(SWEPT)
+    return None if raw is None else max(0.0, (now_ms - int(raw)) / 1000)

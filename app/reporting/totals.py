@@ -1,0 +1,81 @@
+"""Counts since a destination was connected, that only grow: the runs that have ended, folded into one hash, and those since.
+
+Settling adds to the run of its hour and to nothing else; the sweep folds a run once its hour is over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.keys import RUN_LIFE_SECONDS, DestinationKeys
+from app.lua import script
+from app.reporting.histograms import Histogram, Timed, read_histogram, together
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+LATE_SECONDS = 300  # so long after its end something may still be added to a run
+_BEGINNING_HOURS = 2  # before an installation's first fold, older runs are not counted
+_HOURS_AT_ONCE = 48
+
+
+def fold_runs(redis: Redis, destination_id: str, now_ms: int) -> int:
+    """Fold the runs that have ended, a bounded number of them; returns how many."""
+    keys = DestinationKeys(destination_id)
+    ended = _growing(now_ms)
+    raw: Any = redis.hget(keys.totals, "folded")
+    first = int(raw) if raw else ended - _BEGINNING_HOURS
+    fold = script(redis, "app.reporting", "fold")
+    folded = 0
+    for hour in range(first, min(ended, first + _HOURS_AT_ONCE)):
+        folded += fold(keys=[keys.epoch, keys.totals, keys.run(hour)], args=[hour, first])
+    return folded
+
+
+def _growing(now_ms: int) -> int:
+    """The first hour that may still grow."""
+    return (now_ms // 1000 - LATE_SECONDS) // 3600
+
+
+def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int]:
+    """Field -> count; fields as in a run, reasons by their code alone. Plain reads, for who may do no more."""
+    keys = DestinationKeys(destination_id)
+    hour, beginning = now_ms // 3_600_000, _growing(now_ms) - _BEGINNING_HOURS
+    while True:
+        totals: Any = redis.hgetall(keys.totals)
+        first = int(totals.pop(b"folded", beginning))
+        with redis.pipeline(transaction=False) as pipeline:
+            for number in range(max(first, hour - RUN_LIFE_SECONDS // 3600), hour + 1):
+                pipeline.hgetall(keys.run(number))
+            pipeline.hget(keys.totals, "folded")
+            *runs, after = pipeline.execute()
+        if int(after or beginning) == first:  # else a run was folded between the two looks
+            return _by_code(together(_decode(raw) for raw in (totals, *runs)))
+
+
+def _by_code(counts: dict[str, int]) -> dict[str, int]:
+    return together({name.partition("|")[0]: count} for name, count in counts.items())
+
+
+def read_latency(redis: Redis, destination_id: str, hours: int = 24) -> list[tuple[int, dict[Timed, Histogram]]]:
+    """The histograms of the last hours, newest first: (epoch hours, what is timed -> its histogram); hours without any are left out.
+
+    `Histogram.quantile(0.95)` is the 95th percentile in seconds.
+    """
+    keys = DestinationKeys(destination_id)
+    reply: Any = redis.time()
+    numbers = range(reply[0] // 3600, reply[0] // 3600 - hours, -1)
+    with redis.pipeline(transaction=False) as pipeline:
+        for hour in numbers:
+            pipeline.hgetall(keys.run(hour))
+        raws: list[Any] = pipeline.execute()
+    found = []
+    for hour, raw in zip(numbers, raws, strict=True):
+        histograms = {timed: read_histogram(timed, _decode(raw)) for timed in Timed}
+        if any(histogram.count for histogram in histograms.values()):
+            found.append((hour, histograms))
+    return found
+
+
+def _decode(raw: dict[bytes, bytes]) -> dict[str, int]:
+    return {name.decode(): int(value) for name, value in raw.items()}

@@ -1,0 +1,45 @@
+"""How long the oldest profile of a destination has waited, by kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.keys import LANES, DestinationKeys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class OldestWaiting:
+    """Seconds since the oldest waiting profile of each kind was enqueued; None where none waits."""
+
+    live: float | None
+    backfill: float | None
+    parked: float | None
+
+
+def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiting:
+    """By the stamp of enqueueing, which a profile keeps through parking and moving. Plain reads."""
+    keys = DestinationKeys(destination_id)
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for number in range(LANES):
+            lane = keys.lane(number)
+            for stream in (lane.live, lane.backfill, lane.parked):
+                pipeline.xrange(stream, count=1)
+        (seconds, micros), *firsts = pipeline.execute()
+    now_ms = seconds * 1000 + micros // 1000
+    ages = [[_stamp_ms(first) for first in firsts[kind::3]] for kind in range(3)]
+    oldest = [min((stamp for stamp in stamps if stamp), default=None) for stamps in ages]
+    return OldestWaiting(*(None if stamp is None else max(0.0, (now_ms - stamp) / 1000) for stamp in oldest))
+
+
+def _stamp_ms(first: Any) -> int | None:
+    """When the first entry of a stream was enqueued; None without one. What no producer wrote counts from when it was appended."""
+    if not first:
+        return None
+    entry_id, fields = first[0]
+    stamp = fields.get(b"s", entry_id).partition(b"-")[0]
+    return int(stamp) if stamp.isdigit() else int(entry_id.partition(b"-")[0])

@@ -1,0 +1,147 @@
+"""Opening, repeating and closing alerts: what the rules call for, against what is open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.errors import SealBroken, UnknownDestination
+from app.lanes.failures import count_failures
+from app.reporting.alerts import (
+    Alert,
+    AlertEvent,
+    Change,
+    What,
+    apply_change,
+    changes,
+    note_run,
+    read_mutes,
+    read_open,
+    read_signals,
+)
+from app.reporting.outbox import messages_for
+from app.reporting.processes import read_processes, read_sweep_age_seconds
+from app.reporting.quota import read_quota
+from app.reporting.runs import read_runs
+from app.reporting.waiting import oldest_waiting_age_seconds
+from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.destinations.state import State
+    from app.resources import Resources
+
+DELIVERY_QUEUE, MAINTENANCE_QUEUE = "delivery", "maintenance"
+WATCHED = ("no_beat",)  # by the workers; all else is judged by the sweep
+SETTLED_IN_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Judgement:
+    """One round: alerts that are called for, gathered destination by destination, then judged against those that are open."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+        self._now_ms = resources.clock.now_ms()
+        self._mutes = read_mutes(resources.redis, now_ms=self._now_ms)
+        self._found: list[Alert] = []
+        self._looked_at: set[str] = set()
+
+    def look_at(self, destination: Destination, state: State) -> None:
+        """Judge one destination by its rules, and tell of its runs."""
+        facts = gather(self._r, destination, state, now_ms=self._now_ms)
+        self._found += destination_alerts(facts)
+        self._looked_at.add(destination.id)
+        for alert, hour in notices(facts):
+            event = AlertEvent(What.NOTED, self._now_ms, alert, self._now_ms)
+            messages = [] if self._muted(alert) else messages_for(event, self._r.settings, destination)
+            note_run(self._r.redis, alert, hour, messages)
+
+    def conclude(self, connected: Sequence[str], *, up_seconds: float) -> None:
+        """Judge the installation, and carry out all changes. A destination that could not be looked at keeps its alerts."""
+        redis = self._r.redis
+        alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
+        delivering = sum(DELIVERY_QUEUE in process.queues for process in alive)
+        self._found += sweep_alerts(delivering=delivering, settled_in=up_seconds > SETTLED_IN_SECONDS)
+        self._found += read_signals(redis, now_ms=self._now_ms)
+        known = read_open(redis)
+        judged = [
+            field
+            for field, item in known.items()
+            if item.alert.kind not in WATCHED
+            and (not item.alert.destination or item.alert.destination in self._looked_at
+                 or item.alert.destination not in connected)
+        ]  # fmt: skip
+        self._carry_out(changes(known, self._found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
+
+    def watch(self) -> None:
+        """What the workers look after, since the sweep itself may have ended."""
+        redis = self._r.redis
+        alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
+        found = watch_alerts(
+            sweep_seconds=read_sweep_age_seconds(redis, now_ms=self._now_ms),
+            maintaining=sum(MAINTENANCE_QUEUE in process.queues for process in alive),
+        )
+        known = read_open(redis)
+        judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
+        self._carry_out(changes(known, found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
+
+    @property
+    def _repeat_ms(self) -> int:
+        return int(self._r.settings.alert_repeat_seconds * 1000)
+
+    def _muted(self, alert: Alert) -> bool:
+        return any(mute.covers(alert, self._now_ms) for mute in self._mutes)
+
+    def _carry_out(self, made: Iterable[Change]) -> None:
+        for change in made:
+            alert, muted, messages = change.alert, self._muted(change.alert), list[bytes]()
+            if change.event is not None and not muted:
+                known = change.before or change.after
+                assert known is not None
+                event = AlertEvent(change.event, self._now_ms, alert, known.opened_ms)
+                messages = messages_for(event, self._r.settings, self._destination(alert.destination))
+            if apply_change(self._r.redis, change, now_ms=self._now_ms, muted=muted, messages=messages):
+                _log(change)
+
+    def _destination(self, destination_id: str) -> Destination | None:
+        try:
+            return self._r.destinations.get(destination_id) if destination_id else None
+        except (UnknownDestination, SealBroken):
+            return None
+
+
+def gather(resources: Resources, destination: Destination, state: State, *, now_ms: int) -> DestinationFacts:
+    """The facts that the rules ask for."""
+    redis, settings, name = resources.redis, resources.settings, destination.id
+    hour = now_ms // 3_600_000
+    runs = {run.hour: run for run in read_runs(redis, name, hours=2)}
+    since_ms = resources.destinations.secret_since_ms(name)
+    catalog = resources.catalogs.get(name)
+    failure = resources.catalogs.last_failure(name)
+    quota: Any = read_quota(redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
+    return DestinationFacts(
+        id=name,
+        state=state,
+        quota=quota,
+        oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
+        current=runs.get(hour),
+        finished=runs.get(hour - 1),
+        failures_kept=count_failures(redis, name),
+        failures_most=settings.failures_kept,
+        secret_days=None if since_ms is None else (now_ms - since_ms) / 86_400_000,
+        catalog_seconds=None if catalog is None or failure is None else (now_ms - catalog.fetched_at_ms) / 1000,
+        catalog_failure="" if failure is None else failure.text,
+        backlog_alert_seconds=settings.backlog_alert_seconds,
+    )
+
+
+def _log(change: Change) -> None:
+    alert = change.alert
+    match change.event:
+        case What.CLOSED:
+            log.info("Alert closed: %s %s", alert.kind, alert.destination)
+        case What.OPENED | What.REPEATED:
+            log.error("ALERT %s %s: %s %s", alert.kind, alert.destination, alert.text, alert.remedy)

@@ -1,0 +1,14 @@
+"""Sending what is to be said about alerts."""
+
+from __future__ import annotations
+
+from app.reporting.outbox import deliver_due
+from tasks.base import ActivationTask
+from tasks.celery import app
+from tasks.worker import context
+
+
+@app.task(base=ActivationTask, name="alerts.deliver")
+def deliver() -> None:
+    """Send the messages that are due; a channel that does not take one gets it again later, from a task after a later sweep."""
+    deliver_due(context().resources)

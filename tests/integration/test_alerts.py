@@ -1,0 +1,311 @@
+"""Alerts on a real Redis, told to real receivers: an HTTP server, and an SMTP server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+import pytest
+from aiosmtpd.controller import Controller
+
+from app.destinations.model import AlertChannel
+from app.destinations.state import Status
+from app.errors import DestinationBroken
+from app.keys import ALERTS_OUTBOX, SWEPT
+from app.lanes.refused import RefusedMessages
+from app.reporting.alerts import ANY, Alert, Mute, What, mute, raise_alert, read_alerts, read_open, unmute
+from app.reporting.outbox import deliver_due, has_due
+from app.reporting.processes import note_process, this_process
+from app.resources import Resources
+from app.sweep import sweep
+from app.sweep.alerts import Judgement
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+DAY_MS = 86_400_000
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what is posted; answers with `status`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.seen: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 200
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(self.server.status)
+        self.send_header("location", f"{self.server.url}/elsewhere")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class Mailbox:
+    """Keeps what is mailed."""
+
+    mails: list[Any] = field(default_factory=list)
+
+    async def handle_DATA(  # noqa: N802  # the name that aiosmtpd asks for
+        self, server: Any, session: Any, envelope: Any
+    ) -> str:
+        self.mails.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def mail_server() -> Iterator[tuple[Mailbox, int]]:
+    from app.devstack.stack import port_from
+
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=port_from(0))
+    controller.start()
+    yield box, controller.port
+    controller.stop()
+
+
+@pytest.fixture
+def bench(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
+    made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port)
+    worker = this_process("worker-1@here", "worker", now_ms=0, queues=("activation", "delivery"))
+    note_process(made.redis, worker, now_ms=made.resources.clock.now_ms() + DAY_MS)
+    yield made
+    made.close()
+
+
+def with_settings(bench: Bench, **changes: Any) -> Resources:
+    return Resources.from_settings(replace(bench.resources.settings, **changes))
+
+
+def break_it(bench: Bench) -> None:
+    error = DestinationBroken("Not accepted.", code="bad_credentials", remedy="Mend it.")
+    state = bench.resources.states.get("camp")
+    bench.resources.states.fail("camp", error, status=Status.STOPPED, generation=state.generation)
+
+
+def mend(bench: Bench) -> None:
+    bench.redis.delete(bench.keys.state)
+
+
+def later(resources: Resources, seconds: float) -> None:
+    """The clock of this process goes on."""
+    resources.clock.now_ms()
+    resources.clock._ahead_seconds += seconds
+
+
+def events(bench: Bench) -> list[tuple[str, str]]:
+    return [(event.what, event.alert.kind) for event in reversed(read_alerts(bench.redis).events)]
+
+
+def test_an_alert_opens_once_is_repeated_and_closes_and_each_is_told(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    break_it(bench)
+    for _ in range(3):
+        sweep(made, bench.producer)
+    assert [alert.alert.kind for alert in read_alerts(bench.redis).open] == ["stopped"]
+    later(made, 6 * 3600 + 1)
+    sweep(made, bench.producer)
+    mend(bench)
+    sweep(made, bench.producer)
+    assert read_open(bench.redis), "it does not close at once: it may come and go"
+    later(made, 61)
+    sweep(made, bench.producer)
+    assert events(bench) == [("opened", "stopped"), ("repeated", "stopped"), ("closed", "stopped")]
+    assert read_open(bench.redis) == {}
+    assert deliver_due(made) == 3
+    told = sorted((orjson.loads(body) for _, _, body in receiver.seen), key=lambda one: one["at"])
+    assert [one["event"] for one in told] == ["opened", "repeated", "closed"]
+    assert told[0] | {"at": "", "opened_at": ""} == {
+        "event": "opened", "kind": "stopped", "severity": "critical", "destination": "camp",
+        "text": "Not accepted. (bad_credentials)", "remedy": "Mend it.", "at": "", "opened_at": "",
+    }  # fmt: skip
+    assert deliver_due(made) == 0
+
+
+def test_every_channel_of_the_settings_and_of_the_destination_is_told(
+    bench: Bench, receiver: Receiver, mail_server: tuple[Mailbox, int]
+) -> None:
+    box, port = mail_server
+    made = with_settings(
+        bench, alert_url=f"{receiver.url}/hook", alert_secret="whsec_" + base64.b64encode(b"k" * 24).decode(),
+        alert_slack_url=f"{receiver.url}/slack", alert_email_to="ops@mail.test, boss@mail.test",
+        smtp_url=f"smtp://127.0.0.1:{port}",
+    )  # fmt: skip
+    own = AlertChannel("webhook", f"{receiver.url}/own", kinds=("stopped",))
+    other = AlertChannel("webhook", f"{receiver.url}/other", kinds=("run_failed",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(own, other)))
+    break_it(bench)
+    sweep(made, bench.producer)
+    assert has_due(bench.redis, now_ms=made.clock.now_ms())
+    assert b"127.0.0.1" not in b"".join(bench.redis.hvals(ALERTS_OUTBOX)), "whoever knows the URL may write to it"
+    assert deliver_due(made) == 5
+    posted = {path: (headers, body) for path, headers, body in receiver.seen}
+    assert sorted(posted) == ["/hook", "/own", "/slack"]
+    headers, body = posted["/hook"]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(b"k" * 24, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert "webhook-signature" not in posted["/own"][0]
+    assert orjson.loads(posted["/slack"][1])["text"].startswith(":warning: *stopped of camp*\nNot accepted.")
+    assert sorted(mail.rcpt_tos[0] for mail in box.mails) == ["boss@mail.test", "ops@mail.test"]
+    text = box.mails[0].content.decode()
+    assert "Subject: [activation] stopped of camp" in text
+    assert "Mend it." in text
+
+
+def test_a_channel_that_does_not_take_it_gets_it_again_and_no_redirect_is_followed(
+    bench: Bench, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = with_settings(bench, alert_url=f"{receiver.url}/secret-path")
+    receiver.status = 302
+    break_it(bench)
+    sweep(made, bench.producer)
+    assert deliver_due(made) == 0
+    assert deliver_due(made) == 0, "not before its time"
+    later(made, 30)
+    receiver.status = 204
+    assert deliver_due(made) == 1
+    assert [path for path, _, _ in receiver.seen] == ["/secret-path", "/secret-path"]
+    assert receiver.seen[0][1]["webhook-id"] == receiver.seen[1][1]["webhook-id"]
+    assert "HTTP 302" in caplog.text
+    assert "secret-path" not in caplog.text
+
+
+def test_after_a_day_it_is_given_up(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    receiver.status = 500
+    break_it(bench)
+    sweep(made, bench.producer)
+    later(made, 86_401)
+    assert deliver_due(made) == 0
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 0
+
+
+def test_two_that_deliver_send_each_message_once(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    break_it(bench)
+    sweep(made, bench.producer)
+    threads = [threading.Thread(target=deliver_due, args=(made,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(receiver.seen) == 1
+
+
+def test_a_muted_alert_opens_and_tells_nobody(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    mute(bench.redis, Mute("stopped", ANY, 0))
+    break_it(bench)
+    sweep(made, bench.producer)
+    found = read_alerts(bench.redis)
+    assert [(event.what, event.muted) for event in found.events] == [("opened", True)]
+    assert found.muted == (Mute("stopped", ANY, 0),)
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 0
+    assert unmute(bench.redis, "stopped", ANY)
+    assert not unmute(bench.redis, "stopped", ANY)
+
+
+def test_what_happened_opens_an_alert_that_closes_an_hour_later(bench: Bench) -> None:
+    RefusedMessages(bench.resources).keep("it is no JSON", b"x")
+    RefusedMessages(bench.resources).keep("it is no JSON", b"x")
+    sweep(bench.resources, bench.producer)
+    later(bench.resources, 1800)
+    sweep(bench.resources, bench.producer)
+    assert [alert.alert.kind for alert in read_alerts(bench.redis).open] == ["message_refused"]
+    for seconds in (1801, 61):
+        later(bench.resources, seconds)
+        sweep(bench.resources, bench.producer)
+    assert events(bench) == [("opened", "message_refused"), ("closed", "message_refused")]
+
+
+def test_alerts_of_a_destination_that_is_gone_close(bench: Bench) -> None:
+    break_it(bench)
+    sweep(bench.resources, bench.producer)
+    bench.resources.destinations.remove("camp")
+    for _ in range(2):
+        sweep(bench.resources, bench.producer)
+        later(bench.resources, 61)
+    assert events(bench)[-1] == ("closed", "stopped")
+
+
+def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url, alert_kinds="all")
+    hour = bench.hour()
+    bench.redis.hset(bench.keys.run(hour - 1), mapping={"received": 10, "delivered": 9, "excluded": 1})
+    bench.producer.enqueue("camp", [profile("a", email="a@mail.test")])
+    for _ in range(2):
+        sweep(made, bench.producer)
+    deliver_due(made)
+    told = sorted((orjson.loads(body)["kind"], orjson.loads(body)["event"]) for _, _, body in receiver.seen)
+    assert told == [("run_started", "noted"), ("run_succeeded", "noted"), ("skipped_rate", "opened")]
+    receiver.seen.clear()
+    bench.redis.hset(bench.keys.run(hour - 1), "failed", 5)
+    bench.redis.xadd(bench.keys.lane(0).live, {"s": f"{made.clock.now_ms() - 9_100_000}-1"})
+    sweep(made, bench.producer)
+    deliver_due(made)
+    kinds = [orjson.loads(body)["kind"] for _, _, body in receiver.seen]
+    assert sorted(kinds) == ["backlog_age", "run_delayed", "run_failed"]
+
+
+def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    now_ms = made.clock.now_ms()
+    bench.redis.set(SWEPT, now_ms - 30_000)
+    Judgement(made).watch()
+    assert read_open(bench.redis) == {}
+    bench.redis.set(SWEPT, now_ms - 70_000)
+    Judgement(made).watch()
+    sweep_open = read_open(bench.redis)
+    assert list(sweep_open) == ["no_beat|"]
+    deliver_due(made)
+    assert orjson.loads(receiver.seen[0][2])["kind"] == "no_beat"
+
+
+def test_an_alert_that_another_process_changed_is_left_alone(bench: Bench) -> None:
+    break_it(bench)
+    judgements = [Judgement(bench.resources) for _ in range(2)]
+    state = bench.resources.states.get("camp")
+    for judgement in judgements:
+        judgement.look_at(bench.destination, state)
+    for judgement in judgements:
+        judgement.conclude(["camp"], up_seconds=0)
+    assert events(bench) == [("opened", "stopped")]
+
+
+def test_an_alert_lives_without_its_destination(bench: Bench) -> None:
+    raise_alert(
+        bench.redis, Alert("intake_refused", "gone", "Senders were turned away."), now_ms=bench.resources.clock.now_ms()
+    )
+    sweep(bench.resources, bench.producer)
+    assert [(event.what, event.alert.destination) for event in read_alerts(bench.redis).events] == [
+        (What.OPENED, "gone")
+    ]

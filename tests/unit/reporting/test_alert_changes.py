@@ -1,0 +1,76 @@
+"""An alert opens once, is repeated sparingly, and closes when its cause has been gone for a while."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.reporting.alert_kinds import KINDS, Severity, is_wanted
+from app.reporting.alerts import ANY, Alert, Mute, OpenAlert, What, changes
+
+HOUR = 3_600_000
+ALERT = Alert("stopped", "camp", "It stands still.")
+OTHER = Alert("stopped", "camp", "It stands still for another reason.")
+FIELD = ALERT.field
+
+
+def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
+    return {FIELD: OpenAlert(ALERT, 0, told_ms, gone_ms)}
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "judged", "now_ms", "expected"),
+    [
+        ({}, [ALERT], [], 5, [(What.OPENED, OpenAlert(ALERT, 5, 5))]),
+        (known(), [ALERT], [FIELD], HOUR, []),
+        (known(), [OTHER], [FIELD], HOUR, []),
+        (known(), [OTHER], [FIELD], 6 * HOUR, [(What.REPEATED, OpenAlert(OTHER, 0, 6 * HOUR))]),
+        (known(), [], [FIELD], 100, [(None, OpenAlert(ALERT, 0, 0, 100))]),
+        (known(gone_ms=100), [], [FIELD], 60_099, []),
+        (known(gone_ms=100), [], [FIELD], 60_100, [(What.CLOSED, None)]),
+        (known(gone_ms=100), [ALERT], [FIELD], 30_000, [(None, OpenAlert(ALERT, 0, 0))]),
+        (known(gone_ms=100), [], [], HOUR, []),
+        ({}, [], [FIELD], HOUR, []),
+    ],
+    ids=[
+        "opens", "stays", "stays with another text", "is repeated with the new text", "its cause goes", "waits a little",
+        "closes", "comes back within a minute", "what was not judged stays", "what is not open does not close",
+    ],
+)  # fmt: skip
+def test_changes(before, found, judged, now_ms, expected):
+    made = changes(before, found, judged=judged, now_ms=now_ms, repeat_ms=6 * HOUR)
+    assert [(change.event, change.after) for change in made] == expected
+
+
+@pytest.mark.parametrize(
+    ("mute", "now_ms", "covers"),
+    [
+        (Mute(ANY, ANY, 0), 1, True),
+        (Mute("stopped", ANY, 0), 1, True),
+        (Mute("stopped", "camp", 10), 9, True),
+        (Mute("stopped", "camp", 10), 10, False),
+        (Mute("stopped", "other", 0), 1, False),
+        (Mute("troubled", ANY, 0), 1, False),
+    ],
+)
+def test_a_mute_covers_what_it_names_until_its_end(mute, now_ms, covers):
+    assert mute.covers(ALERT, now_ms) is covers
+
+
+@pytest.mark.parametrize(
+    ("kind", "kinds", "wanted"),
+    [
+        ("stopped", (), True), ("run_started", (), False), ("run_started", ("all",), True),
+        ("run_started", ("run_started",), True), ("stopped", ("run_started",), False),
+    ],
+)  # fmt: skip
+def test_a_channel_gets_what_it_wants(kind, kinds, wanted):
+    assert is_wanted(kind, kinds) is wanted
+
+
+def test_the_documentation_names_every_kind():
+    page = Path(__file__).parents[3].joinpath("docs/operations.md").read_text()
+    lacking = [kind for kind, what in KINDS.items() if f"| `{kind}` | {what.severity} | {what.meaning} |" not in page]
+    assert lacking == []
+    assert {what.severity for what in KINDS.values()} == set(Severity)

@@ -1,0 +1,96 @@
+"""Facts in, alerts out: a table for each rule, on both sides of its bound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.destinations.state import State, Status
+from app.reporting.alert_kinds import KINDS
+from app.reporting.quota import Quota
+from app.reporting.runs import OUTCOMES, Run
+from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
+
+QUIET = DestinationFacts("camp", State(), Quota(used=10, allowed=1_000, forecast=20))
+PAUSED = State(status=Status.PAUSED)
+STOPPED = State(status=Status.STOPPED, code="bad_credentials", text="Not accepted.", remedy="Mend it.")
+TROUBLED = State(status=Status.TROUBLED, code="outage", text="Nobody answers.")
+
+
+def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
+    return Run(hour, received, {**dict.fromkeys(OUTCOMES, 0), **outcomes}, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({}, []),
+        ({"state": PAUSED}, []),
+        ({"state": STOPPED}, ["stopped"]),
+        ({"state": TROUBLED}, ["troubled"]),
+        ({"oldest_live_seconds": 900.0}, []),
+        ({"oldest_live_seconds": 901.0}, ["backlog_age"]),
+        ({"oldest_live_seconds": 50.0, "backlog_alert_seconds": 49.0}, ["backlog_age"]),
+        ({"oldest_live_seconds": 901.0, "state": PAUSED}, []),
+        ({"oldest_live_seconds": 901.0, "state": STOPPED}, ["stopped"]),
+        ({"oldest_live_seconds": 9_001.0}, ["backlog_age", "run_delayed"]),
+        ({"oldest_live_seconds": 9_001.0, "state": PAUSED}, ["run_delayed"]),
+        ({"finished": run(delivered=95, failed=5)}, []),
+        ({"finished": run(delivered=94, failed=6)}, ["run_failed"]),
+        ({"finished": run(received=5)}, []),
+        ({"finished": run(delivered=99, excluded=1)}, []),
+        ({"finished": run(delivered=98, excluded=2)}, ["skipped_rate"]),
+        ({"current": run(delivered=10, failed=9)}, []),
+        ({"current": run(delivered=18, failed=2)}, ["failures_growing"]),
+        ({"current": run(delivered=19, failed=1)}, []),
+        ({"current": run(delivered=9_000, failed=101)}, ["failures_growing"]),
+        ({"failures_kept": 80, "failures_most": 100}, []),
+        ({"failures_kept": 81, "failures_most": 100}, ["failures_filling_up"]),
+        ({"quota": Quota(799, 1_000, 900)}, []),
+        ({"quota": Quota(800, 1_000, 900)}, ["quota_80"]),
+        ({"quota": Quota(950, 1_000, 990)}, ["quota_95"]),
+        ({"secret_days": 149.0}, []),
+        ({"secret_days": 150.0}, ["secret_ending"]),
+        ({"catalog_seconds": 86_400.0}, []),
+        ({"catalog_seconds": 90_000.0, "catalog_failure": "No connection."}, ["catalog_stale"]),
+    ],
+)
+def test_what_a_destination_calls_for(changes, kinds):
+    found = destination_alerts(replace(QUIET, **changes))
+    assert [alert.kind for alert in found] == kinds
+    assert all(alert.destination == "camp" and alert.text.endswith((".", ")")) for alert in found)
+    assert all(alert.kind in KINDS for alert in found)
+
+
+@pytest.mark.parametrize(
+    ("current", "finished", "expected"),
+    [
+        (None, None, []),
+        (run(6, received=1), None, [("run_started", 6)]),
+        (run(6, delivered=1), None, []),
+        (None, run(5, delivered=100), [("run_succeeded", 5)]),
+        (None, run(5, delivered=90, failed=10), []),
+        (run(6, received=1), run(5, unchanged=1), [("run_started", 6), ("run_succeeded", 5)]),
+    ],
+)
+def test_what_is_told_of_runs(current, finished, expected):
+    found = notices(replace(QUIET, current=current, finished=finished))
+    assert [(alert.kind, hour) for alert, hour in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("delivering", "settled_in", "kinds"), [(0, True, ["no_worker"]), (0, False, []), (1, True, [])]
+)
+def test_workers_that_deliver(delivering, settled_in, kinds):
+    assert [alert.kind for alert in sweep_alerts(delivering=delivering, settled_in=settled_in)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("sweep_seconds", "maintaining", "text"),
+    [(None, 1, ""), (59.0, 1, ""), (61.0, 1, "beat sends nothing"), (61.0, 0, "no worker takes the queue maintenance")],
+)
+def test_sweeps_go_on(sweep_seconds, maintaining, text):
+    found = watch_alerts(sweep_seconds=sweep_seconds, maintaining=maintaining)
+    assert [alert.kind for alert in found] == (["no_beat"] if text else [])
+    assert text in "".join(alert.text for alert in found)
