@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from app.keys import DestinationKeys
+from app.keys import LANES, DestinationKeys
 from app.reporting.histograms import Timed
 from app.reporting.measures import MEASURES, Measures
 from app.reporting.metrics import make_registry
 from app.reporting.processes import note_process, note_sweep, this_process
-from app.reporting.runs import read_runs
+from app.reporting.runs import read_backlog, read_runs
 from app.reporting.totals import fold_runs, read_latency, read_totals
 from app.reporting.waiting import oldest_waiting_age_seconds
 from app.resources import connect
@@ -39,8 +40,11 @@ def deliver(bench: Bench, count: int) -> None:
             for n in range(count)
         ],
     )
-    for lane, mark in bench.wake_ups():
-        bench.workers[0].drain("camp", lane, mark)
+    deadline = time.monotonic() + 150
+    while read_backlog(bench.redis, "camp").total:
+        assert time.monotonic() < deadline
+        for lane in range(LANES):
+            bench.workers[0].drain("camp", lane)
     MEASURES.flush(bench.redis, bench.resources.clock)
 
 
