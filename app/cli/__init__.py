@@ -16,6 +16,7 @@ from app.cli.acl import acl, data_keys
 from app.cli.alerts import alerts
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
+from app.cli.doctor import doctor
 from app.cli.enqueue import enqueue
 from app.cli.failures import failures
 from app.cli.fields import check, fields
@@ -25,6 +26,7 @@ from app.cli.report import complain
 from app.cli.runs import runs
 from app.cli.senders import refused, sender_key
 from app.cli.stack import down, metrics, sandbox, status, up
+from app.cli.watch import watch
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
 
@@ -36,7 +38,7 @@ def activation() -> None:
 
 
 for command in (
-    demo, up, status, down, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
+    demo, up, status, down, doctor, watch, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
     check, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
 ):  # fmt: skip
     activation.add_command(command)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, out, print_json, print_table, resources, rfc3339
 from app.errors import UsageError, WorkHasProblems
 from app.reporting.alert_kinds import KINDS
@@ -123,7 +124,7 @@ def unmute_command(kind: str, destination: str) -> None:
 
 
 @alerts.command("test")
-@click.argument("destination", required=False)
+@click.argument("destination", required=False, type=DESTINATION)
 def test_command(destination: str | None) -> None:
     """Send a message to every channel of the settings, and to those of DESTINATION; exit 1 if one does not take it."""
     with resources() as made:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.fields import print_problems
 from app.cli.report import confirm, err, json_option, moment, out, print_json, print_table, resources
 from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
@@ -200,7 +201,7 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 def pause(destination: str) -> None:
     """Stop delivering to DESTINATION; profiles are still accepted and wait."""
     with resources() as made:
@@ -210,7 +211,7 @@ def pause(destination: str) -> None:
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 def resume(destination: str) -> None:
     """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
     with resources() as made:
@@ -224,7 +225,7 @@ def resume(destination: str) -> None:
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def disconnect(destination: str, yes: bool) -> None:
     """Remove DESTINATION with its backlog, failures and delivered state. Contacts in Marketing Cloud stay."""
@@ -238,7 +239,7 @@ def disconnect(destination: str, yes: bool) -> None:
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 def forget(destination: str) -> None:
     """Forget what was delivered to DESTINATION, for when others changed contacts there: every value is then sent anew."""
     with resources() as made:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.exclusions import Exclusions
 from app.cli.interrupts import Interrupts
 from app.cli.jobs import follow, print_job
@@ -29,7 +30,7 @@ RECORDS_BETWEEN_UPDATES = 500
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "--columns", metavar="FILE", help="YAML: which column of CSV or Parquet goes where. Default: by their names."

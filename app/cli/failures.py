@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import orjson
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.destinations.model import Destination
@@ -58,7 +59,7 @@ def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option("--replay", is_flag=True, help="Enqueue them again; a newer value is never overwritten.")
 @click.option("--discard", is_flag=True, help="Drop them.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.destinations import catalogs
 from app.destinations.preflight import preflight
@@ -17,7 +18,7 @@ from app.mapping.problems import Problem
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option("--refresh", is_flag=True, help="Fetch the definitions from Marketing Cloud now.")
 @json_option
 def fields(destination: str, refresh: bool, as_json: bool) -> None:
@@ -65,7 +66,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @json_option
 def check(destination: str, as_json: bool) -> None:
     """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.interrupts import Interrupts
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.destinations.state import Status
@@ -80,7 +81,7 @@ def job(job: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("destination", required=False)
+@click.argument("destination", required=False, type=DESTINATION)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @json_option
 def jobs(destination: str | None, limit: int, as_json: bool) -> None:

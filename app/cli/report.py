@@ -11,8 +11,8 @@ import click
 import orjson
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from app.cli.tables import plain_lines, table_of
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.errors import WorkHasProblems
@@ -34,19 +34,33 @@ def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
 
 
 def print_json(document: Any) -> None:
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    """A member whose name ends in `_ms` is a time, epoch ms: it is printed without this ending, in RFC 3339, null for none."""
+    click.echo(orjson.dumps(_with_times(document), option=orjson.OPT_INDENT_2).decode())
+
+
+def _with_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name.removesuffix("_ms") if _is_time(name, item) else name: rfc3339(item)
+            if _is_time(name, item)
+            else _with_times(item)
+            for name, item in value.items()
+        }
+    return [_with_times(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _is_time(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and name.endswith("_ms") and isinstance(value, int)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Numbers are set right, the rest left; nothing of a row is read as markup."""
-    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+    """Nothing of a row is read as markup. To a terminal as it fits; else plain, one row a line."""
     kept = [list(row) for row in rows]
-    for number, column in enumerate(columns):
-        numeric = bool(kept) and all(isinstance(row[number], int | float) for row in kept)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in kept:
-        table.add_row(*(escape(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    out.print(table)
+    if out.is_terminal:
+        out.print(table_of(title, columns, kept, out.width), soft_wrap=False)
+    else:
+        for line in plain_lines(title, columns, kept):
+            click.echo(line)
 
 
 @contextmanager

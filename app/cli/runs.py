@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, out, print_json, print_table, resources
 from app.reporting.quota import read_quota
 from app.reporting.runs import OUTCOMES, read_backlog, read_runs
@@ -14,7 +15,7 @@ HOUR_MS = 3_600_000
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option("--segments", is_flag=True, help="Deliveries by segment and status.")
 @click.option("--details", is_flag=True, help="Reasons of exclusions and failures.")
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 840))

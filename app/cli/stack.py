@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -15,6 +16,7 @@ from app.cli.fields import print_problems
 from app.cli.report import err, json_option, out, print_json
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
+from app.devstack.sample import DESTINATION as SAMPLE_DESTINATION
 from app.devstack.stack import (
     FLOWER_PORT,
     METRICS_PORT,
@@ -33,12 +35,17 @@ from app.resources import connect
 from app.settings import Settings
 
 DOWN_SECONDS = 60.0
+_PORT = click.IntRange(1, 65535)
 
 
 @click.command()
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @click.option("--no-flower", is_flag=True, help="Without Flower.")
-def up(workers: int, no_flower: bool) -> None:
+@click.option(
+    "--flower-port", type=_PORT, help=f"Of Flower; without it {FLOWER_PORT} or, when that is taken, a free one."
+)
+@click.option("--metrics-port", type=_PORT, help=f"Of the metrics; without it {METRICS_PORT} or a free one.")
+def up(workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None) -> None:
     """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():
@@ -46,17 +53,21 @@ def up(workers: int, no_flower: bool) -> None:
         settings = stack.start_redis()
         redis = connect(settings.redis_url)
         print_problems(find_storage_problems(redis))
-        flower_port = None if no_flower else port_from(FLOWER_PORT)
-        metrics_port = port_from(METRICS_PORT)
+        flower_port = None if no_flower else _port(flower_port, FLOWER_PORT, "--flower-port")
+        metrics_port = _port(metrics_port, METRICS_PORT, "--metrics-port")
         for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
             stack.start(name, command)
         server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(redis, settings))
-        addresses = {"Metrics": f"http://127.0.0.1:{metrics_port}/metrics", "Logs": str(stack.logs)}
+        addresses = {"Metrics": f"http://127.0.0.1:{metrics_port}/metrics", "Logs": str(stack.logs), **places(settings)}
         if flower_port is not None:
             stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
             addresses = {"Flower": f"http://127.0.0.1:{flower_port}", **addresses}
         stack.note_addresses(addresses)
         print_addresses(addresses)
+        if Home(settings.home).secret_keys.exists():
+            out.print(
+                "The password of Redis is in the file redis/password of the home, that of the broker in broker/password."
+            )
         out.print(f"{workers} worker{'s' * (workers > 1)}, maintenance, beat and Redis are up. Ctrl-C stops them.")
         while not told:
             for name in stack.look_after():
@@ -64,6 +75,34 @@ def up(workers: int, no_flower: bool) -> None:
             time.sleep(0.2)
         out.print("Stopping …")
         server.shutdown()
+
+
+def _port(wanted: int | None, usual: int, option: str) -> int:
+    """The port that was asked for, or one that is free. Raises `UsageError` when the one that was asked for is taken."""
+    if wanted is not None and port_from(wanted) != wanted:
+        raise UsageError(f"{option}: {wanted} is taken.", remedy="Name another, or none, and a free one is found.")
+    return wanted or port_from(usual)
+
+
+def places(settings: Settings) -> dict[str, str]:
+    """Where the state, the broker and the keys are; without a password."""
+    home = Home(settings.home)
+    keys = str(home.secret_keys.resolve()) if home.secret_keys.exists() else "ACTIVATION_SECRET_KEYS"
+    return {
+        "Redis": without_password(settings.redis_url),
+        "Broker": without_password(settings.broker_url or settings.redis_url),
+        "Keys": keys,
+    }
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return f"{parts.scheme}://{parts.path}"
+    user = f"{parts.username}:***@" if parts.username else (":***@" if parts.password else "")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{user}{parts.hostname}{port}{parts.path}"
 
 
 def print_addresses(addresses: dict[str, str]) -> None:
@@ -114,7 +153,10 @@ def down() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
 @click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="More attributes, to try paging.")
 def sandbox(port: int, host: str, seed_attributes: int) -> None:
-    """A local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault."""
+    """A local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
+
+    Prints a destination file for it, ready to connect.
+    """
     try:
         from app.sandbox.server import serve
     except ImportError as error:
@@ -122,6 +164,11 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
             f"The sandbox needs {error.name}.", remedy="pip install 'activation-pipeline[sandbox]'"
         ) from error
     with _listening(host, port):
+        if port:
+            click.echo(
+                "# A destination in this sandbox: ACTIVATION_ALLOW_LOCAL_HOSTS=true activation connect FILE, with this in it"
+            )
+            click.echo(SAMPLE_DESTINATION.format(base_url=f"http://{host}:{port}"))
         serve(host, port, seed_attributes=seed_attributes)
 
 

@@ -113,6 +113,10 @@ class PrivateRedis:
             self._wait()
         return self._url()
 
+    def running_url(self) -> str:
+        """The URL of the server if it runs, else ''; nothing is started or made."""
+        return "" if self.pid is None else self._url()
+
     def leave(self) -> None:
         """Use it no more; it ends with its last user."""
         if self._use is None:

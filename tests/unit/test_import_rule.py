@@ -68,7 +68,11 @@ RULES = (
         but=("app.sfmc", "app.reporting.channels"),
         never=("requests",),
     ),
-    Rule("Celery is used by tasks and the producer alone.", but=("tasks", "app.producer"), never=CELERY),
+    Rule(
+        "Celery is used by tasks, the producer and the look at the broker alone.",
+        but=("tasks", "app.producer", "app.broker"),
+        never=CELERY,
+    ),
     Rule("aiohttp is used by the sandbox alone.", but=("app.sandbox",), never=("aiohttp",)),
     Rule(
         "The sandbox imports nothing of the pipeline.",
@@ -193,7 +197,7 @@ PLANTED = {
         "from redis import Redis",
     ),
     "requests is used by app.sfmc and the alert channel alone.": ("app/delivery/wakeup.py", "import requests.adapters"),
-    "Celery is used by tasks and the producer alone.": (
+    "Celery is used by tasks, the producer and the look at the broker alone.": (
         "app/sweep/wake.py",
         "from kombu.exceptions import OperationalError",
     ),

@@ -1,0 +1,153 @@
+"""What `activation doctor` makes of what it sees: each finding with its remedy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.reporting.processes import Process
+
+QUEUES = ("activation", "delivery", "maintenance")
+SLOW_REDIS_SECONDS = 0.02
+CLOCK_SECONDS = 2.0
+NO_SWEEP_SECONDS = 60.0
+LONG_QUEUE = 1_000
+
+
+class Level(StrEnum):
+    WELL = "well"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`what` was looked at, and what was found. The remedy is empty where all is well."""
+
+    level: Level
+    what: str
+    text: str
+    remedy: str = ""
+
+
+def well(what: str, text: str) -> Finding:
+    return Finding(Level.WELL, what, text)
+
+
+def warning(what: str, text: str, remedy: str) -> Finding:
+    return Finding(Level.WARNING, what, text, remedy)
+
+
+def problem(what: str, text: str, remedy: str) -> Finding:
+    return Finding(Level.PROBLEM, what, text, remedy)
+
+
+def of_redis(info: Mapping[str, Any], ping_seconds: float) -> list[Finding]:
+    """From Redis' INFO and the median of some round trips."""
+    found = [well("redis", f"version {info.get('redis_version', '?')}")]
+    if int(str(info.get("redis_version", "7")).partition(".")[0]) < 7:
+        found[0] = problem("redis", f"version {info['redis_version']}", "Redis 7.0 or later is needed.")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        found.append(well("redis policy", "noeviction"))
+    else:
+        remedy = "Set maxmemory-policy noeviction: whatever is evicted here is lost."
+        found.append(problem("redis policy", str(policy), remedy))
+    found.append(_persistence(info))
+    found.append(_memory(info))
+    if info.get("role", "master") != "master":
+        found.append(problem("redis role", "a replica", "Name the master in ACTIVATION_REDIS_URL."))
+    latency = f"{ping_seconds * 1000:.1f} ms a round trip"
+    if ping_seconds > SLOW_REDIS_SECONDS:
+        found.append(warning("redis latency", latency, "Put Redis nearer to the workers: each step waits for it."))
+    else:
+        found.append(well("redis latency", latency))
+    return found
+
+
+def _persistence(info: Mapping[str, Any]) -> Finding:
+    if int(info.get("loading", 0)):
+        return problem("redis persistence", "still loading its file", "Wait until it has.")
+    if info.get("aof_last_write_status", "ok") != "ok" or info.get("aof_last_bgrewrite_status", "ok") != "ok":
+        return problem(
+            "redis persistence", "the append-only file cannot be written", "Look at the disk and the log of Redis."
+        )
+    if int(info.get("aof_enabled", 0)):
+        return well("redis persistence", "append-only file on")
+    return problem(
+        "redis persistence", "no append-only file", "Set appendonly yes: without it a restart loses what waits."
+    )
+
+
+def _memory(info: Mapping[str, Any]) -> Finding:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if not most:
+        return well("redis memory", f"{used / 2**20:,.0f} MiB used, no bound set")
+    text = f"{used / 2**20:,.0f} of {most / 2**20:,.0f} MiB used"
+    if used > 0.9 * most:
+        return problem(
+            "redis memory", text, "Give Redis more, or let the backlog drain: nothing more is enqueued at 90 %."
+        )
+    if used > 0.75 * most:
+        return warning("redis memory", text, "Give Redis more before it reaches 90 %, where nothing more is enqueued.")
+    return well("redis memory", text)
+
+
+def of_queues(lengths: Mapping[str, int]) -> list[Finding]:
+    """From the lengths of Celery's queues."""
+    found = []
+    for queue, length in lengths.items():
+        text = f"{length:,} messages wait"
+        if length > LONG_QUEUE:
+            found.append(warning(f"queue {queue}", text, "More workers, or see why those that run do not take them."))
+        else:
+            found.append(well(f"queue {queue}", text))
+    return found
+
+
+def of_processes(processes: Sequence[Process], *, now_ms: int, own_version: str) -> list[Finding]:
+    """From who said of late that it is alive: which queues are consumed, versions, clocks."""
+    alive = [process for process in processes if process.is_alive(now_ms)]
+    found = []
+    for queue in QUEUES:
+        takers = [process.name for process in alive if queue in process.queues]
+        if takers:
+            found.append(well(f"workers of {queue}", ", ".join(takers)))
+        else:
+            remedy = "`activation up`, or `docker compose up --detach`; the log of a worker that ends says why."
+            found.append(problem(f"workers of {queue}", "none is alive", remedy))
+    for process in processes:
+        if process not in alive:
+            text = f"silent for {process.silent_seconds(now_ms):.0f} s"
+            found.append(warning(process.name, text, "It ended without a word, or hangs; its log says more."))
+        elif process.version != own_version:
+            remedy = "Run one version everywhere; end the upgrade."
+            found.append(warning(process.name, f"version {process.version}, this is {own_version}", remedy))
+        if process in alive and abs(process.ahead_ms) > CLOCK_SECONDS * 1000:
+            found.append(clock(process.name, process.ahead_ms / 1000))
+    return found
+
+
+def clock(what: str, ahead_seconds: float) -> Finding:
+    """Of a machine's clock against that of Redis."""
+    text = f"its clock is {abs(ahead_seconds):.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} that of Redis"
+    if abs(ahead_seconds) > CLOCK_SECONDS:
+        return warning(f"clock of {what}", text, "Let NTP set both.")
+    return well(f"clock of {what}", text)
+
+
+def of_sweeps(age_seconds: float | None) -> Finding:
+    """From the age of the last sweep."""
+    remedy = "Start beat and the worker of the queue maintenance; until then sleeping lanes are not woken."
+    if age_seconds is None:
+        return problem("beat", "nothing was ever swept", remedy)
+    if age_seconds > NO_SWEEP_SECONDS:
+        return problem("beat", f"nothing was swept for {age_seconds:.0f} s", remedy)
+    return well("beat", f"the last sweep began {age_seconds:.0f} s ago")
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    order = list(Level)
+    return max((finding.level for finding in findings), key=order.index, default=Level.WELL)

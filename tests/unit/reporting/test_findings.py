@@ -1,0 +1,68 @@
+"""What the doctor makes of what it sees: each bad sign is told, with a remedy, and nothing else is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.reporting.findings import Level, of_processes, of_queues, of_redis, of_sweeps, worst
+from app.reporting.processes import Process
+
+INFO = {
+    "redis_version": "8.2.3", "maxmemory_policy": "noeviction", "aof_enabled": 1, "aof_last_write_status": "ok",
+    "used_memory": 100, "maxmemory": 1_000, "role": "master", "loading": 0,
+}  # fmt: skip
+NOW = 10_000_000
+WORKER = Process("w@h", "worker", "1", "3.12", "h", 1, 0, seen_ms=NOW, queues=("activation", "delivery"))
+CARE = replace(WORKER, name="m@h", role="maintenance", queues=("maintenance",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "ping_seconds", "told"),
+    [
+        ({}, 0.001, {}),
+        ({"redis_version": "6.2.1"}, 0.001, {"redis": Level.PROBLEM}),
+        ({"maxmemory_policy": "allkeys-lru"}, 0.001, {"redis policy": Level.PROBLEM}),
+        ({"aof_enabled": 0}, 0.001, {"redis persistence": Level.PROBLEM}),
+        ({"aof_last_write_status": "err"}, 0.001, {"redis persistence": Level.PROBLEM}),
+        ({"loading": 1}, 0.001, {"redis persistence": Level.PROBLEM}),
+        ({"used_memory": 760}, 0.001, {"redis memory": Level.WARNING}),
+        ({"used_memory": 901}, 0.001, {"redis memory": Level.PROBLEM}),
+        ({"used_memory": 10**12, "maxmemory": 0}, 0.001, {}),
+        ({"role": "slave"}, 0.001, {"redis role": Level.PROBLEM}),
+        ({}, 0.05, {"redis latency": Level.WARNING}),
+    ],
+)
+def test_redis(changes, ping_seconds, told):
+    found = of_redis(INFO | changes, ping_seconds)
+    assert {finding.what: finding.level for finding in found if finding.level is not Level.WELL} == told
+    assert all(bool(finding.remedy) == (finding.level is not Level.WELL) for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("processes", "told"),
+    [
+        ([WORKER, CARE], {}),
+        ([WORKER], {"workers of maintenance": Level.PROBLEM}),
+        ([], {f"workers of {queue}": Level.PROBLEM for queue in ("activation", "delivery", "maintenance")}),
+        ([WORKER, CARE, replace(WORKER, name="gone", seen_ms=NOW - 31_000)], {"gone": Level.WARNING}),
+        ([WORKER, replace(CARE, version="0")], {"m@h": Level.WARNING}),
+        ([WORKER, replace(CARE, ahead_ms=-2_500)], {"clock of m@h": Level.WARNING}),
+    ],
+)
+def test_processes(processes, told):
+    found = of_processes(processes, now_ms=NOW, own_version="1")
+    assert {finding.what: finding.level for finding in found if finding.level is not Level.WELL} == told
+
+
+@pytest.mark.parametrize(("age", "level"), [(None, Level.PROBLEM), (5.0, Level.WELL), (61.0, Level.PROBLEM)])
+def test_sweeps(age, level):
+    assert of_sweeps(age).level is level
+
+
+def test_queues_and_the_worst_of_all():
+    found = of_queues({"delivery": 1_001, "activation": 0})
+    assert [finding.level for finding in found] == [Level.WARNING, Level.WELL]
+    assert worst(found) is Level.WARNING
+    assert worst([]) is Level.WELL
