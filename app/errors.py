@@ -28,6 +28,8 @@ quote a value; it travels in `CallError.service_message`, which is only ever sto
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar
 
@@ -54,10 +56,18 @@ class UsageError(ActivationError):
             self.add_note(f"- {problem}")
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the likely word, with a space before it; '' when none is near."""
+    likely = get_close_matches(word, tuple(known), n=1)
+    return f" Did you mean {likely[0]}?" if likely else ""
+
+
 class UnknownDestination(UsageError):
-    def __init__(self, destination_id: str) -> None:
+    """`connected` are the ids of those that are, to name the likely one."""
+
+    def __init__(self, destination_id: str, connected: Iterable[str] = ()) -> None:
         super().__init__(
-            f"No destination {destination_id[:63]!r} is connected.",
+            f"No destination {destination_id[:63]!r} is connected.{did_you_mean(destination_id, connected)}",
             remedy="`activation destinations` lists those that are; `activation connect FILE` adds one.",
         )
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from datetime import UTC, datetime
 from threading import Lock
 from traceback import FrameSummary, extract_tb
 from types import TracebackType
 from typing import Any
+
+import orjson
 
 SAY_AGAIN_SECONDS = 60.0
 LIBRARIES = ("celery", "kombu", "amqp", "redis", "urllib3", "requests", "billiard", "vine", "tornado", "asyncio")
@@ -41,11 +44,20 @@ def say_once(log: logging.Logger, what: str, text: str, *arguments: object, leve
     return True
 
 
+# what a record may name beside its text (`extra=`): ids, codes, and a contact by the keyed digest of its key
+IDS = ("destination", "lane", "job", "call", "contact", "code")
+
+
 class Discreet(logging.Formatter):
-    """Formats records so that nothing which came from outside is in them."""
+    """Formats records for people, so that nothing which came from outside is in them."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """The line, with the ids behind it."""
+        ids = " ".join(f"{name}={value}" for name, value in _ids(record).items())
+        return super().formatMessage(record) + (f" [{ids}]" if ids else "")
 
     def format(self, record: logging.LogRecord) -> str:
         """One record is one line, but for the frames of a traceback: no text of a sender can look like another record."""
@@ -67,6 +79,32 @@ class Discreet(logging.Formatter):
             lines.append(type(error).__name__)
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\n".join(lines)
+
+
+class DiscreetJson(Discreet):
+    """The same for programs: one JSON object a line, with the ids as members of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """The text alone: all else has a member of its own."""
+        return record.message
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`time` is RFC 3339 in UTC; `text` may have lines, those of a traceback."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        document = {
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.processName,
+            "pid": record.process,
+            **_ids(record),
+            "text": super().format(record),
+        }
+        return orjson.dumps(document, default=str).decode()
+
+
+def _ids(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name in IDS if (value := getattr(record, name, None)) not in (None, "")}
 
 
 def _frame(frame: FrameSummary) -> str:
@@ -93,10 +131,10 @@ def _mask(value: Any, *, told: bool = True) -> Any:
     return text if text and len(text) <= _SAFE_LENGTH and text.isprintable() else "…"
 
 
-def configure(level: str, *, stream: Any = None) -> None:
-    """Log to standard error, discreetly. Also what would end a thread or the process is logged so."""
+def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
+    """Log to standard error, discreetly; `form` is console or json. Also what would end a thread or the process is logged so."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(Discreet())
+    handler.setFormatter(DiscreetJson() if form == "json" else Discreet())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -22,4 +22,4 @@ app.conf.update(celery_config(settings))
 @setup_logging.connect
 def _log_discreetly(loglevel: Any = None, **_: Any) -> None:
     """Celery leaves logging alone when this signal has a receiver; its own would quote messages."""
-    configure(loglevel or settings.log_level)
+    configure(loglevel or settings.log_level, form=settings.log_format)

@@ -10,7 +10,7 @@ import click
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, out, print_json, print_table, resources, rfc3339
-from app.errors import UsageError, WorkHasProblems
+from app.errors import UsageError, WorkHasProblems, did_you_mean
 from app.reporting.alert_kinds import KINDS
 from app.reporting.alerts import ANY, Alert, AlertEvent, Mute, What, mute, read_alerts, unmute
 from app.reporting.channels import ChannelFailed, channels_of, send
@@ -72,11 +72,8 @@ def alerts(context: click.Context, as_json: bool) -> None:
 
 def _kind(_: Any, __: Any, value: str) -> str:
     if value != ANY and value not in KINDS:
-        from difflib import get_close_matches
-
-        likely = get_close_matches(value, KINDS, n=1)
         raise UsageError(
-            f"There is no kind of alert {value!r}." + (f" Did you mean {likely[0]}?" if likely else ""),
+            f"There is no kind of alert {value!r}.{did_you_mean(value, KINDS)}",
             remedy="docs/operations.md lists them; * stands for all.",
         )
     return value

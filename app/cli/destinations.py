@@ -124,7 +124,7 @@ def destinations(as_json: bool) -> None:
         return
     print_table(
         "",
-        ["id", "name", "state", "since", "waiting", "failed", "calls/min", "calls this year", "of"],
+        ["id", "name", "state", "since", "waiting", "failed", "calls/min", "calls", "of"],
         [
             (row["id"], row["name"], row["state"], moment(row["since_ms"]), row["waiting"], row["failures"], _pace(row["pace"]),
              row["calls_this_year"], row["calls_per_year"])

@@ -11,8 +11,8 @@ from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
 from app.destinations.model import Destination
-from app.errors import SealBroken, UsageError, WorkHasProblems
-from app.lanes.failures import Failure
+from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
+from app.lanes.failures import Failure, FailureStore
 from app.mapping.xdm import parse_time
 from app.producer import Producer
 from app.resources import Resources
@@ -49,6 +49,14 @@ def known_names(destination: Destination) -> frozenset[str]:
     return XDM_NAMES.union(paths, segments)
 
 
+def _check_code(store: FailureStore, code: str) -> None:
+    """Raises `WorkHasProblems` for a code that no failure has, so that a misspelt one does not pass for work done."""
+    codes = sorted({failure.code for failure in store.all()})
+    if code not in codes:
+        held = f"The codes are: {', '.join(codes)}." if codes else "There are no failures at all."
+        raise WorkHasProblems(f"No failure has the code {code!r}.{did_you_mean(code, codes)}", remedy=held)
+
+
 def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     if text is None:
         return None
@@ -83,6 +91,8 @@ def failures(
     with resources() as made:
         known = known_names(made.destinations.get(destination))
         store = made.failures(destination)
+        if code is not None:
+            _check_code(store, code)
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
             done = Producer(made).replay(destination, store, found)

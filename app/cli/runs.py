@@ -9,7 +9,7 @@ import click
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, out, print_json, print_table, resources
 from app.reporting.quota import read_quota
-from app.reporting.runs import OUTCOMES, read_backlog, read_runs
+from app.reporting.runs import OUTCOMES, Run, read_backlog, read_runs
 
 HOUR_MS = 3_600_000
 
@@ -43,10 +43,10 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
         )
         return
     print_table(
-        f"Runs of {destination}",
-        ["hour", "received", *OUTCOMES, "calls", "activation rate"],
+        f"Runs of {destination}, hours in UTC",
+        ["hour", "received", *OUTCOMES, "calls", "rate"],
         [
-            (moment(run.hour * HOUR_MS)[:-4] + "Z", run.received, *run.outcomes.values(), run.calls,
+            (_hour(run), run.received, *run.outcomes.values(), run.calls,
              "-" if run.activation_rate is None else f"{run.activation_rate:.1%}")
             for run in found
         ],
@@ -57,7 +57,7 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
             "By segment",
             ["hour", "segment", "status", "delivered"],
             [
-                (moment(run.hour * HOUR_MS)[:-4] + "Z", names.get(segment, segment), status, count)
+                (_hour(run), names.get(segment, segment), status, count)
                 for run in found
                 for segment, counts in sorted(run.segments.items())
                 for status, count in sorted(counts.items())
@@ -68,7 +68,7 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
             "Reasons",
             ["hour", "code", "where or why", "profiles"],
             [
-                (moment(run.hour * HOUR_MS)[:-4] + "Z", *(reason.partition("|")[0::2]), count)
+                (_hour(run), *(reason.partition("|")[0::2]), count)
                 for run in found
                 for reason, count in sorted(run.reasons.items(), key=lambda item: -item[1])
             ],
@@ -89,3 +89,8 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
         out.print(
             f"{state.status} since {moment(state.since_ms)}: {state.text} ({state.code}) {state.remedy}", markup=False
         )
+
+
+def _hour(run: Run) -> str:
+    """Of the last 35 days, so that the year says nothing."""
+    return moment(run.hour * HOUR_MS)[5:-4]

@@ -135,7 +135,7 @@ class DestinationStore(Directory):
         config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))
         if config is None or secret is None:
             self._opened.pop(destination_id, None)
-            raise UnknownDestination(destination_id)
+            raise UnknownDestination(destination_id, self.ids())
         known = self._opened.get(destination_id)
         if known is None or known[0] != sealed:
             destination = restore(self._ring.open(config, _purpose(destination_id)), client_secret="")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from app.devstack.home import Home
+from app.devstack.logfiles import rotate
 from app.devstack.private_redis import PrivateRedis
 from app.errors import ServiceUnreachable, UsageError
 from app.settings import OPTIONS
@@ -189,7 +190,8 @@ class Stack:
         return self._children[name].process.pid
 
     def look_after(self) -> list[str]:
-        """Start again what has died; returns the names."""
+        """Start again what has died, and begin a new log where one is full; returns the names of what was started."""
+        rotate(self.logs)
         now = time.monotonic()
         restarted = []
         for name, server in self._servers.items():

@@ -5,6 +5,7 @@ Every entry gets exactly one outcome here, or none yet (parked, or left in its l
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,15 +13,19 @@ from uuid import uuid4
 
 from app.backoff import full_jitter
 from app.errors import CallError
+from app.keys import LANES
 from app.lanes import counters
 from app.lanes.failures import seal_failure
-from app.lanes.lane import Moved, Settlement
+from app.lanes.lane import Moved, Settlement, lane_of
 from app.reporting.measures import MEASURES
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
     from app.sealing import KeyRing
     from app.settings import Settings
+
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(StrEnum):
@@ -60,6 +65,7 @@ class Ledger:
             for left_out in self._left_out.get((entry.backfill, entry.id), ()):
                 self.pending.count(counters.LEFT_OUT + left_out)
         self._leave(entry)
+        self._log(logging.DEBUG, "A profile is %s.", outcome, entry)
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
         if outcome is Outcome.DELIVERED:
@@ -77,6 +83,7 @@ class Ledger:
     def fail(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
         """Kept sealed for replay, with everything an operator needs to mend it."""
         self.close(entry, Outcome.FAILED)
+        self._log(logging.INFO, "A profile failed: %s", error, entry, code=error.code, call=error.request_id)
         self.pending.count_job(entry.job_id, counters.why(error.code))
         self.pending.count(counters.why(error.code, str(error)))
         self.pending.failures.append(
@@ -106,6 +113,14 @@ class Ledger:
         """The entry belongs to a contact of another lane: it goes on waiting there."""
         self._leave(entry)
         self.pending.moved.append(Moved(lane, entry.backfill, fields))
+
+    def _log(self, level: int, text: str, what: object, entry: Entry, **ids: str) -> None:
+        """One line for what became of a profile; its contact is named by the keyed digest of its key."""
+        if log.isEnabledFor(level):
+            tag = entry.origin.tag
+            lane = lane_of(tag, LANES) if tag else None
+            names = {"destination": self._destination_id, "job": entry.job_id, "lane": lane, "contact": tag.hex()}
+            log.log(level, text, what, extra={**names, **ids})
 
     def _leave(self, entry: Entry) -> None:
         self.left += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -146,8 +146,3 @@ def of_sweeps(age_seconds: float | None) -> Finding:
     if age_seconds > NO_SWEEP_SECONDS:
         return problem("beat", f"nothing was swept for {age_seconds:.0f} s", remedy)
     return well("beat", f"the last sweep began {age_seconds:.0f} s ago")
-
-
-def worst(findings: Iterable[Finding]) -> Level:
-    order = list(Level)
-    return max((finding.level for finding in findings), key=order.index, default=Level.WELL)

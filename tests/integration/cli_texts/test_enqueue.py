@@ -85,7 +85,7 @@ def test_an_unknown_destination(run, spring, words):
         2,
         "",
         (
-            "Error: No destination 'sprig' is connected.\n"
+            "Error: No destination 'sprig' is connected. Did you mean spring?\n"
             "`activation destinations` lists those that are; `activation connect FILE` adds one.\n"
         ),
     )

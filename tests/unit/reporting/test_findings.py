@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.reporting.findings import Level, of_processes, of_queues, of_redis, of_sweeps, worst
+from app.reporting.findings import Level, of_processes, of_queues, of_redis, of_sweeps
 from app.reporting.processes import Process
 
 INFO = {
@@ -61,8 +61,6 @@ def test_sweeps(age, level):
     assert of_sweeps(age).level is level
 
 
-def test_queues_and_the_worst_of_all():
+def test_queues():
     found = of_queues({"delivery": 1_001, "activation": 0})
     assert [finding.level for finding in found] == [Level.WARNING, Level.WELL]
-    assert worst(found) is Level.WARNING
-    assert worst([]) is Level.WELL
