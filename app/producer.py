@@ -39,6 +39,7 @@ from app.reporting.measures import MEASURES
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
+from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.lanes.failures import Failure, FailureStore
@@ -104,7 +105,7 @@ class Producer:
                 appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
 
         began = time.perf_counter()
-        with translated(partly=PARTLY):
+        with TRACES.enqueue(destination, job), translated(partly=PARTLY):
             readied = ((None, ready(profile)) for profile in profiles)
             chunks = (
                 (f"{call}:{number}", items)

@@ -83,6 +83,7 @@ OPTIONS = (
     Option("BACKLOG_ALERT_SECONDS", 900.0, "An alert opens when a live profile has waited for longer."),
     Option("SMTP_URL", "", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
+    Option("TRACES", "", "Share of jobs (0 to 1) whose way is traced with OpenTelemetry, which the extra `otel` installs. Unset: none."),
     Option("LOG_FORMAT", "console", "console for people, json for programs: one object a line."),
 )  # fmt: skip
 MOST = 1_000_000_000  # of a number that nothing else bounds: with more, clocks and Redis fail
@@ -137,6 +138,7 @@ class Settings:
     backlog_alert_seconds: float
     smtp_url: str
     log_level: str
+    traces: str
     log_format: str
 
     @classmethod
@@ -230,6 +232,14 @@ def _fault_in_format(text: str) -> str:
     return "" if text in ("console", "json") else "must be console or json."
 
 
+def _fault_in_share(text: str) -> str:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    return "" if 0 <= share <= 1 else "must be a share of 0 to 1, such as 0.01."
+
+
 def _fault_in_kinds(text: str) -> str:
     unknown = [kind for kind in words_of(text) if kind not in KINDS and kind != ALL_KINDS]
     return f"there is no kind {unknown[0]}; docs/operations.md lists them." if unknown else ""
@@ -243,6 +253,7 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "ALERT_KINDS": _fault_in_kinds,
     "SMTP_URL": fault_in_smtp_url,
     "LOG_FORMAT": _fault_in_format,
+    "TRACES": _fault_in_share,
     "DELIVER_RATE_LIMIT": _fault_in_rate,
     "ENQUEUE_RATE_LIMIT": _fault_in_rate,
     "REFRESH_RATE_LIMIT": _fault_in_rate,

@@ -50,11 +50,11 @@ class EnqueueTask(ActivationTask):
 
 
 @app.task(base=EnqueueTask, name="activation.enqueue", bind=True, typing=False)
-def enqueue(self: Any, *args: Any, **kwargs: Any) -> None:
+def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
     """Append profiles to their contacts' lanes, once however often the message is delivered."""
     found = context()
     call = read_arguments(args, kwargs, found.resources)
-    found.producer.enqueue(
+    job = found.producer.enqueue(
         call.destination,
         call.profiles,
         occurred_at=call.occurred_at,
@@ -65,6 +65,7 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> None:
         source="celery",
     )
     resume_queue(ENQUEUE_QUEUE)
+    return f"{call.destination}: {len(call.profiles):,} profiles, job {job}"
 
 
 @app.task(base=ActivationTask, name="activation.deliver")

@@ -9,6 +9,6 @@ from tasks.worker import context
 
 
 @app.task(base=ActivationTask, name="attributes.refresh")
-def refresh() -> None:
+def refresh() -> str:
     """Fetch the definitions of a few accounts, those that are oldest."""
-    refresh_due(context().resources)
+    return f"{refresh_due(context().resources)} accounts asked"

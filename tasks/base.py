@@ -47,30 +47,36 @@ class ActivationTask(Task):
     shows_arguments = True
     max_retries = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Ack by returning; come back by `retry`. What nobody foresaw is logged without its text."""
+    def __call__(self, *args: Any, **kwargs: Any) -> str | None:
+        """Ack by returning; come back by `retry`. What nobody foresaw is logged without its text.
+
+        What is returned is read in Flower's list and in the log: it names destination, lane and outcome.
+        """
         try:
             outcome = super().__call__(*args, **kwargs)
         except RedisError as error:
             self.wait_for(explain(error))
-            return
+            return None
         except (ServiceUnreachable, SealBroken) as error:
             self.wait_for(error)
-            return
+            return None
         except UsageError as error:
             self.refuse(error)
-            return
+            return f"refused: {type(error).__name__}"
         except (Retry, Reject, Ignore):
             raise
         except Exception as error:
             # its text may hold what was sent; Celery would put it into its log and its events
             log.exception("%s ended in an error that nobody foresaw.", self.name)
             self.unforeseen(error)
-            return
-        if isinstance(outcome, Next):
-            context().producer.wake(args[0] if args else kwargs["destination"], outcome.wake)
-            if outcome.come_back_seconds is not None:
-                self.come_back(outcome)
+            return f"failed: {type(error).__name__}"
+        if not isinstance(outcome, Next):
+            return outcome if isinstance(outcome, str) else None
+        destination, lane = _of_wake_up(*args, **kwargs)
+        context().producer.wake(destination, outcome.wake)
+        if outcome.come_back_seconds is not None:
+            self.come_back(outcome)
+        return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"
 
     def wait_for(self, error: ActivationError) -> None:
         """What this process works with is away, takes no writes, or is sealed with a key that it lacks: nothing is lost, try later."""
@@ -96,3 +102,7 @@ class ActivationTask(Task):
         raise self.retry(
             kwargs={**self.request.kwargs, "mark": outcome.mark}, countdown=outcome.come_back_seconds, max_retries=None
         )
+
+
+def _of_wake_up(destination: str, lane: int, mark: str = "") -> tuple[str, int]:  # noqa: ARG001  # the task's own arguments
+    return destination, lane

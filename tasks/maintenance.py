@@ -11,9 +11,10 @@ from tasks.worker import context
 
 
 @app.task(base=ActivationTask, name="maintenance.sweep")
-def sweep() -> None:
+def sweep() -> str:
     """Wake lanes that have work and no wake-up, bound what is kept, raise alerts."""
     resources = context().resources
-    sweep_all(resources, context().producer)
+    woken = sweep_all(resources, context().producer)
     if has_due(resources.redis, now_ms=resources.clock.now_ms()):
         deliver.delay()
+    return f"{woken} lanes woken"

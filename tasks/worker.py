@@ -22,6 +22,7 @@ from app.resources import Resources
 from app.settings import Settings
 from app.sweep.alert_rules import NO_SWEEP_SECONDS
 from app.sweep.alerts import Judgement
+from app.tracing import TRACES
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def _be_seen(sender: Any = None, **_: Any) -> None:
     role = "worker" if DELIVERY_QUEUE in queues else "maintenance"
     found.presence = Presence(found.resources, sender.hostname, role, queues, found.watch)
     found.presence.begin()
+    TRACES.begin(found.resources.settings, f"activation-{role}")
 
 
 @worker_ready.connect
@@ -86,6 +88,7 @@ def _listen_for_the_end(**_: Any) -> None:
         found.delivery.close()
         if found.presence is not None:
             found.presence.end()
+        TRACES.end()
         limit = Timer(context().resources.settings.soft_shutdown_seconds, _leave)
         limit.daemon = True
         limit.start()

@@ -31,6 +31,7 @@ from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
 from app.pacing.place import Admitted, Called, Held, Place
 from app.sfmc.responses import Accepted
+from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from threading import Event
@@ -250,7 +251,8 @@ class _Loop:
         if on_time:
             try:
                 calls = self.w.client.contacts
-                result = (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
+                with TRACES.call(self.w.destination.id, [entry.job_id for entry, _ in contact.group]):
+                    result = (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
             except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
                 result = error
         self.events.put(Answer(contact, result))

@@ -18,6 +18,7 @@ from app.lanes import counters
 from app.lanes.failures import seal_failure
 from app.lanes.lane import Moved, Settlement, lane_of
 from app.reporting.measures import MEASURES
+from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
@@ -68,6 +69,7 @@ class Ledger:
         self._log(logging.DEBUG, "A profile is %s.", outcome, entry)
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
+        TRACES.settled(self._destination_id, entry.job_id, outcome, entry.origin.stamp_ms)
         if outcome is Outcome.DELIVERED:
             MEASURES.accepted(self._destination_id, entry.origin.stamp_ms)
 

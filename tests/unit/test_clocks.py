@@ -13,6 +13,7 @@ MAY_ASK = {
     "app/destinations/preflight.py": "today's date, to warn of segments that end soon",
     "app/sfmc/answers.py": "a Retry-After that is a date, from a server that gives no date of its own",
     "app/cli/doctor.py": "how far this machine's clock is off",
+    "app/tracing.py": "the end of a span, as OpenTelemetry takes it",
     "app/reporting/processes.py": "how far the machine's clock is off",
     "app/reporting/channels.py": "when a webhook was signed, which its receiver compares with its own clock",
 }

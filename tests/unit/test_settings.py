@@ -15,7 +15,7 @@ from app.settings import OPTIONS, PREFIX, Option, Settings
 NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
 CHECKED = (
     "CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL", "ALERT_EMAIL_TO", "ALERT_KINDS", "ALERT_SLACK_URL",
-    "LOG_FORMAT", "SMTP_URL",
+    "LOG_FORMAT", "SMTP_URL", "TRACES",
 )  # fmt: skip
 TEXTS = [
     option
@@ -334,6 +334,7 @@ def test_settings_print_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ALERT_KINDS": "stopped, stoped"}, "ACTIVATION_ALERT_KINDS: there is no kind stoped"),
         ({"ALERT_EMAIL_TO": "ops@mail.test"}, "needs ACTIVATION_SMTP_URL"),
         ({"SMTP_URL": "mail.test:25"}, "ACTIVATION_SMTP_URL: must begin with"),
+        ({"TRACES": "2"}, "ACTIVATION_TRACES: must be a share"),
         ({"LOG_FORMAT": "xml"}, "ACTIVATION_LOG_FORMAT: must be console or json"),
     ],
 )
