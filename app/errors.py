@@ -29,9 +29,10 @@ quote a value; it travels in `CallError.service_message`, which is only ever sto
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar
+
+from app.names import nearest
 
 
 class ActivationError(Exception):
@@ -58,8 +59,8 @@ class UsageError(ActivationError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint at the likely word, with a space before it; '' when none is near."""
-    likely = get_close_matches(word, tuple(known), n=1)
-    return f" Did you mean {likely[0]}?" if likely else ""
+    likely = nearest(word, known)
+    return f" Did you mean {likely}?" if likely else ""
 
 
 class UnknownDestination(UsageError):

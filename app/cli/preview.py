@@ -9,6 +9,7 @@ from typing import Any
 import click
 import orjson
 
+from app.cli.destinations_argument import DESTINATION
 from app.cli.enqueue import leads_to_contact, moment_of
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.files.columns_file import read_columns
@@ -35,7 +36,7 @@ _SAID = {
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--columns", metavar="FILE", help="As for enqueue.")
 @click.option("--backfill", is_flag=True, help="As for enqueue.")

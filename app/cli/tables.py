@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 _BOXED, _BARE = 3, 1  # what each column costs beside its content
+_PROSE = 10  # no cell is wrapped to less
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> RenderableType:
@@ -26,12 +27,22 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
         return _table(title, columns, kept, numeric, natural, boxed=True)
     if sum(natural) + _BARE * (len(columns) - 1) <= width:
         return _table(title, columns, kept, numeric, natural, boxed=False)
-    prose = [at for at in range(len(columns)) if natural[at] > max(20, narrowest[at])]
-    fixed = sum(natural[at] for at in range(len(columns)) if at not in prose) + _BARE * (len(columns) - 1)
-    if prose and all((width - fixed) // len(prose) >= max(20, narrowest[at]) for at in prose):
-        widths = [(width - fixed) // len(prose) if at in prose else natural[at] for at in range(len(columns))]
+    widths = _wrapped(natural, narrowest, width - _BARE * (len(columns) - 1))
+    if widths:
         return _table(title, columns, kept, numeric, widths, boxed=False)
     return _records(title, columns, kept)
+
+
+def _wrapped(natural: Sequence[int], narrowest: Sequence[int], width: int) -> list[int]:
+    """Widths that fit if cells are wrapped between words, the widest first; nothing when none do."""
+    floors = [max(least, min(most, _PROSE)) for least, most in zip(narrowest, natural, strict=True)]
+    widths = list(natural)
+    while sum(widths) > width:
+        wide = [at for at in range(len(widths)) if widths[at] > floors[at]]
+        if not wide:
+            return []
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def plain_lines(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -15,13 +15,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from app.destinations.model import Limits
 from app.destinations.state import StateStore, Status
 from app.destinations.store import About, Directory
 from app.errors import UnknownDestination
 from app.keys import REFUSED_COUNT, AccountKeys
 from app.lanes.failures import count_failures
 from app.pacing.account import read_pace
-from app.pacing.pace import Limits
 from app.reporting.alerts import read_open
 from app.reporting.histograms import Timed, read_histogram
 from app.reporting.metric_names import METRICS
@@ -111,7 +111,9 @@ class PipelineCollector(Collector):
         quota = read_quota(self._redis, account, calls_per_year=about.calls_per_year)
         reading.add("activation_account_calls", quota.used, account)
         reading.add("activation_account_calls_allowed", quota.allowed, account)
-        pace = read_pace(self._redis, account, Limits(about.calls_per_minute / 60, about.max_in_flight))
+        pace = read_pace(
+            self._redis, account, Limits(calls_per_minute=about.calls_per_minute, max_in_flight=about.max_in_flight)
+        )
         reading.add("activation_account_rate_allowed", pace.allowed_per_minute / 60, account)
         reading.add("activation_account_rate_learned", pace.learned_per_minute / 60, account)
         reading.add("activation_account_rate_used", pace.used_per_minute / 60, account)
