@@ -65,7 +65,7 @@ at = at + 1
 for _ = 1, details do
   if fresh then
     local counter = ARGV[at + 1]
-    if redis.call('HEXISTS', KEYS[5], counter) == 0 and redis.call('HINCRBY', KEYS[5], 'details', 1) > tonumber(ARGV[11]) then
+    if not redis.call('HGET', KEYS[5], counter) and redis.call('HINCRBY', KEYS[5], 'details', 1) > tonumber(ARGV[11]) then
       counter = ARGV[at] -- some of the words come from outside: there is an end to telling them apart
     end
     redis.call('HINCRBY', KEYS[5], counter, ARGV[at + 2])
