@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _ASK_AGAIN_SECONDS = 30.0
-_MOST_IN_A_MS = (1 << 12) - 1
+_MINE_BITS = 12
+_MOST_IN_A_MS = (1 << _MINE_BITS) - 1
 
 
 class RedisClock:
@@ -30,7 +31,7 @@ class RedisClock:
         self._asked_at = float("-inf")
         self._last_ms = 0
         self._count = 0
-        self._mine = secrets.randbelow(1 << 12)  # two processes do not make the same stamp
+        self._mine = secrets.randbelow(1 << _MINE_BITS)  # two processes do not make the same stamp
 
     def now_ms(self) -> int:
         """Epoch ms. Raises redis-py's errors when the server was never reached; later it goes on by itself without it."""
@@ -48,10 +49,11 @@ class RedisClock:
             self._asked_at = now
         return int((now + self._ahead_seconds) * 1000)
 
-    def stamp(self) -> tuple[int, int]:
+    def stamp(self, many: int = 1) -> tuple[int, int]:
         """The time in ms, and a number (24 bits) that tells it from the other stamps of that ms; each is greater than the last.
 
-        It never goes back, also when the server's clock does: what comes later must not look older.
+        It never goes back, also when the server's clock does: what comes later must not look older. Of `many`, the first: `following`
+        tells the others.
         """
         with self._lock:
             now_ms = self.now_ms()
@@ -61,4 +63,14 @@ class RedisClock:
                 self._last_ms, self._count = self._last_ms + 1, 0
             else:
                 self._count += 1
-            return self._last_ms, self._count << 12 | self._mine
+            first = self._last_ms, self._count << _MINE_BITS | self._mine
+            if many > 1:
+                last_ms, number = following(first, many - 1)
+                self._last_ms, self._count = last_ms, number >> _MINE_BITS
+            return first
+
+
+def following(first: tuple[int, int], place: int) -> tuple[int, int]:
+    """The stamp at this place (from 0) of many that were made at once."""
+    ahead, count = divmod((first[1] >> _MINE_BITS) + place, _MOST_IN_A_MS + 1)
+    return first[0] + ahead, count << _MINE_BITS | first[1] & _MOST_IN_A_MS

@@ -10,6 +10,7 @@
     ├── WorkHasProblems             the command worked, what it looked at has faults  exit 1
     ├── LeaseLost                   another worker holds the lane: stop sending, settle nothing
     │   └── EpochEnded              the destination was connected anew meanwhile: what is unsettled is read again
+    ├── RequestRefused              an HTTP request is not carried out: `status` and `code` tell its sender why
     ├── SealBroken                  no key of ACTIVATION_SECRET_KEYS opens this value
     └── CallError                   one call to Marketing Cloud was not accepted
         ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay
@@ -85,6 +86,21 @@ class StorageRefuses(ServiceUnreachable):
 
 class WorkHasProblems(ActivationError):
     """The command did its work and found faults, which it has listed."""
+
+
+class RequestRefused(ActivationError):
+    """An HTTP request is not carried out. `status` is its answer's, `code` a stable word for programs.
+
+    `retry_after_seconds` is given where the same request may do well later.
+    """
+
+    def __init__(
+        self, text: str, *, status: int, code: str, remedy: str = "", retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(text, remedy=remedy)
+        self.status = status
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
 
 
 class LeaseLost(ActivationError):

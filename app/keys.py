@@ -21,6 +21,9 @@ act:processes                     hash    presence            process -> what it
 act:swept                         string  sweep               time (ms) of the last sweep; for good
 act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
 act:refused:count                 string  refused             how many there were; for good
+act:sources                       hash    intake.sources      name of who may send by HTTP -> its record, sealed; until revoked
+act:intake:counts                 hash    intake              counts of the HTTP intake by source, and when each was last seen (ms); for good
+act:intake:rate:NAME:SECOND       string  intake              profiles of a source in this second (epoch s); seconds
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
 act:{D}:config                    string  destinations        the destination without its secret, sealed; until disconnect
 act:{D}:secret                    string  destinations        its client secret, sealed for accounts; until disconnect
@@ -44,6 +47,7 @@ act:{D}:lane:N:settled            string  lanes               id of the last set
 act:{D}:lane:N:delivered:H        hash    lanes               contact tag -> what was delivered to the account and business unit H; DELIVERED_LIFE, swept
 act:{D}:cleaned                   string  sweep               lane and place where cleaning goes on; until disconnect
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
+act:{D}:seen:WINDOW               hash    intake              keyed digest of a body -> when it first came; WINDOW counts SEEN_WINDOW; SEEN_LIFE
 act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
 act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`); while anything of it is pending, then JOB_LIFE
 act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
@@ -82,12 +86,22 @@ SWEEP = "act:sweep"
 CATALOGS = "act:catalogs"
 REFRESHING = "act:refreshing"
 REFUSED = "act:refused"
+SOURCES = "act:sources"
+INTAKE_COUNTS = "act:intake:counts"
 REFUSED_COUNT = "act:refused:count"
 
 JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400
 CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before giving it out again
+INTAKE_CHUNK_LIFE_SECONDS = 60  # only a connection's own repeat of a command asks for it
+SEEN_WINDOW_SECONDS = 300
+SEEN_WINDOWS = 3  # the present one and two before: each body is remembered for ten minutes at least
+SEEN_LIFE_SECONDS = SEEN_WINDOW_SECONDS * SEEN_WINDOWS
 CALLS_LIFE_SECONDS = 800 * 86_400
+
+
+def intake_rate(source: str, second: int) -> str:
+    return f"act:intake:rate:{source}:{second}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,9 @@ class DestinationKeys:
 
     def chunk(self, chunk_id: str) -> str:
         return f"{self.base}:chunk:{chunk_id}"
+
+    def seen(self, window: int) -> str:
+        return f"{self.base}:seen:{window}"
 
     def job(self, job_id: str) -> str:
         return f"{self.base}:job:{job_id}"

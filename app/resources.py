@@ -36,14 +36,17 @@ class Resources:
     states: StateStore
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Resources:
-        """Raises `UsageError` when the Redis or the keys are not named (`app.devstack.stack` fills both in for a private Redis)."""
+    def from_settings(cls, settings: Settings, redis: Redis | None = None) -> Resources:
+        """With a connection of its own unless one is given.
+
+        Raises `UsageError` when the Redis or the keys are not named (`app.devstack.stack` fills both in for a private Redis).
+        """
         if not settings.redis_url:
             raise UsageError(
                 "ACTIVATION_REDIS_URL is not set.",
                 remedy="Set it, or use the `activation` commands, which start a private Redis under ACTIVATION_HOME.",
             )
-        redis = connect(settings.redis_url)
+        redis = redis or connect(settings.redis_url)
         ring = KeyRing(settings.keys)
         return cls(
             settings=settings,
@@ -70,17 +73,17 @@ class Resources:
         )
 
 
-def connect(url: str) -> Redis:
-    """A connection pool for the state.
+def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = None) -> Redis:
+    """A connection pool for the state; a command waits for its answer for `answer_seconds`.
 
     redis-py repeats a command by itself when the connection broke (10 times by default in version 8); three are enough to get
     over a restart of a connection, and all scripts are safe to repeat.
     """
     return Redis.from_url(
         url,
-        socket_timeout=10,
-        socket_connect_timeout=3,
+        socket_timeout=answer_seconds,
+        socket_connect_timeout=min(3.0, answer_seconds),
         socket_keepalive=True,
         health_check_interval=25,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
+        retry=retry or Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
     )

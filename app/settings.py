@@ -45,6 +45,8 @@ OPTIONS = (
     Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis; a private one keeps the messages in a server of its own, without a file. AMQP works too."),
     Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
     Option("CLEAR_MESSAGES", "accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed."),
+    Option("INTAKE_OPEN", False, "Lets the HTTP intake take profiles without a key from programs on its own machine."),
+    Option("INTAKE_PROXIES", "", "Addresses or networks, with commas between, of proxies whose word on a client's certificate the HTTP intake believes, besides loopback."),
     Option("REDIS_SERVER", "", "Program of the private Redis. Unset: the embedded one, else the redis-server of the PATH."),
     Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
     Option("ALLOW_LOCAL_HOSTS", "", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between."),
@@ -100,6 +102,8 @@ class Settings:
     broker_url: str
     secret_keys: str
     clear_messages: str
+    intake_open: bool
+    intake_proxies: str
     redis_server: str
     home: Path
     allow_local_hosts: str

@@ -20,6 +20,7 @@ from app.cli.doctor import doctor
 from app.cli.enqueue import enqueue
 from app.cli.failures import failures
 from app.cli.fields import check, fields
+from app.cli.intake import intake, source
 from app.cli.jobs import job, jobs
 from app.cli.preview import preview
 from app.cli.report import complain
@@ -38,7 +39,8 @@ def activation() -> None:
 
 
 for command in (
-    demo, up, status, down, doctor, watch, sandbox, metrics, connect, destinations, pause, resume, disconnect, forget, fields,
+    demo, up, status, down, doctor, watch, sandbox, metrics, intake, source, connect, destinations, pause, resume, disconnect,
+    forget, fields,
     check, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
 ):  # fmt: skip
     activation.add_command(command)

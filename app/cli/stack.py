@@ -19,6 +19,7 @@ from app.devstack.private_redis import with_redis
 from app.devstack.sample import DESTINATION as SAMPLE_DESTINATION
 from app.devstack.stack import (
     FLOWER_PORT,
+    INTAKE_PORT,
     METRICS_PORT,
     SERVERS,
     STACK,
@@ -45,7 +46,8 @@ _PORT = click.IntRange(1, 65535)
     "--flower-port", type=_PORT, help=f"Of Flower; without it {FLOWER_PORT} or, when that is taken, a free one."
 )
 @click.option("--metrics-port", type=_PORT, help=f"Of the metrics; without it {METRICS_PORT} or a free one.")
-def up(workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None) -> None:
+@click.option("--intake-port", type=_PORT, help=f"Of the HTTP intake; without it {METRICS_PORT} or a free one.")
+def up(workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None) -> None:
     """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():
@@ -55,13 +57,19 @@ def up(workers: int, no_flower: bool, flower_port: int | None, metrics_port: int
         print_problems(find_storage_problems(redis))
         flower_port = None if no_flower else _port(flower_port, FLOWER_PORT, "--flower-port")
         metrics_port = _port(metrics_port, METRICS_PORT, "--metrics-port")
-        for name, command in commands(workers=workers, flower_port=flower_port, log_level=settings.log_level).items():
+        intake_port = _port(intake_port, INTAKE_PORT, "--intake-port")
+        lines = commands(
+            workers=workers, flower_port=flower_port, log_level=settings.log_level, intake_port=intake_port
+        )
+        for name, command in lines.items():
             stack.start(name, command)
         server, _ = start_http_server(metrics_port, "127.0.0.1", make_registry(redis, settings))
         addresses = {"Metrics": f"http://127.0.0.1:{metrics_port}/metrics", "Logs": str(stack.logs), **places(settings)}
         if flower_port is not None:
             stack.wait_for("flower", lambda: bool(told) or listens(flower_port))
             addresses = {"Flower": f"http://127.0.0.1:{flower_port}", **addresses}
+        stack.wait_for("intake", lambda: bool(told) or listens(intake_port))
+        addresses = {"Intake": f"http://127.0.0.1:{intake_port}", **addresses}
         stack.note_addresses(addresses)
         print_addresses(addresses)
         if Home(settings.home).secret_keys.exists():
@@ -163,7 +171,7 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
         raise UsageError(
             f"The sandbox needs {error.name}.", remedy="pip install 'activation-pipeline[sandbox]'"
         ) from error
-    with _listening(host, port):
+    with listening(host, port):
         if port:
             click.echo(
                 "# A destination in this sandbox: ACTIVATION_ALLOW_LOCAL_HOSTS=true activation connect FILE, with this in it"
@@ -178,7 +186,7 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 def metrics(port: int, host: str) -> None:
     """Serve the metrics for Prometheus until Ctrl-C (`activation up` does it by itself)."""
     with until_told_to_stop() as told, with_redis(Settings.from_env(), needs_keys=False) as settings:
-        with _listening(host, port):
+        with listening(host, port):
             server, thread = start_http_server(port, host, make_registry(connect(settings.redis_url), settings))
         out.print(f"Metrics  http://{host}:{port}/metrics")
         while not told and thread.is_alive():
@@ -187,7 +195,7 @@ def metrics(port: int, host: str) -> None:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[None]:
+def listening(host: str, port: int) -> Iterator[None]:
     """An address that is taken, or not of this machine, is wrong usage."""
     try:
         yield

@@ -24,6 +24,7 @@ from app.devstack.home import Home
 from app.devstack.logfiles import rotate
 from app.devstack.private_redis import PrivateRedis
 from app.errors import ServiceUnreachable, UsageError
+from app.sealing import KeyRing
 from app.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 
 FLOWER_PORT = 5555
 METRICS_PORT = 9464
+INTAKE_PORT = 8080
 STOP_SECONDS = 40.0
 RESTART_AFTER_SECONDS = 1.0
 STACK = "stack"  # the lock of who owns the home
 SERVERS = ("redis", "broker")
 
 
-def commands(*, workers: int, flower_port: int | None, log_level: str) -> dict[str, list[str]]:
+def commands(
+    *, workers: int, flower_port: int | None, log_level: str, intake_port: int | None = None
+) -> dict[str, list[str]]:
     """Name -> command line of each process of the pipeline itself.
 
     What looks after the pipeline has a worker of its own, so that a slow account holds up no delivery, and no backlog of wake-ups
@@ -53,6 +57,8 @@ def commands(*, workers: int, flower_port: int | None, log_level: str) -> dict[s
     made["beat"] = [*celery, "beat", "-l", log_level, "--pidfile="]
     if flower_port is not None:
         made["flower"] = [*celery, "flower", "--address=127.0.0.1", f"--port={flower_port}", "--read-only"]
+    if intake_port is not None:
+        made["intake"] = [sys.executable, "-m", "app.cli", "intake", "--port", str(intake_port)]
     return made
 
 
@@ -61,12 +67,15 @@ def sandbox_command(port: int) -> list[str]:
 
 
 KEYLESS = ("beat", "flower", "sandbox")  # they know the broker, or nothing
+DATA_ONLY = ("intake",)  # their keys open no account
 
 
 def environment(settings: Settings, name: str) -> dict[str, str]:
     """The environment of a child: ours, with what was filled in, and without the secrets that it does not need."""
     environ = dict(os.environ)
     withheld = ("secret_keys", "redis_url", "alert_secret", "alert_slack_url", "smtp_url") if name in KEYLESS else ()
+    if name in DATA_ONLY and settings.keys:
+        settings = replace(settings, secret_keys=",".join(KeyRing(settings.keys).restricted))
     for option in OPTIONS:
         value = getattr(settings, option.field)
         if option.field in withheld:

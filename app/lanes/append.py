@@ -99,8 +99,11 @@ class Appender:
             stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
         return None
 
-    def append(self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING) -> set[int]:
-        """One step in Redis. Returns the lanes that need a wake-up.
+    def append(
+        self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING,
+        chunk_life_seconds: int = CHUNK_LIFE_SECONDS,
+    ) -> set[int]:  # fmt: skip
+        """One step in Redis. Returns the lanes that need a wake-up. For `chunk_life_seconds`, the same chunk adds nothing.
 
         `about` are words that tell of the job; those that it has stay. Raises `EpochEnded`, `StorageRefuses`, and
         `WorkHasProblems` when the job has not received what it must have; then nothing of the chunk is in its lanes.
@@ -109,7 +112,7 @@ class Appender:
         hour = self._clock.now_ms() // 3_600_000
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
-            self._epoch, CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
+            self._epoch, chunk_life_seconds, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
             chunk.received, RESERVE, chunk.received_before, chunk.more, MOST_DETAILS, len(about),
         ]  # fmt: skip
         for name, word in about.items():

@@ -1,0 +1,64 @@
+"""Who may send to a destination: credentials, certificates, and what is done when Redis cannot be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from app.errors import RequestRefused
+from app.intake.credentials import Proxies, is_local, presented_key
+from app.intake.problems import unavailable
+from app.intake.register import check_destination
+from app.intake.sources import Source
+
+if TYPE_CHECKING:
+    from app.intake.register import Register
+
+ASK_SECONDS = 1.2
+LOCAL = "local"
+
+
+class Admission:
+    """Who may send what: credentials, certificates and limits."""
+
+    def __init__(self, register: Register, proxies: Proxies, *, open_to_local: bool) -> None:
+        self.register = register
+        self._proxies = proxies
+        self._open = open_to_local
+        self._refreshing = asyncio.Lock()
+        self._refreshed_at = 0.0
+
+    async def source(self, peer: str, headers: Mapping[bytes, bytes], destination: str) -> Source:
+        """Who sends. Raises `RequestRefused`."""
+        key = presented_key(headers)
+        if not key and self._open and is_local(peer, headers):
+            return Source(LOCAL, (destination,))
+        source = self.register.of_key(key) if key else None
+        if source is None and key:
+            await self.look_again()
+            source = self.register.of_key(key)
+        if source is None:
+            raise RequestRefused(
+                "The key or token of this request is not known." if key else "This request has no key.",
+                status=401,
+                code="unknown_key",
+                remedy="Send `Authorization: Bearer KEY` with a key that `activation source add` printed.",
+            )
+        return source
+
+    def check(self, source: Source, peer: str, headers: Mapping[bytes, bytes], destination: str) -> None:
+        """Whether it may send there. Raises `RequestRefused`."""
+        check_destination(source, destination, self._proxies.certified(peer, headers))
+
+    async def look_again(self) -> None:
+        """Read the sources now: a key may be seconds old. Raises `RequestRefused` when they cannot be read."""
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed_at > 0.5:
+                try:
+                    async with asyncio.timeout(ASK_SECONDS):
+                        await asyncio.to_thread(self.register.refresh)
+                except Exception as error:
+                    raise unavailable("Redis cannot be asked who this is.", "storage") from error
+                self._refreshed_at = time.monotonic()

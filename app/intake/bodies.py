@@ -1,0 +1,121 @@
+"""What a request's body holds: inflated, bounded, and taken apart into profiles. Pure.
+
+Its content type is not asked: Adobe Experience Platform does not document which one it sends, and what is no JSON shows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from app.errors import RequestRefused
+
+MOST_BYTES = 8_000_000  # as it comes
+MOST_INFLATED = 16_000_000
+MOST_PROFILES = 10_000
+MOST_VALUES = 1_000_000  # what a value costs in memory is far more than the two bytes that it may take in a body
+_GZIP, _ZLIB, _RAW = 31, 15, -15
+_ZLIB_METHOD = 8
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def too_large(what: str) -> RequestRefused:
+    return RequestRefused(f"The body {what}.", status=413, code="too_large", remedy="Send it in several requests.")
+
+
+def inflate(body: bytes, content_encoding: str) -> bytes:
+    """The body without its content encodings: gzip, deflate (with or without its zlib head), identity. Raises `RequestRefused`."""
+    names = [name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
+    if len(names) > 2 or any(name not in ("gzip", "x-gzip", "deflate") for name in names):
+        raise RequestRefused(
+            "The body has a content encoding that is none of gzip, deflate and identity.",
+            status=415,
+            code="unknown_encoding",
+        )
+    for name in reversed(names):
+        body = b"".join(_inflated(body, _window(body) if name == "deflate" else _GZIP))
+    return body
+
+
+def _window(body: bytes) -> int:
+    """Deflate should have zlib's head, and often has none."""
+    headed = len(body) > 1 and body[0] & 15 == _ZLIB_METHOD and int.from_bytes(body[:2]) % 31 == 0
+    return _ZLIB if headed else _RAW
+
+
+def _inflated(body: bytes, window: int) -> Iterator[bytes]:
+    room = MOST_INFLATED
+    while body:  # gzip may have several members
+        inflater = zlib.decompressobj(window)
+        try:
+            part = inflater.decompress(body, room + 1)
+        except zlib.error:
+            raise _broken() from None
+        room -= len(part)
+        if room < 0:
+            raise too_large(f"is more than {MOST_INFLATED:,} bytes once inflated")
+        if not inflater.eof:
+            raise _broken()
+        yield part
+        body = inflater.unused_data if window == _GZIP else b""
+
+
+def _broken() -> RequestRefused:
+    return RequestRefused("The body cannot be inflated: it is broken or cut short.", status=400, code="broken_encoding")
+
+
+def read_profiles(body: bytes) -> list[Any]:
+    """The profiles of one object, an array, `{"profiles": […]}` or NDJSON; a line that is no JSON is None, which is excluded.
+
+    Raises `RequestRefused` when the body as a whole is none of these, or holds too many.
+    """
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    if body.count(b",") + body.count(b"{") + body.count(b"[") + body.count(b"\n") > MOST_VALUES:
+        raise too_large(f"holds more than {MOST_VALUES:,} values")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        profiles = _lines(body)
+    else:
+        profiles = _of(document)
+    if len(profiles) > MOST_PROFILES:
+        raise too_large(f"holds more than {MOST_PROFILES:,} profiles")
+    return profiles
+
+
+def _of(document: Any) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict):
+        raise _no_profiles("is neither an object nor an array")
+    profiles = document.get("profiles")
+    if isinstance(profiles, list) and "identityMap" not in document:
+        return profiles
+    return [document]
+
+
+def _lines(body: bytes) -> list[Any]:
+    """NDJSON, if its first line is an object by itself and there are more."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    if len(lines) < 2 or not isinstance(_loaded(lines[0]), dict):
+        raise _no_profiles("is no JSON in UTF-8" if body.strip() else "is empty")
+    return [_loaded(line) for line in lines[: MOST_PROFILES + 1]]
+
+
+def _loaded(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _no_profiles(what: str) -> RequestRefused:
+    return RequestRefused(
+        f"The body {what}.",
+        status=400,
+        code="no_profiles",
+        remedy='Send one profile, an array of profiles, {"profiles": [...]}, or one profile a line.',
+    )

@@ -1,0 +1,280 @@
+"""Group commit: the profiles of all requests that wait go into their lanes together, by the same code as a producer's.
+
+One thread appends while the event loop reads requests; what comes meanwhile waits for the next append. A request is answered when
+its own profiles are durable.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from app.clock import following
+from app.errors import ActivationError, EpochEnded, RequestRefused
+from app.intake.repeats import Arrival, Repeats, body_digest
+from app.keys import INTAKE_CHUNK_LIFE_SECONDS, intake_rate
+from app.lanes.append import Appender, Chunk
+from app.lanes.bounds import Readied, ready
+from app.lanes.entries import BACKFILL, Origin
+from app.logs import say_once
+from app.producer import CHUNK, CHUNK_BYTES, Producer
+from app.storage import translated
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from app.destinations.store import Connected
+    from app.resources import Resources
+
+MOST_TOGETHER = 2_000  # profiles that one group may hold before the first request is answered
+_CONNECTED_SECONDS = 1.0
+_TELL_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+_NEVER = Arrival(0, 0, 0)
+
+
+@dataclass(slots=True, eq=False)
+class Post:
+    """The profiles of one request.
+
+    `first_byte` is by `time.monotonic()`. `abandoned`: its sender was answered that it should come again; only its arrival is
+    remembered.
+    """
+
+    destination: str
+    job: str
+    body: bytes
+    profiles: list[Any]
+    first_byte: float
+    occurred_at_ms: int | None = None
+    backfill: bool = False
+    source: str = ""
+    profiles_per_second: int = 0
+    abandoned: bool = False
+    error: ActivationError | None = None
+    accepted: int = 0
+    excluded: int = 0
+    arrival: Arrival = _NEVER
+    waiter: Future[None] | None = None
+
+
+class Commits:
+    """The queue of posts and the threads that empty it. `submit` may be called by many threads.
+
+    `done` is called in the committing thread with posts that are appended, or have their error.
+    """
+
+    def __init__(self, resources: Resources, producer: Producer, done: Callable[[list[Post]], None]) -> None:
+        self._done = done
+        self._r = resources
+        self._repeats = Repeats(resources.redis)
+        self._waker = _Waker(producer)
+        self._queue: SimpleQueue[Post | None] = SimpleQueue()
+        self._targets: dict[str, tuple[float, Connected, Appender]] = {}
+        self._thread = Thread(target=self._run, name="intake-commits", daemon=True)
+
+    def start(self) -> None:
+        self._waker.start()
+        self._thread.start()
+
+    def submit(self, post: Post) -> None:
+        self._queue.put(post)
+
+    def stop(self) -> None:
+        """Commit what waits, then end."""
+        self._queue.put(None)
+        self._thread.join()
+        self._waker.stop()
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            posts, ending = self._next()
+            for group in _groups(posts):
+                self._settle(group)
+            if self._repeats.noted and not posts:
+                self._tell()
+
+    def _next(self) -> tuple[list[Post], bool]:
+        """What waits, once there is something, and whether it is the last."""
+        posts: list[Post] = []
+        count = 0
+        try:
+            while count < MOST_TOGETHER:
+                post = self._queue.get(timeout=_TELL_SECONDS) if not posts else self._queue.get_nowait()
+                if post is None:
+                    return posts, True
+                posts.append(post)
+                count += len(post.profiles)
+        except Empty:
+            pass
+        return posts, False
+
+    def _tell(self) -> None:
+        try:
+            self._repeats.tell()
+        except RedisError as error:
+            say_once(log, "tell", "Redis cannot be told of arrivals (%s); they are kept here.", type(error).__name__)
+
+    def _settle(self, posts: list[Post]) -> None:
+        """Commit a group and tell each sender's request; nothing that goes wrong ends the thread."""
+        error: ActivationError | None = None
+        try:
+            with translated():
+                self._commit(posts)
+        except ActivationError as found:
+            error = found
+        except Exception as found:
+            log.exception("A group of profiles could not be appended.")
+            error = ActivationError(f"The intake failed ({type(found).__name__}); its log tells more.")
+        for post in posts:
+            post.error = post.error or error
+        self._done(posts)
+
+    def _commit(self, posts: list[Post]) -> None:
+        destination, job = posts[0].destination, posts[0].job
+        try:
+            connected, _ = self._target(destination)
+        except RedisError:
+            self._note(destination, posts)
+            raise
+        arrivals = self._repeats.arrivals(destination, self._arrivals(posts, connected.pepper))
+        for post, arrival in zip(posts, arrivals, strict=True):
+            post.arrival = arrival
+        self._limit(posts)
+        for items in _bounded(post for post in posts if not post.abandoned and post.error is None):
+            self._append(destination, job, items)
+
+    def _arrivals(self, posts: Sequence[Post], pepper: bytes) -> list[tuple[bytes, Arrival]]:
+        """The digest of each body, and when it came."""
+        clock = self._r.clock
+        found = []
+        for post in posts:
+            stamp_ms, number = clock.stamp(max(1, len(post.profiles)))
+            first_byte_ms = min(stamp_ms, clock.now_ms() - int((time.monotonic() - post.first_byte) * 1000))
+            found.append((body_digest(post.body, pepper), Arrival(first_byte_ms, stamp_ms, number)))
+        return found
+
+    def _note(self, destination: str, posts: Sequence[Post]) -> None:
+        """Keep the arrivals of what cannot be appended now: it will come again."""
+        known = self._targets.get(destination)
+        if known is not None:
+            for digest, arrival in self._arrivals(posts, known[1].pepper):
+                self._repeats.note(destination, digest, arrival)
+
+    def _limit(self, posts: Sequence[Post]) -> None:
+        """Refuse what a source sends beyond its profiles a second, counted over all processes."""
+        limited = [post for post in posts if post.profiles_per_second and not post.abandoned]
+        if not limited:
+            return
+        second = self._r.clock.now_ms() // 1000
+        with self._r.redis.pipeline(transaction=False) as pipeline:
+            for post in limited:
+                key = intake_rate(post.source, second)
+                pipeline.incrby(key, len(post.profiles))
+                pipeline.expire(key, 5)
+            totals = pipeline.execute()[::2]
+        for post, total in zip(limited, totals, strict=True):
+            if total - len(post.profiles) >= post.profiles_per_second:
+                post.error = RequestRefused(
+                    "This source sends more profiles a second than it may.",
+                    status=429,
+                    code="rate_limit",
+                    retry_after_seconds=1,
+                )
+
+    def _append(self, destination: str, job: str, items: list[tuple[Post, int, Readied]]) -> None:
+        chunk_id = f"intake:{uuid4().hex}"
+        while True:
+            _, appender = self._target(destination)
+            chunk = Chunk()
+            excluded = [self._place(appender, chunk, job, *item) for item in items]
+            try:
+                asleep = appender.append(
+                    chunk, job_id=job, chunk_id=chunk_id, chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS
+                )
+                break
+            except EpochEnded:  # connected anew since: these profiles may belong to other lanes
+                del self._targets[destination]
+        for (post, _, _), out in zip(items, excluded, strict=True):
+            post.excluded += out
+            post.accepted += not out
+        self._waker.wake(destination, asleep)
+
+    def _place(self, appender: Appender, chunk: Chunk, job: str, post: Post, place: int, item: Readied) -> bool:
+        """Place one profile; whether it was excluded."""
+        arrival = post.arrival
+        occurred_at_ms = arrival.first_byte_ms if post.occurred_at_ms is None else post.occurred_at_ms
+        stamp = following((arrival.stamp_ms, arrival.stamp_number), place)
+        before = chunk.excluded.total()
+        appender.place_again(chunk, item, Origin(job, occurred_at_ms, *stamp, BACKFILL * post.backfill, b""))
+        return chunk.excluded.total() > before
+
+    def _target(self, destination: str) -> tuple[Connected, Appender]:
+        """The destination as it is connected now, or was a second ago: an append for another epoch is refused by itself."""
+        now = time.monotonic()
+        known = self._targets.get(destination)
+        if known is None or now - known[0] > _CONNECTED_SECONDS:
+            connected = self._r.destinations.connected(destination)
+            known = self._targets[destination] = (now, connected, Appender(self._r, connected))
+        return known[1], known[2]
+
+
+def _groups(posts: Iterable[Post]) -> list[list[Post]]:
+    """Posts that share an append: of one destination and job, in the order in which they came."""
+    groups: dict[tuple[str, str], list[Post]] = {}
+    for post in posts:
+        groups.setdefault((post.destination, post.job), []).append(post)
+    return list(groups.values())
+
+
+def _bounded(posts: Iterable[Post]) -> Iterator[list[tuple[Post, int, Readied]]]:
+    """The profiles in lists that are bounded in number and in bytes."""
+    found: list[tuple[Post, int, Readied]] = []
+    size = 0
+    for post in posts:
+        for place, profile in enumerate(post.profiles):
+            item = ready(profile)
+            found.append((post, place, item))
+            size += item.size
+            if len(found) >= CHUNK or size >= CHUNK_BYTES:
+                yield found
+                found, size = [], 0
+    if found:
+        yield found
+
+
+class _Waker:
+    """Wakes lanes in a thread of its own: a broker that is slow holds up no answer."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._queue: SimpleQueue[tuple[str, set[int]] | None] = SimpleQueue()
+        self._ended = Event()
+
+    def start(self) -> None:
+        Thread(target=self._run, name="intake-waker", daemon=True).start()
+
+    def wake(self, destination: str, lanes: set[int]) -> None:
+        if lanes:
+            self._queue.put((destination, lanes))
+
+    def stop(self) -> None:
+        """Send what waits, for some seconds at most: the sweep finds the rest."""
+        self._queue.put(None)
+        self._ended.wait(3)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            self._producer.wake(*item)
+        self._ended.set()

@@ -1,0 +1,97 @@
+"""What the intake counts: gathered in each process, added up in Redis about once a second."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from app.keys import INTAKE_COUNTS
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+NOBODY = "-"  # counts of requests whose sender is not known
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)  # upper bounds of how long an answer took
+
+
+class Counts:
+    """Counts of one process. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pending: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
+
+    def answered(self, source: str, status: int, seconds: float, *, accepted: int = 0, excluded: int = 0) -> None:
+        """One request to the profiles of a destination was answered."""
+        bound = next((str(bound) for bound in SECONDS if seconds <= bound), "+Inf")
+        with self._lock:
+            pending = self._pending
+            pending[f"answers|{source}|{status}"] += 1
+            pending[f"took|{bound}"] += 1
+            if accepted:
+                pending[f"profiles|{source}|accepted"] += accepted
+            if excluded:
+                pending[f"profiles|{source}|excluded"] += excluded
+            if source != NOBODY:
+                self._seen[source] = int(time.time() * 1000)
+
+    def flush(self, redis: Redis) -> None:
+        """Add them to those in Redis. Raises redis-py's errors; then they are kept for the next time."""
+        with self._lock:
+            pending, seen = self._pending, self._seen
+            self._pending, self._seen = Counter(), {}
+        if not pending:
+            return
+        try:
+            with redis.pipeline(transaction=False) as pipeline:
+                for name, count in pending.items():
+                    pipeline.hincrby(INTAKE_COUNTS, name, count)
+                for source, at_ms in seen.items():
+                    pipeline.hset(INTAKE_COUNTS, f"seen|{source}", at_ms)
+                pipeline.execute()
+        except BaseException:
+            with self._lock:
+                self._pending.update(pending)
+                self._seen = seen | self._seen
+            raise
+
+
+@dataclass(slots=True)
+class SourceCounts:
+    """Of one source since it was first heard of."""
+
+    answers: dict[int, int] = field(default_factory=dict)
+    accepted: int = 0
+    excluded: int = 0
+    seen_ms: int = 0
+
+
+@dataclass(slots=True)
+class Counted:
+    """All that is counted: by source, and how many answers took how long (upper bound in s)."""
+
+    sources: dict[str, SourceCounts] = field(default_factory=dict)
+    took: dict[str, int] = field(default_factory=dict)
+
+
+def read_counts(redis: Redis) -> Counted:
+    raw: Any = redis.hgetall(INTAKE_COUNTS)
+    counted = Counted()
+    for name, value in raw.items():
+        kind, *rest = name.decode().split("|")
+        if kind == "took":
+            counted.took[rest[0]] = int(value)
+            continue
+        source = counted.sources.setdefault(rest[0], SourceCounts())
+        match kind:
+            case "answers":
+                source.answers[int(rest[1])] = int(value)
+            case "profiles":
+                setattr(source, rest[1], int(value))
+            case "seen":
+                source.seen_ms = int(value)
+    return counted

@@ -1,0 +1,111 @@
+"""How a sender says who it is: read from headers and forms, and not yet believed. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from urllib.parse import parse_qsl, unquote_plus
+
+from app.errors import UsageError
+
+KEY_HEADER = b"x-activation-key"
+VERDICT_HEADER, NAME_HEADER = b"x-client-verify", b"x-client-name"
+# a request with one of these came through a proxy, or out of a browser's page
+_RELAYED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via", b"origin", b"sec-fetch-site")
+
+
+def presented_key(headers: Mapping[bytes, bytes]) -> str:
+    """The key or token of a request, '' when there is none: `Authorization: Bearer …` in any case, or the header of its own."""
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    found = value if scheme.lower() == b"bearer" else headers.get(KEY_HEADER, b"")
+    return found.strip().decode("latin-1")
+
+
+def is_local(peer: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request comes from this machine itself: not by way of a proxy here, nor of a page in a browser here."""
+    return _address(peer).is_loopback and not any(name in headers for name in _RELAYED)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Those whose word on a client's certificate counts: loopback, and the networks that are named."""
+
+    networks: tuple[str, ...] = ()
+
+    @classmethod
+    def named(cls, setting: str) -> Proxies:
+        """From addresses and networks with commas between. Raises `UsageError`."""
+        networks = tuple(word.strip() for word in setting.split(",") if word.strip())
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise UsageError(
+                    "ACTIVATION_INTAKE_PROXIES names something that is neither an address nor a network.",
+                    remedy="Write it like 10.0.0.7,10.1.0.0/16.",
+                ) from None
+        return cls(networks)
+
+    def certified(self, peer: str, headers: Mapping[bytes, bytes]) -> frozenset[str]:
+        """The names of the client's certificate as a proxy found it good; none when no such proxy says so."""
+        if headers.get(VERDICT_HEADER, b"") != b"SUCCESS":
+            return frozenset()
+        address = _address(peer)
+        if not address.is_loopback and not any(address in ip_network(network) for network in self.networks):
+            return frozenset()
+        text = headers.get(NAME_HEADER, b"").decode("latin-1")
+        return frozenset(_common_name(part) for part in text.split(",") if part.strip())
+
+
+def _common_name(part: str) -> str:
+    """`CN=a`, `DNS:a` and `a` all name a; another part of a distinguished name is itself."""
+    return part.strip().removeprefix("CN=").removeprefix("DNS:").lower()
+
+
+def _address(peer: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # IPv4Address or IPv6Address, used alike
+    try:
+        address = ip_address(peer.partition("%")[0])
+    except ValueError:  # a Unix socket has none
+        return ip_address("0.0.0.0")  # noqa: S104  # nobody's address
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What was asked of the token endpoint. `clients` are the readings of its id and secret: plain, and URL-decoded."""
+
+    grant_type: str
+    clients: tuple[tuple[str, str], ...]
+    user: tuple[str, str] | None = None
+
+
+def read_token_request(body: bytes, authorization: bytes) -> TokenRequest:
+    """From the form and the Basic header; what is missing is empty."""
+    try:
+        form = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
+    except ValueError:  # no UTF-8, or too many fields
+        form = {}
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"basic":
+        clients = _basic(value)
+    elif "client_id" in form:
+        clients = ((form["client_id"], form.get("client_secret", "")),)
+    else:
+        clients = ()
+    user = (form["username"], form.get("password", "")) if "username" in form else None
+    return TokenRequest(form.get("grant_type", ""), clients, user)
+
+
+def _basic(value: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        text = base64.b64decode(value.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ()
+    name, colon, secret = text.partition(":")
+    if not colon:
+        return ()
+    plain, decoded = (name, secret), (unquote_plus(name), unquote_plus(secret))
+    return tuple(dict.fromkeys((plain, decoded)))

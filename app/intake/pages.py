@@ -1,0 +1,134 @@
+"""The other routes: access tokens, health, metrics, and the description of the interface."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import RequestRefused
+from app.intake.credentials import read_token_request
+from app.intake.metrics import intake_metrics
+from app.intake.openapi import DOCUMENT
+from app.intake.problems import problem, unavailable
+from app.intake.register import TOKEN_LIFE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+    from redis import Redis
+    from starlette.requests import Request
+
+    from app.intake.admission import Admission
+    from app.intake.housekeeping import Housekeeping
+
+MOST_FORM_BYTES = 16_000
+GRANTS = ("client_credentials", "password")
+
+
+class Pages:
+    """Endpoints of one process."""
+
+    def __init__(self, redis: Redis, admission: Admission, housekeeping: Housekeeping) -> None:
+        self._admission = admission
+        self._housekeeping = housekeeping
+        self._registry = CollectorRegistry()
+        self._registry.register(_IntakeCollector(redis))
+
+    async def token(self, request: Request) -> Response:
+        """`POST /oauth/token`, RFC 6749: client credentials (in the form or by Basic) and the password grant."""
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_FORM_BYTES:
+                return _oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request")
+        asked = read_token_request(bytes(body), request.headers.get("authorization", "").encode("latin-1"))
+        register = self._admission.register
+        source = register.of_client(asked.clients)
+        if source is None and asked.clients:
+            try:
+                await self._admission.look_again()
+            except RequestRefused:
+                error = _oauth_error(HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
+                error.headers["retry-after"] = "15"
+                return error
+            source = register.of_client(asked.clients)
+        if source is None:
+            error = _oauth_error(HTTPStatus.UNAUTHORIZED, "invalid_client")
+            error.headers["www-authenticate"] = 'Basic realm="activation"'
+            return error
+        if asked.grant_type not in GRANTS:
+            return _oauth_error(
+                HTTPStatus.BAD_REQUEST, "unsupported_grant_type" if asked.grant_type else "invalid_request"
+            )
+        if asked.grant_type == "password":
+            user = register.of_client([asked.user] if asked.user else [])
+            if user is None or user.name != source.name:
+                return _oauth_error(HTTPStatus.BAD_REQUEST, "invalid_grant")
+        token = register.make_token(source)
+        return _json(HTTPStatus.OK, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFE_SECONDS})
+
+    async def livez(self, _: Request) -> Response:
+        return _json(HTTPStatus.OK, {"status": "alive"})
+
+    async def readyz(self, _: Request) -> Response:
+        if self._housekeeping.ready:
+            return _json(HTTPStatus.OK, {"status": "ready"})
+        return refusal(unavailable("Redis does not answer, or the intake is starting or stopping.", "not_ready"))
+
+    async def metrics(self, _: Request) -> Response:
+        try:
+            text = await asyncio.to_thread(generate_latest, self._registry)
+        except RedisError:
+            return refusal(unavailable("Redis does not answer; the counts rest there.", "storage"))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    async def openapi(self, _: Request) -> Response:
+        return _json(HTTPStatus.OK, DOCUMENT)
+
+
+class _IntakeCollector(Collector):
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # asked at registration, when Redis may be away
+
+    def collect(self) -> Iterable[Metric]:
+        return intake_metrics(self._redis)
+
+
+def refusal(refused: RequestRefused) -> Response:
+    status, body, headers = problem(refused)
+    return Response(body, status, headers={name.decode(): value.decode() for name, value in headers})
+
+
+async def on_http_error(_: Request, error: Exception) -> Response:
+    """Wrong paths and methods."""
+    assert isinstance(error, HTTPException)
+    code = {404: "no_such_path", 405: "wrong_method"}.get(error.status_code, "refused")
+    response = refusal(RequestRefused(f"{error.detail}.", status=error.status_code, code=code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def on_error(_: Request, error: Exception) -> Response:  # noqa: ARG001  # it is logged by the server
+    """A fault of ours is nothing that a sender could mend: it shall come again."""
+    return refusal(unavailable("The intake failed; its log tells more.", "fault"))
+
+
+def _json(status: int, document: Any) -> Response:
+    headers = {"cache-control": "no-store"}
+    return Response(orjson.dumps(document), status, headers=headers, media_type="application/json")
+
+
+def _oauth_error(status: int, error: str) -> Response:
+    return _json(status, {"error": error})

@@ -1,0 +1,74 @@
+"""The query of a request: `backfill`, `occurred_at`, `job`; others are ignored, since a platform adds its own. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+from app.errors import RequestRefused
+from app.mapping.xdm import LATEST_MS, parse_time
+
+MOST_FIELDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`job` is None for the source's own of this hour."""
+
+    backfill: bool = False
+    occurred_at_ms: int | None = None
+    job: str | None = None
+
+
+NONE = Parameters()
+
+
+class _Time(fields.Field[int]):
+    """RFC 3339 text or epoch ms, as epoch ms."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) and int(text) < LATEST_MS:
+            return int(text)
+        try:
+            return parse_time(text.replace(" ", "+"))  # a plus sign in a query stands for a space
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class _Query(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    backfill = fields.Boolean(load_default=False, error_messages={"invalid": "neither true nor false"})
+    occurred_at = _Time(load_default=None)
+    job = fields.String(
+        load_default=None,
+        validate=validate.Regexp(r"[A-Za-z0-9_.:+-]{1,128}\Z", error="not 1 to 128 letters, digits and _ . : + -"),
+    )
+
+
+_QUERY = _Query()
+
+
+def read_parameters(query: bytes) -> Parameters:
+    """Raises `RequestRefused`."""
+    if not query:
+        return NONE
+    try:
+        given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        loaded = _QUERY.load(given)
+    except ValidationError as error:
+        messages: Any = error.messages
+        problems = "; ".join(f"{name}: {texts[0]}" for name, texts in sorted(messages.items()))
+        raise _refused(f"The query is wrong: {problems}.") from None
+    except ValueError:
+        raise _refused(f"The query has more than {MOST_FIELDS} parameters.") from None
+    return Parameters(loaded["backfill"], loaded["occurred_at"], loaded["job"])
+
+
+def _refused(text: str) -> RequestRefused:
+    return RequestRefused(text, status=400, code="wrong_query")

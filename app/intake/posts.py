@@ -1,0 +1,202 @@
+"""`POST /v1/destinations/ID/profiles`: who sends, what was sent, and the answer when it is durable.
+
+Adobe Experience Platform repeats 403, 408, 429 and 5xx, and drops what is answered with 400, 401, 413 and 415. So whatever is not the
+sender's own doing is 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.errors import ActivationError, RequestRefused, UnknownDestination
+from app.intake.bodies import MOST_BYTES, inflate, read_profiles, too_large
+from app.intake.commits import Post
+from app.intake.counts import NOBODY
+from app.intake.parameters import read_parameters
+from app.intake.problems import answer, problem, unavailable
+from app.logs import say_once
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from app.intake.admission import Admission
+    from app.intake.commits import Commits
+    from app.intake.counts import Counts
+    from app.intake.sources import Source
+
+ANSWER_SECONDS = 1.5  # from the end of the body; Adobe Experience Platform gives up after 2
+BODY_SECONDS = 30.0
+STOPPING_SECONDS = 3.0
+LARGE_BYTES = 256_000  # such a body is taken apart beside the event loop
+MOST_WAITING_BYTES = 128_000_000  # of bodies, in one process; what comes beyond is to come again
+FIRST_BYTE = "activation.first_byte"  # in the scope: when the request began, by time.monotonic()
+JSON = b"application/json"
+
+log = logging.getLogger(__name__)
+
+
+class Profiles:
+    """The ASGI application behind the path. Lives in one event loop."""
+
+    def __init__(self, admission: Admission, commits: Commits, counts: Counts) -> None:
+        self._admission = admission
+        self._commits = commits
+        self._counts = counts
+        self._loop = asyncio.get_running_loop()
+        self._reading: set[asyncio.Timeout] = set()
+        self._stopping = False
+        self._waiting_bytes = 0
+        # two at once: what such a body holds takes far more memory than the body
+        self._large = ThreadPoolExecutor(2, "intake-large-bodies")
+
+    def begin_to_stop(self) -> None:
+        """What is under way gets its answer; bodies that are still coming have some seconds."""
+        if not self._stopping:
+            self._stopping = True
+            for limit in self._reading:
+                limit.reschedule(self._loop.time() + STOPPING_SECONDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first_byte: float = scope.get(FIRST_BYTE) or time.monotonic()
+        headers = dict(scope["headers"])
+        source, post = NOBODY, None
+        try:
+            destination, peer = scope["path_params"]["destination"], _peer(scope)
+            admitted = await self._admission.source(peer, headers, destination)
+            source = admitted.name
+            self._admission.check(admitted, peer, headers, destination)
+            post = await self._take(scope, receive, headers, admitted, first_byte)
+            status, kind = 202, JSON
+            body = orjson.dumps({"job": post.job, "accepted": post.accepted, "excluded": post.excluded})
+            more = [(b"content-type", kind)]
+        except RequestRefused as refused:
+            status, body, more = problem(refused)
+            self._say(source, scope, refused)
+        except _Gone:
+            status = 499  # nobody is there to be answered
+        self._counts.answered(
+            source, status, time.monotonic() - first_byte,
+            accepted=post.accepted if post else 0, excluded=post.excluded if post else 0,
+        )  # fmt: skip
+        if status != 499:
+            await answer(send, status, body, more)
+
+    async def _take(
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: Source, first_byte: float
+    ) -> Post:
+        """Read, check and append; the post when it is durable. Raises `RequestRefused`."""
+        parameters = read_parameters(scope["query_string"])
+        body = bytearray()
+        try:
+            try:
+                await self._read(receive, headers, body)
+                deadline = self._loop.time() + ANSWER_SECONDS
+                profiles = await self._profiles(bytes(body), headers.get(b"content-encoding", b"").decode("latin-1"))
+                post = Post(
+                    destination=scope["path_params"]["destination"],
+                    job=parameters.job or f"{source.name}-{time.strftime('%Y%m%dT%H', time.gmtime())}",
+                    body=bytes(body),
+                    profiles=profiles,
+                    first_byte=first_byte,
+                    occurred_at_ms=parameters.occurred_at_ms,
+                    backfill=parameters.backfill,
+                    source=source.name,
+                    profiles_per_second=source.profiles_per_second,
+                )
+                await self._commit(post, deadline)
+            except RequestRefused:
+                raise
+            except UnknownDestination:
+                raise unavailable("This destination is not connected just now.", "destination_not_connected") from None
+            except ActivationError as error:
+                raise unavailable(str(error), "storage") from error
+        finally:
+            self._waiting_bytes -= len(body)
+        return post
+
+    async def _read(self, receive: Receive, headers: Mapping[bytes, bytes], body: bytearray) -> None:
+        """Read the body; what is read counts as waiting from then on."""
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > MOST_BYTES:
+            raise too_large(f"is more than {MOST_BYTES:,} bytes")
+        seconds = STOPPING_SECONDS if self._stopping else BODY_SECONDS
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._reading.add(limit)
+                try:
+                    more = True
+                    while more:
+                        message = await receive()
+                        if message["type"] == "http.disconnect":
+                            raise _Gone
+                        part = message.get("body", b"")
+                        more = message.get("more_body", False)
+                        body += part
+                        self._waiting_bytes += len(part)
+                        if len(body) > MOST_BYTES:
+                            raise too_large(f"is more than {MOST_BYTES:,} bytes")
+                        if self._waiting_bytes > MOST_WAITING_BYTES:
+                            raise unavailable("The intake has more to do than it can hold.", "overloaded")
+                finally:
+                    self._reading.discard(limit)
+        except TimeoutError:
+            if self._stopping:
+                raise unavailable("The intake is stopping.", "stopping", retry_after_seconds=1) from None
+            raise RequestRefused(
+                f"The body did not come within {BODY_SECONDS:g} s.", status=408, code="slow_body"
+            ) from None
+
+    async def _profiles(self, body: bytes, content_encoding: str) -> list[Any]:
+        def read() -> list[Any]:
+            return read_profiles(inflate(body, content_encoding) if content_encoding else body)
+
+        if content_encoding or len(body) > LARGE_BYTES:
+            return await self._loop.run_in_executor(self._large, read)
+        return read()
+
+    async def _commit(self, post: Post, deadline: float) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        post.waiter = future
+        self._commits.submit(post)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await future
+        except TimeoutError:
+            raise unavailable("Redis does not take the profiles in time.", "storage_slow") from None
+        finally:
+            post.abandoned = True  # a sender that is gone, too, will come again
+        if post.error is not None:
+            raise post.error
+
+    def _say(self, source: str, scope: Scope, refused: RequestRefused) -> None:
+        if refused.status == 401:
+            say_once(
+                log, f"401:{_peer(scope)}", "A request from %s was refused: %s Senders may lose what they send.",
+                _peer(scope), refused, level=logging.ERROR,
+            )  # fmt: skip
+        else:
+            say_once(log, f"{refused.code}:{source}", "%s was answered %d: %s", source, refused.status, refused)
+
+
+class _Gone(Exception):
+    """The sender has closed its connection."""
+
+
+def wake(posts: list[Post]) -> None:
+    """In the event loop: these have been committed, or could not be."""
+    for post in posts:
+        if post.waiter is not None and not post.waiter.done():
+            post.waiter.set_result(None)
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""

@@ -1,0 +1,69 @@
+"""Uvicorn's HTTP protocol with what it leaves out: when a request began, and an end to heads that never come."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.intake.application import BEGIN_TO_STOP
+from app.intake.posts import FIRST_BYTE
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
+HEAD_SECONDS = 20.0
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class IntakeProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _waiting: TimerHandle | None = None  # for the head of a request
+    _begun = False  # a head has begun and is not complete
+    _stopping = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[FIRST_BYTE] = time.monotonic()  # type: ignore[literal-required]  # ours
+        self._begun = True
+        if self._waiting is None:
+            self._wait()
+
+    def on_headers_complete(self) -> None:
+        self._begun = False
+        self._wait_no_more()
+        super().on_headers_complete()
+        if self._stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """What has begun is answered first."""
+        self.app_state[BEGIN_TO_STOP]()
+        self._stopping = True
+        if not self._begun:
+            super().shutdown()
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _too_slow(self) -> None:
+        self._waiting = None
+        if not self.transport.is_closing():
+            if self._begun:
+                self.transport.write(_TOO_SLOW)
+            self.transport.close()

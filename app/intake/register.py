@@ -1,0 +1,124 @@
+"""The sources as one process of the intake knows them; it goes on with what it knows while Redis is away."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from app.errors import RequestRefused, SealBroken
+from app.intake.sources import Source, SourceStore, digest_of
+from app.logs import say_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.sealing import KeyRing
+
+TOKEN_PREFIX = "at_"  # noqa: S105  # tells a token from a key
+TOKEN_LIFE_SECONDS = 86_400
+_TOKEN_PURPOSE = b"intake-token"
+_OPENED_KEPT = 10_000
+_MOST_LENGTH = 4_000
+
+log = logging.getLogger(__name__)
+
+
+class Register:
+    """`refresh` reads the sources; the rest looks at what was read. One thread refreshes, others may look."""
+
+    def __init__(self, store: SourceStore, ring: KeyRing) -> None:
+        self._store = store
+        self._ring = ring
+        self._raw: dict[bytes, bytes] | None = None
+        self._by_name: dict[str, Source] = {}
+        self._by_digest: dict[str, Source] = {}
+        self._opened: dict[str, tuple[str, int, int]] = {}
+
+    @property
+    def known(self) -> bool:
+        """Whether the sources were ever read."""
+        return self._raw is not None
+
+    def refresh(self) -> None:
+        """Raises redis-py's errors."""
+        raw = self._store.raw()
+        if raw == self._raw:
+            return
+        sources, locked = self._store.opening(raw)
+        for name in locked:
+            say_once(log, f"source:{name}", "The source %s does not open with any key of ACTIVATION_SECRET_KEYS.", name)
+        self._by_name = {source.name: source for source in sources}
+        self._by_digest = {key.digest: source for source in sources for key in source.keys}
+        self._raw = raw
+
+    def of_key(self, presented: str) -> Source | None:
+        """The source of a key or of an access token; None when there is none."""
+        if len(presented) > _MOST_LENGTH:
+            return None
+        if presented.startswith(TOKEN_PREFIX):
+            return self._of_token(presented)
+        return self._by_digest.get(digest_of(presented))
+
+    def of_client(self, pairs: Iterable[tuple[str, str]]) -> Source | None:
+        """The source whose name and key one of these pairs is."""
+        for name, key in pairs:
+            source = self._by_name.get(name)
+            if source is not None and source.has(key):
+                return source
+        return None
+
+    def make_token(self, source: Source) -> str:
+        """An access token: the name and its times, sealed. It needs no memory, so it holds after a restart and in every process."""
+        now_ms = int(time.time() * 1000)
+        clear = orjson.dumps([source.name, now_ms, now_ms + TOKEN_LIFE_SECONDS * 1000])
+        return TOKEN_PREFIX + base64.urlsafe_b64encode(self._ring.seal(clear, _TOKEN_PURPOSE)).decode().rstrip("=")
+
+    def _of_token(self, token: str) -> Source | None:
+        opened = self._opened.get(token)
+        if opened is None:
+            opened = self._open(token)
+            if opened is None:
+                return None
+            if len(self._opened) >= _OPENED_KEPT:
+                self._opened.clear()
+            self._opened[token] = opened
+        name, made_ms, ends_ms = opened
+        source = self._by_name.get(name)
+        if source is None or made_ms < source.tokens_since_ms or time.time() * 1000 >= ends_ms:
+            return None
+        return source
+
+    def _open(self, token: str) -> tuple[str, int, int] | None:
+        text = token.removeprefix(TOKEN_PREFIX)
+        try:
+            sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            name, made_ms, ends_ms = orjson.loads(self._ring.open(sealed, _TOKEN_PURPOSE))
+        except (binascii.Error, ValueError, SealBroken):
+            return None
+        return name, made_ms, ends_ms
+
+
+def check_destination(source: Source, destination_id: str, certified: frozenset[str]) -> None:
+    """Whether a source may send there, with this certificate. Raises `RequestRefused`.
+
+    403, which Adobe Experience Platform repeats: what an operator mends at once is not lost.
+    """
+    if source.certificates and not certified.intersection(source.certificates):
+        raise RequestRefused(
+            "No client certificate of the name that this source must have was found good by the proxy.",
+            status=403,
+            code="certificate_needed",
+            remedy="Have the proxy ask for the certificate and tell of it; docs/operations.md shows how.",
+        )
+    if destination_id not in source.destinations:
+        raise RequestRefused(
+            "This source may not send to this destination.",
+            status=403,
+            code="destination_not_permitted",
+            remedy="`activation source add NAME --destination D` permits it.",
+        )

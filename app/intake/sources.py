@@ -1,0 +1,235 @@
+"""Who may send by HTTP: sources, their keys (as digests), and what they may send to. Sealed, so that nobody adds one without a key."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from marshmallow import RAISE, Schema, fields, post_load
+
+from app.errors import SealBroken, UsageError
+from app.keys import SOURCES
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.client import Pipeline
+
+    from app.sealing import KeyRing
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+KEY_PREFIX = "ak_"
+KEY_ID_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a source: the digest of it, of which the first characters name it."""
+
+    digest: str = field(repr=False)
+    created_at_ms: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.digest[:KEY_ID_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who may send profiles to `destinations`.
+
+    `certificates`: names one of which a proxy must have found in the client's certificate, besides the key. `profiles_per_second`:
+    0 for no limit. Access tokens that were made before `tokens_since_ms` hold no more.
+    """
+
+    name: str
+    destinations: tuple[str, ...]
+    keys: tuple[Key, ...] = ()
+    certificates: tuple[str, ...] = ()
+    profiles_per_second: int = 0
+    tokens_since_ms: int = 0
+
+    def has(self, key: str) -> bool:
+        digest = digest_of(key)
+        return any(secrets.compare_digest(known.digest, digest) for known in self.keys)
+
+
+class _KeySchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    digest = fields.String(required=True)
+    created_at_ms = fields.Integer(required=True, strict=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Key:
+        return Key(**data)
+
+
+class _SourceSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    name = fields.String(required=True)
+    destinations = fields.List(fields.String(), required=True)
+    keys = fields.List(fields.Nested(_KeySchema), required=True)
+    certificates = fields.List(fields.String(), required=True)
+    profiles_per_second = fields.Integer(required=True, strict=True)
+    tokens_since_ms = fields.Integer(required=True, strict=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Source:
+        made: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return Source(**made)
+
+
+_SCHEMA = _SourceSchema()
+
+
+def digest_of(key: str) -> str:
+    """A key has 32 random bytes: a plain digest of it tells nothing."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def check_name(name: str) -> str:
+    """Raises `UsageError`."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            "A source's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
+        )
+    return name
+
+
+class SourceStore:
+    """The sources of this installation, in Redis."""
+
+    def __init__(self, redis: Redis, ring: KeyRing) -> None:
+        self._redis = redis
+        self._ring = ring
+
+    def all(self) -> list[Source]:
+        """Sorted by name. Raises `SealBroken` when one does not open."""
+        return self._opened(self.raw())
+
+    def raw(self) -> dict[bytes, bytes]:
+        """As they rest in Redis, to see whether anything changed."""
+        found: Any = self._redis.hgetall(SOURCES)
+        return dict(found)
+
+    def opening(self, raw: dict[bytes, bytes]) -> tuple[list[Source], list[str]]:
+        """Those that open, and the names of those that do not."""
+        opened, locked = [], []
+        for name, sealed in raw.items():
+            try:
+                opened.append(self._open(name, sealed))
+            except SealBroken:
+                locked.append(name.decode(errors="replace"))
+        return opened, locked
+
+    def add(
+        self,
+        name: str,
+        destinations: Iterable[str],
+        *,
+        certificates: Iterable[str] = (),
+        profiles_per_second: int | None = None,
+    ) -> tuple[Source, str]:
+        """A new key for a source, which is made if there is none of the name; what is given is added to what it has.
+
+        Returns the source and the key, which is kept nowhere. Raises `UsageError` and `SealBroken`.
+        """
+        check_name(name)
+        key = KEY_PREFIX + secrets.token_urlsafe(32)
+        made = Key(digest_of(key), _now_ms())
+
+        def change(known: Source | None) -> Source:
+            source = known or Source(name, ())
+            return replace(
+                source,
+                destinations=tuple(dict.fromkeys((*source.destinations, *destinations))),
+                keys=(*source.keys, made),
+                certificates=tuple(dict.fromkeys((*source.certificates, *(word.lower() for word in certificates)))),
+                profiles_per_second=source.profiles_per_second if profiles_per_second is None else profiles_per_second,
+            )
+
+        changed = self._change(name, change)
+        assert changed is not None
+        return changed, key
+
+    def revoke_key(self, name: str, key_id: str, *, tokens: bool) -> Source:
+        """Drop one key of a source; `tokens` ends those that were made until now as well. Raises `UsageError`."""
+
+        def change(known: Source | None) -> Source:
+            source = _known(name, known)
+            kept = tuple(key for key in source.keys if key.id != key_id)
+            if len(kept) == len(source.keys):
+                raise UsageError(
+                    f"{name} has no such key.", remedy="`activation source list` names the keys of each source."
+                )
+            return replace(source, keys=kept, tokens_since_ms=_now_ms() if tokens else source.tokens_since_ms)
+
+        changed = self._change(name, change)
+        assert changed is not None
+        return changed
+
+    def revoke(self, name: str) -> None:
+        """Drop a source with its keys and tokens. Raises `UsageError` when there is none of the name."""
+        if not self._redis.hdel(SOURCES, name):
+            raise _unknown(name)
+
+    def reseal(self) -> int:
+        """Seal all with the ring's first key; how many they are. Raises `SealBroken`."""
+        found = self.all()
+        for source in found:
+            self._change(source.name, lambda known: known)
+        return len(found)
+
+    def _change(self, name: str, change: Callable[[Source | None], Source | None]) -> Source | None:
+        """Read, change and write, again when another was quicker."""
+        changed: list[Source | None] = []
+
+        def step(pipeline: Pipeline) -> None:
+            sealed: Any = pipeline.hget(SOURCES, name)
+            source = change(None if sealed is None else self._open(name.encode(), sealed))
+            changed[:] = [source]
+            pipeline.multi()
+            if source is not None:
+                pipeline.hset(SOURCES, name, self._seal(source))
+
+        self._redis.transaction(step, SOURCES)
+        return changed[0]
+
+    def _opened(self, raw: dict[bytes, bytes]) -> list[Source]:
+        return sorted((self._open(name, sealed) for name, sealed in raw.items()), key=lambda source: source.name)
+
+    def _seal(self, source: Source) -> bytes:
+        return self._ring.seal(orjson.dumps(asdict(source)), _purpose(source.name.encode()))
+
+    def _open(self, name: bytes, sealed: bytes) -> Source:
+        loaded: Source = _SCHEMA.load(orjson.loads(self._ring.open(sealed, _purpose(name))))
+        return loaded
+
+
+def _known(name: str, source: Source | None) -> Source:
+    if source is None:
+        raise _unknown(name)
+    return source
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"No source {name[:63]!r} is known.", remedy="`activation source list` names those that are.")
+
+
+def _purpose(name: bytes) -> bytes:
+    return b"source:" + name
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
