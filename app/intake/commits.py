@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MOST_TOGETHER = 2_000  # profiles that one group may hold before the first request is answered
 _CONNECTED_SECONDS = 1.0
 _TELL_SECONDS = 0.5
+_GATHER_SECONDS = 0.002  # what comes meanwhile goes along: an append of one costs nearly as much as one of twenty
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,11 @@ class Commits:
         count = 0
         try:
             while count < MOST_TOGETHER:
-                post = self._queue.get(timeout=_TELL_SECONDS) if not posts else self._queue.get_nowait()
+                if posts:
+                    post = self._queue.get_nowait()
+                else:
+                    post = self._queue.get(timeout=_TELL_SECONDS)
+                    time.sleep(_GATHER_SECONDS)
                 if post is None:
                     return posts, True
                 posts.append(post)

@@ -14,7 +14,36 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
 HEAD_SECONDS = 20.0
+_CONTINUE = b"HTTP/1.1 100 "
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _Gathering:
+    """A transport that sends an answer's head and body together: each packet costs as much as reading a profile."""
+
+    __slots__ = ("_parts", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if data.startswith(_CONTINUE):
+            self._transport.write(data)
+        else:
+            self._parts.append(data)
+
+    def flush(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
 
 
 class IntakeProtocol(HttpToolsProtocol):
@@ -25,7 +54,7 @@ class IntakeProtocol(HttpToolsProtocol):
     _stopping = False
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Gathering(transport))  # type: ignore[arg-type]  # it is used as one
         self._wait()
 
     def on_message_begin(self) -> None:
@@ -41,6 +70,10 @@ class IntakeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._stopping and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]  # ours
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -147,5 +146,6 @@ def seal_origin(
     clear: bytes, origin: Origin, tag: bytes, destination_id: str, ring: KeyRing
 ) -> list[bytes | str | int]:
     """The stream fields of a profile (JSON) for the contact of this tag."""
-    bound = replace(origin, tag=tag)
+    # dataclasses.replace takes as long as the sealing
+    bound = Origin(origin.job_id, origin.occurred_at_ms, origin.stamp_ms, origin.stamp_number, origin.flags, tag)
     return bound.fields(ring.seal(clear, bound.purpose(destination_id)))
