@@ -33,17 +33,25 @@ ROLES = (
         "worker", "state", "workers, and the commands of operators", f"~act:* resetchannels {_WORKING} +acl|whoami",
     ),
     Role(
-        "producer", "state", "whoever enqueues with the Python class; the intake",
+        "producer", "state", "whoever enqueues with the Python class",
         "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
         "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* resetchannels "
         f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hget +hsetnx +hmget +zadd +expire +persist "
         "+incr",
     ),
     Role(
+        "intake", "state", "the HTTP intake",
+        "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
+        "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* ~act:{*}:seen:* "
+        "%R~act:sources ~act:intake:* resetchannels "
+        f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hmget +zadd +expire +persist +incr +hget "
+        "+hset +hsetnx +hgetall +incrby",
+    ),
+    Role(
         "metrics", "state", "`activation metrics`", f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",
     ),
     Role("worker", "broker", "workers", f"~* allchannels {_QUEUES}"),
-    Role("beat", "broker", "beat, and producers that wake lanes", f"~* allchannels {_QUEUES}"),
+    Role("beat", "broker", "beat, and producers and the intake, which wake lanes", f"~* allchannels {_QUEUES}"),
     Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
     Role(
         "sender", "broker", "other programs that send `activation.enqueue`",

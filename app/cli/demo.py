@@ -19,8 +19,10 @@ from app.cli.report import err, out, print_table
 from app.destinations.file import load
 from app.destinations.preflight import preflight
 from app.devstack.sample import DESTINATION, Sample, make_sample
+from app.devstack.sending import send
 from app.devstack.stack import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
 from app.errors import ActivationError, UsageError, WorkHasProblems
+from app.intake.sources import SourceStore
 from app.producer import Producer
 from app.reporting.runs import OUTCOMES, read_runs
 from app.resources import Resources
@@ -65,16 +67,17 @@ def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
 
 def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
     settings = stack.start_redis()
-    sandbox_port, flower_port = port_from(0), port_from(FLOWER_PORT)
+    sandbox_port, flower_port, intake_port = port_from(0), port_from(FLOWER_PORT), port_from(0)
     base_url = f"http://127.0.0.1:{sandbox_port}"
-    out.print("Starting Redis, a sandbox Marketing Cloud, two workers, beat and Flower …")
+    out.print("Starting Redis, a sandbox Marketing Cloud, two workers, beat, the HTTP intake and Flower …")
     try:
         stack.start("sandbox", sandbox_command(sandbox_port))
         stack.wait_for("sandbox", lambda: listens(sandbox_port))
     except ActivationError as error:
         raise UsageError(str(error), remedy="pip install 'activation-pipeline[sandbox]'") from error
     _ask(f"{base_url}/t/mcdemo/_sandbox/settings", {"refuse_example_com": True}, method="PATCH")
-    for name, command in commands(workers=2, flower_port=flower_port, log_level=settings.log_level).items():
+    lines = commands(workers=2, flower_port=flower_port, log_level=settings.log_level, intake_port=intake_port)
+    for name, command in lines.items():
         stack.start(name, command)
     resources = Resources.from_settings(settings)
     destination = load(DESTINATION.format(base_url=base_url), environ={}, allow_local_hosts=True, where="demo.yaml")
@@ -84,13 +87,18 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
     print_problems(problem for problem in problems if problem.level == "error")
     resources.destinations.save(destination)
     out.print("[green]✔[/] Connected")
+    _, key = SourceStore(resources.redis, resources.ring).add("demo", [destination.id])
+    stack.wait_for("intake", lambda: listens(intake_port))
     stack.wait_for("flower", lambda: listens(flower_port))
     out.print(f"Flower is watching on http://127.0.0.1:{flower_port} while this runs.")
     producer = Producer(resources)
     counts = dict.fromkeys(OUTCOMES, 0)
     received = 0
-    for wave in (sample.first, sample.second):
-        job = follow(resources, producer.enqueue(destination.id, wave))
+    for name, wave in (("demo-1", sample.first), ("demo-2", sample.second)):
+        # one half as a service sends it by HTTP, the other as a Python program does
+        half = len(wave) // 2
+        send(intake_port, destination.id, key, wave[:half], job=name)
+        job = follow(resources, producer.enqueue(destination.id, wave[half:], job_id=name))
         received += job.received
         for outcome, number in job.outcomes.items():
             counts[outcome] += number

@@ -218,6 +218,12 @@ class Stack:
         self.restarts += restarted
         return restarted
 
+    def stop_one(self, name: str) -> None:
+        """End one child, and look after it no more."""
+        child = self._children.pop(name)
+        child.process.send_signal(signal.SIGTERM)
+        child.process.wait(STOP_SECONDS)
+
     def stop(self) -> None:
         """Producers of work first, then workers, the servers last. What does not end in time is killed."""
         order = sorted(self._children.values(), key=lambda child: child.name.startswith(("worker", "sandbox")))

@@ -17,7 +17,7 @@ from app.settings import OPTIONS, PREFIX, Settings
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-PIPELINE = ("worker", "maintenance", "beat", "flower", "metrics", "sandbox")
+PIPELINE = ("worker", "maintenance", "beat", "flower", "intake", "metrics", "sandbox")
 SETTINGS = {option.variable for option in OPTIONS}
 SECRET = re.compile("KEY|AUTH|PASSWORD|SECRET|TOKEN")
 WAITS_FOR = {
@@ -25,15 +25,16 @@ WAITS_FOR = {
     "maintenance": {"redis", "broker"},
     "beat": {"broker"},
     "flower": {"broker"},
+    "intake": {"redis", "broker"},
     "metrics": {"redis"},
 }
 NETWORKS = {
     "redis": {"state"}, "broker": {"broker"}, "worker": {"state", "broker", "outside"}, "maintenance": {"state", "broker", "outside"},
-    "beat": {"broker"}, "flower": {"broker", "outside"}, "metrics": {"state", "outside"}, "sandbox": {"outside"},
+    "beat": {"broker"}, "flower": {"broker", "outside"}, "intake": {"state", "broker", "outside"}, "metrics": {"state", "outside"}, "sandbox": {"outside"},
 }  # fmt: skip
 PASSWORDS = {
     ("state", "worker"): "REDIS_PASSWORD", ("state", "producer"): "REDIS_PRODUCER_PASSWORD",
-    ("state", "metrics"): "REDIS_METRICS_PASSWORD", ("broker", "worker"): "BROKER_PASSWORD",
+    ("state", "intake"): "REDIS_INTAKE_PASSWORD", ("state", "metrics"): "REDIS_METRICS_PASSWORD", ("broker", "worker"): "BROKER_PASSWORD",
     ("broker", "beat"): "BROKER_BEAT_PASSWORD", ("broker", "flower"): "BROKER_FLOWER_PASSWORD",
     ("broker", "sender"): "BROKER_SENDER_PASSWORD",
 }  # fmt: skip
@@ -111,9 +112,11 @@ def test_the_users_of_redis_are_those_of_activation_acl(service, server):
 
 def test_only_those_who_open_what_is_sealed_have_a_key():
     holders = {name for name, service in SERVICES.items() if "ACTIVATION_SECRET_KEYS" in service.get("environment", {})}
-    assert holders == {"worker", "maintenance"}
+    assert holders == {"worker", "maintenance", "intake"}
+    # its own, which opens no client secret
+    assert SERVICES["intake"]["environment"]["ACTIVATION_SECRET_KEYS"].startswith("${INTAKE_SECRET_KEYS:?")
     state = {name for name, service in SERVICES.items() if "ACTIVATION_REDIS_URL" in service.get("environment", {})}
-    assert state == {"worker", "maintenance", "metrics"}
+    assert state == {"worker", "maintenance", "intake", "metrics"}
 
 
 def test_the_broker_keeps_nothing_on_a_disk():
@@ -127,7 +130,8 @@ def test_make_env_gives_all_that_is_asked_for():
     given = set(re.findall(r"^(\w+)=\S{16,}$", made, re.MULTILINE))
     asked = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
     assert asked <= given
-    assert len(KeyRing([re.search("ACTIVATION_SECRET_KEYS=(.*)", made)[1]]).data_keys) == 1
+    key, restricted = (re.search(f"{name}_SECRET_KEYS=(.*)", made)[1] for name in ("ACTIVATION", "INTAKE"))
+    assert KeyRing([key]).restricted == [restricted]
 
 
 def test_redis_forgets_nothing():
@@ -166,7 +170,10 @@ def test_flower_has_a_password_and_no_key():
 @pytest.mark.parametrize("service", SERVICES)
 def test_secrets_come_from_outside_and_are_asked_for(service):
     secrets = {name: value for name, value in SERVICES[service].get("environment", {}).items() if SECRET.search(name)}
-    assert all(re.fullmatch(re.escape("${" + name + ":?") + ".+}", value) for name, value in secrets.items())
+    names = {"ACTIVATION_SECRET_KEYS": "INTAKE_SECRET_KEYS"} if service == "intake" else {}
+    assert all(
+        re.fullmatch(re.escape("${" + names.get(name, name) + ":?") + ".+}", value) for name, value in secrets.items()
+    )
     # a password in a URL comes from outside as well
     assert not re.search(r"\w+://[^@\s]*:(?!\$\{)[^@\s]*@", str(SERVICES[service]))
 
@@ -207,3 +214,11 @@ def test_health_checks_ask_the_node_that_runs_here():
     worker, beat = SERVICES["worker"], SERVICES["beat"]
     assert option_of(worker["command"], "-n").replace("%h", "$$HOSTNAME") in worker["healthcheck"]["test"][1]
     assert "celerybeat@$$HOSTNAME" in beat["healthcheck"]["test"][1]
+
+
+def test_the_intake_runs_the_command_of_activation_up_for_other_machines():
+    local = commands(workers=1, flower_port=None, log_level="INFO", intake_port=8080)["intake"]
+    command = SERVICES["intake"]["command"]
+    assert command[1] == local[local.index("app.cli") + 1] == "intake"
+    assert option_of(command, "--port") == option_of(local, "--port") == "8080"
+    assert option_of(command, "--host") == "0.0.0.0"

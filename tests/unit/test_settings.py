@@ -12,7 +12,7 @@ import pytest
 from app.errors import UsageError
 from app.settings import OPTIONS, PREFIX, Option, Settings
 
-NUMBERS = [option for option in OPTIONS if isinstance(option.default, int | float)]
+NUMBERS = [option for option in OPTIONS if type(option.default) in (int, float)]
 CHECKED = (
     "CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL", "ALERT_EMAIL_TO", "ALERT_KINDS", "ALERT_SLACK_URL",
     "LOG_FORMAT", "SMTP_URL", "TRACES",
