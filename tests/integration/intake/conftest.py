@@ -1,0 +1,223 @@
+"""A home with its own Redis, a connected destination, and the intake as a process that a test may stop, kill and start again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import requests
+
+from app.destinations.file import load
+from app.devstack.stack import Stack, listens, port_from
+from app.intake.sources import SourceStore
+from app.keys import LANES, DestinationKeys
+from app.lanes.entries import Entry, read_entry
+from app.reporting.jobs import Job, read_job
+from app.resources import Resources
+from app.settings import Settings
+from tests.system.rig import DESTINATION, profile
+
+WITHIN_SECONDS = 30.0
+
+
+def wait_until(true: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {WITHIN_SECONDS} s: {what}")
+        time.sleep(0.02)
+
+
+@dataclass
+class Sent:
+    """An answer that came over a bare socket."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Line:
+    """A connection on which a test says every byte itself."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=WITHIN_SECONDS)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answer(self) -> Sent:
+        status = int(self.file.readline().split()[1])
+        headers: dict[str, str] = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        return Sent(status, headers, self.file.read(int(headers.get("content-length", 0))))
+
+    def ended(self) -> bool:
+        """Whether the other side closes, with nothing more to say."""
+        return self.file.read(1) == b""
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+class Installation:
+    def __init__(self, home: Any, **changes: Any) -> None:
+        self.stack = Stack(replace(Settings.from_env(), home=home, allow_local_hosts="true", **changes))
+        self.stack.__enter__()
+        self.settings = self.stack.start_redis()
+        self.resources = Resources.from_settings(self.settings)
+        self.redis = self.resources.redis
+        self.sources = SourceStore(self.redis, self.resources.ring)
+        self.port = port_from(0)
+        self.connect("camp")
+        _, self.key = self.sources.add("crm", ["camp"])
+        self.lines: list[Line] = []
+
+    def connect(self, name: str) -> None:
+        text = DESTINATION.format(
+            id=name, tenant="mctest", secret="sandbox-secret", base="http://127.0.0.1:9", calls_per_minute=600_000,
+            max_in_flight=16, mapping_id="salesforce_mc_segment_1",
+        )  # fmt: skip
+        self.resources.destinations.save(load(text, environ={}, allow_local_hosts=True, where=name))
+
+    # -- the intake
+
+    def start(self, *, processes: int = 1, ready: bool = True) -> None:
+        command = [sys.executable, "-m", "app.cli", "intake", "--port", str(self.port), "--processes", str(processes)]
+        already = self.started()
+        self.stack.start("intake", command)
+        self.stack.wait_for("intake", lambda: listens(self.port) and self.started() >= already + processes)
+        if ready:
+            wait_until(self.is_ready, "the intake is ready")
+
+    def started(self) -> int:
+        path = self.stack.logs / "intake.log"
+        return path.read_text().count("Application startup complete") if path.exists() else 0
+
+    def is_ready(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def restart(self) -> None:
+        self.stack.stop_one("intake")
+        self.start()
+
+    def signal(self, name: str, number: int) -> None:
+        os.kill(self.stack.pid(name), number)
+
+    @property
+    def log(self) -> str:
+        return (self.stack.logs / "intake.log").read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(
+        self, document: Any = None, *, key: str | None = None, destination: str = "camp", query: str = "", **more: Any
+    ) -> requests.Response:
+        """Post as `crm` does; `document` is sent as JSON unless `data` is given."""
+        headers = {"Authorization": f"Bearer {self.key if key is None else key}", **more.pop("headers", {})}
+        if "data" not in more:
+            more["json"] = document
+        return requests.post(
+            f"{self.url}/v1/destinations/{destination}/profiles{query}", headers=headers, timeout=WITHIN_SECONDS, **more
+        )
+
+    def head(self, *more: str, destination: str = "camp") -> bytes:
+        """The head of a request, to be sent by hand."""
+        lines = [
+            f"POST /v1/destinations/{destination}/profiles HTTP/1.1", "Host: intake", f"Authorization: Bearer {self.key}", *more,
+        ]  # fmt: skip
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+    def line(self) -> Line:
+        made = Line(self.port)
+        self.lines.append(made)
+        return made
+
+    # -- what came of it
+
+    def job(self, name: str) -> Job:
+        return read_job(self.redis, name)
+
+    def entries(self, destination: str = "camp") -> list[Entry]:
+        """All that waits, in the order of the places that they have."""
+        found = []
+        for number in range(LANES):
+            lane = DestinationKeys(destination).lane(number)
+            for backfill in (False, True):
+                raw: Any = self.redis.xrange(lane.stream(backfill=backfill))
+                for entry_id, fields in raw:
+                    pairs = [item for pair in fields.items() for item in pair]
+                    found.append(read_entry([entry_id, pairs], backfill=backfill))
+        return sorted(found, key=lambda entry: (entry.origin.occurred_at_ms, entry.origin.stamp))
+
+    def profiles(self) -> list[Any]:
+        return [entry.open(self.resources.ring, "camp") for entry in self.entries()]
+
+    def now_ms(self) -> int:
+        seconds, micros = self.redis.time()  # type: ignore[misc]
+        return int(seconds * 1000 + micros // 1000)
+
+    def close(self) -> None:
+        for line in self.lines:
+            line.close()
+        self.stack.stop()
+
+
+@pytest.fixture
+def make(tmp_path: Any) -> Iterator[Callable[..., Installation]]:
+    made: list[Installation] = []
+
+    def one(**changes: Any) -> Installation:
+        made.append(Installation(tmp_path / f"home{len(made)}", **changes))
+        return made[-1]
+
+    yield one
+    for installation in made:
+        for name in ("redis", "intake"):
+            try:
+                installation.signal(name, signal.SIGCONT)
+            except (KeyError, ProcessLookupError):
+                pass
+        installation.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for all tests of a module that break nothing."""
+    made = Installation(tmp_path_factory.mktemp("home"))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def intake(shared: Installation) -> Installation:
+    """The shared one, with nothing waiting."""
+    for key in shared.redis.scan_iter(match="act:{camp}:*"):
+        if b":lane:" in key or b":job" in key or b":seen:" in key or b":chunk:" in key:
+            shared.redis.delete(key)
+    return shared
+
+
+def person(number: int, first: str = "Ann") -> dict[str, Any]:
+    return profile(f"c-{number}", email=f"c{number}@mail.test", first=first)
