@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.intake.register import Register
 
 ASK_SECONDS = 1.2
+BETWEEN_SECONDS = 0.2
 LOCAL = "local"
 
 
@@ -53,12 +54,19 @@ class Admission:
         check_destination(source, destination, self._proxies.certified(peer, headers))
 
     async def look_again(self) -> None:
-        """Read the sources now: a key may be seconds old. Raises `RequestRefused` when they cannot be read."""
+        """Read the sources once more: a key may be newer than what is known. Raises `RequestRefused` when they cannot be read.
+
+        All who come while one reading is under way share the next; a flood of wrong keys costs Redis a few readings a second.
+        """
+        came_at = time.monotonic()
         async with self._refreshing:
-            if time.monotonic() - self._refreshed_at > 0.5:
-                try:
-                    async with asyncio.timeout(ASK_SECONDS):
-                        await asyncio.to_thread(self.register.refresh)
-                except Exception as error:
-                    raise unavailable("Redis cannot be asked who this is.", "storage") from error
-                self._refreshed_at = time.monotonic()
+            if self._refreshed_at >= came_at:
+                return
+            await asyncio.sleep(self._refreshed_at + BETWEEN_SECONDS - time.monotonic())
+            begun_at = time.monotonic()
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    await asyncio.to_thread(self.register.refresh)
+            except Exception as error:
+                raise unavailable("Redis cannot be asked who this is.", "storage") from error
+            self._refreshed_at = begun_at

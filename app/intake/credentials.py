@@ -20,8 +20,8 @@ _RELAYED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via", b"origin", b
 def presented_key(headers: Mapping[bytes, bytes]) -> str:
     """The key or token of a request, '' when there is none: `Authorization: Bearer …` in any case, or the header of its own."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    found = value if scheme.lower() == b"bearer" else headers.get(KEY_HEADER, b"")
-    return found.strip().decode("latin-1")
+    found = value.strip() if scheme.lower() == b"bearer" else b""
+    return (found or headers.get(KEY_HEADER, b"").strip()).decode("latin-1")
 
 
 def is_local(peer: str, headers: Mapping[bytes, bytes]) -> bool:

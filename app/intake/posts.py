@@ -99,11 +99,12 @@ class Profiles:
             try:
                 await self._read(receive, headers, body)
                 deadline = self._loop.time() + ANSWER_SECONDS
-                profiles = await self._profiles(bytes(body), headers.get(b"content-encoding", b"").decode("latin-1"))
+                content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+                plain, profiles = await self._profiles(bytes(body), content_encoding)
                 post = Post(
                     destination=scope["path_params"]["destination"],
                     job=parameters.job or f"{source.name}-{time.strftime('%Y%m%dT%H', time.gmtime())}",
-                    body=bytes(body),
+                    body=plain,
                     profiles=profiles,
                     first_byte=first_byte,
                     occurred_at_ms=parameters.occurred_at_ms,
@@ -154,9 +155,12 @@ class Profiles:
                 f"The body did not come within {BODY_SECONDS:g} s.", status=408, code="slow_body"
             ) from None
 
-    async def _profiles(self, body: bytes, content_encoding: str) -> list[Any]:
-        def read() -> list[Any]:
-            return read_profiles(inflate(body, content_encoding) if content_encoding else body)
+    async def _profiles(self, body: bytes, content_encoding: str) -> tuple[bytes, list[Any]]:
+        """The body as it was before it was encoded, and its profiles."""
+
+        def read() -> tuple[bytes, list[Any]]:
+            plain = inflate(body, content_encoding) if content_encoding else body
+            return plain, read_profiles(plain)
 
         if content_encoding or len(body) > LARGE_BYTES:
             return await self._loop.run_in_executor(self._large, read)

@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.benchmarks.table import Figure, machine
 
 NAMES = (
-    "cpu", "stages", "throughput", "rate", "start", "learning", "cost", "fairness", "enqueue", "idle", "trace",
+    "cpu", "stages", "throughput", "rate", "start", "learning", "cost", "fairness", "enqueue", "intake", "idle", "trace",
     "memory", "state", "scaling", "files",
 )  # fmt: skip
 

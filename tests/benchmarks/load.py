@@ -1,4 +1,4 @@
-"""A load of HTTP requests from a process of its own: `python tests/benchmarks/load.py PORT` reads what to do from standard input as JSON.
+"""A load of HTTP requests from a process of its own: `load.py PORT` reads from standard input, as JSON, what to send.
 
 Raw sockets and no library: what it costs itself must be small beside what is measured.
 """

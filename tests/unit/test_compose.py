@@ -30,11 +30,13 @@ WAITS_FOR = {
 }
 NETWORKS = {
     "redis": {"state"}, "broker": {"broker"}, "worker": {"state", "broker", "outside"}, "maintenance": {"state", "broker", "outside"},
-    "beat": {"broker"}, "flower": {"broker", "outside"}, "intake": {"state", "broker", "outside"}, "metrics": {"state", "outside"}, "sandbox": {"outside"},
+    "beat": {"broker"}, "flower": {"broker", "outside"}, "intake": {"state", "broker", "outside"},
+    "metrics": {"state", "outside"}, "sandbox": {"outside"},
 }  # fmt: skip
 PASSWORDS = {
     ("state", "worker"): "REDIS_PASSWORD", ("state", "producer"): "REDIS_PRODUCER_PASSWORD",
-    ("state", "intake"): "REDIS_INTAKE_PASSWORD", ("state", "metrics"): "REDIS_METRICS_PASSWORD", ("broker", "worker"): "BROKER_PASSWORD",
+    ("state", "intake"): "REDIS_INTAKE_PASSWORD", ("state", "metrics"): "REDIS_METRICS_PASSWORD",
+    ("broker", "worker"): "BROKER_PASSWORD",
     ("broker", "beat"): "BROKER_BEAT_PASSWORD", ("broker", "flower"): "BROKER_FLOWER_PASSWORD",
     ("broker", "sender"): "BROKER_SENDER_PASSWORD",
 }  # fmt: skip

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -194,10 +195,8 @@ def make(tmp_path: Any) -> Iterator[Callable[..., Installation]]:
     yield one
     for installation in made:
         for name in ("redis", "intake"):
-            try:
+            with suppress(KeyError, ProcessLookupError):
                 installation.signal(name, signal.SIGCONT)
-            except (KeyError, ProcessLookupError):
-                pass
         installation.close()
 
 

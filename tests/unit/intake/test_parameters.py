@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
@@ -52,12 +53,15 @@ def test_what_is_wrong_is_named_and_never_quoted(query, name):
     assert not value or value not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_query_is_read_or_refused(query):
+    refused = None
     try:
         read_parameters(query)
-    except RequestRefused as refused:
-        assert refused.status == 400
+    except RequestRefused as found:
+        refused = found
+    assert refused is None or refused.status == 400
 
 
 def test_the_description_is_valid():
@@ -67,8 +71,6 @@ def test_the_description_is_valid():
 def test_every_problem_says_what_the_description_promises():
     schema = DOCUMENT["components"]["schemas"]["Problem"]
     refused = unavailable("Redis does not answer.", "storage")
-    import orjson
-
     status, body, headers = problem(refused)
     document = orjson.loads(body)
     assert status == document["status"] == 503
