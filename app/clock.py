@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _ASK_AGAIN_SECONDS = 30.0
+_DRIFT = 0.001  # more than two clocks may part in each second
 _MINE_BITS = 12
 _MOST_IN_A_MS = (1 << _MINE_BITS) - 1
 
@@ -29,6 +30,7 @@ class RedisClock:
         self._lock = Lock()
         self._ahead_seconds = 0.0  # of the monotonic clock
         self._asked_at = float("-inf")
+        self._error_seconds = float("inf")  # of what is known: half of the time that the answer took
         self._last_ms = 0
         self._count = 0
         self._mine = secrets.randbelow(1 << _MINE_BITS)  # two processes do not make the same stamp
@@ -44,7 +46,11 @@ class RedisClock:
                     raise
             else:
                 answered = time.monotonic()
-                self._ahead_seconds = reply[0] + reply[1] / 1e6 - (now + answered) / 2
+                error_seconds = (answered - now) / 2
+                # an answer that was held up tells less than a former one that was quick
+                if error_seconds <= self._error_seconds + (now - self._asked_at) * _DRIFT:
+                    self._ahead_seconds = reply[0] + reply[1] / 1e6 - (now + answered) / 2
+                    self._error_seconds = error_seconds
                 now = answered
             self._asked_at = now
         return int((now + self._ahead_seconds) * 1000)

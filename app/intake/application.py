@@ -67,7 +67,7 @@ def make_application(resources: Resources) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         loop = asyncio.get_running_loop()
         counts = Counts()
-        register = Register(SourceStore(resources.redis, resources.ring), resources.ring)
+        register = Register(SourceStore(resources.redis, resources.ring), resources.ring, resources.clock)
         admission = Admission(register, proxies, open_to_local=settings.intake_open)
         commits = Commits(resources, Producer(resources), lambda posts: _soon(loop, posts))
         housekeeping = Housekeeping(resources.redis, register, counts)

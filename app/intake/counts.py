@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from threading import Lock
@@ -23,7 +22,7 @@ class Counts:
     def __init__(self) -> None:
         self._lock = Lock()
         self._pending: Counter[str] = Counter()
-        self._seen: dict[str, int] = {}
+        self._seen: set[str] = set()
 
     def answered(self, source: str, status: int, seconds: float, *, accepted: int = 0, excluded: int = 0) -> None:
         """One request to the profiles of a destination was answered."""
@@ -37,26 +36,29 @@ class Counts:
             if excluded:
                 pending[f"profiles|{source}|excluded"] += excluded
             if source != NOBODY:
-                self._seen[source] = int(time.time() * 1000)
+                self._seen.add(source)
 
-    def flush(self, redis: Redis) -> None:
-        """Add them to those in Redis. Raises redis-py's errors; then they are kept for the next time."""
+    def flush(self, redis: Redis, now_ms: int) -> None:
+        """Add them to those in Redis; who was heard since the last time was seen now.
+
+        Raises redis-py's errors; then they are kept for the next time.
+        """
         with self._lock:
             pending, seen = self._pending, self._seen
-            self._pending, self._seen = Counter(), {}
+            self._pending, self._seen = Counter(), set()
         if not pending:
             return
         try:
             with redis.pipeline(transaction=False) as pipeline:
                 for name, count in pending.items():
                     pipeline.hincrby(INTAKE_COUNTS, name, count)
-                for source, at_ms in seen.items():
-                    pipeline.hset(INTAKE_COUNTS, f"seen|{source}", at_ms)
+                for source in seen:
+                    pipeline.hset(INTAKE_COUNTS, f"seen|{source}", now_ms)
                 pipeline.execute()
         except BaseException:
             with self._lock:
                 self._pending.update(pending)
-                self._seen = seen | self._seen
+                self._seen |= seen
             raise
 
 

@@ -52,7 +52,7 @@ class Housekeeping:
             last = self._told.is_set()
             try:
                 self._register.refresh()
-                self._counts.flush(self._redis)
+                self._counts.flush(self._redis, self._register.now_ms)
                 self._answered_at = time.monotonic()
             except RedisError as error:
                 say_once(log, "housekeeping", "Redis does not answer (%s).", type(error).__name__)

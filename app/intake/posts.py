@@ -103,7 +103,7 @@ class Profiles:
                 plain, profiles = await self._profiles(bytes(body), content_encoding)
                 post = Post(
                     destination=scope["path_params"]["destination"],
-                    job=parameters.job or f"{source.name}-{time.strftime('%Y%m%dT%H', time.gmtime())}",
+                    job=parameters.job or self._hourly(source.name),
                     body=plain,
                     profiles=profiles,
                     first_byte=first_byte,
@@ -122,6 +122,10 @@ class Profiles:
         finally:
             self._waiting_bytes -= len(body)
         return post
+
+    def _hourly(self, source: str) -> str:
+        """The job of what names none: one for each source and hour, as a job for each request would be millions."""
+        return f"{source}-{time.strftime('%Y%m%dT%H', time.gmtime(self._admission.register.now_ms / 1000))}"
 
     async def _read(self, receive: Receive, headers: Mapping[bytes, bytes], body: bytearray) -> None:
         """Read the body; what is read counts as waiting from then on."""

@@ -17,6 +17,7 @@ from app.logs import say_once
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from app.clock import RedisClock
     from app.sealing import KeyRing
 
 TOKEN_PREFIX = "at_"  # noqa: S105  # tells a token from a key
@@ -31,9 +32,11 @@ log = logging.getLogger(__name__)
 class Register:
     """`refresh` reads the sources; the rest looks at what was read. One thread refreshes, others may look."""
 
-    def __init__(self, store: SourceStore, ring: KeyRing) -> None:
+    def __init__(self, store: SourceStore, ring: KeyRing, clock: RedisClock) -> None:
         self._store = store
         self._ring = ring
+        self._clock = clock
+        self._ahead_ms = 0.0  # of the monotonic clock
         self._raw: dict[bytes, bytes] | None = None
         self._by_name: dict[str, Source] = {}
         self._by_digest: dict[str, Source] = {}
@@ -44,8 +47,14 @@ class Register:
         """Whether the sources were ever read."""
         return self._raw is not None
 
+    @property
+    def now_ms(self) -> int:
+        """The time by the clock of Redis, without asking it: an event loop must not wait."""
+        return int(time.monotonic() * 1000 + self._ahead_ms)
+
     def refresh(self) -> None:
-        """Raises redis-py's errors."""
+        """Read the sources and the clock. Raises redis-py's errors."""
+        self._ahead_ms = self._clock.now_ms() - time.monotonic() * 1000
         raw = self._store.raw()
         if raw == self._raw:
             return
@@ -74,7 +83,7 @@ class Register:
 
     def make_token(self, source: Source) -> str:
         """An access token: the name and its times, sealed. It needs no memory, so it holds after a restart and in every process."""
-        now_ms = int(time.time() * 1000)
+        now_ms = self.now_ms
         clear = orjson.dumps([source.name, now_ms, now_ms + TOKEN_LIFE_SECONDS * 1000])
         return TOKEN_PREFIX + base64.urlsafe_b64encode(self._ring.seal(clear, _TOKEN_PURPOSE)).decode().rstrip("=")
 
@@ -89,7 +98,7 @@ class Register:
             self._opened[token] = opened
         name, made_ms, ends_ms = opened
         source = self._by_name.get(name)
-        if source is None or made_ms < source.tokens_since_ms or time.time() * 1000 >= ends_ms:
+        if source is None or made_ms < source.tokens_since_ms or self.now_ms >= ends_ms:
             return None
         return source
 

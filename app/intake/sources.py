@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -147,7 +146,7 @@ class SourceStore:
         """
         check_name(name)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
-        made = Key(digest_of(key), _now_ms())
+        made = Key(digest_of(key), self._now_ms())
 
         def change(known: Source | None) -> Source:
             source = known or Source(name, ())
@@ -173,7 +172,7 @@ class SourceStore:
                 raise UsageError(
                     f"{name} has no such key.", remedy="`activation source list` names the keys of each source."
                 )
-            return replace(source, keys=kept, tokens_since_ms=_now_ms() if tokens else source.tokens_since_ms)
+            return replace(source, keys=kept, tokens_since_ms=self._now_ms() if tokens else source.tokens_since_ms)
 
         changed = self._change(name, change)
         assert changed is not None
@@ -206,6 +205,10 @@ class SourceStore:
         self._redis.transaction(step, SOURCES)
         return changed[0]
 
+    def _now_ms(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds * 1000 + micros // 1000)
+
     def _opened(self, raw: dict[bytes, bytes]) -> list[Source]:
         return sorted((self._open(name, sealed) for name, sealed in raw.items()), key=lambda source: source.name)
 
@@ -229,7 +232,3 @@ def _unknown(name: str) -> UsageError:
 
 def _purpose(name: bytes) -> bytes:
     return b"source:" + name
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

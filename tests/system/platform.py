@@ -47,10 +47,13 @@ class Call:
 
 
 class Platform:
-    """`write` changes a profile; threads export it. `scale` shortens the waits before a call is sent again."""
+    """`write` changes a profile; threads export it. `scale` shortens the waits before a call is sent again.
+
+    Between it and the intake stands what a proxy does: a call goes to one of `bases`, and to the next when there is no connection.
+    """
 
     def __init__(
-        self, base_url: str, destination: str, client: tuple[str, str], segments: list[str], *, basic: bool, scale: float,
+        self, bases: list[str], destination: str, client: tuple[str, str], segments: list[str], *, basic: bool, scale: float,
         connections: int = 6, seed: int = 1,
     ) -> None:  # fmt: skip
         self.people: dict[int, Person] = {}
@@ -58,7 +61,7 @@ class Platform:
         self.statuses: dict[int, int] = {}
         self.jobs: set[str] = set()
         self.calls = self.repeats = self.tokens = 0
-        self._base, self._destination, self._client, self._basic = base_url, destination, client, basic
+        self._bases, self._destination, self._client, self._basic = bases, destination, client, basic
         self._segments, self._scale = segments, scale
         self._dice = random.Random(seed)
         self._lock = threading.Condition()
@@ -152,27 +155,36 @@ class Platform:
 
     def _send(self, session: requests.Session, call: Call) -> int:
         """The status of the answer; 0 when none came in time."""
+        path = f"/v1/destinations/{self._destination}/profiles?source=platform"
         try:
             token = self._token or self._fetch_token(session)
-            answer = session.post(
-                f"{self._base}/v1/destinations/{self._destination}/profiles?source=platform",
-                data=call.body,
+            answer = self._post(
+                session, path, data=call.body,
                 headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-                timeout=ANSWER_SECONDS,
-            )
+            )  # fmt: skip
         except requests.RequestException:
             return 0
         if answer.status_code == 202:
             self.jobs.add(answer.json()["job"])
         return answer.status_code
 
+    def _post(self, session: requests.Session, path: str, **what: Any) -> requests.Response:
+        start = self._dice.randrange(len(self._bases))
+        *others, last = self._bases[start:] + self._bases[:start]
+        for base in others:
+            try:
+                return session.post(base + path, timeout=ANSWER_SECONDS, **what)
+            except requests.Timeout:
+                raise
+            except requests.ConnectionError:
+                continue
+        return session.post(last + path, timeout=ANSWER_SECONDS, **what)
+
     def _fetch_token(self, session: requests.Session) -> str:
         form = {"grant_type": "client_credentials"}
         if not self._basic:
             form |= dict(zip(("client_id", "client_secret"), self._client, strict=True))
-        answer = session.post(
-            f"{self._base}/oauth/token", data=form, auth=self._client if self._basic else None, timeout=ANSWER_SECONDS
-        )
+        answer = self._post(session, "/oauth/token", data=form, auth=self._client if self._basic else None)
         answer.raise_for_status()
         self.tokens += 1
         self._token = answer.json()["access_token"]
