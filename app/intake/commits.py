@@ -206,8 +206,9 @@ class Commits:
             excluded = [self._place(appender, chunk, job, *item) for item in items]
             try:
                 asleep = appender.append(
-                    chunk, job_id=job, chunk_id=chunk_id, chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS
-                )
+                    chunk, job_id=job, chunk_id=chunk_id, about={"source": "http"},
+                    chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
+                )  # fmt: skip
                 break
             except EpochEnded:  # connected anew since: these profiles may belong to other lanes
                 del self._targets[destination]
@@ -221,9 +222,8 @@ class Commits:
         arrival = post.arrival
         occurred_at_ms = arrival.first_byte_ms if post.occurred_at_ms is None else post.occurred_at_ms
         stamp = following((arrival.stamp_ms, arrival.stamp_number), place)
-        before = chunk.excluded.total()
-        appender.place_again(chunk, item, Origin(job, occurred_at_ms, *stamp, BACKFILL * post.backfill, b""))
-        return chunk.excluded.total() > before
+        origin = Origin(job, occurred_at_ms, *stamp, BACKFILL * post.backfill, b"")
+        return appender.place_again(chunk, item, origin) is not None
 
     def _target(self, destination: str) -> tuple[Connected, Appender]:
         """The destination as it is connected now, or was a second ago: an append for another epoch is refused by itself."""

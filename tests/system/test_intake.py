@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from app.destinations.file import load
 from app.devstack.stack import port_from
 from app.intake.sources import SourceStore
 from tests.system.platform import Platform
-from tests.system.rig import DESTINATION, SEGMENTS, Rig
+from tests.system.rig import SEGMENTS, Rig
 
 FIRST = "Email Demographics.First Name"
 
@@ -28,7 +27,7 @@ class Exporting:
 
     def __init__(self, rig: Rig, *, basic: bool, scale: float) -> None:
         self.rig = rig
-        self.connect()
+        rig.connect()  # it names contactKey, which the platform writes in small letters
         rig.start()
         _, key = SourceStore(rig.redis, rig.resources.ring).add("aep", ["camp"])
         self.ports = {}
@@ -39,14 +38,6 @@ class Exporting:
             rig.wait_until(lambda name=name: self.ready(name), f"{name} is ready")
         bases = [f"http://127.0.0.1:{port}" for port in self.ports.values()]
         self.platform = Platform(bases, "camp", ("aep", key), list(SEGMENTS), basic=basic, scale=scale)
-
-    def connect(self) -> None:
-        """As the rig does; the platform writes the namespace in small letters."""
-        text = DESTINATION.format(
-            id="camp", tenant="mctest", secret="sandbox-secret", base=self.rig.base("mctest"), calls_per_minute=600_000,
-            max_in_flight=16, mapping_id=SEGMENTS["seg-1"],
-        ).replace("IdentityMap: contactKey", "IdentityMap: contactkey")  # fmt: skip
-        self.rig.resources.destinations.save(load(text, environ={}, allow_local_hosts=True, where="camp"))
 
     def ready(self, name: str) -> bool:
         with suppress(requests.RequestException):
