@@ -47,7 +47,9 @@ _PORT = click.IntRange(1, 65535)
 )
 @click.option("--metrics-port", type=_PORT, help=f"Of the metrics; without it {METRICS_PORT} or a free one.")
 @click.option("--intake-port", type=_PORT, help=f"Of the HTTP intake; without it {INTAKE_PORT} or a free one.")
-def up(workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None) -> None:
+def up(
+    workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None
+) -> None:
     """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():
