@@ -22,17 +22,30 @@ class Timed(StrEnum):
 
 _SHORT = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120)
 _LONG = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
-BOUNDS: Mapping[Timed, tuple[float, ...]] = {Timed.CALL: _SHORT, Timed.ACCEPTANCE: _LONG, Timed.ENQUEUE: _SHORT}
-_FIELDS = {timed: (*(f"{timed}:{bound:g}" for bound in bounds), f"{timed}:inf") for timed, bounds in BOUNDS.items()}
 
 
-def field_of(timed: Timed, seconds: float) -> str:
-    """The bucket that counts such a time."""
-    return _FIELDS[timed][bisect_left(BOUNDS[timed], seconds)]
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The bounds of what is timed, the field of each bucket, the one beyond the last bound at the end, and that of the sum."""
+
+    bounds: tuple[float, ...]
+    fields: tuple[str, ...]
+    total: str
+
+    def field_of(self, seconds: float) -> str:
+        """The bucket that counts such a time."""
+        return self.fields[bisect_left(self.bounds, seconds)]
 
 
-def sum_field(timed: Timed) -> str:
-    return f"{timed}:ms"
+def _buckets(timed: Timed, bounds: tuple[float, ...]) -> Buckets:
+    return Buckets(bounds, (*(f"{timed}:{bound:g}" for bound in bounds), f"{timed}:inf"), f"{timed}:ms")
+
+
+BUCKETS: Mapping[Timed, Buckets] = {
+    Timed.CALL: _buckets(Timed.CALL, _SHORT),
+    Timed.ACCEPTANCE: _buckets(Timed.ACCEPTANCE, _LONG),
+    Timed.ENQUEUE: _buckets(Timed.ENQUEUE, _SHORT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +88,9 @@ class Histogram:
 
 def read_histogram(timed: Timed, counts: Mapping[str, int]) -> Histogram:
     """From the counts of a run, or of several together."""
+    buckets = BUCKETS[timed]
     return Histogram(
-        BOUNDS[timed],
-        tuple(counts.get(name, 0) for name in _FIELDS[timed]),
-        counts.get(sum_field(timed), 0) / 1000,
+        buckets.bounds, tuple(counts.get(name, 0) for name in buckets.fields), counts.get(buckets.total, 0) / 1000
     )
 
 

@@ -25,7 +25,7 @@ from app.errors import (
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.logs import say_once
 from app.lua import write
-from app.reporting.histograms import Timed, field_of, sum_field
+from app.reporting.histograms import BUCKETS, Buckets, Timed
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from app.clock import RedisClock
 
 FLUSH_SECONDS = 1.0
+_CALL, _ACCEPTANCE, _ENQUEUE = BUCKETS[Timed.CALL], BUCKETS[Timed.ACCEPTANCE], BUCKETS[Timed.ENQUEUE]
+_ACCEPTED = "answer:accepted"
 
 log = logging.getLogger(__name__)
 
 
-def answer_class(error: CallError | None) -> str:
-    """A stable word for what a call amounted to."""
+def answer_class(error: CallError) -> str:
+    """A stable word for what a call amounted to that was not accepted."""
     match error:
-        case None:
-            return "accepted"
         case AccountThrottled():
             return error.code
         case TokenRefused():
@@ -71,19 +71,20 @@ class Measures:
 
     def called(self, destination_id: str, seconds: float, error: CallError | None) -> None:
         """One HTTP call for a contact took so long and amounted to this."""
-        self._count(destination_id, Timed.CALL, seconds, f"answer:{answer_class(error)}")
+        answer = _ACCEPTED if error is None else f"answer:{answer_class(error)}"
+        self._count(destination_id, _CALL, seconds, answer)
 
     def accepted(self, destination_id: str, enqueued_ms: int) -> None:
         """A profile was accepted that was enqueued then."""
         if self._clock is not None:
-            self._count(destination_id, Timed.ACCEPTANCE, max(0.0, (self._clock.now_ms() - enqueued_ms) / 1000))
+            self._count(destination_id, _ACCEPTANCE, max(0.0, (self._clock.now_ms() - enqueued_ms) / 1000))
 
     def enqueued(self, destination_id: str, seconds: float) -> None:
         """One call of a producer took so long."""
-        self._count(destination_id, Timed.ENQUEUE, seconds)
+        self._count(destination_id, _ENQUEUE, seconds)
 
-    def _count(self, destination_id: str, timed: Timed, seconds: float, also: str = "") -> None:
-        bucket, total = field_of(timed, seconds), sum_field(timed)
+    def _count(self, destination_id: str, buckets: Buckets, seconds: float, also: str = "") -> None:
+        bucket, total = buckets.field_of(seconds), buckets.total
         with self._lock:
             counts = self._counts.setdefault(destination_id, {})
             counts[bucket] = counts.get(bucket, 0) + 1

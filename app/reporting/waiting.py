@@ -20,18 +20,19 @@ class OldestWaiting:
     parked: float | None
 
 
-def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiting:
-    """By the stamp of enqueueing, which a profile keeps through parking and moving. Plain reads."""
+def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: bool = False) -> OldestWaiting:
+    """By the stamp of enqueueing, which a profile keeps through parking and moving. Plain reads; a third of them with `live_only`."""
     keys = DestinationKeys(destination_id)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for number in range(LANES):
             lane = keys.lane(number)
-            for stream in (lane.live, lane.backfill, lane.parked):
+            for stream in (lane.live,) if live_only else (lane.live, lane.backfill, lane.parked):
                 pipeline.xrange(stream, count=1)
         (seconds, micros), *firsts = pipeline.execute()
     now_ms = seconds * 1000 + micros // 1000
-    ages = [[_stamp_ms(first) for first in firsts[kind::3]] for kind in range(3)]
+    kinds = 1 if live_only else 3
+    ages = [[_stamp_ms(first) for first in firsts[kind::kinds]] if kind < kinds else [] for kind in range(3)]
     oldest = [min((stamp for stamp in stamps if stamp), default=None) for stamps in ages]
     return OldestWaiting(*(None if stamp is None else max(0.0, (now_ms - stamp) / 1000) for stamp in oldest))
 

@@ -126,7 +126,7 @@ def gather(resources: Resources, destination: Destination, state: State, *, now_
         id=name,
         state=state,
         quota=quota,
-        oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
+        oldest_live_seconds=oldest_waiting_age_seconds(redis, name, live_only=True).live,
         current=runs.get(hour),
         finished=runs.get(hour - 1),
         failures_kept=count_failures(redis, name),

@@ -155,6 +155,9 @@ def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:
     assert found.live < 60
     assert found.backfill is None
     assert found.parked == pytest.approx(100, abs=10)
+    alone = oldest_waiting_age_seconds(bench.redis, "camp", live_only=True)
+    assert alone.live == pytest.approx(found.live, abs=10)
+    assert alone.parked is None
 
 
 def test_processes_and_sweeps_show_whether_they_are_alive(bench: Bench) -> None:

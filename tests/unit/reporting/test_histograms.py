@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.reporting.histograms import BOUNDS, Timed, field_of, read_histogram, sum_field, together
+from app.reporting.histograms import BUCKETS, Timed, read_histogram, together
 
 SECONDS = st.lists(st.floats(0.0001, 100_000), min_size=1, max_size=200)
 
 
 def counted(timed: Timed, seconds: list[float]) -> dict[str, int]:
-    return together([*({field_of(timed, one): 1} for one in seconds), {sum_field(timed): round(sum(seconds) * 1000)}])
+    return together(
+        [*({BUCKETS[timed].field_of(one): 1} for one in seconds), {BUCKETS[timed].total: round(sum(seconds) * 1000)}]
+    )
 
 
 @given(st.sampled_from(list(Timed)), SECONDS, st.floats(0.01, 1))
@@ -20,7 +22,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(timed, seconds, share):
     histogram = read_histogram(timed, counted(timed, seconds))
     assert histogram.count == len(seconds)
     true = sorted(seconds)[max(0, -(-len(seconds) * share // 1).__int__() - 1)]
-    bounds = BOUNDS[timed]
+    bounds = BUCKETS[timed].bounds
     position = bisect_left(bounds, true)
     lower = bounds[position - 1] if position else 0.0
     upper = bounds[position] if position < len(bounds) else bounds[-1]
@@ -45,4 +47,4 @@ def test_nothing_has_no_quantile():
     [(0.0, "call:0.005"), (0.25, "call:0.3"), (0.3, "call:0.3"), (120, "call:120"), (121, "call:inf")],
 )
 def test_a_time_on_a_bound_is_within_it(seconds, field):
-    assert field_of(Timed.CALL, seconds) == field
+    assert BUCKETS[Timed.CALL].field_of(seconds) == field
