@@ -57,7 +57,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     """Nothing of a row is read as markup. To a terminal as it fits; else plain, one row a line."""
     kept = [list(row) for row in rows]
     if out.is_terminal:
-        out.print(table_of(title, columns, kept, out.width), soft_wrap=False)
+        out.print(table_of(title, columns, kept, out.width), soft_wrap=False, crop=False)
     else:
         for line in plain_lines(title, columns, kept):
             click.echo(line)

@@ -5,6 +5,8 @@ An id, a code or the name of a field is never broken. What is not a terminal get
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,12 +17,20 @@ from rich.text import Text
 
 _BOXED, _BARE = 3, 1  # what each column costs beside its content
 _PROSE = 10  # no cell is wrapped to less
+_PROSE_COLUMNS = frozenset({
+    "name", "since", "failed at", "last profiles", "time", "why", "remedy", "what", "where or why", "where and why",
+    "allowed values", "Marketing Cloud said", "profile",
+})  # fmt: skip
+# the name of a field, which may have spaces
+_FIELD = re.compile(r"(?:mapping\[\d+\] )?\bEmail (?:Demographics|Addresses)\.[^:,;()\"]+")
+_STAYS = "\u00a0"
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> RenderableType:
     """For a terminal of this width."""
-    kept = [[_cell(value) for value in row] for row in rows]
-    numeric = _numeric(columns, rows if isinstance(rows, list) else kept, kept)
+    kept = [[_kept_whole(column, _cell(value)) for column, value in zip(columns, row, strict=True)] for row in rows]
+    columns = [column.replace(" ", _STAYS) for column in columns]
+    numeric = [bool(kept) and all(_is_number(row[at]) for row in kept) for at in range(len(columns))]
     natural = [max(map(len, (column, *(row[at] for row in kept)))) for at, column in enumerate(columns)]
     narrowest = [max(map(_longest_word, (column, *(row[at] for row in kept)))) for at, column in enumerate(columns)]
     if sum(natural) + _BOXED * len(columns) + 1 <= width:
@@ -30,7 +40,7 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
     widths = _wrapped(natural, narrowest, width - _BARE * (len(columns) - 1))
     if widths:
         return _table(title, columns, kept, numeric, widths, boxed=False)
-    return _records(title, columns, kept)
+    return _records(title, columns, kept, width)
 
 
 def _wrapped(natural: Sequence[int], narrowest: Sequence[int], width: int) -> list[int]:
@@ -60,20 +70,26 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _numeric(columns: Sequence[str], rows: Iterable[Sequence[Any]], kept: Sequence[Sequence[str]]) -> list[bool]:
-    """Which columns hold numbers alone."""
-    whole = list(rows)
-    return [
-        bool(kept) and all(_is_number(row[at]) for row in whole) for at in range(len(columns))
-    ]  # fmt: skip
+def _kept_whole(column: str, text: str) -> str:
+    """With another character in place of the spaces at which no line may end: those of names."""
+    if column not in _PROSE_COLUMNS:
+        return text.replace(" ", _STAYS)
+    return _FIELD.sub(lambda found: found[0].replace(" ", _STAYS), text)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or str(value).replace(",", "").replace(".", "", 1).isdecimal()
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(",", "").replace(".", "", 1).removesuffix("%").isdecimal()
 
 
 def _longest_word(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+    return max(map(len, text.split(" ")), default=0)
+
+
+def _shown(text: str, width: int, *, escaped: bool = True) -> str:
+    """In lines of this width."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    shown = "\n".join(lines).replace(_STAYS, " ")
+    return escape(shown) if escaped else shown
 
 
 def _table(
@@ -82,14 +98,15 @@ def _table(
     look: dict[str, Any] = {} if boxed else {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False}
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold", **look)
     for column, right, width in zip(columns, numeric, widths, strict=True):
-        table.add_column(escape(column), justify="right" if right else "left", min_width=width, max_width=width)
+        heading = escape(column.replace(_STAYS, " "))
+        table.add_column(heading, justify="right" if right else "left", min_width=width, max_width=width, no_wrap=True)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(_shown(value, width) for value, width in zip(row, widths, strict=True)))
     return table
 
 
-def _records(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
-    """Each row by itself: a line for each field that is not empty. A word that is longer than a line runs on."""
+def _records(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Group:
+    """Each row by itself: a line for each field that is not empty. A name that is longer than a line stays whole."""
     label = max(map(len, columns))
     parts: list[Text] = [Text(title, style="italic")] if title else []
     for number, row in enumerate(rows):
@@ -97,5 +114,25 @@ def _records(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
             parts.append(Text(""))
         for column, value in zip(columns, row, strict=True):
             if value:
-                parts.append(Text.assemble((column.ljust(label), "bold"), "  ", value))
+                parts += _member(column.replace(_STAYS, " "), value, label, width)
+    for part in parts:
+        part.no_wrap, part.overflow = True, "ignore"
     return Group(*parts)
+
+
+def _member(column: str, value: str, label: int, width: int) -> list[Text]:
+    """One field of a row; what does not fit beside its name stands below it."""
+    room = width - label - 2
+    if _longest_word(value) <= room:
+        first, *rest = _shown(value, room, escaped=False).splitlines()
+        return [
+            Text.assemble((column.ljust(label), "bold"), "  ", first),
+            *(Text(f"{'':{label}}  {line}") for line in rest),
+        ]
+    room = width - 2
+    if _longest_word(value) > room:
+        value = value.replace(_STAYS, " ")
+    return [
+        Text(column, style="bold"),
+        *(Text(f"  {line}") for line in _shown(value, room, escaped=False).splitlines()),
+    ]

@@ -16,6 +16,7 @@ from app.keys import DestinationKeys
 from app.lanes.outcomes import Ledger
 from app.producer import Producer
 from app.reporting.jobs import read_job
+from app.reporting.measures import MEASURES
 from app.reporting.metrics import PipelineCollector
 from app.resources import Resources, connect
 from app.sweep import sweep
@@ -46,6 +47,8 @@ def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> Non
     producer = Producer(resources, bench.celery)
     job = producer.enqueue("camp", [profile("a", email="a@mail.test"), profile("b", email="b@mail.test"), None])
     assert read_job(bench.redis, job).received == 3
+    MEASURES.flush(resources.redis, resources.clock)
+    assert bench.redis.hget(bench.keys.run(bench.hour()), "enqueue:ms") is not None
     assert resources.destinations.get("camp").account.client_secret == ""
     assert bench.wake_ups()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -26,10 +26,11 @@ ROWS = st.integers(1, 9).flatmap(
 
 def shown(title: str, columns: list[str], rows: list[list[object]], width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, force_terminal=True, color_system=None)
-    console.print(table_of(title, columns, rows, width), soft_wrap=False)
+    console.print(table_of(title, columns, rows, width), soft_wrap=False, crop=False)
     return console.file.getvalue()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(ROWS)
 def test_no_word_is_broken_and_no_line_is_too_long(given_rows):
     columns, rows = given_rows
@@ -58,6 +59,17 @@ def test_prose_is_wrapped_between_words():
     ).splitlines()
     assert len(lines) > 2
     assert lines[1].startswith("invalid_email_address The address")
+
+
+@pytest.mark.parametrize("width", range(70, 110, 5))
+def test_the_name_of_a_field_is_not_broken_at_its_spaces(width):
+    why = (
+        "mapping[12] Email Demographics.Preferred Store Of The Customer: longer than 100 characters, which is the most"
+    )
+    rows = [["Email Demographics.First Name", why]]
+    text = shown("", ["target", "where or why"], rows, width)
+    assert "Email Demographics.First Name" in text
+    assert "mapping[12] Email Demographics.Preferred Store Of The Customer:" in text
 
 
 def test_what_does_not_fit_is_shown_row_by_row():
