@@ -17,7 +17,7 @@
         │   ├── ContactUnknown      the contact does not exist        -> POST it once
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
         │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
-        ├── ContactTroubled         may pass, this contact alone      -> park it, try it again later
+        ├── TransientFailure         may pass, this contact alone      -> park it, try it again later
         ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
         ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`
         ├── DestinationUnreachable  nobody answers                    -> the task retries, lanes keep their entries
@@ -181,7 +181,7 @@ class AttributeRefused(ContactRefused):
     """An attribute or attribute set of the call is not known to the account, whatever the catalog says."""
 
 
-class ContactTroubled(CallError):
+class TransientFailure(CallError):
     """A 5xx, a timeout, a conflict or a cut connection: may pass, and says nothing of other contacts."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.exceptions import Reject
 
-from app.delivery.wakeup import Next
+from app.delivery.wakeup import WakeUpResult
 from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import PLAIN_MARK
 from app.lanes.refused import as_content
@@ -69,6 +69,6 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
 
 
 @app.task(base=ActivationTask, name="activation.deliver")
-def deliver(destination: str, lane: int, mark: str = PLAIN_MARK) -> Next:
+def deliver(destination: str, lane: int, mark: str = PLAIN_MARK) -> WakeUpResult:
     """Drain one lane of one destination for a slice of time."""
     return context().delivery.drain(destination, lane, mark)

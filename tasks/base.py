@@ -11,7 +11,7 @@ from celery.worker.request import Request
 from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
-from app.delivery.wakeup import Next
+from app.delivery.wakeup import WakeUpResult
 from app.errors import ActivationError, SealBroken, ServiceUnreachable, UsageError
 from app.logs import say_once
 from app.storage import explain
@@ -70,7 +70,7 @@ class ActivationTask(Task):
             log.exception("%s ended in an error that nobody foresaw.", self.name)
             self.unforeseen(error)
             return f"failed: {type(error).__name__}"
-        if not isinstance(outcome, Next):
+        if not isinstance(outcome, WakeUpResult):
             return outcome if isinstance(outcome, str) else None
         destination, lane = _of_wake_up(*args, **kwargs)
         context().producer.wake(destination, outcome.wake)
@@ -93,7 +93,7 @@ class ActivationTask(Task):
     def unforeseen(self, error: Exception) -> None:
         """An error of our own. Nothing is lost by leaving a wake-up or a chore to the next one."""
 
-    def come_back(self, outcome: Next) -> None:
+    def come_back(self, outcome: WakeUpResult) -> None:
         """The destination as a whole has to wait: the same wake-up comes again after the stated time."""
         limit = context().resources.settings.task_retries
         if limit and self.request.retries >= limit:

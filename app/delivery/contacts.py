@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.delivery.plan import Group, Pair, Planner, Row
-from app.errors import AddressRequired, ContactRefused, ContactTroubled, ContactUnknown
+from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
 from app.keys import LANES
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
@@ -65,7 +65,7 @@ class Contacts:
         self.live: dict[str, Contact] = {}
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
-        self.doubtful: dict[str, tuple[Contact, ContactTroubled]] = {}
+        self.doubtful: dict[str, tuple[Contact, TransientFailure]] = {}
         self._create_unknown = destination.options.create_unknown
         self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
@@ -170,7 +170,7 @@ class Contacts:
         if queued is not None:
             queued.post = True
 
-    def doubt(self, contact: Contact, error: ContactTroubled) -> int:
+    def doubt(self, contact: Contact, error: TransientFailure) -> int:
         """The call came to nothing; how many contacts in a row that is true of."""
         self.doubtful[contact.key] = (contact, error)
         return len(self.doubtful)

@@ -20,12 +20,12 @@ from app.errors import (
     AttributeRefused,
     CallError,
     ContactRefused,
-    ContactTroubled,
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
     EpochEnded,
     LeaseLost,
+    TransientFailure,
 )
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
@@ -282,7 +282,7 @@ class _Loop:
                 contacts.accept(contact)
             case DestinationUnreachable() | DestinationBroken():
                 self.fail(result)
-            case ContactTroubled():
+            case TransientFailure():
                 self.doubt(contact, result)
             case AttributeRefused() if not self.reloaded:
                 self.reload(contact)
@@ -313,7 +313,7 @@ class _Loop:
             return
         self.contacts.put_back(contact)
 
-    def doubt(self, contact: Contact, error: ContactTroubled) -> None:
+    def doubt(self, contact: Contact, error: TransientFailure) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
         count = self.contacts.doubt(contact, error)
         if self.w.one_call:
@@ -340,5 +340,7 @@ class _Loop:
         self.moved_to.add(lane)
 
 
-def _unforeseen(error: Exception) -> ContactTroubled:
-    return ContactTroubled(f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error")
+def _unforeseen(error: Exception) -> TransientFailure:
+    return TransientFailure(
+        f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error"
+    )

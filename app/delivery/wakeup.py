@@ -27,7 +27,7 @@ from app.errors import (
     UsageError,
 )
 from app.keys import LANES
-from app.lanes.lane import PLAIN_MARK, Lane, rouse
+from app.lanes.lane import PLAIN_MARK, Lane, mark_for_wake_up
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class WakeUpResult:
     """What the task does after a wake-up: wake lanes now, or come back in a while with `mark`."""
 
     wake: tuple[int, ...] = ()
@@ -67,17 +67,17 @@ class Delivery:
         self._active = 0  # sessions under way
         self._abandoned: list[tuple[Lane, bool]] = []
 
-    def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> Next:
+    def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> WakeUpResult:
         """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
         self._take_back_evidence()
         try:
             connected = self._r.destinations.connected(destination_id)
         except UnknownDestination:
             say_once(log, f"gone:{destination_id}", "Wake-up for %s, which is not connected any more.", destination_id)
-            return Next()
+            return WakeUpResult()
         state = self._r.states.get(destination_id)
         if self.stopping.is_set() or state.status is Status.PAUSED:
-            return Next()
+            return WakeUpResult()
         lane = self._lane(connected, number)
         if not state.on_probation:
             return self._session(lane, connected, state)
@@ -108,10 +108,10 @@ class Delivery:
             margin_seconds=settings.lease_margin_seconds,
         )
 
-    def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> Next:
+    def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> WakeUpResult:
         try:
             if not lane.open():
-                return Next()
+                return WakeUpResult()
             with self._lock:
                 self._active += 1
             try:
@@ -173,12 +173,14 @@ class Delivery:
         except UnknownDestination:
             return False
 
-    def _conclude(self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str) -> Next:
+    def _conclude(
+        self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str
+    ) -> WakeUpResult:
         states, seconds = self._r.states, self._settings.wake_mark_seconds
         if result.epoch_ended:
             return self._abandon(lane)
         if result.error is not None:
-            status = Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.TROUBLED
+            status = Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.DEGRADED
             state, news = states.fail(
                 destination.id, result.error, status=status, generation=state.generation, probe=probe
             )
@@ -192,17 +194,17 @@ class Delivery:
             log.info("%s answers again; delivery goes on.", destination.id)
             others = [n for n in range(LANES) if n != lane.number]
         left = lane.release(mark_seconds=seconds)
-        return Next((*([lane.number] if left else []), *self.rouse(destination.id, others)))
+        return WakeUpResult((*([lane.number] if left else []), *self.mark_for_wake_up(destination.id, others)))
 
-    def _abandon(self, lane: Lane, *, blame: bool = False) -> Next:
+    def _abandon(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
         """Leave a lane whose last steps are uncertain. If Redis cannot be told now, it is told before the next session."""
         try:
             woken = lane.abandon(mark_seconds=self._settings.wake_mark_seconds, blame=blame)
         except RedisError:
             with self._lock:
                 self._abandoned.append((lane, blame))
-            return Next()
-        return Next((lane.number,)) if woken else Next()
+            return WakeUpResult()
+        return WakeUpResult((lane.number,)) if woken else WakeUpResult()
 
     def _take_back_evidence(self) -> None:
         """This process is alive: lanes that it had to leave without a word are no crash of it."""
@@ -218,23 +220,25 @@ class Delivery:
                     self._abandoned.append((lane, blame))
                 raise
 
-    def _let_go(self, lane: Lane, wait_seconds: float) -> Next:
+    def _let_go(self, lane: Lane, wait_seconds: float) -> WakeUpResult:
         """Release the lane, to come back after a wait if anything is left."""
         countdown = min(max(wait_seconds, 0.1), LONGEST_COUNTDOWN_SECONDS)
         mark = token_hex(8)
         if lane.release(mark_seconds=countdown + self._settings.wake_mark_seconds, mark=mark):
-            return Next(come_back_seconds=countdown, mark=mark)
-        return Next()
+            return WakeUpResult(come_back_seconds=countdown, mark=mark)
+        return WakeUpResult()
 
-    def _postpone(self, lane: Lane, mark: str, wait_seconds: float) -> Next:
+    def _postpone(self, lane: Lane, mark: str, wait_seconds: float) -> WakeUpResult:
         countdown = min(wait_seconds, LONGEST_COUNTDOWN_SECONDS)
         new_mark = token_hex(8)
         if lane.postpone(mark, new_mark, mark_seconds=countdown + self._settings.wake_mark_seconds):
-            return Next(come_back_seconds=countdown, mark=new_mark)
-        return Next()
+            return WakeUpResult(come_back_seconds=countdown, mark=new_mark)
+        return WakeUpResult()
 
-    def rouse(self, destination_id: str, lanes: list[int]) -> list[int]:
-        return rouse(self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds)
+    def mark_for_wake_up(self, destination_id: str, lanes: list[int]) -> list[int]:
+        return mark_for_wake_up(
+            self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds
+        )
 
     def _give_up_old(self, lane: Lane, connected: Connected, state: State, mark: str) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
@@ -243,7 +247,7 @@ class Delivery:
         """
         window_ms = int(self._settings.retry_window_seconds * 1000)
         now = self._r.clock.now_ms()
-        if state.status is not Status.TROUBLED or state.tries < self._settings.retry_minimum:
+        if state.status is not Status.DEGRADED or state.tries < self._settings.retry_minimum:
             return
         destination_id = connected.destination.id
         try:

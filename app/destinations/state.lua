@@ -5,7 +5,7 @@
 -- ARGV  1 what to do: read, pause, resume, probe, fail, succeed or leave, then by that:
 --       probe    2 token of who wants to probe, 3 life of a probe in ms
 --       fail     2 token of the probe that failed ('' when it was no probe), 3 generation of the state that the session began with,
---                4 the status that it leads to (troubled or stopped), 5 code, 6 text, 7 remedy, 8 least wait ms,
+--                4 the status that it leads to (degraded or stopped), 5 code, 6 text, 7 remedy, 8 least wait ms,
 --                9 jitter 0..1, 10 base ms and 11 cap ms of the back-off
 --       succeed  2 token of the probe that succeeded
 --       leave    2 token of the probe that came to nothing
@@ -23,7 +23,7 @@ for index = 1, #flat, 2 do
 end
 local status = state.status or 'enabled'
 local generation = tonumber(state.generation) or 0
-local on_probation = status == 'troubled' or status == 'stopped'
+local on_probation = status == 'degraded' or status == 'stopped'
 local act, done = redis.call('EXISTS', KEYS[2]) == 1 and ARGV[1] or 'read', 0
 
 local function become(fields)
@@ -61,7 +61,7 @@ elseif act == 'succeed' and probing(ARGV[2]) then
   become({ status = 'enabled', since_ms = now })
 elseif act == 'fail' then
   local first = ARGV[2] == '' and (
-    (status == 'enabled' and tonumber(ARGV[3]) == generation) or (status == 'troubled' and ARGV[4] == 'stopped'))
+    (status == 'enabled' and tonumber(ARGV[3]) == generation) or (status == 'degraded' and ARGV[4] == 'stopped'))
   if first or (on_probation and probing(ARGV[2])) then
     local again = status == ARGV[4]
     local tries = again and (tonumber(state.tries) or 0) + 1 or 1

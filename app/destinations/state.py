@@ -2,12 +2,12 @@
 
 ::
 
-    enabled ──trouble (nobody answers)──► troubled ──a probe succeeds──► enabled
+    enabled ──trouble (nobody answers)──► degraded ──a probe succeeds──► enabled
        │                                      │
        ├──broken (someone must act)──► stopped ──a probe succeeds──► enabled
-       └──pause──► paused ──resume──► enabled        (resume also makes troubled and stopped probe at once)
+       └──pause──► paused ──resume──► enabled        (resume also makes degraded and stopped probe at once)
 
-While troubled or stopped, one worker at a time sends one call as a probe, ever less often. The backlog stays in the lanes.
+While degraded or stopped, one worker at a time sends one call as a probe, ever less often. The backlog stays in the lanes.
 Every change is one step in Redis that looks at what is there (`state.lua`), by the clock of Redis.
 """
 
@@ -33,8 +33,13 @@ PROBE_LIFE_SECONDS = 150  # longer than the longest call
 class Status(StrEnum):
     ENABLED = "enabled"
     PAUSED = "paused"
-    TROUBLED = "troubled"
+    DEGRADED = "degraded"
     STOPPED = "stopped"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Status | None:
+        """What was written before version 0.2."""
+        return cls.DEGRADED if value == "troubled" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class State:
 
     @property
     def on_probation(self) -> bool:
-        return self.status in (Status.TROUBLED, Status.STOPPED)
+        return self.status in (Status.DEGRADED, Status.STOPPED)
 
 
 class StateStore:
@@ -68,7 +73,7 @@ class StateStore:
         self._redis = redis
         # nobody answers: it may pass by itself, so try often; someone must act: hardly ever
         self._delays = {
-            Status.TROUBLED: (settings.retry_base_seconds, settings.retry_cap_seconds),
+            Status.DEGRADED: (settings.retry_base_seconds, settings.retry_cap_seconds),
             Status.STOPPED: (settings.probe_base_seconds, settings.probe_cap_seconds),
         }
 

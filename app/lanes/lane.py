@@ -270,11 +270,11 @@ class Lane:
             raise EpochEnded(self.destination_id)
 
 
-def rouse(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_mark_seconds: float) -> list[int]:
+def mark_for_wake_up(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_mark_seconds: float) -> list[int]:
     """Mark those of the lanes that sleep on work; the caller sends their wake-ups."""
     destination = DestinationKeys(destination_id)
     numbers = list(lanes)
-    call = script(redis, "app.lanes", "rouse")
+    call = script(redis, "app.lanes", "mark")
     with redis.pipeline(transaction=False) as pipeline:
         for number in numbers:
             keys = destination.lane(number)

@@ -18,9 +18,9 @@ from app.errors import (
     AccountThrottled,
     CallError,
     ContactRefused,
-    ContactTroubled,
     DestinationBroken,
     TokenRefused,
+    TransientFailure,
 )
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.logs import say_once
@@ -48,8 +48,8 @@ def answer_class(error: CallError) -> str:
             return "token_refused"
         case ContactRefused():
             return "contact_refused"
-        case ContactTroubled():
-            return "contact_troubled"
+        case TransientFailure():
+            return "transient_failure"
         case DestinationBroken():
             return "destination_broken"
         case _:

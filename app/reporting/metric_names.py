@@ -32,7 +32,7 @@ _D, _A, _P = "destination", "account", ("process", "role", "version")
 METRICS = {
     "activation_profiles": _counter("Profiles by outcome, and received.", _D, "outcome"),
     "activation_calls": _counter("Calls that were answered or lost.", _D),
-    "activation_answers": _counter("Calls by what they amounted to: accepted, contact_refused, contact_troubled, throttled_rate, throttled_blocked, throttled_unavailable, token_refused, destination_broken, unreachable.", _D, "answer"),
+    "activation_answers": _counter("Calls by what they amounted to: accepted, contact_refused, transient_failure, throttled_rate, throttled_blocked, throttled_unavailable, token_refused, destination_broken, unreachable.", _D, "answer"),
     "activation_throttles": _counter("Calls that Marketing Cloud throttled, by kind: rate, blocked, unavailable.", _D, "kind"),
     "activation_retries": _counter("Profiles parked for another try.", _D),
     "activation_reasons": _counter("Excluded and failed profiles by code.", _D, "code"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.errors import ContactTroubled
+from app.errors import TransientFailure
 from app.sfmc.responses import Accepted, judge_contact
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Contacts:
     """One contact per call; there is no batch form. `body` is the JSON that `CompiledMapping.body` makes.
 
     `before_sending` is called when the token is there, right before the call goes out; what it raises ends it.
-    Both raise the `CallError` that the answer amounts to. No answer at all is `ContactTroubled`: the contact may have
+    Both raise the `CallError` that the answer amounts to. No answer at all is `TransientFailure`: the contact may have
     been stored, and to send the same values again does no harm.
     """
 
@@ -34,5 +34,5 @@ class Contacts:
 
     def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
         return self._cloud.call(
-            method, _PATH, judge_contact, body=body, when_lost=ContactTroubled, before_sending=before_sending
+            method, _PATH, judge_contact, body=body, when_lost=TransientFailure, before_sending=before_sending
         )

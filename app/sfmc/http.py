@@ -29,11 +29,11 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from app.errors import CallError, ContactTroubled, DestinationUnreachable, UsageError
+from app.errors import CallError, DestinationUnreachable, TransientFailure, UsageError
 from app.sfmc.deadlines import DEADLINES
 
 # What a lost answer means depends on the call: trouble of one contact, or a service that gives no answer.
-WhenLost: TypeAlias = type[ContactTroubled] | type[DestinationUnreachable]
+WhenLost: TypeAlias = type[TransientFailure] | type[DestinationUnreachable]
 
 MOST_BYTES, MOST_BYTES_TO_READ = 1_000_000, 64_000_000  # of an answer, and of one to GET: definitions are long
 _PIECE = 65_536

@@ -18,12 +18,12 @@ from app.errors import (
     AttributeRefused,
     CallError,
     ContactRefused,
-    ContactTroubled,
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
     Throttle,
     TokenRefused,
+    TransientFailure,
 )
 from app.sfmc.answers import error_number, error_texts, page_words, quote, read_messages, read_object, wait_seconds
 
@@ -64,7 +64,7 @@ def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str
         )
     error = judge_rest_error(status, headers, body)
     kind: type[CallError] | None = None
-    if isinstance(error, ContactTroubled):
+    if isinstance(error, TransientFailure):
         kind = DestinationUnreachable
     elif isinstance(error, ContactRefused):
         kind = DestinationBroken
@@ -106,15 +106,15 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         )
     if status == 596:
         # Documented as "Service Not Found", of a gateway: it comes and goes with the gateway, not with the contact.
-        return ContactTroubled("The gateway did not find the service (HTTP 596).", code="gateway_596", **said)
+        return TransientFailure("The gateway did not find the service (HTTP 596).", code="gateway_596", **said)
     if status >= 500:
-        return ContactTroubled(f"Marketing Cloud failed ({numbered}).", code=f"server_{status}", **said)
+        return TransientFailure(f"Marketing Cloud failed ({numbered}).", code=f"server_{status}", **said)
     if status in (401, 403) and fields is not None:
         return _not_allowed(number, numbered, said)
     if status in (403, 408, 409):
         # 403 without JSON is a firewall on the way, which may dislike what one contact carries.
         code = {403: "forbidden_by_gateway", 408: "request_timeout", 409: "conflict"}[status]
-        return ContactTroubled(f"Not possible just now ({numbered}).", code=code, **said)
+        return TransientFailure(f"Not possible just now ({numbered}).", code=code, **said)
     if status == 404 and number == 30003:
         return ContactUnknown("The contact does not exist (HTTP 404, errorcode 30003).", code="contact_unknown", **said)
     code = f"http_{status}" if number is None else f"rest_{number}"
@@ -154,7 +154,7 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     """A 2xx answer that is not plainly OK: other spellings, information, failure, or stored in part."""
     fields = read_object(body)
     if fields is None:
-        raise ContactTroubled(
+        raise TransientFailure(
             f"HTTP {status} without JSON: whether the contact was stored is not known.",
             code="unreadable_answer",
             http_status=status,
@@ -203,7 +203,7 @@ def _classify(reasons: list[tuple[str, str]], text: str, code: str, said: dict[s
         return any(given.lower() in codes or words.search(spoken) for given, spoken in reasons)
 
     if any_of(set(), _CONFLICT_WORDS):
-        return ContactTroubled("Another write of the same contact was in the way.", code="conflict", **said)
+        return TransientFailure("Another write of the same contact was in the way.", code="conflict", **said)
     if any_of(_ATTRIBUTE_CODES, _ATTRIBUTE_WORDS):
         return AttributeRefused(
             "The account does not know an attribute, or attribute set, of this call.",

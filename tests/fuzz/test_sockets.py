@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ContactTroubled, DestinationUnreachable
+from app.errors import DestinationUnreachable, TransientFailure
 from app.sfmc.http import Answer, Transport
 from tests.fuzz.cases import MARK, cases
 
@@ -73,8 +73,8 @@ def transport(far: Far) -> Iterator[Transport]:
 
 def call(transport: Transport, method: str = "PATCH") -> Answer | Exception:
     try:
-        return transport.send(method, "/", body=f'{{"{MARK}":1}}'.encode(), bearer=MARK, when_lost=ContactTroubled)
-    except (ContactTroubled, DestinationUnreachable) as error:
+        return transport.send(method, "/", body=f'{{"{MARK}":1}}'.encode(), bearer=MARK, when_lost=TransientFailure)
+    except (TransientFailure, DestinationUnreachable) as error:
         assert MARK not in f"{error}{error.remedy}{error.code}{error.__cause__}"
         assert error.__context__ is None or error.__suppress_context__
         return error
@@ -83,7 +83,7 @@ def call(transport: Transport, method: str = "PATCH") -> Answer | Exception:
 def goes_on(far: Far, transport: Transport) -> None:
     far.pieces, far.pause_seconds = lambda: iter([GOOD]), 0.0
     answer = call(transport)
-    if isinstance(answer, ContactTroubled):
+    if isinstance(answer, TransientFailure):
         # the other end closes after each answer, and the kept connection may not have heard of it: a call's usual bad luck
         answer = call(transport)
     assert isinstance(answer, Answer), answer
@@ -162,7 +162,7 @@ def test_what_has_no_end_is_ended() -> None:
     def end(name: str) -> None:
         with closing(Far()) as far, closing(to(far)) as transport:
             far.pieces, far.pause_seconds = ENDLESS[name]
-            assert isinstance(call(transport), ContactTroubled), name
+            assert isinstance(call(transport), TransientFailure), name
             goes_on(far, transport)
 
     with ThreadPoolExecutor(len(ENDLESS)) as pool:

@@ -90,14 +90,14 @@ def test_counts_and_times_of_deliveries(bench: Bench) -> None:
 
 def test_a_throttled_call_is_counted_as_such(bench: Bench) -> None:
     measures = Measures()
-    from app.errors import AccountThrottled, ContactTroubled, Throttle
+    from app.errors import AccountThrottled, Throttle, TransientFailure
 
     measures.called("camp", 0.2, AccountThrottled("Too fast.", kind=Throttle.RATE))
-    measures.called("camp", 3.0, ContactTroubled("No answer.", code="read_timeout"))
+    measures.called("camp", 3.0, TransientFailure("No answer.", code="read_timeout"))
     measures.flush(bench.redis, bench.resources.clock)
     found = samples(bench)
     assert found["activation_throttles_total", ("camp", "rate")] == 1
-    assert found["activation_answers_total", ("camp", "contact_troubled")] == 1
+    assert found["activation_answers_total", ("camp", "transient_failure")] == 1
     assert found["activation_call_seconds_sum", ("camp",)] == pytest.approx(3.2)
 
 

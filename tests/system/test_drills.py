@@ -141,7 +141,7 @@ def test_an_outage_is_outlived(make_rig: Callable[..., Rig], capsys: Any) -> Non
     history = History(1_000, 200, seed=14)
     rig.settings_of(refuse_connections=True)
     jobs = [rig.producer.enqueue("camp", history.profiles)]
-    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.TROUBLED, "the trouble is noticed")
+    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.DEGRADED, "the trouble is noticed")
     rig.wait_until(lambda: rig.resources.states.get("camp").tries >= 3, "it is probed again and again")
     assert rig.summary()["contact_ok"] == 0
     rig.settings_of(refuse_connections=False)

@@ -368,7 +368,7 @@ def test_a_short_outage_costs_seconds(make_rig: Callable[..., Rig]) -> None:
     time.sleep(2)  # the outage
     rig.settings_of(refuse_connections=False)
     state = rig.resources.states.get("camp")
-    assert state.status is Status.TROUBLED
+    assert state.status is Status.DEGRADED
     assert state.tries <= 3, "what every lane sees is one outage"
     total = rig.settled([job], 90)
     assert total.outcomes["delivered"] == 6_000
@@ -379,7 +379,7 @@ def test_a_long_outage_is_probed_ever_less_often(make_rig: Callable[..., Rig]) -
     rig.connect()
     under_load(rig)
     rig.fault("server_error", times=None)
-    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.TROUBLED, "the outage is noticed")
+    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.DEGRADED, "the outage is noticed")
     rig.wait_until(lambda: rig.resources.states.get("camp").tries >= 2, "and probed", 30)
     before = rig.summary()["contact_calls"]
     time.sleep(10)  # ten seconds of it
@@ -393,7 +393,7 @@ def test_a_pause_during_a_probe_holds(make_rig: Callable[..., Rig]) -> None:
     job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(40)])
     rig.settings_of(refuse_connections=True)
     rig.start()
-    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.TROUBLED, "it is in trouble")
+    rig.wait_until(lambda: rig.resources.states.get("camp").status is Status.DEGRADED, "it is in trouble")
     rig.settings_of(refuse_connections=False, latency_ms=3_000)
     rig.wait_until(lambda: rig.summary()["token_requests"] > 0 and probing(rig), "a probe is on its way", 30)
     rig.resources.states.pause("camp")

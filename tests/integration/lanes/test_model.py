@@ -248,7 +248,7 @@ class Model(RuleBasedStateMachine):
         states = self.bench.resources.states
         state = states.get("camp")
         error = DestinationUnreachable("away", code="outage")
-        states.fail("camp", error, status=Status.TROUBLED, generation=state.generation)
+        states.fail("camp", error, status=Status.DEGRADED, generation=state.generation)
         states.resume("camp")  # the next probe may go at once
         _, mine = states.take_probe("camp", "probe")
         assert mine == states.get("camp").on_probation

@@ -15,7 +15,7 @@ from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
-from app.lanes.lane import Lane, Read, lane_of, rouse
+from app.lanes.lane import Lane, Read, lane_of, mark_for_wake_up
 from app.lanes.outcomes import Ledger, Outcome
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
@@ -220,9 +220,9 @@ def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> 
 def test_a_repeated_letting_go_leaves_the_lane_to_the_sweep(bench: Bench, twice: EachTwice) -> None:
     enqueue(bench)
     taken(bench, redis=twice).release(mark_seconds=30)
-    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
     bench.redis.delete(bench.keys.lane(3).wake)  # its life has ended
-    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [3]
+    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [3]
 
 
 def test_letting_go_too_late_touches_nothing(bench: Bench) -> None:
@@ -335,7 +335,7 @@ def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
         assert everything(bench.redis) == before
 
 
-# -- rouse, postpone ---------------------------------------------------------------------------------------------------
+# -- mark_for_wake_up, postpone ---------------------------------------------------------------------------------------------------
 
 
 def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) -> None:
@@ -352,8 +352,8 @@ def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) ->
         bench.redis.delete(bench.keys.lane(lane).wake)
     taken(bench, 2)
     # 1 has work, 2 is held, 3 has been marked, 4 has backfill, 5 something parked that is due, 6 something that is not
-    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [1, 4, 5]
-    assert rouse(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [1, 4, 5]
+    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
     assert 25_000 < bench.redis.pttl(bench.keys.lane(1).wake) <= 30_000
 
 
@@ -489,7 +489,7 @@ def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> 
         bench.redis.hset(bench.keys.state, "next_probe_ms", 0)
         token = str(state.take_probe("camp", "probe")[0].generation) and "probe"
         state.fail(
-            "camp", error, status=Status.TROUBLED, generation=0, probe=token if state.get("camp").probing else ""
+            "camp", error, status=Status.DEGRADED, generation=0, probe=token if state.get("camp").probing else ""
         )
     bench.redis.hset(bench.keys.state, mapping={"since_ms": 1, "next_probe_ms": now_ms() + 60_000})
     assert state.get("camp").since_ms == 1

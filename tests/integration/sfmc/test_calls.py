@@ -16,10 +16,10 @@ import pytest
 from app.errors import (
     AccountThrottled,
     ContactRefused,
-    ContactTroubled,
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
+    TransientFailure,
     UsageError,
 )
 from app.sfmc.http import Transport
@@ -53,7 +53,7 @@ def test_one_connection_serves_call_after_call_whatever_is_answered(far, clients
     replies = iter([(400, {}, b'{"errorcode":10000}'), (500, {}, b"<html>" * 2000), (200, {}, b"")])
     for _ in range(3):
         far.rules = [lambda request: next(replies) if request.path == CONTACTS else None]
-        with pytest.raises((ContactRefused, ContactTroubled)):
+        with pytest.raises((ContactRefused, TransientFailure)):
             cloud.contacts.patch(BODY)
     far.rules = []
     for _ in range(20):
@@ -74,7 +74,7 @@ def test_a_read_timeout_is_trouble_of_that_contact(far, clients):
     far.rules.append(lambda request: release.wait(10) and None if request.path == CONTACTS else None)
     cloud = clients.make(read_timeout_seconds=0.3)
     try:
-        with pytest.raises(ContactTroubled) as caught:
+        with pytest.raises(TransientFailure) as caught:
             cloud.contacts.patch(BODY)
     finally:
         release.set()
@@ -84,7 +84,7 @@ def test_a_read_timeout_is_trouble_of_that_contact(far, clients):
 def test_a_connection_cut_after_the_call_is_trouble_of_that_contact(far, clients):
     cloud = clients.make()
     on_contacts(far, (0, {}, b""))
-    with pytest.raises(ContactTroubled) as caught:
+    with pytest.raises(TransientFailure) as caught:
         cloud.contacts.patch(BODY)
     assert caught.value.code == "connection_cut"
     assert len(far.to(CONTACTS)) == 1  # it is not repeated behind the caller's back
@@ -94,7 +94,7 @@ def test_a_connection_cut_after_the_call_is_trouble_of_that_contact(far, clients
 
 def test_an_answer_cut_short_is_trouble_of_that_contact(far, clients):
     on_contacts(far, (200, {"Transfer-Encoding": "chunked"}, b"zz\r\n"))
-    with pytest.raises(ContactTroubled):
+    with pytest.raises(TransientFailure):
         clients.make().contacts.patch(BODY)
 
 
@@ -103,7 +103,7 @@ def test_nobody_at_the_other_end_is_unreachable(far, clients):
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         with pytest.raises(DestinationUnreachable) as caught:
-            transport(url, local=True).send("PATCH", CONTACTS, body=BODY, when_lost=ContactTroubled)
+            transport(url, local=True).send("PATCH", CONTACTS, body=BODY, when_lost=TransientFailure)
     assert caught.value.code == "no_connection"
 
 
@@ -294,8 +294,8 @@ def drip(peer, piece, times=100):
     ids=["body", "headers", "status", "chunks"],
 )
 def test_an_answer_that_drips_ends_at_its_deadline(raw_server, talk):
-    with pytest.raises(ContactTroubled) as told:
-        raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
+    with pytest.raises(TransientFailure) as told:
+        raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
     assert told.value.code == "read_timeout"
 
 
@@ -324,8 +324,8 @@ def test_no_answer_fills_the_memory(raw_server, talk):
     packed_zeros(300_000_000)  # it is made once
     tracemalloc.start()
     try:
-        with pytest.raises(ContactTroubled) as told:
-            raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
+        with pytest.raises(TransientFailure) as told:
+            raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -352,7 +352,7 @@ def test_whatever_bytes_come_it_is_an_answer_or_trouble(raw_server, talk):
     server = raw_server(talk)
     for _ in range(2):  # the next call finds the pool in order
         try:
-            answer = server.send("PATCH", "/x", body=b"{}", when_lost=ContactTroubled)
-        except ContactTroubled:
+            answer = server.send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
+        except TransientFailure:
             continue
         assert isinstance(answer.body, bytes)

@@ -51,7 +51,7 @@ def test_changes(before, found, judged, now_ms, expected):
         (Mute("stopped", "camp", 10), 9, True),
         (Mute("stopped", "camp", 10), 10, False),
         (Mute("stopped", "other", 0), 1, False),
-        (Mute("troubled", ANY, 0), 1, False),
+        (Mute("degraded", ANY, 0), 1, False),
     ],
 )
 def test_a_mute_covers_what_it_names_until_its_end(mute, now_ms, covers):

@@ -15,7 +15,7 @@ from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices,
 QUIET = DestinationFacts("camp", State(), Quota(used=10, allowed=1_000, forecast=20))
 PAUSED = State(status=Status.PAUSED)
 STOPPED = State(status=Status.STOPPED, code="bad_credentials", text="Not accepted.", remedy="Mend it.")
-TROUBLED = State(status=Status.TROUBLED, code="outage", text="Nobody answers.")
+DEGRADED = State(status=Status.DEGRADED, code="outage", text="Nobody answers.")
 
 
 def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
@@ -28,7 +28,7 @@ def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
         ({}, []),
         ({"state": PAUSED}, []),
         ({"state": STOPPED}, ["stopped"]),
-        ({"state": TROUBLED}, ["troubled"]),
+        ({"state": DEGRADED}, ["degraded"]),
         ({"oldest_live_seconds": 900.0}, []),
         ({"oldest_live_seconds": 901.0}, ["backlog_age"]),
         ({"oldest_live_seconds": 50.0, "backlog_alert_seconds": 49.0}, ["backlog_age"]),

@@ -9,12 +9,12 @@ from app.errors import (
     AttributeRefused,
     CallError,
     ContactRefused,
-    ContactTroubled,
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
     Throttle,
     TokenRefused,
+    TransientFailure,
 )
 from app.sfmc.responses import Accepted, judge_contact, judge_read, judge_rest_error
 
@@ -107,7 +107,7 @@ def test_what_is_not_said_about_a_new_contact_is_none():
         ([message("DuplicateAttributeSet")], ContactRefused, "duplicate_attribute_set"),
         (
             [message("DatabaseError", "Violation of PRIMARY KEY constraint 'PK_x'. Cannot insert duplicate key.")],
-            ContactTroubled,
+            TransientFailure,
             "conflict",
         ),
         ([message("Note", "n", "Information"), message("ValueTooLong")], ContactRefused, "value_too_long"),
@@ -158,7 +158,7 @@ def test_any_single_sign_of_failure_is_failure(answer):
 @pytest.mark.parametrize("body", [HTML, b"", b"[]", b'"OK"', b"null", b"\xff\xfe", b'{"operationStatus":'])
 def test_http_200_without_an_object_leaves_open_whether_it_was_stored(body):
     error = judged(200, body)
-    assert (type(error), error.code) == (ContactTroubled, "unreadable_answer")
+    assert (type(error), error.code) == (TransientFailure, "unreadable_answer")
 
 
 @pytest.mark.parametrize(
@@ -190,18 +190,18 @@ def test_http_200_without_an_object_leaves_open_whether_it_was_stored(body):
         (403, 40001, DestinationBroken, "not_authorized"),
         (403, 40002, TokenRefused, "wrong_stack"),
         (403, 40003, DestinationBroken, "not_authorized"),
-        (408, None, ContactTroubled, "request_timeout"),
-        (409, 30002, ContactTroubled, "conflict"),
-        (409, 30004, ContactTroubled, "conflict"),
-        (500, 0, ContactTroubled, "server_500"),
-        (502, None, ContactTroubled, "server_502"),
-        (503, None, ContactTroubled, "server_503"),
-        (504, None, ContactTroubled, "server_504"),
+        (408, None, TransientFailure, "request_timeout"),
+        (409, 30002, TransientFailure, "conflict"),
+        (409, 30004, TransientFailure, "conflict"),
+        (500, 0, TransientFailure, "server_500"),
+        (502, None, TransientFailure, "server_502"),
+        (503, None, TransientFailure, "server_503"),
+        (504, None, TransientFailure, "server_504"),
         (503, 50300, AccountThrottled, "throttled_unavailable"),
         (429, 50100, AccountThrottled, "throttled_rate"),
         (429, 50200, AccountThrottled, "throttled_blocked"),
         (429, None, AccountThrottled, "throttled_rate"),
-        (596, None, ContactTroubled, "gateway_596"),
+        (596, None, TransientFailure, "gateway_596"),
         (301, None, DestinationBroken, "redirected"),
         (302, None, DestinationBroken, "redirected"),
         (307, None, DestinationBroken, "redirected"),
@@ -218,13 +218,13 @@ def test_each_rest_error_is_one_leaf(status, number, leaf, code):
     [
         (400, ContactRefused),
         (401, TokenRefused),
-        (403, ContactTroubled),
+        (403, TransientFailure),
         (404, ContactRefused),
         (429, AccountThrottled),
-        (500, ContactTroubled),
-        (502, ContactTroubled),
-        (503, ContactTroubled),
-        (596, ContactTroubled),
+        (500, TransientFailure),
+        (502, TransientFailure),
+        (503, TransientFailure),
+        (596, TransientFailure),
     ],
 )
 def test_html_instead_of_json_is_survived(status, leaf):
