@@ -201,6 +201,16 @@ def raise_alert(redis: Redis, alert: Alert, *, now_ms: int) -> None:
     )  # fmt: skip
 
 
+def note_count(redis: Redis, alert: Alert, count: int, *, now_ms: int) -> None:
+    """Raise the alert when a count has grown since it was noted last. The first time it is noted alone."""
+    before: Any = redis.hget(ALERTS_NOTED, alert.field)
+    if before is not None and int(before) >= count:
+        return
+    write(redis, ("HSET", ALERTS_NOTED, alert.field, count), keys=[ALERTS_NOTED])
+    if before is not None:
+        raise_alert(redis, alert, now_ms=now_ms)
+
+
 def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
     """What happened within the hour; what is older is dropped."""
     raw: Any = redis.hgetall(ALERTS_SIGNALS)
@@ -267,7 +277,8 @@ def forget_alerts_of(redis: Redis, destination_ids: Iterable[str]) -> None:
     """Runs that were told, of destinations that are gone, are forgotten."""
     known = set(destination_ids)
     raw: Any = redis.hkeys(ALERTS_NOTED)
-    if gone := [name for name in raw if name.decode().partition("|")[2] not in known]:
+    ids = {name: name.decode().partition("|")[2] for name in raw}
+    if gone := [name for name, destination_id in ids.items() if destination_id and destination_id not in known]:
         write(redis, ("HDEL", ALERTS_NOTED, *gone), keys=[ALERTS_NOTED])
 
 

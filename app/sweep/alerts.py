@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.errors import SealBroken, UnknownDestination
+from app.intake.counts import read_counts
 from app.lanes.failures import count_failures
 from app.reporting.alerts import (
     Alert,
@@ -15,6 +16,7 @@ from app.reporting.alerts import (
     What,
     apply_change,
     changes,
+    note_count,
     note_run,
     read_mutes,
     read_open,
@@ -28,6 +30,8 @@ from app.reporting.waiting import oldest_waiting_age_seconds
 from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from app.destinations.model import Destination
     from app.destinations.state import State
     from app.resources import Resources
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 DELIVERY_QUEUE, MAINTENANCE_QUEUE = "delivery", "maintenance"
 WATCHED = ("no_beat",)  # by the workers; all else is judged by the sweep
 SETTLED_IN_SECONDS = 60.0
+HTTP_REFUSED = 400
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +70,7 @@ class Judgement:
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
         delivering = sum(DELIVERY_QUEUE in process.queues for process in alive)
         self._found += sweep_alerts(delivering=delivering, settled_in=up_seconds > SETTLED_IN_SECONDS)
+        note_count(redis, *_turned_away(redis), now_ms=self._now_ms)
         self._found += read_signals(redis, now_ms=self._now_ms)
         known = read_open(redis)
         judged = [
@@ -136,6 +142,15 @@ def gather(resources: Resources, destination: Destination, state: State, *, now_
         catalog_failure="" if failure is None else failure.text,
         backlog_alert_seconds=settings.backlog_alert_seconds,
     )
+
+
+def _turned_away(redis: Redis) -> tuple[Alert, int]:
+    """How many requests the HTTP intake did not take, and the alert that more of them are."""
+    counted = read_counts(redis).sources.values()
+    refused = sum(count for source in counted for status, count in source.answers.items() if status >= HTTP_REFUSED)
+    text = "The HTTP intake turned senders away."
+    remedy = "Its metric activation_intake_requests tells which source and with what status; `-` is a sender that is not known."
+    return Alert("intake_refused", "", text, remedy), refused
 
 
 def _log(change: Change) -> None:

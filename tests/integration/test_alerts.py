@@ -18,6 +18,7 @@ from aiosmtpd.controller import Controller
 from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
+from app.intake.counts import Counts
 from app.keys import ALERTS_OUTBOX, SWEPT
 from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import ANY, Alert, Mute, What, mute, raise_alert, read_alerts, read_open, unmute
@@ -288,6 +289,22 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
     assert list(sweep_open) == ["no_beat|"]
     deliver_due(made)
     assert orjson.loads(receiver.seen[0][2])["kind"] == "no_beat"
+
+
+def test_requests_that_the_intake_did_not_take_are_told(bench: Bench) -> None:
+    counts = Counts()
+    counts.answered("crm", 202, 0.1, accepted=5)
+    counts.answered("-", 401, 0.1)
+    counts.flush(bench.redis, bench.resources.clock.now_ms())
+    sweep(bench.resources, bench.producer)
+    counts.answered("crm", 202, 0.1, accepted=5)
+    counts.flush(bench.redis, bench.resources.clock.now_ms())
+    sweep(bench.resources, bench.producer)
+    assert events(bench) == [], "what was before the first look is not news"
+    counts.answered("crm", 413, 0.1)
+    counts.flush(bench.redis, bench.resources.clock.now_ms())
+    sweep(bench.resources, bench.producer)
+    assert events(bench) == [("opened", "intake_refused")]
 
 
 def test_an_alert_that_another_process_changed_is_left_alone(bench: Bench) -> None:
