@@ -48,10 +48,13 @@ ROLES = (
         "+hset +hsetnx +hgetall +incrby",
     ),
     Role(
+        "console", "state", "the console", f"~act:* resetchannels {_WORKING}",
+    ),
+    Role(
         "metrics", "state", "`activation metrics`", f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",
     ),
     Role("worker", "broker", "workers", f"~* allchannels {_QUEUES}"),
-    Role("beat", "broker", "beat, and producers and the intake, which wake lanes", f"~* allchannels {_QUEUES}"),
+    Role("beat", "broker", "beat, and producers, the intake and the console, which wake lanes", f"~* allchannels {_QUEUES}"),
     Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
     Role(
         "sender", "broker", "other programs that send `activation.enqueue`",

@@ -24,6 +24,12 @@ act:refused:count                 string  refused             how many there wer
 act:sources                       hash    intake.sources      name of who may send by HTTP -> its record, sealed; until revoked
 act:intake:counts                 hash    intake              counts of the HTTP intake by source, and when each was last seen (ms); for good
 act:intake:rate:NAME:SECOND       string  intake              profiles of a source in this second (epoch s); seconds
+act:audit                         stream  audit               who did what when, sealed; bounded by count
+act:console:users                 hash    access              name -> what a user may do and how it signs in, sealed; until removed
+act:console:api-keys              hash    access              name -> what an API key may do, sealed; until revoked
+act:console:session:DIGEST        string  access              a session of the console, sealed; hours
+act:console:link:DIGEST           string  access              a link that signs in once, sealed; an hour
+act:console:tries:DIGEST          string  access              how often somebody tried to sign in; minutes
 act:sweep                         string  sweep               guards a sweep against a second beat; seconds
 act:{D}:config                    string  destinations        the destination without its secret, sealed; until disconnect
 act:{D}:secret                    string  destinations        its client secret, sealed for accounts; until disconnect
@@ -83,6 +89,9 @@ ALERTS_OUTBOX = f"{ALERTS}:outbox"
 PROCESSES = "act:processes"
 SWEPT = "act:swept"
 SWEEP = "act:sweep"
+AUDIT = "act:audit"
+USERS = "act:console:users"
+API_KEYS = "act:console:api-keys"
 CATALOGS = "act:catalogs"
 REFRESHING = "act:refreshing"
 REFUSED = "act:refused"
@@ -102,6 +111,18 @@ CALLS_LIFE_SECONDS = 800 * 86_400
 
 def intake_rate(source: str, second: int) -> str:
     return f"act:intake:rate:{source}:{second}"
+
+
+def session(digest: str) -> str:
+    return f"act:console:session:{digest}"
+
+
+def sign_in_link(digest: str) -> str:
+    return f"act:console:link:{digest}"
+
+
+def sign_in_tries(digest: str) -> str:
+    return f"act:console:tries:{digest}"
 
 
 @dataclass(frozen=True, slots=True)

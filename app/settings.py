@@ -84,6 +84,12 @@ OPTIONS = (
     Option("ALERT_REPEAT_SECONDS", 21_600.0, "An alert that stays open is repeated after this long."),
     Option("BACKLOG_ALERT_SECONDS", 900.0, "An alert opens when a live profile has waited for longer."),
     Option("SMTP_URL", "", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://."),
+    Option("CONSOLE_URL", "", "Where browsers find the console, such as https://activation.corp.test; for its links, cookies and single sign-on. Unset: the address that it listens on."),
+    Option("CONSOLE_OIDC_ISSUER", "", "Single sign-on to the console by OpenID Connect: the issuer's URL, under which /.well-known/openid-configuration is found."),
+    Option("CONSOLE_OIDC_CLIENT_ID", "", "The console's client id there …"),
+    Option("CONSOLE_OIDC_CLIENT_SECRET", "", "… and its secret. The redirect URI to register is CONSOLE_URL + /oidc/callback."),
+    Option("CONSOLE_OIDC_GROUPS", "", "Which groups may do what, such as marketing=view,operations=activate,data-platform=manage. Somebody in none of them is refused."),
+    Option("CONSOLE_OIDC_CLAIM", "groups", "The claim of the ID token that lists the groups."),
     Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
     Option("TRACES", "", "Share of jobs (0 to 1) whose way is traced with OpenTelemetry, which the extra `otel` installs. Unset: none."),
     Option("LOG_FORMAT", "console", "console for people, json for programs: one object a line."),
@@ -141,6 +147,12 @@ class Settings:
     alert_repeat_seconds: float
     backlog_alert_seconds: float
     smtp_url: str
+    console_url: str
+    console_oidc_issuer: str
+    console_oidc_client_id: str
+    console_oidc_client_secret: str
+    console_oidc_groups: str
+    console_oidc_claim: str
     log_level: str
     traces: str
     log_format: str

@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 
 from app.cli.acl import acl, data_keys
 from app.cli.alerts import alerts
+from app.cli.console import console
+from app.cli.contact import contact
 from app.cli.demo import demo
 from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
 from app.cli.doctor import doctor
@@ -27,6 +29,7 @@ from app.cli.report import complain
 from app.cli.runs import runs
 from app.cli.senders import refused, sender_key
 from app.cli.stack import down, metrics, sandbox, status, up
+from app.cli.users import api_key, audit, user
 from app.cli.watch import watch
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
@@ -41,7 +44,8 @@ def activation() -> None:
 for command in (
     demo, up, status, down, doctor, watch, sandbox, metrics, intake, source, connect, destinations, pause, resume, disconnect,
     forget, fields,
-    check, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
+    check, contact, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
+    console, user, api_key, audit,
 ):  # fmt: skip
     activation.add_command(command)
 

@@ -13,17 +13,15 @@ import click
 from app.cli.destinations_argument import DESTINATION
 from app.cli.fields import print_problems
 from app.cli.report import confirm, err, json_option, moment, out, print_json, print_table, resources
-from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
+from app.destinations import operating
 from app.destinations.changes import NEW_IDENTITIES, changes, new_identities
 from app.destinations.file import load
 from app.destinations.model import Destination
-from app.destinations.preflight import preflight
 from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.lanes.forget import forget_delivered
-from app.pacing.account import end_wait, read_pace
-from app.producer import Producer
+from app.pacing.account import read_pace
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources
@@ -46,30 +44,20 @@ def connect(file: Path, limits_of_account: bool) -> None:
             where="standard input" if str(file) == "-" else str(file),
             local_names=local or frozenset(),
         )
-        client = made.client(destination)
-        try:
-            problems = preflight(destination, client, made.catalogs)
-        finally:
-            client.close()
-        others = others_of_account(destination, made.destinations)
-        if not limits_of_account:
-            problems = [*problems, *find_disagreements(destination, others)]
-        print_problems([*problems, *find_storage_problems(made.redis)])
-        if any(problem.level == "error" for problem in problems):
+        former = _former(made, destination.id)
+        connection = operating.connect(made, destination, limits_of_account=limits_of_account)
+        print_problems([*connection.problems, *find_storage_problems(made.redis)])
+        if not connection.connected:
             raise WorkHasProblems(
                 f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
             )
-        former = _former(made, destination.id)
-        made.destinations.save(destination)
-        for name in spread_limits(destination, others, made.destinations):
+        for name in connection.given_limits:
             out.print(f"{name} has the same limits now.", markup=False)
         if former is not None:
             _print_changes(former, destination)
-        state = made.states.resume(destination.id) if made.states.get(destination.id).on_probation else None
-        Producer(made).wake_all(destination.id)
         out.print("[green]✔[/] Connected")
-        if state is not None:
-            out.print(f"{destination.id} was {state.status}; its backlog is tried again at once.")
+        if connection.resumed is not None:
+            out.print(f"{destination.id} was {connection.resumed.status}; its backlog is tried again at once.")
 
 
 def _read(file: Path) -> str:
@@ -205,8 +193,7 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
 def pause(destination: str) -> None:
     """Stop delivering to DESTINATION; profiles are still accepted and wait."""
     with resources() as made:
-        made.destinations.get(destination)
-        made.states.pause(destination)
+        operating.pause(made, destination)
     out.print(f"{destination} is paused; `activation resume {destination}` goes on.", markup=False)
 
 
@@ -215,11 +202,7 @@ def pause(destination: str) -> None:
 def resume(destination: str) -> None:
     """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
     with resources() as made:
-        target = made.destinations.get(destination)
-        state = made.states.resume(destination)
-        end_wait(made.redis, target.account.key)
-        made.client(target).forget_refusal()
-        Producer(made).wake_all(destination)
+        state = operating.resume(made, destination)
     probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
     out.print(f"{destination} is {state.status}{probing}.", markup=False)
 

@@ -10,43 +10,14 @@ import orjson
 from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
 from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
-from app.destinations.model import Destination
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
 from app.mapping.xdm import parse_time
 from app.producer import Producer
+from app.reporting.masking import MASK, known_names, mask
 from app.resources import Resources
 
 SHOWN = 100
-MASK = "***"
-
-
-def mask(value: object, known: frozenset[str]) -> object:
-    """A profile's shape without its data: of its names, those stay that XDM or the mapping gives, and every value is hidden.
-
-    A map may have personal names, such as a phone number for each of its members.
-    """
-    if isinstance(value, dict):
-        masked = [(name if name in known else MASK, mask(item, known)) for name, item in value.items()]
-        return {(name if name != MASK else f"{MASK}{number}"): item for number, (name, item) in enumerate(masked)}
-    if isinstance(value, list):
-        return [mask(item, known) for item in value]
-    return MASK
-
-
-XDM_NAMES = frozenset({
-    "identityMap", "segmentMembership", "ups", "id", "primary", "authenticatedState", "status", "lastQualificationTime",
-    "occurredAt", "person", "name", "firstName", "lastName", "personalEmail", "address", "version", "validUntil", "payload",
-})  # fmt: skip
-
-
-def known_names(destination: Destination) -> frozenset[str]:
-    """The names that the mapping and the segments of a destination give: they tell nothing of a profile."""
-    sources = [source for row in destination.mapping for source in row.sources]
-    paths = [part for source in sources if source.kind == "xdm" for part in source.path if isinstance(part, str)]
-    paths += [name for source in sources for name in (source.name, source.name.casefold())]
-    segments = [part for segment in destination.segments for part in (segment.id, segment.namespace)]
-    return XDM_NAMES.union(paths, segments)
 
 
 def _check_code(store: FailureStore, code: str) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 
 from app.cli.fields import print_problems
 from app.cli.report import err, json_option, out, print_json
+from app.console.address import CONSOLE_PORT
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.devstack.sample import DESTINATION as SAMPLE_DESTINATION
@@ -25,6 +26,7 @@ from app.devstack.stack import (
     STACK,
     Stack,
     commands,
+    console_command,
     listens,
     port_from,
     until_told_to_stop,
@@ -47,9 +49,11 @@ _PORT = click.IntRange(1, 65535)
 )
 @click.option("--metrics-port", type=_PORT, help=f"Of the metrics; without it {METRICS_PORT} or a free one.")
 @click.option("--intake-port", type=_PORT, help=f"Of the HTTP intake; without it {INTAKE_PORT} or a free one.")
+@click.option("--no-console", is_flag=True, help="Without the console.")
 def up(
-    workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None
-) -> None:
+    workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None,
+    no_console: bool,
+) -> None:  # fmt: skip
     """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():
@@ -72,6 +76,8 @@ def up(
             addresses = {"Flower": f"http://127.0.0.1:{flower_port}", **addresses}
         stack.wait_for("intake", lambda: bool(told) or listens(intake_port))
         addresses = {"Intake": f"http://127.0.0.1:{intake_port}", **addresses}
+        if not no_console:
+            addresses = {"Console": _start_console(stack, settings, told), **addresses}
         stack.note_addresses(addresses)
         print_addresses(addresses)
         if Home(settings.home).secret_keys.exists():
@@ -113,6 +119,23 @@ def without_password(url: str) -> str:
     user = f"{parts.username}:***@" if parts.username else (":***@" if parts.password else "")
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{user}{parts.hostname}{port}{parts.path}"
+
+
+def _start_console(stack: Stack, settings: Settings, told: list[int]) -> str:
+    """Start it; returns a link to it that signs in once."""
+    from app.access.roles import Role
+    from app.access.sessions import Sessions
+    from app.access.users import Users
+    from app.resources import Resources
+
+    port = port_from(CONSOLE_PORT)
+    stack.start("console", console_command(port))
+    stack.wait_for("console", lambda: bool(told) or listens(port))
+    made = Resources.from_settings(settings)
+    sessions = Sessions(made.redis, made.ring, Users(made.redis, made.ring))
+    token = sessions.make_link("local", Role.MANAGE, asks_password=False)
+    made.redis.close()
+    return f"{settings.console_url.rstrip('/') or f'http://127.0.0.1:{port}'}/link/{token}"
 
 
 def print_addresses(addresses: dict[str, str]) -> None:

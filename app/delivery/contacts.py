@@ -137,6 +137,8 @@ class Contacts:
             self._ledger.close(entry, Outcome.DELIVERED)
             for segment, status in update.statuses.items():
                 self._ledger.pending.count(counters.segment(segment, status))
+            for name in update.values:
+                self._ledger.pending.count(counters.MATCHED + name)
         self._close_the_rest(contact.group, contact.merged)
         self._note(contact.tag, contact.merged.after)
         self._next_of(contact)

@@ -62,6 +62,10 @@ def commands(
     return made
 
 
+def console_command(port: int) -> list[str]:
+    return [sys.executable, "-m", "app.cli", "console", "--port", str(port)]
+
+
 def sandbox_command(port: int) -> list[str]:
     return [sys.executable, "-m", "app.sandbox", "--port", str(port)]
 

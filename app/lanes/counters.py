@@ -8,6 +8,7 @@ RETRIED = "retried"
 WHY = "why:"
 SEGMENT = "segment:"
 LEFT_OUT = "left_out:"
+MATCHED = "matched:"  # a delivered profile had a value for this field
 
 
 def why(code: str, detail: str = "") -> str:

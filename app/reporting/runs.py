@@ -20,7 +20,8 @@ class Run:
     """One hour (epoch hours). `outcomes` are counted in the hour in which they were settled, `received` when they came.
 
     `segments` is segment id -> status -> deliveries; `reasons` maps a code (and where it struck) to a count. `left_out` counts
-    values that could not be written while the rest of their profile was, by field and reason.
+    values that could not be written while the rest of their profile was, by field and reason;
+    `answers` are calls by what they came to, `matched` delivered profiles by each field that they had a value for.
     """
 
     hour: int
@@ -31,6 +32,8 @@ class Run:
     segments: dict[str, dict[str, int]] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    matched: dict[str, int] = field(default_factory=dict)
 
     @property
     def activation_rate(self) -> float | None:
@@ -59,6 +62,8 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
     segments: dict[str, dict[str, int]] = {}
     reasons: dict[str, int] = {}
     left_out: dict[str, int] = {}
+    answers: dict[str, int] = {}
+    matched: dict[str, int] = {}
     for key, count in counts.items():
         kind, colon, rest = key.partition(":")
         if kind + colon == counters.SEGMENT:
@@ -68,6 +73,10 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
             reasons[rest] = count
         elif kind == "left_out":
             left_out[rest] = count
+        elif kind == "answer":
+            answers[rest] = count
+        elif kind + colon == counters.MATCHED:
+            matched[rest] = count
     return Run(
         hour=hour,
         received=counts.get(counters.RECEIVED, 0),
@@ -77,6 +86,8 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
         segments=segments,
         reasons=reasons,
         left_out=left_out,
+        answers=answers,
+        matched=matched,
     )
 
 

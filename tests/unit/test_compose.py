@@ -17,7 +17,7 @@ from app.settings import OPTIONS, PREFIX, Settings
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-PIPELINE = ("worker", "maintenance", "beat", "flower", "intake", "metrics", "sandbox")
+PIPELINE = ("worker", "maintenance", "beat", "flower", "intake", "console", "metrics", "sandbox")
 SETTINGS = {option.variable for option in OPTIONS}
 SECRET = re.compile("KEY|AUTH|PASSWORD|SECRET|TOKEN")
 WAITS_FOR = {
@@ -27,16 +27,17 @@ WAITS_FOR = {
     "flower": {"broker"},
     "intake": {"redis", "broker"},
     "metrics": {"redis"},
+    "console": {"redis", "broker"},
 }
 NETWORKS = {
     "redis": {"state"}, "broker": {"broker"}, "worker": {"state", "broker", "outside"}, "maintenance": {"state", "broker", "outside"},
     "beat": {"broker"}, "flower": {"broker", "outside"}, "intake": {"state", "broker", "outside"},
-    "metrics": {"state", "outside"}, "sandbox": {"outside"},
+    "metrics": {"state", "outside"}, "console": {"state", "broker", "outside"}, "sandbox": {"outside"},
 }  # fmt: skip
 PASSWORDS = {
     ("state", "worker"): "REDIS_PASSWORD", ("state", "producer"): "REDIS_PRODUCER_PASSWORD",
     ("state", "intake"): "REDIS_INTAKE_PASSWORD", ("state", "metrics"): "REDIS_METRICS_PASSWORD",
-    ("broker", "worker"): "BROKER_PASSWORD",
+    ("state", "console"): "REDIS_CONSOLE_PASSWORD", ("broker", "worker"): "BROKER_PASSWORD",
     ("broker", "beat"): "BROKER_BEAT_PASSWORD", ("broker", "flower"): "BROKER_FLOWER_PASSWORD",
     ("broker", "sender"): "BROKER_SENDER_PASSWORD",
 }  # fmt: skip
@@ -114,11 +115,12 @@ def test_the_users_of_redis_are_those_of_activation_acl(service, server):
 
 def test_only_those_who_open_what_is_sealed_have_a_key():
     holders = {name for name, service in SERVICES.items() if "ACTIVATION_SECRET_KEYS" in service.get("environment", {})}
-    assert holders == {"worker", "maintenance", "intake"}
-    # its own, which opens no client secret
-    assert SERVICES["intake"]["environment"]["ACTIVATION_SECRET_KEYS"].startswith("${INTAKE_SECRET_KEYS:?")
+    assert holders == {"worker", "maintenance", "intake", "console"}
+    # their own, which open no client secret
+    for name in ("intake", "console"):
+        assert SERVICES[name]["environment"]["ACTIVATION_SECRET_KEYS"].startswith(f"${{{name.upper()}_SECRET_KEYS:?")
     state = {name for name, service in SERVICES.items() if "ACTIVATION_REDIS_URL" in service.get("environment", {})}
-    assert state == {"worker", "maintenance", "intake", "metrics"}
+    assert state == {"worker", "maintenance", "intake", "metrics", "console"}
 
 
 def test_the_broker_keeps_nothing_on_a_disk():
@@ -132,8 +134,8 @@ def test_make_env_gives_all_that_is_asked_for():
     given = set(re.findall(r"^(\w+)=\S{16,}$", made, re.MULTILINE))
     asked = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
     assert asked <= given
-    key, restricted = (re.search(f"{name}_SECRET_KEYS=(.*)", made)[1] for name in ("ACTIVATION", "INTAKE"))
-    assert KeyRing([key]).restricted == [restricted]
+    key, *restricted = (re.search(f"{name}_SECRET_KEYS=(.*)", made)[1] for name in ("ACTIVATION", "INTAKE", "CONSOLE"))
+    assert [KeyRing([key]).restricted] * 2 == [[one] for one in restricted]
 
 
 def test_redis_forgets_nothing():
@@ -172,7 +174,9 @@ def test_flower_has_a_password_and_no_key():
 @pytest.mark.parametrize("service", SERVICES)
 def test_secrets_come_from_outside_and_are_asked_for(service):
     secrets = {name: value for name, value in SERVICES[service].get("environment", {}).items() if SECRET.search(name)}
-    names = {"ACTIVATION_SECRET_KEYS": "INTAKE_SECRET_KEYS"} if service == "intake" else {}
+    names = {"ACTIVATION_SECRET_KEYS": f"{service.upper()}_SECRET_KEYS"} if service in ("intake", "console") else {}
+    # single sign-on may be left out
+    secrets = {name: value for name, value in secrets.items() if value != "${CONSOLE_OIDC_CLIENT_SECRET:-}"}
     assert all(
         re.fullmatch(re.escape("${" + names.get(name, name) + ":?") + ".+}", value) for name, value in secrets.items()
     )

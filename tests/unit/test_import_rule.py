@@ -64,8 +64,8 @@ RULES = (
     PURITY,
     Rule("Nothing in app imports tasks.", within=("app",), never=("tasks",)),
     Rule(
-        "requests is used by app.sfmc and the alert channel alone.",
-        but=("app.sfmc", "app.reporting.channels"),
+        "requests is used by app.sfmc, the alert channels and single sign-on alone.",
+        but=("app.sfmc", "app.reporting.channels", "app.console.single_sign_on"),
         never=("requests",),
     ),
     Rule(
@@ -197,7 +197,10 @@ PLANTED = {
         "app/lanes/merge.py",
         "from redis import Redis",
     ),
-    "requests is used by app.sfmc and the alert channel alone.": ("app/delivery/wakeup.py", "import requests.adapters"),
+    "requests is used by app.sfmc, the alert channels and single sign-on alone.": (
+        "app/delivery/wakeup.py",
+        "import requests.adapters",
+    ),
     "Celery is used by tasks, the producer and the look at the broker alone.": (
         "app/sweep/wake.py",
         "from kombu.exceptions import OperationalError",

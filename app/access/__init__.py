@@ -1,0 +1,1 @@
+"""Who may look and act: users, sessions, one-time links and API keys, each with a role."""

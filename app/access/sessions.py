@@ -1,0 +1,132 @@
+"""Sessions, one-time links, and how often somebody may try to sign in.
+
+What a browser holds is a random token; Redis holds its digest as the name, and behind it, sealed, whose session it is. So neither a
+look into Redis nor a write to it makes a session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from app.access.roles import Actor, Role, read_role
+from app.errors import SealBroken
+from app.keys import session, sign_in_link, sign_in_tries
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.access.users import User, Users
+    from app.sealing import KeyRing
+
+SESSION_SECONDS = 12 * 3600
+IDLE_SECONDS = 3600
+LINK_SECONDS = 3600
+TRIES_SECONDS = 300
+TRIES_OF_NAME, TRIES_OF_ADDRESS = 10, 50  # within that; behind a proxy, many people have one address
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`local` users are looked up at each request (`generation`); those of single sign-on are as they were when they signed in."""
+
+    actor: Actor
+    csrf: str
+    began_ms: int
+    local: bool
+    generation: int
+
+
+class Sessions:
+    """Begins, finds and ends sessions. Safe for many threads."""
+
+    def __init__(self, redis: Redis, ring: KeyRing, users: Users) -> None:
+        self._redis = redis
+        self._ring = ring
+        self._users = users
+
+    def begin(self, actor: Actor, *, now_ms: int, user: User | None = None) -> str:
+        """The token of a new session."""
+        token = secrets.token_urlsafe(32)
+        made = Session(actor, secrets.token_urlsafe(24), now_ms, user is not None, user.generation if user else 0)
+        key = session(_digest(token))
+        self._redis.set(key, self._ring.seal(orjson.dumps(asdict(made)), key.encode()), ex=IDLE_SECONDS)
+        return token
+
+    def find(self, token: str, *, now_ms: int, extend: bool = True) -> Session | None:
+        """The session of a token; None when it has ended. `extend`: it then stays for another hour, at most for twelve in all."""
+        key = session(_digest(token))
+        sealed: Any = self._redis.get(key)
+        if sealed is None:
+            return None
+        try:
+            document = orjson.loads(self._ring.open(sealed, key.encode()))
+        except SealBroken:
+            return None
+        actor = document.pop("actor")
+        found = Session(Actor(actor["name"], read_role(actor["role"])), **document)
+        left = SESSION_SECONDS - (now_ms - found.began_ms) // 1000
+        if left <= 0 or (found.local and not self._holds(found)):
+            self._redis.delete(key)
+            return None
+        if extend:
+            self._redis.expire(key, min(IDLE_SECONDS, left))
+        return found
+
+    def _holds(self, found: Session) -> bool:
+        user = self._users.get(found.actor.name)
+        return user is not None and user.generation == found.generation
+
+    def end(self, token: str) -> None:
+        self._redis.delete(session(_digest(token)))
+
+    def make_link(self, name: str, role: Role, *, asks_password: bool) -> str:
+        """A token that signs in once, within the hour. `asks_password`: and has a password chosen first."""
+        token = secrets.token_urlsafe(32)
+        key = sign_in_link(_digest(token))
+        document = {"name": name, "role": role, "asks_password": asks_password}
+        self._redis.set(key, self._ring.seal(orjson.dumps(document), key.encode()), ex=LINK_SECONDS)
+        return token
+
+    def read_link(self, token: str, *, use: bool) -> tuple[Actor, bool] | None:
+        """Who signs in by this link, and whether a password is chosen; `use` ends it. None when it was used, or is too old."""
+        key = sign_in_link(_digest(token))
+        sealed: Any = self._redis.getdel(key) if use else self._redis.get(key)
+        if sealed is None:
+            return None
+        try:
+            document = orjson.loads(self._ring.open(sealed, key.encode()))
+        except SealBroken:
+            return None
+        return Actor(document["name"], read_role(document["role"])), bool(document["asks_password"])
+
+    def may_try(self, name: str, address: str) -> bool:
+        """Count one more try to sign in with this name from this address. False when either has tried too often."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for key in _tries(name, address):
+                pipeline.set(key, 0, ex=TRIES_SECONDS, nx=True)
+                pipeline.incr(key)
+            _, of_name, _, of_address = pipeline.execute()
+        return int(of_name) <= TRIES_OF_NAME and int(of_address) <= TRIES_OF_ADDRESS
+
+    def forget_tries(self, name: str, address: str) -> None:
+        for key in _tries(name, address):
+            self._redis.delete(key)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:40]
+
+
+def _tries(name: str, address: str) -> tuple[str, str]:
+    return sign_in_tries(_digest(f"name {name.casefold()}")), sign_in_tries(_digest(f"address {address}"))
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether two secrets are the same, in a time that tells nothing of them."""
+    return hmac.compare_digest(given.encode(), expected.encode())

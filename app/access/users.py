@@ -1,0 +1,133 @@
+"""Users of the console: kept sealed, so that whoever can write to Redis without a key cannot make one.
+
+A user signs in with a password (argon2id), or by single sign-on, which keeps no user here. Somebody new gets a link that signs in once
+and asks for a password.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from app.access.roles import Role, read_role
+from app.errors import SealBroken, UsageError
+from app.keys import USERS
+from app.lua import write
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.sealing import KeyRing
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 256
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`password_hash` is '' until a password was chosen. `generation` ends sessions when it changes."""
+
+    name: str
+    role: Role
+    created_ms: int
+    generation: int = 0
+    password_hash: str = field(default="", repr=False)
+
+
+class Users:
+    """The users of an installation. Safe for many threads."""
+
+    def __init__(self, redis: Redis, ring: KeyRing, hasher: PasswordHasher | None = None) -> None:
+        self._redis = redis
+        self._ring = ring
+        self._hasher = hasher or PasswordHasher()  # RFC 9106, second recommended option
+        self._dummy = self._hasher.hash("nobody has this password")
+
+    def all(self) -> list[User]:
+        """Sorted by name; those that no key opens are left out."""
+        raw: Any = self._redis.hgetall(USERS)
+        found = (self._read(name.decode(), sealed) for name, sealed in raw.items())
+        return sorted((user for user in found if user is not None), key=lambda user: user.name)
+
+    def get(self, name: str) -> User | None:
+        sealed: Any = self._redis.hget(USERS, name)
+        return None if sealed is None else self._read(name, sealed)
+
+    def add(self, name: str, role: Role, *, now_ms: int) -> User:
+        """A user without a password, or the one of this name with another role, whose sessions end. Raises `UsageError`."""
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                "A user's name has 1 to 100 letters, digits, and any of . _ @ + -, and begins with a letter or digit.",
+                remedy="Choose such a name, for example ann or ann@mail.test.",
+            )
+        known = self.get(name)
+        user = (
+            User(name, role, now_ms)
+            if known is None
+            else replace(known, role=role, generation=known.generation + (known.role is not role))
+        )
+        self._save(user)
+        return user
+
+    def remove(self, name: str) -> bool:
+        """Also ends its sessions. False when there is none of this name."""
+        return bool(self._redis.hdel(USERS, name))
+
+    def choose_password(self, name: str, password: str) -> User:
+        """Sessions that began before end. Raises `UsageError` for a password that is none, and an unknown user."""
+        user = self.get(name)
+        if user is None:
+            raise UsageError(f"There is no user {name[:100]!r}.", remedy="`activation user list` names them.")
+        self.check_password(name, password)
+        changed = replace(user, password_hash=self._hasher.hash(password), generation=user.generation + 1)
+        self._save(changed)
+        return changed
+
+    @staticmethod
+    def check_password(name: str, password: str, *, again: str | None = None) -> None:
+        """Raises `UsageError` for a password that cannot be chosen, or was written another way `again`."""
+        if again is not None and again != password:
+            raise UsageError("The two passwords differ.", remedy="Write the same one twice.")
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise UsageError(
+                f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.",
+                remedy="A few words that do not belong together are easy to keep in mind.",
+            )
+        if password.casefold() == name.casefold():
+            raise UsageError("The password is the name.", remedy="Choose another one.")
+
+    def verify(self, name: str, password: str) -> User | None:
+        """The user when the password is right. Takes as long for a name that nobody has."""
+        user = self.get(name) if _NAME.fullmatch(name) else None
+        known = user.password_hash if user is not None and user.password_hash else self._dummy
+        try:
+            self._hasher.verify(known, password[:LONGEST_PASSWORD])
+        except (VerificationError, InvalidHashError):
+            return None
+        if user is None or not user.password_hash:
+            return None
+        if self._hasher.check_needs_rehash(known):
+            user = replace(user, password_hash=self._hasher.hash(password))
+            self._save(user)
+        return user
+
+    def _save(self, user: User) -> None:
+        sealed = self._ring.seal(orjson.dumps(asdict(user)), _purpose(user.name))
+        write(self._redis, ("HSET", USERS, user.name, sealed), keys=[USERS])
+
+    def _read(self, name: str, sealed: bytes) -> User | None:
+        try:
+            document = orjson.loads(self._ring.open(sealed, _purpose(name)))
+        except SealBroken:
+            return None
+        return User(**document | {"role": read_role(document["role"])})
+
+
+def _purpose(name: str) -> bytes:
+    return b"user:" + name.encode()

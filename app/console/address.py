@@ -1,0 +1,26 @@
+"""Where the console is found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from app.devstack.home import Home
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+CONSOLE_PORT = 8081
+
+
+def console_url(settings: Settings) -> str:
+    """As it was configured, else where `activation up` of this home has it, else where `activation console` listens by default."""
+    if settings.console_url:
+        return settings.console_url.rstrip("/")
+    noted = Home(settings.home).addresses
+    if noted.exists():
+        link = str(orjson.loads(noted.read_bytes()).get("Console", ""))
+        if link:
+            return link.partition("/link/")[0]
+    return f"http://127.0.0.1:{CONSOLE_PORT}"

@@ -1,0 +1,239 @@
+"""The JSON API: what the pages show and do, for programs that show a key. Its routes and its OpenAPI document come from one table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from redis.exceptions import RedisError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.access.roles import Actor, Role
+from app.console.visit import Forbidden, status_of
+from app.errors import ActivationError, UsageError
+from app.reporting.audit import Act, note_act
+from app.storage import explain
+
+if TYPE_CHECKING:
+    from app.console.context import Context
+    from app.resources import Resources
+
+MOST_BYTES = 10_000_000
+TYPES: dict[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "number": {"type": "integer"},
+    "flag": {"type": "boolean"},
+    "list": {"type": "array", "items": {}},
+}
+
+
+class Unauthorized(ActivationError):
+    """No key, or one that does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. `given` holds its query, its path and the members of its body, checked against the operation."""
+
+    context: Context
+    actor: Actor
+    given: Mapping[str, Any]
+
+    @property
+    def resources(self) -> Resources:
+        return self.context.resources
+
+    @property
+    def destination_id(self) -> str:
+        return str(self.given["destination"])
+
+    def note(self, what: str, destination: str = "", detail: str = "") -> None:
+        note_act(self.resources.redis, self.resources.ring, Act(self.actor.name, what, destination, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`query` and `body` map names to words of `TYPES`; those in `needed` must be there."""
+
+    method: str
+    path: str
+    role: Role
+    summary: str
+    answer: Callable[[Ask], Any]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] = field(default_factory=dict)
+    needed: tuple[str, ...] = ()
+
+
+def routes(operations: list[Operation]) -> list[Route]:
+    """A route for each operation, and one for the document."""
+    document = orjson.dumps(openapi(operations), option=orjson.OPT_INDENT_2)
+
+    async def describe(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    return [
+        Route("/openapi.json", describe),
+        *(Route(one.path, _endpoint(one), methods=[one.method]) for one in operations),
+    ]
+
+
+def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        raw = b""
+        if operation.body:
+            if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
+                return _problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
+            raw = await request.body()
+        return await run_in_threadpool(_answer, operation, request, raw)
+
+    return endpoint
+
+
+def _answer(operation: Operation, request: Request, raw: bytes) -> Response:
+    context: Context = request.app.state.context
+    try:
+        actor = _who(context, request)
+        if not actor.role.covers(operation.role):
+            raise Forbidden(operation.role)
+        found = operation.answer(Ask(context, actor, _given(operation, request, raw)))
+        return Response(orjson.dumps(found), media_type="application/json")
+    except Unauthorized as error:
+        return _problem(401, str(error), error.remedy, headers={"www-authenticate": "Bearer"})
+    except RedisError as error:
+        meant = explain(error)
+        return _problem(503, str(meant), meant.remedy)
+    except ActivationError as error:
+        return _problem(status_of(error), str(error), error.remedy, getattr(error, "problems", ()))
+
+
+def _who(context: Context, request: Request) -> Actor:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    actor = context.api_keys.find(key.strip()) if scheme.lower() == "bearer" else None
+    if actor is None:
+        raise Unauthorized(
+            "A key is needed, as `Authorization: Bearer KEY`, and this is none that holds.",
+            remedy="`activation api-key add NAME --role ROLE` makes one.",
+        )
+    return actor
+
+
+def _given(operation: Operation, request: Request, raw: bytes) -> dict[str, Any]:
+    """Raises `UsageError` with each problem; none quotes a value."""
+    given: dict[str, Any] = {}
+    problems = []
+    for name, kind in operation.query.items():
+        text = request.query_params.get(name)
+        if text is None:
+            continue
+        given[name] = text
+        if kind == "number":
+            if text.isascii() and text.isdigit() and len(text) < 16:
+                given[name] = int(text)
+            else:
+                problems.append(f"{name}: must be a whole number.")
+    if operation.body:
+        try:
+            document = orjson.loads(raw or b"{}")
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise UsageError("The body is no JSON object.")
+        problems += [f"{name}: is unknown here." for name in document if name not in operation.body]
+        for name, kind in operation.body.items():
+            if name not in document:
+                continue
+            if not _fits(document[name], kind):
+                problems.append(f"{name}: must be a {kind}.")
+            given[name] = document[name]
+    problems += [f"{name}: is missing." for name in operation.needed if name not in given]
+    if problems:
+        raise UsageError("The request has problems.", problems=tuple(problems))
+    return given | request.path_params
+
+
+def _fits(value: Any, kind: str) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "number":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "flag":
+            return isinstance(value, bool)
+        case "list":
+            return isinstance(value, list)
+    return True
+
+
+def _problem(
+    status: int, text: str, remedy: str = "", problems: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    document = {
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": text,
+        "remedy": remedy,
+        "problems": problems,
+    }
+    return Response(orjson.dumps(document), status, headers=headers, media_type="application/problem+json")
+
+
+def openapi(operations: list[Operation]) -> dict[str, Any]:
+    """The OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        parameters = [
+            {"name": part.strip("{}"), "in": "path", "required": True, "schema": {"type": "string"}}
+            for part in one.path.split("/")
+            if part.startswith("{")
+        ]
+        parameters += [
+            {"name": name, "in": "query", "required": name in one.needed, "schema": TYPES[kind]}
+            for name, kind in one.query.items()
+        ]
+        described: dict[str, Any] = {
+            "summary": one.summary,
+            "description": f"Needs the role `{one.role}`.",
+            "operationId": one.answer.__name__,
+            "parameters": parameters,
+            "responses": {
+                "200": {"description": "Done", "content": {"application/json": {"schema": {}}}},
+                "default": {
+                    "description": "Not done: what is wrong, and what to do",
+                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                },
+            },
+        }
+        if one.body:
+            schema = {
+                "type": "object",
+                "properties": {name: TYPES[kind] for name, kind in one.body.items()},
+                "additionalProperties": False,
+                **({"required": list(one.needed)} if one.needed else {}),
+            }
+            described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        paths.setdefault(one.path, {})[one.method.lower()] = described
+    problem = dict.fromkeys(("title", "detail", "remedy"), TYPES["text"])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Activation console", "version": "1"},
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                "Problem": {
+                    "type": "object",
+                    "properties": {
+                        **problem, "status": TYPES["number"], "problems": {"type": "array", "items": TYPES["text"]},
+                    },
+                }
+            },
+        },
+    }  # fmt: skip

@@ -1,0 +1,170 @@
+"""The connect form: its fields bear the paths that they have in the file, so that each finding stands beside its field. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from app.destinations.file import load
+from app.destinations.model import Destination
+from app.destinations.writing import SECRET_VARIABLE, to_yaml
+from app.errors import UsageError
+
+ROW = ("source", "target", "transform")
+SEGMENT = ("id", "name", "mapping_id", "namespace", "start", "end")
+LIMITS = ("calls_per_minute", "calls_per_year", "max_in_flight", "stop_at_yearly_quota")
+ACCOUNT = ("subdomain", "client_id", "account_id", "auth_base_url", "rest_base_url")
+_INDEXED = re.compile(r"(mapping|segments)\[(\d{1,4})\]\.([a-z_]+)")
+MOST_ITEMS = 2_000
+OR = " || "  # between a source and its fallbacks, in the form alone
+
+
+def empty() -> dict[str, Any]:
+    """What the form begins with: the two rows that every destination has."""
+    return {
+        "account": {},
+        "mapping": [
+            {"source": "IdentityMap: contactKey", "target": "Identity: salesforceContactKey"},
+            {"source": "xdm: personalEmail.address", "target": "Attribute: Email Addresses.Email Address"},
+            {},
+        ],
+        "segments": [{}],
+        "limits": {},
+        "options_yaml": "",
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The form of a file that was read."""
+    form = {**empty(), **{name: value for name, value in document.items() if name not in ("options", "segments")}}
+    form["segments"] = list(document.get("segments") or [])
+    form["mapping"] = [row | {"source": _joined(row.get("source", ""))} for row in form["mapping"]]
+    form["options_yaml"] = to_yaml(document["options"]) if document.get("options") else ""
+    form["account"] = {key: value for key, value in dict(form["account"] or {}).items() if key != "client_secret"}
+    return form
+
+
+def read_document(text: str) -> dict[str, Any]:
+    """The plain content of a YAML file that somebody opens. Raises `UsageError`; it may have other problems, which the form shows."""
+    try:
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  # BaseLoader makes nothing but text, lists and maps
+    except (yaml.YAMLError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise UsageError(
+            "This is no destination file.", remedy="Open a YAML file as `activation connect` takes it, or begin anew."
+        )
+    for name, kind in (("account", dict), ("mapping", list), ("segments", list), ("limits", dict), ("options", dict)):
+        value = document.get(name)
+        if value in (None, "") or not isinstance(value, kind):
+            document.pop(name, None)
+        elif kind is list:
+            document[name] = [item for item in value if isinstance(item, dict)][:MOST_ITEMS]
+    return document
+
+
+def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The form as a browser sends it."""
+    form: dict[str, Any] = {"account": {}, "limits": {}, "options_yaml": ""}
+    lists: dict[str, dict[int, dict[str, str]]] = {"mapping": {}, "segments": {}}
+    for name, raw in fields:
+        value = raw.strip()
+        if found := _INDEXED.fullmatch(name):
+            lists[found[1]].setdefault(int(found[2]), {})[found[3]] = value
+        elif name in ("id", "name", "description", "options_yaml"):
+            form[name] = raw.replace("\r\n", "\n") if name == "options_yaml" else value
+        elif name.startswith(("account.", "limits.")):
+            section, _, key = name.partition(".")
+            form[section][key] = value
+    for name, items in lists.items():
+        form[name] = [items[number] for number in sorted(items)][:MOST_ITEMS]
+    return form
+
+
+def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of the file that the form makes, without empty fields and rows. Raises `UsageError` for options that are no YAML."""
+    made: dict[str, Any] = {"id": form.get("id", ""), "name": form.get("name", "")}
+    if form.get("description"):
+        made["description"] = form["description"]
+    account = {key: form["account"].get(key, "") for key in ACCOUNT if form["account"].get(key)}
+    made["account"] = {**account, "client_secret": f"${{{SECRET_VARIABLE}}}"}
+    rows = [row | {"source": _apart(row.get("source", ""))} for row in form["mapping"]]
+    made["mapping"] = [_filled(row, ROW) for row in rows if _filled(row, ROW)]
+    if segments := [_filled(item, SEGMENT) for item in form["segments"] if _filled(item, SEGMENT)]:
+        made["segments"] = segments
+    if limits := _filled(form["limits"], LIMITS):
+        made["limits"] = limits
+    if form["options_yaml"].strip():
+        try:
+            options = yaml.load(form["options_yaml"], Loader=yaml.BaseLoader)  # noqa: S506  # as above
+        except (yaml.YAMLError, RecursionError):
+            options = None
+        if not isinstance(options, dict):
+            raise UsageError(
+                "A problem.", problems=("options: must hold names and values, such as `html_enabled: always`.",)
+            )
+        made["options"] = options
+    return made
+
+
+def _joined(source: Any) -> str:
+    return OR.join(map(str, source)) if isinstance(source, list) else str(source)
+
+
+def _apart(source: str) -> str | list[str]:
+    found = [part.strip() for part in source.split(OR.strip()) if part.strip()]
+    return found if len(found) > 1 else source
+
+
+def _filled(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: item[name] for name in names if item.get(name)}
+
+
+def places(form: Mapping[str, Any]) -> dict[str, str]:
+    """Path in the file -> path in the form: rows that are empty are not in the file."""
+    found = {}
+    for section, names in (("mapping", ROW), ("segments", SEGMENT)):
+        number = 0
+        for place, item in enumerate(form[section]):
+            if _filled(item, names):
+                found[f"{section}[{number}]"] = f"{section}[{place}]"
+                number += 1
+    return found
+
+
+def as_destination(
+    form: Mapping[str, Any], *, secret: str, allow_local_hosts: bool, local_names: frozenset[str]
+) -> Destination:
+    """Raises `UsageError` with a line for each problem, as the command does for a file. No variable of this process is read."""
+    return load(
+        to_yaml(to_document(form)), environ={SECRET_VARIABLE: secret or "-"}, allow_local_hosts=allow_local_hosts,
+        local_names=local_names,
+    )  # fmt: skip
+
+
+def sort_problems(problems: Iterable[tuple[str, str]], form: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Problems as (path in the file, text): those of a field by its path in the form, and all others."""
+    known = places(form)
+    fields: dict[str, str] = {}
+    others: list[str] = []
+    for path, text in problems:
+        item, dot, rest = path.partition(".")
+        place = f"{known.get(item, item)}{dot}{rest}"
+        if (
+            _INDEXED.fullmatch(place)
+            or place in ("id", "name", "description")
+            or place.startswith(("account.", "limits."))
+        ):
+            fields[place] = f"{fields[place]} {text}" if place in fields else text
+        else:
+            others.append(f"{place}: {text}")
+    return fields, others
+
+
+def split(problem: str) -> tuple[str, str]:
+    """`path: text` of a line of `UsageError.problems`."""
+    path, _, text = problem.partition(": ")
+    return path, text

@@ -1,0 +1,112 @@
+"""Signing in and out: by password, by a link that works once, by single sign-on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.access.roles import Actor, Role
+from app.access.users import SHORTEST_PASSWORD
+from app.console.visit import COOKIE, Visit, page
+from app.errors import UsageError
+from app.reporting.audit import Act, note_act
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from app.access.users import User
+
+_TOO_OFTEN = "Too many tries. Wait five minutes and try again."
+
+
+def _next(visit: Visit) -> str:
+    """Where to go after signing in: a path of ours, never another host."""
+    path = visit.text("next")
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path else "/"
+
+
+def _address(visit: Visit) -> str:
+    return visit.request.client.host if visit.request.client else ""
+
+
+def sign_in(visit: Visit, actor: Actor, how: str, *, user: User | None = None, to: str = "/") -> Response:
+    """A new session, whatever one there was."""
+    context = visit.context
+    if old := visit.request.cookies.get(COOKIE):
+        context.sessions.end(old)
+    token = context.sessions.begin(actor, now_ms=context.resources.clock.now_ms(), user=user)
+    _note(visit, actor.name, "sign in", how)
+    answer = visit.go(to)
+    # no max_age: it ends with the browser; the server ends it in any case
+    answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=context.secure, path="/")
+    return answer
+
+
+def _note(visit: Visit, who: str, what: str, detail: str) -> None:
+    note_act(visit.resources.redis, visit.resources.ring, Act(who, what, detail=detail))
+
+
+@page(role=None)
+def login(visit: Visit) -> Response:
+    """GET shows the form, POST signs in."""
+    if visit.request.method == "GET":
+        if visit.session is not None:
+            return visit.go(_next(visit))
+        return _form(visit)
+    name, password = visit.text("name"), visit.form.get("password", "")
+    sessions, whose = visit.context.sessions, (name, _address(visit))
+    if not sessions.may_try(*whose):
+        _note(visit, "?", "sign in refused", "too many tries")
+        return _form(visit, _TOO_OFTEN, 429)
+    user = visit.context.users.verify(name, password if isinstance(password, str) else "")
+    if user is None:
+        _note(visit, "?", "sign in refused", "wrong name or password")
+        return _form(visit, "The name or the password is wrong.", 403)
+    sessions.forget_tries(*whose)
+    return sign_in(visit, Actor(user.name, user.role), "password", user=user, to=_next(visit))
+
+
+def _form(visit: Visit, problem: str = "", status: int = 200) -> Response:
+    return visit.page(
+        "login.html", status=status, problem=problem, next=_next(visit), single_sign_on=visit.context.single_sign_on
+    )
+
+
+@page(role=None)
+def link(visit: Visit) -> Response:
+    """GET shows whom the link signs in; POST does it. So a program that only looks at links uses none up."""
+    token = str(visit.request.path_params["token"])
+    found = visit.context.sessions.read_link(token, use=False)
+    if found is None:
+        return _link_is_gone(visit)
+    actor, asks_password = found
+    if visit.request.method == "GET":
+        return visit.page("link.html", actor=actor, asks_password=asks_password, problem="", shortest=SHORTEST_PASSWORD)
+    password = str(visit.form.get("password", ""))
+    if asks_password:
+        try:
+            visit.context.users.check_password(actor.name, password, again=str(visit.form.get("again", "")))
+        except UsageError as error:
+            problem = f"{error} {error.remedy}"
+            return visit.page(
+                "link.html", status=400, actor=actor, asks_password=True, problem=problem, shortest=SHORTEST_PASSWORD
+            )
+    if visit.context.sessions.read_link(token, use=True) is None:
+        return _link_is_gone(visit)
+    user = visit.context.users.choose_password(actor.name, password) if asks_password else None
+    return sign_in(visit, actor, "one-time link", user=user)
+
+
+def _link_is_gone(visit: Visit) -> Response:
+    return visit.page(
+        "error.html", status=410, text="This link was used already, or is too old.", problems=(),
+        remedy="`activation user link NAME` prints another one; without a name, one for whoever runs this installation.",
+    )  # fmt: skip
+
+
+@page(role=Role.VIEW)
+def logout(visit: Visit) -> Response:
+    visit.context.sessions.end(visit.request.cookies.get(COOKIE, ""))
+    visit.note("sign out")
+    answer = visit.go("/login")
+    answer.delete_cookie(COOKIE, path="/")
+    return answer

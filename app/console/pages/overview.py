@@ -1,0 +1,122 @@
+"""Every destination at a glance, and one of them closely."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from app.access.roles import Role
+from app.console.visit import page
+from app.destinations import operating
+from app.errors import UsageError
+from app.reporting.burn_up import read_burn_up
+from app.reporting.destinations import Glance, glance, glances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.responses import Response
+
+    from app.console.visit import Visit
+    from app.reporting.runs import Run
+
+SPANS = {"24": (24, 1), "168": (168, 24), "720": (720, 24)}  # hours that are shown -> hours of a column
+
+
+@page()
+def overview(visit: Visit) -> Response:
+    found = glances(visit.resources)
+    accounts = {
+        item.destination.account.key: (item.destination.account.subdomain, item.destination.limits.calls_per_year)
+        for item in found
+        if item.destination is not None
+    }
+    burns = [
+        (name, read_burn_up(visit.resources.redis, key, calls_per_year=allowed))
+        for key, (name, allowed) in sorted(accounts.items())
+    ]
+    return visit.page("overview.html", found=found, burns=burns, now_hour=visit.resources.clock.now_ms() // 3_600_000)
+
+
+@page()
+def destination(visit: Visit) -> Response:
+    visit.resources.destinations.about(visit.destination_id)
+    span = visit.text("hours") if visit.text("hours") in SPANS else "24"
+    hours, unit = SPANS[span]
+    found = glance(visit.resources, visit.destination_id, hours=hours)
+    now_hour = visit.resources.clock.now_ms() // 3_600_000
+    first = now_hour - hours + 1 if unit == 1 else (now_hour // unit - hours // unit + 1) * unit
+    return visit.page(
+        "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
+        totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),
+        fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
+    )  # fmt: skip
+
+
+def _totals(runs: Iterable[Run]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for run in runs:
+        found.update(run.outcomes)
+        found["received"] += run.received
+        found["calls"] += run.calls
+        found["retried"] += run.retried
+    return found
+
+
+def _segments(item: Glance) -> list[tuple[str, str, dict[str, int]]]:
+    """Name, Mapping ID, and deliveries by status of each segment; those without any as well."""
+    counts: dict[str, Counter[str]] = {}
+    for run in item.runs:
+        for segment, statuses in run.segments.items():
+            counts.setdefault(segment, Counter()).update(statuses)
+    known = {} if item.destination is None else {one.id: one for one in item.destination.segments}
+    return [
+        (known[name].name or name if name in known else name, known[name].mapping_id if name in known else "",
+         dict(counts.get(name, {})))
+        for name in dict.fromkeys([*known, *sorted(counts)])
+    ]  # fmt: skip
+
+
+REMEDIES = {
+    "missing_contact_key": "The profile has no id in the namespace that the contact key is mapped from; mend the sender.",
+    "missing_email": "The contact is new and has no email address; map and send one.",
+    "invalid_value": "A value does not fit its attribute; mend the sender, or the attribute in Marketing Cloud.",
+    "malformed_profile": "The profile is not of the form that XDM has; mend the sender.",
+    "too_large": "The profile is too large; send fewer attributes in it.",
+    "too_deep": "The profile is nested too deeply.",
+    "consent": "The person has not consented; nothing is to be done.",
+    "nothing_mapped": "The profile has nothing that is mapped; map it, or send less.",
+}
+
+
+def _reasons(runs: Iterable[Run]) -> list[tuple[str, str, str, int]]:
+    """Code, where or why, remedy, and count; the most frequent first."""
+    found: Counter[str] = Counter()
+    for run in runs:
+        found.update(run.reasons)
+    return [
+        (code, where, REMEDIES.get(code, "Open the failures, mend what they say, and replay them."), count)
+        for reason, count in found.most_common(100)
+        for code, _, where in (reason.partition("|"),)
+    ]
+
+
+@page(role=Role.ACTIVATE)
+def act(visit: Visit) -> Response:
+    """Pause, resume, or fetch the fields anew."""
+    name, back = visit.destination_id, f"/destinations/{visit.destination_id}"
+    match visit.request.path_params["act"]:
+        case "pause":
+            operating.pause(visit.resources, name)
+            visit.note("pause", name)
+            return visit.go(back, f"{name} is paused. Profiles are still accepted, and wait.")
+        case "resume":
+            state = operating.resume(visit.resources, name)
+            visit.note("resume", name)
+            probing = " One call goes ahead; delivery goes on when it succeeds." if state.on_probation else ""
+            return visit.go(back, f"{name} is {state.status}.{probing}")
+        case "refresh":
+            found = operating.refresh_fields(visit.resources, name)
+            visit.note("refresh fields", name)
+            return visit.go(back, f"{len(found.selectable())} fields were fetched.")
+    raise UsageError("There is no such action.")

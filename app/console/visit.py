@@ -1,0 +1,201 @@
+"""One request to a page: who asks, with what form, and how the answer is made.
+
+A page is a plain function `(Visit) -> Response`; what it may ask of Redis or Marketing Cloud blocks, so it runs in a thread. Signing
+in, roles, the CSRF token and the errors of `app.errors` are dealt with here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from redis.exceptions import RedisError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app.access.roles import Role
+from app.access.sessions import same
+from app.console.single_sign_on import SignOnRefused
+from app.errors import (
+    ActivationError,
+    CallError,
+    ServiceUnreachable,
+    UnknownDestination,
+    UsageError,
+    WorkHasProblems,
+)
+from app.reporting.audit import Act, note_act
+from app.storage import explain
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from app.access.roles import Actor
+    from app.access.sessions import Session
+    from app.console.context import Context
+    from app.resources import Resources
+
+MOST_BYTES = 2_000_000  # of a form
+COOKIE = "activation_session"
+DONE = "activation_done"
+
+View = Callable[["Visit"], Response]
+
+
+class Forbidden(ActivationError):
+    """The role does not go so far."""
+
+    def __init__(self, needed: Role) -> None:
+        super().__init__(
+            f"This needs the role {needed}.", remedy="Ask somebody who may manage: `activation user add NAME --role`."
+        )
+
+
+class StaleForm(ActivationError):
+    """A form without the token of this session: made elsewhere, or for a session that has ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form is not of your present session.", remedy="Go back, load the page anew, and try again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`form` is empty for a GET."""
+
+    request: Request
+    context: Context
+    session: Session | None
+    form: FormData = field(default_factory=FormData)
+
+    @property
+    def resources(self) -> Resources:
+        return self.context.resources
+
+    @property
+    def actor(self) -> Actor:
+        assert self.session is not None
+        return self.session.actor
+
+    @property
+    def destination_id(self) -> str:
+        return str(self.request.path_params["destination"])
+
+    def text(self, name: str) -> str:
+        """A field of the form, or of the query, without the space around it; '' when it is not there."""
+        value = self.form.get(name, self.request.query_params.get(name, ""))
+        return value.strip() if isinstance(value, str) else ""
+
+    def may(self, role: str) -> bool:
+        return self.session is not None and self.session.actor.role.covers(Role(role))
+
+    def demand(self, role: Role) -> None:
+        """Raises `Forbidden`."""
+        if not self.may(role):
+            raise Forbidden(role)
+
+    def note(self, what: str, destination: str = "", detail: str = "") -> None:
+        """An entry of the audit."""
+        note_act(self.resources.redis, self.resources.ring, Act(self.actor.name, what, destination, detail))
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page of HTML from its template."""
+        done = unquote(self.request.cookies.get(DONE, ""))
+        html = self.context.templates.get_template(template).render(
+            visit=self, session=self.session, path=self.request.url.path, done=done, **values
+        )
+        answer = HTMLResponse(html, status)
+        if done:
+            answer.delete_cookie(DONE, path="/")
+        return answer
+
+    def go(self, path: str, done: str = "") -> Response:
+        """To another page, after something was done; `done` is the sentence that it begins with."""
+        answer = RedirectResponse(path, 303)
+        if done:
+            answer.set_cookie(DONE, quote(done), max_age=60, httponly=True, samesite="lax", secure=self.context.secure)
+        return answer
+
+
+def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request], Awaitable[Response]]]:
+    """Make a view an endpoint. `role` None: also for those who have not signed in."""
+
+    def decorate(view: View) -> Callable[[Request], Awaitable[Response]]:
+        @wraps(view)
+        async def endpoint(request: Request) -> Response:
+            form = FormData()
+            if request.method == "POST":
+                if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
+                    return Response("The form is too large.\n", 413, media_type="text/plain")
+                form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
+                form = await _read_files(form)
+            return await run_in_threadpool(_answer, view, role, request, form)
+
+        return endpoint
+
+    return decorate
+
+
+async def _read_files(form: FormData) -> FormData:
+    """Files of a form as their text."""
+    read: list[tuple[str, str | UploadFile]] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            read.append((name, (await value.read()).decode(errors="replace")))
+        else:
+            read.append((name, value))
+    return FormData(read)
+
+
+def _answer(view: View, role: Role | None, request: Request, form: FormData) -> Response:
+    context: Context = request.app.state.context
+    visit = Visit(request, context, None, form)
+    try:
+        visit = Visit(request, context, find_session(context, request), form)
+        if role is not None and visit.session is None:
+            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        if request.method == "POST" and visit.session is not None and not same(visit.text("csrf"), visit.session.csrf):
+            raise StaleForm
+        if role is not None:
+            visit.demand(role)
+        return view(visit)
+    except RedisError as error:
+        return complaint(visit, explain(error))
+    except ActivationError as error:
+        return complaint(visit, error)
+
+
+def find_session(context: Context, request: Request, *, extend: bool = True) -> Session | None:
+    token = request.cookies.get(COOKIE)
+    return None if not token else context.sessions.find(token, now_ms=context.resources.clock.now_ms(), extend=extend)
+
+
+def complaint(visit: Visit, error: ActivationError) -> Response:
+    """The page of an expected failure."""
+    remedy, problems = error.remedy, getattr(error, "problems", ())
+    return visit.page("error.html", status=status_of(error), text=str(error), remedy=remedy, problems=problems)
+
+
+def status_of(error: ActivationError) -> int:
+    """The HTTP status of an error of ours."""
+    match error:
+        case Forbidden() | StaleForm():
+            return 403
+        case UnknownDestination():
+            return 404
+        case ServiceUnreachable():
+            return 503
+        case SignOnRefused():
+            return 403
+        case CallError():
+            return 502
+        case UsageError():
+            return 400
+        case WorkHasProblems():
+            return 409
+    return 500

@@ -1,0 +1,95 @@
+"""What an operator does with a destination: connect it, pause it, resume it, fetch its fields. Commands and console call the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.destinations import catalogs
+from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
+from app.destinations.preflight import preflight
+from app.pacing.account import end_wait
+from app.producer import Producer
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.destinations.state import State
+    from app.mapping.catalog import Catalog
+    from app.mapping.problems import Problem
+    from app.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`problems` are the findings of the preflight; connected unless one of them is an error.
+
+    `resumed` is the state of a destination that was on probation and is tried again at once; `given_limits` are destinations of the
+    account that have the same limits now.
+    """
+
+    problems: tuple[Problem, ...]
+    resumed: State | None = None
+    given_limits: tuple[str, ...] = ()
+
+    @property
+    def connected(self) -> bool:
+        return not any(problem.level == "error" for problem in self.problems)
+
+
+def try_destination(
+    resources: Resources, destination: Destination, *, limits_of_account: bool = False
+) -> list[Problem]:
+    """The preflight, and whether the account's other destinations have the same limits, unless those are to be changed as well.
+
+    Raises `DestinationUnreachable` and `AccountThrottled`.
+    """
+    client = resources.client(destination)
+    try:
+        problems = preflight(destination, client, resources.catalogs)
+    finally:
+        client.close()
+    if limits_of_account:
+        return problems
+    return [*problems, *find_disagreements(destination, others_of_account(destination, resources.destinations))]
+
+
+def connect(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Connection:
+    """Create or replace a destination after a live test. Raises as `try_destination` does, and `SealBroken`."""
+    problems = tuple(try_destination(resources, destination, limits_of_account=limits_of_account))
+    connection = Connection(problems)
+    if not connection.connected:
+        return connection
+    others = others_of_account(destination, resources.destinations)
+    resources.destinations.save(destination)
+    given = spread_limits(destination, others, resources.destinations)
+    resumed = None
+    if resources.states.get(destination.id).on_probation:
+        resumed = resources.states.resume(destination.id)
+    Producer(resources).wake_all(destination.id)
+    return Connection(problems, resumed, tuple(given))
+
+
+def pause(resources: Resources, destination_id: str) -> State:
+    """Stop delivering; profiles are still accepted and wait. Raises `UnknownDestination`."""
+    resources.destinations.about(destination_id)
+    return resources.states.pause(destination_id)
+
+
+def resume(resources: Resources, destination_id: str) -> State:
+    """End a pause, a wait that the account asked for, or probe at once. Raises `UnknownDestination` and `SealBroken`."""
+    target = resources.destinations.get(destination_id)
+    state = resources.states.resume(destination_id)
+    end_wait(resources.redis, target.account.key)
+    resources.client(target).forget_refusal()
+    Producer(resources).wake_all(destination_id)
+    return state
+
+
+def refresh_fields(resources: Resources, destination_id: str) -> Catalog:
+    """Fetch the field definitions now. Raises `UnknownDestination`, `SealBroken` and the `CallError` of the account."""
+    target = resources.destinations.get(destination_id)
+    client = resources.client(target)
+    try:
+        return catalogs.refresh(target, client, resources.catalogs, resources.clock.now_ms())
+    finally:
+        client.close()

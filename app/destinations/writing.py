@@ -1,0 +1,106 @@
+"""A destination as the text of its file: what `app.destinations.file` reads gives the same destination again. Pure.
+
+The client secret is never written; a variable stands in its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from app.destinations.model import Limits, Options
+from app.mapping.paths import spell
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination, MappingRow
+
+SECRET_VARIABLE = "SFMC_CLIENT_SECRET"  # noqa: S105  # its name, not its value
+
+
+def document(destination: Destination) -> dict[str, Any]:
+    """As it stands in the file; what has its default is left out."""
+    account = destination.account
+    made: dict[str, Any] = {"id": destination.id, "name": destination.name}
+    if destination.description:
+        made["description"] = destination.description
+    made["account"] = {
+        "subdomain": account.subdomain,
+        "client_id": account.client_id,
+        "client_secret": f"${{{SECRET_VARIABLE}}}",
+        **({"account_id": account.account_id} if account.account_id else {}),
+        **({"auth_base_url": account.auth_base_url, "rest_base_url": account.rest_base_url} if account.local else {}),
+    }
+    made["mapping"] = [
+        {
+            "source": _sources(row),
+            "target": str(row.target),
+            **({"transform": row.transform} if row.transform else {}),
+        }
+        for row in destination.mapping
+    ]
+    if destination.segments:
+        made["segments"] = [
+            {
+                "id": segment.id,
+                **({"namespace": segment.namespace} if segment.namespace != "ups" else {}),
+                **({"name": segment.name} if segment.name else {}),
+                "mapping_id": segment.mapping_id,
+                **({"start": segment.start.isoformat()} if segment.start else {}),
+                **({"end": segment.end.isoformat()} if segment.end else {}),
+            }
+            for segment in destination.segments
+        ]
+    if limits := _changed(asdict(destination.limits), asdict(Limits())):
+        made["limits"] = limits
+    if options := _changed(asdict(destination.options), asdict(Options())):
+        if consent := options.get("consent"):
+            options["consent"] = {"source": f"xdm: {spell(consent['path'])}", "allowed": list(consent["allowed"])}
+        made["options"] = options
+    escaped: dict[str, Any] = _escaped(made)
+    return escaped
+
+
+def _sources(row: MappingRow) -> str | list[str]:
+    found = [str(source) for source in row.sources]
+    return found if len(found) > 1 else found[0]
+
+
+def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def _escaped(value: Any, *, secret: bool = False) -> Any:
+    """Text that looks like a variable is none, but for the secret."""
+    match value:
+        case dict():
+            return {key: _escaped(item, secret=key == "client_secret") for key, item in value.items()}
+        case list() | tuple():
+            return [_escaped(item) for item in value]
+        case str() if not secret:
+            return value.replace("${", "$${")
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists are set in under their name."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  # as PyYAML calls it
+        super().increase_indent(flow, False)
+
+
+def to_yaml(made: dict[str, Any]) -> str:
+    return yaml.dump(made, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def as_file(destination: Destination) -> str:
+    """The text of its file."""
+    return to_yaml(document(destination))
+
+
+def diff(before: Destination | None, after: Destination) -> list[str]:
+    """Lines of a unified diff between two destinations' files; all of it is new when there was none."""
+    old = [] if before is None else as_file(before).splitlines()
+    return list(difflib.unified_diff(old, as_file(after).splitlines(), "connected", "new", n=3, lineterm=""))[2:]

@@ -1,0 +1,170 @@
+"""One contact of a destination, by its key: what was delivered when, what waits, what failed. Names and times, not values.
+
+Delivered values rest as digests and cannot be shown; what the account itself holds is read from it on demand (`account_copy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.errors import SealBroken, UsageError
+from app.keys import LANES, DestinationKeys
+from app.lanes.delivered import attribute_tag, contact_tag, decode
+from app.lanes.entries import read_entry
+from app.lanes.lane import lane_of
+from app.mapping.compiled import CompiledMapping, ContactUpdate, compile_mapping
+from app.sfmc.reading import read_attributes
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.lanes.entries import Entry
+    from app.lanes.failures import Failure
+    from app.resources import Resources
+
+PAGE = 1_000
+LOOKED_AT = 100_000  # entries of a lane that are looked through; more would keep an operator waiting
+FAILURES_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredAttribute:
+    """`version_ms` is when the value became true, `enqueued_ms` when it came; not `certain` after a call without an answer."""
+
+    name: str
+    version_ms: int
+    enqueued_ms: int
+    live: bool
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingProfile:
+    """`kind`: live, backfill or parked. `attributes` are the names that it would set, empty where it cannot be read."""
+
+    kind: str
+    job_id: str
+    enqueued_ms: int
+    attempts: int
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """`incomplete`: the lane holds more entries than were looked through."""
+
+    lane: int
+    tag: str
+    delivered: tuple[DeliveredAttribute, ...]
+    waiting: tuple[WaitingProfile, ...]
+    failed: tuple[Failure, ...]
+    incomplete: bool
+
+    @property
+    def known(self) -> bool:
+        return bool(self.delivered or self.waiting or self.failed)
+
+
+def read_contact(resources: Resources, destination_id: str, contact_key: str) -> Contact:
+    """Raises `UnknownDestination`, `SealBroken`, and `UsageError` for a key without any text."""
+    if not contact_key.strip():
+        raise UsageError("The contact key is empty.", remedy="Give the key as it is in Marketing Cloud.")
+    connected = resources.destinations.connected(destination_id)
+    destination, tag = connected.destination, contact_tag(contact_key, connected.pepper)
+    lane = lane_of(tag, LANES)
+    keys = DestinationKeys(destination_id).lane(lane)
+    row: Any = resources.redis.hget(keys.delivered(destination.holdings), tag)
+    names = {attribute_tag(name): name for name in _names(resources, destination)}
+    delivered = (
+        DeliveredAttribute(
+            names.get(attribute, f"(a field that is gone: {attribute.hex()})"),
+            item.order.version_ms, item.order.stamp_ms, item.order.live, item.certain,
+        )
+        for attribute, item in decode(row).items()
+    )  # fmt: skip
+    mapping = _mapping(resources, destination)
+    waiting, incomplete = [], False
+    for kind, stream in (("live", keys.live), ("backfill", keys.backfill), ("parked", keys.parked)):
+        looked_at = 0
+        for raw in _entries(resources, stream):
+            looked_at += 1
+            entry = read_entry(raw, backfill=kind == "backfill")
+            if entry.origin.tag == tag:
+                waiting.append(_waiting(resources, destination, mapping, entry, kind))
+        incomplete |= looked_at >= LOOKED_AT
+    failed = [item for item in resources.failures(destination_id).all() if item.origin.tag == tag]
+    return Contact(
+        lane, tag.hex(), tuple(sorted(delivered, key=lambda item: item.name)), tuple(waiting),
+        tuple(failed[-FAILURES_SHOWN:]), incomplete,
+    )  # fmt: skip
+
+
+def account_copy(resources: Resources, destination_id: str, contact_key: str) -> dict[str, Any] | None:
+    """The mapped attributes as the account holds them now, with their values; None when it has no such contact.
+
+    Raises the `CallError` of the account, and `UsageError` where this process holds no secret of it.
+    """
+    destination = resources.destinations.get(destination_id)
+    if not destination.account.client_secret:
+        raise UsageError(
+            "This process holds no key for accounts.", remedy="Ask on a machine that does: `activation contact`."
+        )
+    client = resources.client(destination)
+    try:
+        return read_attributes(client, contact_key, [name for name in _mapped(destination) if name])
+    finally:
+        client.close()
+
+
+def _mapped(destination: Destination) -> list[str]:
+    rows = [row.target.qualified for row in destination.mapping if row.target.kind == "attribute"]
+    return list(
+        dict.fromkeys([*rows, *(f"Email Demographics.{segment.mapping_id}" for segment in destination.segments)])
+    )
+
+
+def _names(resources: Resources, destination: Destination) -> list[str]:
+    catalog = resources.catalogs.get(destination.id)
+    known = [] if catalog is None else list(catalog.attributes)
+    return [*known, *_mapped(destination), CompiledMapping.email, "Email Addresses.HTML Enabled"]
+
+
+def _mapping(resources: Resources, destination: Destination) -> CompiledMapping | None:
+    catalog = resources.catalogs.get(destination.id)
+    if catalog is None:
+        return None
+    try:
+        return compile_mapping(destination, catalog)
+    except UsageError:
+        return None
+
+
+def _entries(resources: Resources, stream: str) -> Iterator[list[Any]]:
+    """The entries of a stream, oldest first, at most `LOOKED_AT`."""
+    first, seen = "-", 0
+    while seen < LOOKED_AT:
+        page: Any = resources.redis.xrange(stream, min=first, count=PAGE)
+        for entry_id, fields in page:
+            yield [entry_id, [part for pair in fields.items() for part in pair]]
+        seen += len(page)
+        if len(page) < PAGE:
+            return
+        first = f"({page[-1][0].decode()}"
+
+
+def _waiting(
+    resources: Resources, destination: Destination, mapping: CompiledMapping | None, entry: Entry, kind: str
+) -> WaitingProfile:
+    names: tuple[str, ...] = ()
+    origin = entry.origin
+    if mapping is not None:
+        try:
+            found = mapping.resolve(
+                entry.open(resources.ring, destination.id),
+                occurred_at_ms=origin.occurred_at_ms, arrived_at_ms=origin.stamp_ms, now_ms=resources.clock.now_ms(),
+            )  # fmt: skip
+            names = tuple(sorted(found.values)) if isinstance(found, ContactUpdate) else ()
+        except SealBroken:
+            names = ()
+    return WaitingProfile(kind, origin.job_id, origin.stamp_ms, entry.attempts, names)

@@ -1,0 +1,119 @@
+"""Every destination in one look: state and why, what waits, what failed, calls used of those allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.destinations.state import State, Status
+from app.errors import SealBroken, UnknownDestination
+from app.lanes.failures import count_failures
+from app.pacing.account import Shown, read_pace
+from app.reporting.histograms import Histogram, Timed, together
+from app.reporting.quota import Quota, read_quota
+from app.reporting.runs import Backlog, Run, read_backlog, read_runs
+from app.reporting.totals import read_latency
+from app.reporting.waiting import oldest_waiting_age_seconds
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+    from app.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One destination. `destination` is None when it cannot be opened, or is being disconnected: `problem` says why."""
+
+    id: str
+    name: str
+    state: State
+    waiting: Backlog
+    failures: int
+    quota: Quota
+    throttled_seconds: float
+    catalog_failure: str
+    runs: tuple[Run, ...]
+    destination: Destination | None = None
+    problem: str = ""
+    remedy: str = ""
+    oldest_seconds: float | None = None
+    pace: Shown | None = None
+    latency: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def settled(self) -> int:
+        return sum(sum(run.outcomes.values()) for run in self.runs)
+
+    @property
+    def success(self) -> float | None:
+        """The activation rate of these runs together; None when nothing was settled."""
+        lost = sum(run.outcomes["failed"] + run.outcomes["excluded"] for run in self.runs)
+        return None if not self.settled else 1 - lost / self.settled
+
+    @property
+    def answers(self) -> list[tuple[str, int]]:
+        """Calls by what they amounted to, the most frequent first."""
+        return _most([run.answers for run in self.runs])
+
+    @property
+    def matched(self) -> dict[str, int]:
+        """Delivered profiles by each field that they had a value for."""
+        return dict(_most([run.matched for run in self.runs]))
+
+    @property
+    def left_out(self) -> list[tuple[str, int]]:
+        """Values that could not be written, by field and reason."""
+        return _most([run.left_out for run in self.runs])
+
+
+def _most(counts: Iterable[dict[str, int]]) -> list[tuple[str, int]]:
+    return sorted(together(counts).items(), key=lambda item: -item[1])
+
+
+def _latency(resources: Resources, destination_id: str, hours: int) -> tuple[tuple[str, float | None], ...]:
+    """From enqueueing to acceptance, in seconds."""
+    found = [by_kind[Timed.ACCEPTANCE] for _, by_kind in read_latency(resources.redis, destination_id, hours)]
+    if not any(histogram.count for histogram in found):
+        return ()
+    counts = tuple(map(sum, zip(*(histogram.counts for histogram in found), strict=True)))
+    whole = Histogram(found[0].bounds, counts, sum(histogram.sum_seconds for histogram in found))
+    return tuple((f"p{share:.0%}".rstrip("%"), whole.quantile(share)) for share in (0.5, 0.95, 0.99))
+
+
+def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Glance:
+    """What there is to be seen of one, also when it cannot be opened."""
+    redis = resources.redis
+    waiting, failures = read_backlog(redis, destination_id), count_failures(redis, destination_id)
+    try:
+        destination = resources.destinations.get(destination_id)
+    except (SealBroken, UnknownDestination) as error:
+        return Glance(
+            destination_id, destination_id, State(Status.STOPPED, code="unreadable"), waiting, failures, Quota(0, 0, 0), 0.0, "", (),
+            problem=str(error), remedy=error.remedy,
+        )  # fmt: skip
+    failure = resources.catalogs.last_failure(destination_id)
+    account = destination.account.key
+    oldest = oldest_waiting_age_seconds(redis, destination_id)
+    pace = read_pace(redis, account, destination.limits)
+    return Glance(
+        id=destination_id,
+        name=destination.name,
+        state=resources.states.get(destination_id),
+        waiting=waiting,
+        failures=failures,
+        quota=read_quota(redis, account, calls_per_year=destination.limits.calls_per_year),
+        throttled_seconds=pace.wait_seconds,
+        catalog_failure="" if failure is None else failure.text,
+        runs=tuple(read_runs(redis, destination_id, hours=hours)),
+        destination=destination,
+        pace=pace,
+        oldest_seconds=max(
+            (age for age in (oldest.live, oldest.backfill, oldest.parked) if age is not None), default=None
+        ),
+        latency=_latency(resources, destination_id, hours),
+    )
+
+
+def glances(resources: Resources) -> list[Glance]:
+    return [glance(resources, destination_id) for destination_id in resources.destinations.ids()]

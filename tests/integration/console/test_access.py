@@ -1,0 +1,182 @@
+"""Signing in, sessions, roles, and forms that somebody else has made."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.access.roles import Role
+from app.access.sessions import TRIES_OF_NAME
+from app.console.headers import HEADERS
+from app.keys import USERS
+from app.reporting.audit import read_acts
+from app.sealing import KeyRing, make_key
+
+PAGES = {
+    "/": Role.VIEW, "/destinations/camp": Role.VIEW, "/failures": Role.VIEW, "/contact": Role.VIEW, "/jobs": Role.VIEW,
+    "/preview": Role.VIEW, "/alerts": Role.VIEW,
+    "/connect": Role.MANAGE, "/audit": Role.MANAGE, "/people": Role.MANAGE,
+}  # fmt: skip
+ACTS = {
+    "/destinations/camp/pause": Role.ACTIVATE, "/destinations/camp/resume": Role.ACTIVATE, "/destinations/camp/refresh": Role.ACTIVATE,
+    "/destinations/camp/failures/replay": Role.ACTIVATE, "/destinations/camp/failures/discard": Role.ACTIVATE,
+    "/destinations/camp/failures/export": Role.MANAGE,
+    "/alerts/mute": Role.ACTIVATE, "/alerts/unmute": Role.ACTIVATE, "/connect": Role.MANAGE, "/connect/check": Role.MANAGE,
+    "/people/add-key": Role.MANAGE, "/people/add-user": Role.MANAGE,
+}  # fmt: skip
+PASSWORD = "correct horse battery"
+
+
+def acts(console):
+    return [(act.who, act.what) for _, act in read_acts(console.resources.redis, console.resources.ring)]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_who_has_not_signed_in_is_led_to_the_form(console, path):
+    answer = console.client().get(path, allow_redirects=False)
+    assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/login")
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_sees_its_pages_and_no_others(console, role):
+    console.connect()
+    client = console.client(role)
+    for path, needed in PAGES.items():
+        assert client.get(path).status_code == (200 if role.covers(needed) else 403), path
+
+
+@pytest.mark.parametrize("role", [Role.VIEW, Role.ACTIVATE])
+def test_a_role_does_nothing_beyond_it(console, role):
+    console.connect()
+    client = console.client(role)
+    client.get("/")
+    for path, needed in ACTS.items():
+        if not role.covers(needed):
+            answer = client.send_form(path, name="mallory", role="manage")
+            assert answer.status_code == 403, path
+            assert "needs the role" in answer.text
+    assert console.resources.states.get("camp").status == "enabled"
+    assert console.users.all() == []
+    assert console.api_keys.all() == []
+
+
+@pytest.mark.parametrize("path", [*ACTS, "/logout", "/contact"])
+@pytest.mark.parametrize("token", ["", "made-up"])
+def test_a_form_without_the_token_of_the_session_does_nothing(console, path, token):
+    console.connect()
+    client = console.client(Role.MANAGE)
+    answer = client.post(
+        path, data={"csrf": token, "name": "mallory", "role": "manage", "key": "k", "destination": "camp"}
+    )
+    assert answer.status_code == 403
+    assert "not of your present session" in answer.text
+    assert client.get("/").status_code == 200  # still signed in
+    assert console.users.all() == []
+
+
+def test_a_link_signs_in_once_and_only_when_its_button_is_used(console):
+    token = console.sessions.make_link("local", Role.MANAGE, asks_password=False)
+    prefetcher, first, second = console.client(), console.client(), console.client()
+    assert prefetcher.get(f"/link/{token}").status_code == 200
+    assert first.post(f"/link/{token}").url == f"{console.url}/"
+    assert second.post(f"/link/{token}").status_code == 410
+    assert second.get("/", allow_redirects=False).status_code == 303
+
+
+def test_a_new_user_chooses_a_password_and_signs_in_with_it(console):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    token = console.sessions.make_link("ann", Role.VIEW, asks_password=True)
+    client = console.client()
+    short = client.post(f"/link/{token}", data={"password": "short", "again": "short"})
+    assert (short.status_code, "12 to 256 characters" in short.text) == (400, True)
+    unlike = client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD + "x"})
+    assert (unlike.status_code, "differ" in unlike.text) == (400, True)
+    assert client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD}).status_code == 200
+    other = console.client()
+    assert other.post("/login", data={"name": "ann", "password": "wrong"}).status_code == 403
+    assert (
+        other.post("/login", data={"name": "ann", "password": PASSWORD, "next": "/jobs"}).url == f"{console.url}/jobs"
+    )
+    assert ("ann", "sign in") in acts(console)
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.test", "//evil.test", "/\\evil.test", "evil"])
+def test_signing_in_leads_nowhere_else(console, elsewhere):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    answer = console.client().post(
+        "/login", data={"name": "ann", "password": PASSWORD, "next": elsewhere}, allow_redirects=False
+    )
+    assert answer.headers["location"] == "/"
+
+
+def test_too_many_tries_are_refused_also_with_the_right_password(console):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    client = console.client()
+    for _ in range(TRIES_OF_NAME):
+        assert client.post("/login", data={"name": "ann", "password": "guess"}).status_code == 403
+    assert client.post("/login", data={"name": "Ann", "password": PASSWORD}).status_code == 429
+
+
+@pytest.mark.parametrize("change", ["role", "password", "removed"])
+def test_a_session_ends_with_what_it_was_given_for(console, change):
+    console.users.add("ann", Role.MANAGE, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    client = console.client()
+    assert client.post("/login", data={"name": "ann", "password": PASSWORD}).status_code == 200
+    if change == "role":
+        console.users.add("ann", Role.VIEW, now_ms=2)
+    elif change == "password":
+        console.users.choose_password("ann", PASSWORD + "2")
+    else:
+        console.users.remove("ann")
+    assert client.get("/", allow_redirects=False).status_code == 303
+
+
+def test_signing_out_ends_the_session_and_not_just_the_cookie(console):
+    client = console.client(Role.VIEW)
+    client.get("/")
+    cookies = client.cookies.copy()
+    client.send_form("/logout")
+    client.cookies = cookies
+    assert client.get("/", allow_redirects=False).status_code == 303
+
+
+def test_whoever_can_write_to_redis_makes_neither_user_nor_session(console):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    redis = console.resources.redis
+    redis.hset(USERS, "mallory", redis.hget(USERS, "ann"))  # moved to another name
+    redis.hset(USERS, "eve", KeyRing([make_key()]).seal(b"{}", b"user:eve"))
+    assert [user.name for user in console.users.all()] == ["ann"]
+    client = console.client(Role.VIEW)
+    (known,) = redis.keys("act:console:session:*")
+    redis.rename(known, b"act:console:session:" + b"0" * 40)
+    assert client.get("/", allow_redirects=False).status_code == 303
+
+
+def test_the_cookie_is_for_the_server_alone(console):
+    token = console.sessions.make_link("local", Role.VIEW, asks_password=False)
+    cookie = console.client().post(f"/link/{token}", allow_redirects=False).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+
+
+@pytest.mark.parametrize("path", ["/login", "/static/console.js", "/nothing", "/openapi.json", "/"])
+def test_every_answer_has_the_headers(console, path):
+    answer = console.client(Role.VIEW).get(path)
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value
+    assert answer.headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
+
+
+def test_a_form_that_is_too_large_is_refused(console):
+    client = console.client(Role.MANAGE)
+    assert client.send_form("/connect", text="x" * 2_100_000).status_code == 413
+
+
+def test_errors_are_pages_that_say_what_to_do(console):
+    client = console.client(Role.VIEW)
+    answer = client.get("/destinations/nothing")
+    assert answer.status_code == 404
+    assert "is connected" in answer.text
+    assert client.get("/jobs/nothing").status_code == 400

@@ -1,0 +1,193 @@
+"""What pages do: failures that are found, replayed, discarded and exported; contacts; connecting without JavaScript."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from app.access.roles import Role
+from app.errors import ContactRefused
+from app.lanes.entries import read_entry
+from app.lanes.failures import seal_failure
+from app.producer import Producer
+from app.reporting.contact import read_contact
+from app.reporting.failure_search import Wanted, find_failures
+
+LONG = ("too_long", "First Name is too long.")
+
+
+def profile(key, segment="seg-1"):
+    return {
+        "identityMap": {"contactKey": [{"id": key}]}, "personalEmail": {"address": f"{key}@mail.test"},
+        "segmentMembership": {"ups": {segment: {"status": "realized"}}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def failing(console):
+    """Three profiles that wait, each of which has failed as well, as if Marketing Cloud had refused it."""
+    console.connect()
+    console.resources.states.pause("camp")
+    made = console.resources
+    Producer(made).enqueue("camp", [profile("c-1"), profile("c-2"), profile("c-3", "seg-2")], job_id="job-1")
+    now_ms = made.clock.now_ms()
+    for number, (code, text) in enumerate([LONG, LONG, ("bad", "No.")]):
+        entry = entry_of(console, f"c-{number + 1}")
+        record = seal_failure(
+            entry, ContactRefused(text, code=code, remedy="Mend it."), "camp", made.ring, now_ms=now_ms
+        )
+        made.redis.hset("act:{camp}:failed", f"f{number}", record)
+        made.redis.zadd("act:{camp}:failures", {f"f{number}": now_ms})
+    return console
+
+
+def entry_of(console, key):
+    """The waiting entry of a contact."""
+    lane = read_contact(console.resources, "camp", key).lane
+    tag = bytes.fromhex(read_contact(console.resources, "camp", key).tag)
+    for entry_id, fields in console.resources.redis.xrange(f"act:{{camp}}:lane:{lane}:live"):
+        entry = read_entry([entry_id, [part for pair in fields.items() for part in pair]], backfill=False)
+        if entry.origin.tag == tag:
+            return entry
+    raise AssertionError(key)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        (Wanted(), 3), (Wanted(code="too_long"), 2), (Wanted(field="first name"), 2), (Wanted(segment="seg-2"), 1),
+        (Wanted(job="job-1"), 3), (Wanted(job="other"), 0), (Wanted(since_ms=1), 3), (Wanted(until_ms=1), 0),
+        (Wanted(code="too_long", segment="seg-2"), 0),
+    ],
+)  # fmt: skip
+def test_failures_are_found_by(failing, wanted, count):
+    assert len(list(find_failures(failing.resources, "camp", wanted))) == count
+
+
+def test_a_replay_does_what_was_confirmed_and_no_more(failing):
+    client = failing.client(Role.ACTIVATE)
+    client.get("/failures")
+    asked = client.send_form("/destinations/camp/failures/replay/confirm", code="too_long")
+    assert "Replay 2 failed profiles?" in asked.text
+    done = client.send_form(
+        "/destinations/camp/failures/replay", code="too_long", until_ms=str(failing.resources.clock.now_ms())
+    )
+    assert "2 are enqueued again" in done.text
+    assert [item.code for item in failing.resources.failures("camp").all()] == ["bad"]
+
+
+def test_what_failed_after_it_was_confirmed_stays(failing):
+    client = failing.client(Role.ACTIVATE)
+    client.get("/failures")
+    client.send_form("/destinations/camp/failures/discard", until_ms="1000")
+    assert len(failing.resources.failures("camp")) == 3
+    client.send_form("/destinations/camp/failures/discard", until_ms=str(failing.resources.clock.now_ms()))
+    assert len(failing.resources.failures("camp")) == 0
+
+
+def test_an_export_holds_the_profiles_and_is_for_those_who_manage(failing):
+    client = failing.client(Role.MANAGE)
+    client.get("/failures")
+    answer = client.send_form("/destinations/camp/failures/export")
+    lines = [orjson.loads(line) for line in answer.content.splitlines()]
+    assert [line["profile"]["personalEmail"]["address"] for line in lines] == [
+        "c-1@mail.test",
+        "c-2@mail.test",
+        "c-3@mail.test",
+    ]
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_no_page_shows_a_value_unasked(failing):
+    client = failing.client(Role.MANAGE)
+    for path in (
+        "/",
+        "/destinations/camp",
+        "/failures",
+        "/destinations/camp/failed/f0",
+        "/jobs",
+        "/jobs/job-1",
+        "/connect?from=camp",
+    ):
+        answer = client.get(path)
+        assert (answer.status_code, "mail.test" in answer.text) == (200, False), path
+    viewer = failing.client(Role.VIEW)
+    viewer.get("/destinations/camp/failed/f0")
+    assert viewer.send_form("/destinations/camp/failed/f0").status_code == 403
+    client.get("/destinations/camp/failed/f0")
+    assert "c-1@mail.test" in client.send_form("/destinations/camp/failed/f0").text
+
+
+def test_a_contact_shows_what_waits_and_what_failed(failing):
+    client = failing.client(Role.VIEW)
+    client.get("/contact")
+    text = client.send_form("/contact", destination="camp", key="c-1").text
+    assert "job-1" in text
+    assert "too_long" in text
+    assert "Nothing is known of this contact" in client.send_form("/contact", destination="camp", key="c-9").text
+    assert client.send_form("/contact", destination="camp", key="c-1", account="yes").status_code == 403
+
+
+def connect_fields(console, **changes):
+    return {
+        "id": "new", "name": "New", "account.subdomain": "mctest", "account.client_id": "sandbox-client",
+        "account.client_secret": "sandbox-secret", "account.auth_base_url": console.base, "account.rest_base_url": console.base,
+        "mapping[0].source": "IdentityMap: contactKey", "mapping[0].target": "Identity: salesforceContactKey",
+        "mapping[1].source": "xdm: personalEmail.address", "mapping[1].target": "Attribute: Email Addresses.Email Address",
+        **changes,
+    }  # fmt: skip
+
+
+def test_connecting_needs_no_script(console):
+    client = console.client(Role.MANAGE)
+    client.get("/connect")
+    wrong = client.send_form("/connect", do="review", **connect_fields(console, id="Not a slug"))
+    assert (wrong.status_code, "must begin with a-z" in wrong.text) == (422, True)
+    refused = client.send_form("/connect", do="review", **connect_fields(console, **{"account.client_secret": "wrong"}))
+    assert '<div class="note bad">' in refused.text
+    assert ">Connect</button>" not in refused.text
+    review = client.send_form("/connect", do="review", **connect_fields(console))
+    assert "Connect new?" in review.text
+    assert "sandbox-secret" not in review.text
+    sealed = review.text.partition('name="sealed" value="')[2].partition('"')[0]
+    fields = connect_fields(console) | {"account.client_secret": "", "sealed": sealed}
+    assert "Connected new." in client.send_form("/connect", do="connect", **fields).text
+    assert console.resources.destinations.get("new").account.client_secret == "sandbox-secret"
+
+
+def test_a_secret_on_its_way_is_of_use_in_no_other_session(console):
+    client, other = console.client(Role.MANAGE), console.client(Role.MANAGE)
+    client.get("/connect")
+    other.get("/connect")
+    review = client.send_form("/connect", do="review", **connect_fields(console))
+    sealed = review.text.partition('name="sealed" value="')[2].partition('"')[0]
+    fields = connect_fields(console) | {"account.client_secret": "", "sealed": sealed}
+    assert other.send_form("/connect", do="connect", **fields).status_code == 422
+    assert console.resources.destinations.ids() == []
+
+
+def test_the_secret_of_a_destination_goes_to_no_other_host(console):
+    console.connect()
+    client = console.client(Role.MANAGE)
+    client.get("/connect?from=camp")
+    elsewhere = "http://127.0.0.1:9"
+    fields = connect_fields(console, id="camp", **{"account.client_secret": ""})
+    assert client.send_form("/connect", do="review", **fields).status_code == 200  # to its own
+    fields |= {"account.rest_base_url": elsewhere, "account.auth_base_url": elsewhere}
+    answer = client.send_form("/connect", do="review", **fields)
+    assert answer.status_code == 422
+    assert "Give the client secret first" in answer.text
+
+
+def test_a_console_with_data_keys_opens_no_account(console, make_console, redis):
+    console.connect()
+    restricted = make_console(secret_keys=",".join(console.resources.ring.restricted))
+    client = restricted.client(Role.MANAGE)
+    assert client.get("/destinations/camp").status_code == 200
+    assert "holds no key for accounts" in client.get("/connect?from=camp").text
+    answer = client.send_form("/connect", do="review", **connect_fields(console))
+    assert (answer.status_code, "holds no key for accounts" in answer.text) == (422, True)
+    client.get("/contact")
+    assert "holds no key for accounts" in client.send_form("/contact", destination="camp", key="c", account="yes").text
+    assert client.send_form("/destinations/camp/pause").status_code == 200
+    assert console.resources.states.get("camp").status == "paused"
