@@ -103,7 +103,7 @@ def _answer(operation: Operation, request: Request, raw: bytes) -> Response:
         if not actor.role.covers(operation.role):
             raise Forbidden(operation.role)
         found = operation.answer(Ask(context, actor, _given(operation, request, raw)))
-        return Response(orjson.dumps(found), media_type="application/json")
+        return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
     except Unauthorized as error:
         return _problem(401, str(error), error.remedy, headers={"www-authenticate": "Bearer"})
     except RedisError as error:

@@ -12,6 +12,8 @@ from app.destinations import operating
 from app.destinations.file import load
 from app.destinations.writing import SECRET_VARIABLE, as_file
 from app.errors import UsageError
+from app.intake.counts import SourceCounts, read_counts
+from app.intake.sources import SourceStore
 from app.producer import Producer
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
@@ -189,6 +191,19 @@ def list_jobs(ask: Ask) -> Any:
     }
 
 
+def list_sources(ask: Ask) -> Any:
+    store = SourceStore(ask.resources.redis, ask.resources.ring)
+    known, locked = store.opening(store.raw())
+    counted = read_counts(ask.resources.redis).sources
+    return {
+        "sources": [
+            {"name": one.name, "destinations": one.destinations, **asdict(counted.get(one.name, SourceCounts()))}
+            for one in sorted(known, key=lambda one: one.name)
+        ],
+        "locked": locked,
+    }
+
+
 def get_job(ask: Ask) -> Any:
     return _job(read_job(ask.resources.redis, str(ask.given["job"])))
 
@@ -243,6 +258,7 @@ OPERATIONS = [
         body={"key": "text", "account": "flag"}, needed=("key",),
     ),
     Operation("GET", "/v1/jobs", Role.VIEW, "The newest jobs", list_jobs, query={"limit": "number"}),
+    Operation("GET", "/v1/sources", Role.VIEW, "Who may send by HTTP, and what came of it", list_sources),
     Operation("GET", "/v1/jobs/{job}", Role.VIEW, "One job's counts", get_job),
     Operation("GET", "/v1/alerts", Role.VIEW, "Alerts: open, of late, muted", list_alerts),
     Operation("GET", "/v1/audit", Role.MANAGE, "Who did what when, newest first", list_acts, query={"limit": "number"}),

@@ -73,7 +73,11 @@ RULES = (
         but=("tasks", "app.producer", "app.broker"),
         never=CELERY,
     ),
-    Rule("Starlette and uvicorn are used by the intake alone.", but=("app.intake",), never=("starlette", "uvicorn")),
+    Rule(
+        "Starlette and uvicorn are used by the intake and the console alone.",
+        but=("app.intake", "app.console"),
+        never=("starlette", "uvicorn"),
+    ),
     Rule("aiohttp is used by the sandbox alone.", but=("app.sandbox",), never=("aiohttp",)),
     Rule(
         "The sandbox imports nothing of the pipeline.",
@@ -205,7 +209,10 @@ PLANTED = {
         "app/sweep/wake.py",
         "from kombu.exceptions import OperationalError",
     ),
-    "Starlette and uvicorn are used by the intake alone.": ("app/producer.py", "from starlette.routing import Route"),
+    "Starlette and uvicorn are used by the intake and the console alone.": (
+        "app/producer.py",
+        "from starlette.routing import Route",
+    ),
     "aiohttp is used by the sandbox alone.": ("app/sfmc/http.py", "from aiohttp import ClientSession"),
     "The sandbox imports nothing of the pipeline.": ("app/sandbox/server.py", "from ..errors import UsageError"),
     "The pipeline imports nothing of the sandbox.": ("app/destinations/preflight.py", "from app import sandbox"),

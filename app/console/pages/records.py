@@ -8,6 +8,8 @@ from urllib.parse import quote
 from app.access.roles import Role
 from app.console.visit import page
 from app.errors import UsageError
+from app.intake.counts import SourceCounts, read_counts
+from app.intake.sources import SourceStore
 from app.reporting.alert_kinds import KINDS
 from app.reporting.alerts import Mute, mute, read_alerts, unmute
 from app.reporting.audit import read_acts
@@ -27,7 +29,14 @@ def jobs(visit: Visit) -> Response:
     """The newest jobs; an id that was typed in leads to its own address."""
     if name := visit.text("job"):
         return visit.go(f"/jobs/{quote(name, safe='')}")
-    return visit.page("jobs.html", jobs=read_jobs(visit.resources.redis, limit=JOBS_SHOWN))
+    redis = visit.resources.redis
+    store = SourceStore(redis, visit.resources.ring)
+    known, locked = store.opening(store.raw())
+    counted = read_counts(redis).sources
+    return visit.page(
+        "jobs.html", jobs=read_jobs(redis, limit=JOBS_SHOWN), locked=locked,
+        sources=[(one, counted.get(one.name, SourceCounts())) for one in sorted(known, key=lambda one: one.name)],
+    )  # fmt: skip
 
 
 @page()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-import yaml
+from openapi_spec_validator import validate
 
 from app.access.roles import Role
 from app.console.operations import OPERATIONS
@@ -139,6 +139,6 @@ def test_the_document_names_every_operation(console):
     named = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert named == {(one.method, one.path) for one in OPERATIONS}
     assert document["openapi"].startswith("3.1")
-    assert yaml.safe_load(yaml.safe_dump(document)) == document
+    validate(document)
     ids = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
     assert len(ids) == len(set(ids))

@@ -7,6 +7,8 @@ import pytest
 
 from app.access.roles import Role
 from app.errors import ContactRefused
+from app.intake.counts import Counts
+from app.intake.sources import SourceStore
 from app.lanes.entries import read_entry
 from app.lanes.failures import seal_failure
 from app.producer import Producer
@@ -126,6 +128,16 @@ def test_a_contact_shows_what_waits_and_what_failed(failing):
     assert "too_long" in text
     assert "Nothing is known of this contact" in client.send_form("/contact", destination="camp", key="c-9").text
     assert client.send_form("/contact", destination="camp", key="c-1", account="yes").status_code == 403
+
+
+def test_sources_are_listed_with_what_came_of_them(console):
+    SourceStore(console.resources.redis, console.resources.ring).add("crm", ["camp"])
+    counts = Counts()
+    counts.answered("crm", 202, 0.1, accepted=1234, excluded=5)
+    counts.flush(console.resources.redis, 1_700_000_000_000)
+    text = console.client(Role.VIEW).get("/jobs").text
+    for shown in ("crm", "camp", "1,234", "202: 1", "2023-11-14"):
+        assert shown in text
 
 
 def connect_fields(console, **changes):
