@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 _ROLE = click.option(
-    "--role", type=click.Choice([*Role]), default="view", show_default=True,
+    "--role", type=click.Choice([str(role) for role in Role]), default="view", show_default=True,
     help="view looks; activate enqueues, replays, pauses; manage does everything.",
 )  # fmt: skip
 

@@ -10,11 +10,18 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
+from app.access.roles import Actor, Role
+from app.access.sessions import Sessions
+from app.access.users import Users
 from app.acl import ROLES, rule_of
+from app.destinations import operating
 from app.errors import StorageRefuses
 from app.keys import DestinationKeys
 from app.lanes.outcomes import Ledger
 from app.producer import Producer
+from app.reporting.audit import Act, note_act, read_acts
+from app.reporting.contact import read_contact
+from app.reporting.destinations import glances
 from app.reporting.jobs import read_job
 from app.reporting.measures import MEASURES
 from app.reporting.metrics import PipelineCollector
@@ -40,6 +47,22 @@ def bench(redis_url: str, redis_port: int, sandbox_port: int) -> Iterator[Bench]
 def as_user(bench: Bench, name: str, **changes: Any) -> Resources:
     url = bench.resources.settings.redis_url.replace("redis://", f"redis://{name}:pw@")
     return Resources.from_settings(replace(bench.resources.settings, redis_url=url, **changes))
+
+
+def test_a_console_looks_acts_and_keeps_people_with_keys_that_open_no_account(bench: Bench) -> None:
+    resources = as_user(bench, "console", secret_keys=",".join(bench.resources.ring.restricted))
+    users = Users(resources.redis, resources.ring)
+    users.add("ann", Role.VIEW, now_ms=1)
+    sessions = Sessions(resources.redis, resources.ring, users)
+    token = sessions.begin(Actor("ann", Role.VIEW), now_ms=resources.clock.now_ms(), user=users.get("ann"))
+    assert sessions.find(token, now_ms=resources.clock.now_ms()) is not None
+    assert sessions.may_try("ann", "here")
+    assert [item.id for item in glances(resources)] == ["camp"]
+    assert operating.pause(resources, "camp").status == "paused"
+    assert operating.resume(resources, "camp").status == "enabled"
+    note_act(resources.redis, resources.ring, Act("ann", "resume", "camp"))
+    assert [act.what for _, act in read_acts(resources.redis, resources.ring)] == ["resume"]
+    assert not read_contact(resources, "camp", "c-1").known
 
 
 def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> None:
