@@ -208,7 +208,7 @@ def _restore(raw: bytes | None) -> Pace | None:
         number, fields = orjson.loads(raw or b"[0, {}]")
         if number != _PACE_FORMAT:
             return None
-        doubted = fields.pop("doubted")
-        return Pace(**fields, doubted=(doubted[0], doubted[1]) if doubted else None)
+        trial = fields.pop("trial")
+        return Pace(**fields, trial=(trial[0], trial[1]) if trial else None)
     except (ValueError, TypeError, KeyError):
         return None

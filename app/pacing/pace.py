@@ -7,9 +7,10 @@ accepts, which is measured, not guessed. The pace falls a little below it, comes
 grows ever faster, to find out whether more is allowed by now. Time in which the rate held nothing up does not count (RFC 9438,
 section 5.8: a sender that has little to send learns nothing about the limit).
 
-Permits. How long calls take tells when the server begins to queue them (TCP Vegas; Netflix' gradient limiter): calls that take
-twice as long as they do on a server at ease mean that fewer at once would get as much through. If fewer do not make them quicker,
-it was not our doing, and the longer time is what a call takes by now.
+Permits. How long calls take tells when the server begins to queue them (TCP Vegas; Netflix' gradient limiter). Where permits hold
+calls up, and calls take twice as long as on a server at ease, or from time to time anyway, fewer are tried: if as much gets
+through (calls at once by the time of a call, Little's law), the rest only made the server slower, and they stay away. If less
+does, it was not our doing, and the longer time is what a call takes by now.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ CROWDED: Final = 2.0  # times as long as at ease: fewer at once
 AT_EASE: Final = 1.5  # less than this: more at once
 FEWER: Final = 0.9
 MORE: Final = 1.05
-DOUBT: Final = 0.7  # so many of the permits left, and calls no quicker: it is not our doing
-QUICKER: Final = 0.85
+TRIED: Final = 0.7  # with so many of the permits it is judged
+AS_MUCH: Final = 0.97
+FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
+RAREST_TRIAL_SECONDS: Final = 960.0
 EASE_GROWTH: Final = 1.002  # a look; what was quick once need not be so for ever
 
 
@@ -73,7 +76,8 @@ class Pace:
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
     what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not
-    known), `doubted` the permits and call time when they began to be cut, if that goes on.
+    known), `trial` the permits and call time when they began to be cut, if that goes on; the next trial comes when permits have held
+    calls up for `trial_after_seconds`, of which `bound_seconds` are over.
     """
 
     calls_per_second: float
@@ -87,7 +91,9 @@ class Pace:
     near: int = 0
     guessed: bool = True
     ease_seconds: float = 0.0
-    doubted: tuple[float, float] | None = None
+    trial: tuple[float, float] | None = None
+    bound_seconds: float = 0.0
+    trial_after_seconds: float = FIRST_TRIAL_SECONDS
 
     @classmethod
     def at_first(cls, limits: Limits) -> Pace:
@@ -173,17 +179,33 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     most = float(limits.max_in_flight)
     permits = min(pace.permits, most)
     if seen.crowded:
-        return replace(pace, permits=max(1.0, permits / 2), doubted=None)
+        return replace(pace, permits=max(1.0, permits / 2), trial=None)
     if not seen.call_seconds:
         return replace(pace, permits=permits)
     ease = min(pace.ease_seconds * EASE_GROWTH, seen.call_seconds) if pace.ease_seconds else seen.call_seconds
-    doubted = pace.doubted
-    if doubted and permits <= doubted[0] * DOUBT and seen.call_seconds > doubted[1] * QUICKER:
-        ease, permits, doubted = seen.call_seconds, doubted[0], None
-    elif seen.permits_bound and seen.call_seconds > CROWDED * ease:
-        doubted = doubted or (permits, seen.call_seconds)
-        permits = max(1.0, permits * FEWER)
+    if pace.trial and permits <= pace.trial[0] * TRIED:
+        return _judged(pace, seen, permits, *pace.trial)
+    bound = pace.bound_seconds + (seen.seconds if seen.permits_bound else 0.0)
+    trial = pace.trial
+    tries = trial is not None or bound >= pace.trial_after_seconds or seen.call_seconds > CROWDED * ease
+    if seen.permits_bound and permits >= 2 and tries:
+        trial = trial or (permits, seen.call_seconds)
+        permits *= FEWER
     elif seen.permits_bound and seen.call_seconds < AT_EASE * ease:
-        doubted = None
         permits = min(most, max(permits + 1, permits * MORE))
-    return replace(pace, permits=permits, ease_seconds=ease, doubted=doubted)
+    return replace(pace, permits=permits, ease_seconds=ease, trial=trial, bound_seconds=bound)
+
+
+def _judged(pace: Pace, seen: Observations, permits: float, permits_before: float, seconds_before: float) -> Pace:
+    """The end of a trial: whether fewer permits let as much through."""
+    through = permits / permits_before * seconds_before / seen.call_seconds
+    if through >= AS_MUCH:
+        # and another trial follows at once
+        return replace(
+            pace, permits=permits, ease_seconds=seen.call_seconds, trial=None, bound_seconds=FIRST_TRIAL_SECONDS,
+            trial_after_seconds=FIRST_TRIAL_SECONDS,
+        )  # fmt: skip
+    return replace(
+        pace, permits=permits_before, ease_seconds=seen.call_seconds, trial=None, bound_seconds=0.0,
+        trial_after_seconds=min(RAREST_TRIAL_SECONDS, 2 * pace.trial_after_seconds),
+    )  # fmt: skip

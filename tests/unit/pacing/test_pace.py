@@ -126,13 +126,55 @@ def test_the_growth_never_falls() -> None:
         (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.17, permits_bound=True), 16),
         (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 17),
         (Pace(40, 100, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 100),
-        # fewer did not make them quicker: it is not our doing
-        (Pace(40, 11, ease_seconds=0.1, doubted=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
+        # a trial from time to time
+        (Pace(40, 16, ease_seconds=0.1, bound_seconds=4.5), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 14.4),
+        (Pace(40, 12, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 10.8),
+        # fewer let less through: it is not our doing
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
+        # fewer let as much through
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 11),
+        (Pace(40, 1, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.9, permits_bound=True), 1),
     ],
-    ids=["crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "not our doing"],
+    ids=[
+        "crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "trial",
+        "goes on", "not our doing", "as much", "one is left",
+    ],
 )  # fmt: skip
 def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
     assert next_pace(pace, seen, CONFIGURED).permits == pytest.approx(permits)
+
+
+def drive(latency_seconds: Any, looks: int, pace: Pace) -> Pace:
+    """Looks at a server whose calls take as long as so many at once make them; permits are what holds calls up."""
+    limits = Limits(calls_per_minute=600_000, max_in_flight=24)
+    for _ in range(looks):
+        at_once = int(pace.permits)
+        seconds = latency_seconds(at_once)
+        seen = Observations(1, accepted=int(at_once / seconds), call_seconds=seconds, permits_bound=True)
+        pace = next_pace(pace, seen, limits)
+    return pace
+
+
+@pytest.mark.parametrize(
+    ("latency_seconds", "least", "most"),
+    [
+        (lambda n: 0.2, 15, 24),  # the more the better, but for the trials
+        (lambda n: 0.06 + 0.04 * max(0, n - 4), 2, 6),  # crowded beyond four
+        (lambda n: 0.2 * max(1.0, n / 10), 6, 16),  # ten at a time, the others queue
+        (lambda n: 0.1 * (1 + n / 10), 12, 24),  # ever slower, and yet more gets through
+    ],
+    ids=["open", "crowds", "queues", "slows"],
+)
+def test_calls_at_once_are_found(latency_seconds: Any, least: int, most: int) -> None:
+    pace = Pace.at_first(Limits(calls_per_minute=600_000, max_in_flight=24))
+    for looks in (60, 7, 11, 13, 40):
+        pace = drive(latency_seconds, looks, pace)
+        assert least <= pace.permits <= most
+
+
+def test_a_server_that_is_well_again_gets_more() -> None:
+    crowded = drive(lambda n: 0.06 + 0.04 * max(0, n - 4), 60, Pace.at_first(Limits(600_000, max_in_flight=24)))
+    assert drive(lambda n: 0.06, 40, crowded).permits >= 15
 
 
 amounts = st.integers(0, 500)
