@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from app.access.api_keys import ApiKeys
 from app.access.sessions import Sessions
@@ -56,7 +58,7 @@ def _templates() -> Environment:
     made = Environment(
         loader=PackageLoader("app.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
-    made.filters |= {"number": number, "moment": moment, "percent": percent, "ago": ago, "short": short}
+    made.filters |= {"number": number, "moment": moment, "percent": percent, "ago": ago, "marked": marked}
     made.globals["charts"] = charts
     return made
 
@@ -93,9 +95,6 @@ def ago(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
 
 
-def short(value: float) -> str:
-    """1,234,567 as 1.2 M."""
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return f"{value:.0f}"
+def marked(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped

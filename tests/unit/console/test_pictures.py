@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from app.console.charts import burn_up_lines, nice, outcome_columns, success_picture
-from app.console.context import ago, percent
+from app.console.context import ago, marked, percent
 from app.reporting.burn_up import burn_up
 from app.reporting.quota import Quota
 from app.reporting.runs import OUTCOMES, Run
@@ -95,3 +95,7 @@ def test_sources_are_names_and_types_and_never_values():
     assert sources_of(profiles) == [
         ("xdm: person.name.firstName", "text", 2), ("xdm: age", "number", 1), ("IdentityMap: contactKey", "identity", 1),
     ]  # fmt: skip
+
+
+def test_commands_in_a_text_are_code_and_nothing_else_is_markup():
+    assert marked("Use `a <b>` & `c`.") == "Use <code>a &lt;b&gt;</code> &amp; <code>c</code>."
