@@ -76,10 +76,13 @@ def up(
             addresses = {"Flower": f"http://127.0.0.1:{flower_port}", **addresses}
         stack.wait_for("intake", lambda: bool(told) or listens(intake_port))
         addresses = {"Intake": f"http://127.0.0.1:{intake_port}", **addresses}
+        link = ""
         if not no_console:
-            addresses = {"Console": _start_console(stack, settings, told), **addresses}
+            address = _start_console(stack, settings, told)
+            addresses = {"Console": address, **addresses}
+            link = f"{address}/link/{_link_token(settings)}"
         stack.note_addresses(addresses)
-        print_addresses(addresses)
+        print_addresses(addresses | ({"Console": link} if link else {}))
         if Home(settings.home).secret_keys.exists():
             out.print(
                 "The password of Redis is in the file redis/password of the home, that of the broker in broker/password."
@@ -122,20 +125,26 @@ def without_password(url: str) -> str:
 
 
 def _start_console(stack: Stack, settings: Settings, told: list[int]) -> str:
-    """Start it; returns a link to it that signs in once."""
+    """Start it; returns where browsers find it."""
+    port = port_from(CONSOLE_PORT)
+    stack.start("console", console_command(port))
+    stack.wait_for("console", lambda: bool(told) or listens(port))
+    return settings.console_url.rstrip("/") or f"http://127.0.0.1:{port}"
+
+
+def _link_token(settings: Settings) -> str:
+    """Of a link that signs in once whoever has started the stack; it is printed, and noted nowhere."""
     from app.access.roles import Role
     from app.access.sessions import Sessions
     from app.access.users import Users
     from app.resources import Resources
 
-    port = port_from(CONSOLE_PORT)
-    stack.start("console", console_command(port))
-    stack.wait_for("console", lambda: bool(told) or listens(port))
     made = Resources.from_settings(settings)
-    sessions = Sessions(made.redis, made.ring, Users(made.redis, made.ring))
-    token = sessions.make_link("local", Role.MANAGE, asks_password=False)
-    made.redis.close()
-    return f"{settings.console_url.rstrip('/') or f'http://127.0.0.1:{port}'}/link/{token}"
+    try:
+        sessions = Sessions(made.redis, made.ring, Users(made.redis, made.ring))
+        return sessions.make_link("local", Role.MANAGE, asks_password=False)
+    finally:
+        made.redis.close()
 
 
 def print_addresses(addresses: dict[str, str]) -> None:

@@ -19,8 +19,6 @@ def console_url(settings: Settings) -> str:
     if settings.console_url:
         return settings.console_url.rstrip("/")
     noted = Home(settings.home).addresses
-    if noted.exists():
-        link = str(orjson.loads(noted.read_bytes()).get("Console", ""))
-        if link:
-            return link.partition("/link/")[0]
+    if noted.exists() and (address := str(orjson.loads(noted.read_bytes()).get("Console", ""))):
+        return address
     return f"http://127.0.0.1:{CONSOLE_PORT}"

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.access.roles import Actor, Role
-from app.console.visit import Forbidden, status_of
+from app.console.visit import Forbidden, length_of, status_of
 from app.errors import ActivationError, UsageError
 from app.reporting.audit import Act, note_act
 from app.storage import explain
@@ -88,7 +88,7 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = b""
         if operation.body:
-            if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
+            if length_of(request) > MOST_BYTES:
                 return _problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
             raw = await request.body()
         return await run_in_threadpool(_answer, operation, request, raw)

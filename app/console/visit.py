@@ -130,7 +130,7 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
         async def endpoint(request: Request) -> Response:
             form = FormData()
             if request.method == "POST":
-                if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
+                if length_of(request) > MOST_BYTES:
                     return Response("The form is too large.\n", 413, media_type="text/plain")
                 form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
                 form = await _read_files(form)
@@ -139,6 +139,13 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
         return endpoint
 
     return decorate
+
+
+def length_of(request: Request) -> float:
+    """Of the body in bytes; without end where it comes in pieces of a number that is not told."""
+    if "transfer-encoding" in request.headers:
+        return float("inf")
+    return int(request.headers.get("content-length") or 0)
 
 
 async def _read_files(form: FormData) -> FormData:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import psutil
 import pytest
+import requests
 from celery import Celery
 
 from app.devstack.home import Home
@@ -31,6 +32,7 @@ class Machine:
 
     home: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -58,7 +60,7 @@ class Machine:
         )
         self.started.append(process)
         assert process.stdout is not None
-        said = []
+        said = self.said = []
         for line in process.stdout:
             said.append(line)
             if "are up" in line:
@@ -124,6 +126,19 @@ def test_a_home_has_one_stack_which_can_be_looked_at_and_ended(machine: Machine)
     after = machine.run("status")
     assert after.returncode == 1
     assert "activation up" in after.stderr
+
+
+def test_the_console_is_up_and_its_link_signs_in_once(machine: Machine) -> None:
+    machine.up()
+    (link,) = [line.split()[1] for line in machine.said if line.startswith("Console  ")]
+    address = link.partition("/link/")[0]
+    assert orjson.loads(machine.run("status", "--json").stdout)["addresses"]["Console"] == address
+    session = requests.Session()
+    assert session.post(link, timeout=30).url == f"{address}/"
+    assert session.get(f"{address}/people", timeout=30).status_code == 200
+    assert requests.post(link, timeout=30).status_code == 410
+    another = orjson.loads(machine.run("user", "link", "--json").stdout)["link"]
+    assert another.startswith(f"{address}/link/")
 
 
 def test_what_a_killed_stack_leaves_is_ended_by_the_next(machine: Machine) -> None:

@@ -174,6 +174,11 @@ def test_a_form_that_is_too_large_is_refused(console):
     assert client.send_form("/connect", text="x" * 2_100_000).status_code == 413
 
 
+def test_a_form_of_unknown_length_is_refused(console):
+    client = console.client(Role.MANAGE)
+    assert client.post("/connect", data=(part for part in [b"csrf=x"])).status_code == 413
+
+
 def test_errors_are_pages_that_say_what_to_do(console):
     client = console.client(Role.VIEW)
     answer = client.get("/destinations/nothing")
