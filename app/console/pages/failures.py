@@ -51,8 +51,11 @@ def failures(visit: Visit) -> Response:
     chosen = visit.text("destination") or next((name for name in ids if counts[name]), ids[0] if ids else "")
     if chosen and chosen not in counts:
         visit.resources.destinations.about(chosen)
-    found = list(find_failures(visit.resources, chosen, _wanted(visit))) if chosen else []
-    codes = sorted({item.code for item in visit.resources.failures(chosen).all()}) if chosen else []
+    wanted = _wanted(visit)
+    found = list(find_failures(visit.resources, chosen, wanted)) if chosen else []
+    # each record has to be opened, so all of them only once
+    every = found if wanted == Wanted() or not chosen else visit.resources.failures(chosen).all()
+    codes = sorted({item.code for item in every})
     segments = []
     if chosen:
         try:
