@@ -160,7 +160,7 @@ def drive(latency_seconds: Any, looks: int, pace: Pace) -> Pace:
     [
         (lambda n: 0.2, 15, 24),  # the more the better, but for the trials
         (lambda n: 0.06 + 0.04 * max(0, n - 4), 2, 6),  # crowded beyond four
-        (lambda n: 0.2 * max(1.0, n / 10), 6, 16),  # ten at a time, the others queue
+        (lambda n: 0.2 * max(1.0, n / 10), 6, 20),  # ten at a time, the others queue
         (lambda n: 0.1 * (1 + n / 10), 12, 24),  # ever slower, and yet more gets through
     ],
     ids=["open", "crowds", "queues", "slows"],
