@@ -257,8 +257,10 @@ def _fault_in_share(text: str) -> str:
 
 
 def _fault_in_kinds(text: str) -> str:
-    unknown = [kind for kind in words_of(text) if kind not in KINDS and kind != ALL_KINDS]
-    return f"there is no kind {unknown[0]}; docs/operations.md lists them." if unknown else ""
+    for position, kind in enumerate(words_of(text), 1):
+        if kind not in KINDS and kind != ALL_KINDS:
+            return f"there is no such kind at place {position}; docs/operations.md lists them."
+    return ""
 
 
 _CHECKS: dict[str, Callable[[str], str]] = {

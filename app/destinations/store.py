@@ -58,7 +58,7 @@ class Directory:
         """Raises `UnknownDestination`."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).about))
         if raw is None:
-            raise UnknownDestination(destination_id)
+            raise UnknownDestination(destination_id, self.ids())
         return About(**orjson.loads(raw))
 
     def secret_since_ms(self, destination_id: str) -> int | None:

@@ -15,6 +15,7 @@ from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
+from redis.exceptions import RedisError
 
 from app.devstack.stack import commands, listens, port_from
 from app.lanes.refused import RefusedMessages
@@ -56,7 +57,8 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def listen(client: Celery, events: list[str], stop: threading.Event) -> None:
-    with client.connection_for_read() as connection:
+    # the broker may end before its listener does
+    with suppress(OSError, RedisError), client.connection_for_read() as connection:
         receiver = client.events.Receiver(connection, handlers={"*": lambda event: events.append(repr(event))})
         while not stop.is_set():
             with suppress(OSError):  # silence, or the end of the broker

@@ -331,7 +331,7 @@ def test_settings_print_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"ALERT_URL": "hooks.test"}, "ACTIVATION_ALERT_URL: must begin with"),
         ({"ALERT_SLACK_URL": "ftp://hooks.test"}, "ACTIVATION_ALERT_SLACK_URL: must begin with"),
-        ({"ALERT_KINDS": "stopped, stoped"}, "ACTIVATION_ALERT_KINDS: there is no kind stoped"),
+        ({"ALERT_KINDS": "stopped, stoped"}, "ACTIVATION_ALERT_KINDS: there is no such kind at place 2"),
         ({"ALERT_EMAIL_TO": "ops@mail.test"}, "needs ACTIVATION_SMTP_URL"),
         ({"SMTP_URL": "mail.test:25"}, "ACTIVATION_SMTP_URL: must begin with"),
         ({"TRACES": "2"}, "ACTIVATION_TRACES: must be a share"),
