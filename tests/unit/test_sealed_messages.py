@@ -44,6 +44,7 @@ def test_nothing_of_it_can_be_changed(place: int, change: int) -> None:
         "sealed:2:" + sealed().removeprefix("sealed:1:"),
         "",
     ],
+    ids=["another source", "nothing sealed", "no source", "not ASCII", "another version", "nothing"],
 )
 def test_what_is_not_as_it_was_sealed_does_not_open(text: str) -> None:
     with pytest.raises(UsageError) as refused:

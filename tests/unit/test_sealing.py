@@ -76,7 +76,7 @@ class TestRotation:
         with pytest.raises(SealBroken):
             KeyRing([NEW]).open(sealed, b"profile:demo")
 
-    @pytest.mark.parametrize("sealer", [OLD, NEW, FOREIGN])
+    @pytest.mark.parametrize("sealer", [OLD, NEW, FOREIGN], ids=["old", "new", "foreign"])
     def test_any_key_of_the_ring_opens_wherever_it_stands(self, sealer: str) -> None:
         sealed = KeyRing([sealer]).seal(b"clear", b"profile:demo")
         for ring in ([OLD, NEW, FOREIGN], [FOREIGN, NEW, OLD], [NEW, FOREIGN, OLD]):
