@@ -98,7 +98,12 @@ class Answer:
 class _Loop:
     def __init__(self, work: Work) -> None:
         self.w = work
-        self.rules = state.Rules(work.settings.window_size, work.settings.slice_seconds, one_call=work.one_call)
+        settings = work.settings
+        self.rules = state.Rules(
+            settings.window_size, settings.slice_seconds, one_call=work.one_call,
+            # a lease is renewed once a third of it is over, and nothing is sent in its last part
+            rest_seconds=min(state.REST_SECONDS, settings.lease_seconds / 20),
+        )  # fmt: skip
         self.session = state.Session.begun(time.monotonic(), self.rules)
         self.ledger = Ledger(work.destination.id, work.ring, work.settings)
         self.moved_to: set[int] = set()

@@ -16,7 +16,7 @@ SETTLE_AFTER_SECONDS = 0.05
 LOOK_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
 LOOK_BEHIND_BACKFILL_SECONDS = 0.1
 FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated before the end
-REST_SECONDS = 1.0  # the longest wait for an event
+REST_SECONDS = 1.0  # the longest wait for an event; the lease has to be looked after meanwhile
 LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
 BACKFILL_BATCH = 16
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
@@ -31,11 +31,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`one_call` is for a probe: a single call, and then the end."""
+    """`one_call` is for a probe: a single call, and then the end. `rest_seconds` is the longest wait for an event."""
 
     window_size: int
     slice_seconds: float
     one_call: bool = False
+    rest_seconds: float = REST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,16 @@ Command = Settle | LookAround | Read | Wait | End
 class Session:
     """The state. Times are of time.monotonic().
 
-    `dry`: the last look found nothing more in the lane. `recovering`: it found entries of a worker that went away, which are read one
-    contact at a time. `error` stands for the destination as a whole, `wait_seconds` before coming back.
+    `found`: the last look found something; `dry`: it looked for everything and found nothing. `recovering`: it found entries of a
+    worker that went away, which are read one contact at a time. `error` stands for the destination as a whole, `wait_seconds` before
+    coming back.
     """
 
     slice_ends: float
     last_slice_ends: float
     phase: Phase = Phase.WORKING
     read_at: float = float("-inf")
+    found: bool = False
     dry: bool = False
     recovering: bool = False
     settled_at: float = float("-inf")
@@ -153,7 +156,7 @@ def next_command(session: Session, load: Load, now: float, rules: Rules) -> Comm
             return Settle(close_doubtful=True)
         return End()
     wanted = min(1, load.waiting) if rules.one_call else load.waiting
-    return Wait(wanted if working else 0, _rest(session, load, now))
+    return Wait(wanted if working else 0, _rest(session, load, now, rules))
 
 
 def goes_on(session: Session, load: Load, rules: Rules) -> bool:
@@ -161,8 +164,8 @@ def goes_on(session: Session, load: Load, rules: Rules) -> bool:
     return session.phase is Phase.WORKING and not (rules.one_call and load.started)
 
 
-def _rest(session: Session, load: Load, now: float) -> float:
-    rest = REST_SECONDS
+def _rest(session: Session, load: Load, now: float, rules: Rules) -> float:
+    rest = rules.rest_seconds
     if load.unsettled:
         rest = min(rest, session.settled_at + SETTLE_AFTER_SECONDS - now)
     if session.phase is Phase.WORKING:
@@ -185,7 +188,7 @@ def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | N
     if load.idle:
         if session.dry and since_read < FRESH_SECONDS:
             return None
-    elif since_read < _look_seconds(load) and (session.dry or load.waiting > load.in_flight):
+    elif since_read < _look_seconds(load) and (not session.found or load.waiting > load.in_flight):
         return None
     wants_backfill = not load.live and load.backfill <= session.backfill_batch // 4
     return Read(room, min(room, session.backfill_batch) if wants_backfill else 0)
@@ -207,9 +210,10 @@ def read_done(session: Session, command: Read, *, live: int, backfill: int, reco
         elif now - read_at > 4 * BACKFILL_SECONDS:
             batch = max(8, batch // 2)
         read_at = now
-    dry = not live and not backfill and command.backfill > 0
+    found = live + backfill > 0
+    dry = not found and command.backfill > 0
     return replace(
-        session, read_at=now, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
+        session, read_at=now, found=found, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
     )  # fmt: skip
 
 

@@ -30,7 +30,10 @@ ENDING = machine.told_to_end(WORKING)
         (WORKING, Load(live=5), Wait(5, 1.0)),
         (WORKING, Load(live=5, in_flight=2), Wait(5, 1.0)),
         (replace(WORKING, read_at=NOW - 0.06), Load(in_flight=2), Read(200, 16)),  # whether live ones have come
-        (replace(WORKING, read_at=NOW - 0.03), Load(in_flight=2), Read(200, 16)),  # the last look brought something
+        (replace(WORKING, read_at=NOW - 0.03, found=True), Load(in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
+        # more in flight than wait, and the last look found nothing: the answers have their turn
+        (replace(WORKING, read_at=NOW - 0.03), Load(live=3, backfill=8, in_flight=12), Wait(11, pytest.approx(0.07))),
         (replace(DRY, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
         (replace(WORKING, read_at=NOW - 0.2), Load(backfill=9, in_flight=2), Read(200, 0)),
         (replace(WORKING, read_at=NOW - 0.2), Load(backfill=3, in_flight=2), Read(200, 16)),
@@ -128,7 +131,8 @@ loads = st.builds(
 sessions = st.builds(
     Session,
     slice_ends=st.floats(NOW - 5, NOW + 5), last_slice_ends=st.just(NOW + 30), phase=st.sampled_from(Phase),
-    read_at=st.floats(NOW - 5, NOW), dry=st.booleans(), recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
+    read_at=st.floats(NOW - 5, NOW), found=st.booleans(), dry=st.booleans(),
+    recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
     epoch_ended=st.booleans(),
 )  # fmt: skip
 
@@ -146,6 +150,16 @@ def test_the_end_leaves_nothing_behind(session: Session, load: Load) -> None:
         assert command.want == (load.waiting if session.phase is Phase.WORKING else 0)
     if session.phase is Phase.ENDING:
         assert not isinstance(command, Read | LookAround)
+
+
+@given(sessions, loads)
+def test_a_look_that_found_nothing_is_not_repeated_at_once(session: Session, load: Load) -> None:
+    """Or answers would lie unheard for as long as there is room."""
+    session = replace(session, settled_at=NOW, slice_ends=NOW + 1)
+    command = next_command(session, load, NOW, RULES)
+    if isinstance(command, Read):
+        after = machine.read_done(session, command, live=0, backfill=0, recovered=False, now=NOW)
+        assert not isinstance(next_command(after, load, NOW, RULES), Read)
 
 
 @given(sessions, loads)
