@@ -70,7 +70,7 @@ OPTIONS = (
     Option("FAILURES_KEPT", 100_000, "Failed profiles kept for replay, per destination."),
     Option("FAILURES_KEPT_DAYS", 30, "Days that a failed profile is kept for replay."),
     Option("DELIVERED_LIFE_DAYS", 400, "Days after its last delivery that a contact's delivered state is kept."),
-    Option("DELIVER_RATE_LIMIT", "", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the shared limiter paces the calls."),
+    Option("DELIVER_RATE_LIMIT", "", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the pace of the account is what holds."),
     Option("ENQUEUE_RATE_LIMIT", "", "Celery rate limit of activation.enqueue in each worker."),
     Option("REFRESH_RATE_LIMIT", "", "Celery rate limit of attributes.refresh in each worker."),
     Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
