@@ -112,7 +112,7 @@ contents = st.sampled_from(
 def test_every_answer_ends_and_the_next_call_goes_well(far: Far, transport: Transport) -> None:
     resident = psutil.Process().memory_info().rss
 
-    @cases(40, 800)
+    @cases(40, 150)
     @given(
         lines,
         st.lists(fields, max_size=4),
