@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from app.delivery import session as state
 from app.delivery.contacts import Contact, Contacts
-from app.delivery.opening import seal_for_lane, take_in
+from app.delivery.opening import seal_for_lane, take_in, unforeseen
 from app.errors import (
     AccountThrottled,
     AttributeRefused,
@@ -298,7 +298,7 @@ class _Loop:
                 contacts.park_doubtful()
                 contacts.refuse(contact, result)
             case _:
-                self.doubt(contact, _unforeseen(result))
+                self.doubt(contact, unforeseen(result))
 
     def throttled(self, result: Accepted | Exception | None) -> bool:
         """Whether the account asks to be left alone: then all of its lanes wait, and the contact is called again."""
@@ -343,9 +343,3 @@ class _Loop:
         """An entry belongs to a contact of another lane by now."""
         self.ledger.move(entry, lane, seal_for_lane(entry, tag, self.w.ring, self.w.destination.id))
         self.moved_to.add(lane)
-
-
-def _unforeseen(error: Exception) -> TransientFailure:
-    return TransientFailure(
-        f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error"
-    )

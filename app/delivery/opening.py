@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from app.errors import CallError, DestinationBroken, SealBroken
+from app.errors import CallError, DestinationBroken, SealBroken, TransientFailure
 from app.lanes.append import seal_origin
 from app.mapping.compiled import Excluded
 
@@ -76,4 +76,11 @@ def _locked() -> DestinationBroken:
         "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
         code="seal_broken",
         remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
+    )
+
+
+def unforeseen(error: Exception) -> TransientFailure:
+    """What an error of ours while calling amounts to for the contact."""
+    return TransientFailure(
+        f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error"
     )
