@@ -1,6 +1,6 @@
 """The environment, read once: every setting has a name, a type, a default and a line of documentation.
 
-`docs/configuration.md` is generated from `OPTIONS`. A value may come from a file named by the same variable with
+`docs/configuration.md` is generated from `Settings`. A value may come from a file named by the same variable with
 `_FILE` appended. All problems are reported at once.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from environs import EnvError, FileAwareEnv
 
@@ -21,6 +21,7 @@ from app.reporting.alert_kinds import ALL_KINDS, KINDS
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 
 PREFIX = "ACTIVATION_"
+_HOME = Path(".activation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,60 +41,11 @@ class Option:
         return self.name.lower()
 
 
-OPTIONS = (
-    Option("REDIS_URL", "", "Redis that holds the state. Unset: a private server is started under HOME."),
-    Option("BROKER_URL", "", "Celery's broker. Unset: the same Redis; a private one keeps the messages in a server of its own, without a file. AMQP works too."),
-    Option("SECRET_KEYS", "", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME."),
-    Option("CLEAR_MESSAGES", "accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed."),
-    Option("INTAKE_OPEN", False, "Lets the HTTP intake take profiles without a key from programs on its own machine."),
-    Option("INTAKE_PROXIES", "", "Addresses or networks, with commas between, of proxies whose word on a client's certificate the HTTP intake believes, besides loopback."),
-    Option("REDIS_SERVER", "", "Program of the private Redis. Unset: the embedded one, else the redis-server of the PATH."),
-    Option("HOME", Path(".activation"), "Folder of the private Redis, its key and its logs."),
-    Option("ALLOW_LOCAL_HOSTS", "", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between."),
-    Option("CONNECT_TIMEOUT_SECONDS", 5.0, "How long to wait for a connection to Marketing Cloud."),
-    Option("READ_TIMEOUT_SECONDS", 120.0, "How long to wait for an answer. Marketing Cloud itself gives up after 120 s; a smaller value risks two calls at once for one contact."),
-    Option("WORKER_CONCURRENCY", 32, "Lanes that one worker process drains at once (threads)."),
-    Option("CALLS_AT_ONCE", 64, "HTTP calls that one worker process may have in flight; the account's max_in_flight holds over all processes."),
-    Option("WINDOW_SIZE", 200, "Waiting profiles that a lane reads at once."),
-    Option("SLICE_SECONDS", 2.0, "How long a task works on a lane before it looks whether others wait for its slot, or its destination was changed."),
-    Option("LEASE_SECONDS", 15.0, "How long a lane stays with a worker that gives no sign of life."),
-    Option("WAKE_MARK_SECONDS", 10.0, "After this long a wake-up counts as lost and the sweep sends another."),
-    Option("SWEEP_SECONDS", 5.0, "How often beat looks for lanes that have work and no wake-up."),
-    Option("CATALOG_REFRESH_SECONDS", 900.0, "How old the attribute-set definitions of an account may become before they are fetched again."),
-    Option("RETRY_WINDOW_SECONDS", 86_400.0, "A profile that meets trouble is tried for at least this long …"),
-    Option("RETRY_MINIMUM", 8, "… and at least this often, before it is set aside as failed."),
-    Option("RETRY_BASE_SECONDS", 2.0, "First delay of the exponential back-off (full jitter)."),
-    Option("RETRY_CAP_SECONDS", 300.0, "Longest delay of the back-off for one contact or one destination."),
-    Option("PROBE_BASE_SECONDS", 30.0, "A stopped destination is probed with one call after this long, then ever less often …"),
-    Option("PROBE_CAP_SECONDS", 1200.0, "… up to this."),
-    Option("CRASHES_ALLOWED", 3, "A profile that was alone in a window when its worker died this often is set aside."),
-    Option("FAILURES_KEPT", 100_000, "Failed profiles kept for replay, per destination."),
-    Option("FAILURES_KEPT_DAYS", 30, "Days that a failed profile is kept for replay."),
-    Option("DELIVERED_LIFE_DAYS", 400, "Days after its last delivery that a contact's delivered state is kept."),
-    Option("DELIVER_RATE_LIMIT", "", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the pace of the account is what holds."),
-    Option("ENQUEUE_RATE_LIMIT", "", "Celery rate limit of activation.enqueue in each worker."),
-    Option("REFRESH_RATE_LIMIT", "", "Celery rate limit of attributes.refresh in each worker."),
-    Option("TASK_RETRIES", 0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window."),
-    Option("SOFT_SHUTDOWN_SECONDS", 25.0, "How long a worker that was told to stop waits for calls in flight; another one repeats those that are not answered by then."),
-    Option("ALERT_URL", "", "Alerts are posted there as JSON (Standard Webhooks)."),
-    Option("ALERT_SECRET", "", "Signs what is posted to ALERT_URL: `whsec_` and base64, or any text."),
-    Option("ALERT_SLACK_URL", "", "Alerts are posted there as Slack's incoming webhooks expect them."),
-    Option("ALERT_EMAIL_TO", "", "Alerts are sent to these addresses, with commas between."),
-    Option("ALERT_EMAIL_FROM", "activation@localhost", "Sender of alerts by email."),
-    Option("ALERT_KINDS", "", "Kinds of alerts that these channels want, with commas between, or all. Unset: warnings and worse."),
-    Option("ALERT_REPEAT_SECONDS", 21_600.0, "An alert that stays open is repeated after this long."),
-    Option("BACKLOG_ALERT_SECONDS", 900.0, "An alert opens when a live profile has waited for longer."),
-    Option("SMTP_URL", "", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://."),
-    Option("CONSOLE_URL", "", "Where browsers find the console, such as https://activation.corp.test; for its links, cookies and single sign-on. Unset: the address that it listens on."),
-    Option("CONSOLE_OIDC_ISSUER", "", "Single sign-on to the console by OpenID Connect: the issuer's URL, under which /.well-known/openid-configuration is found."),
-    Option("CONSOLE_OIDC_CLIENT_ID", "", "The console's client id there …"),
-    Option("CONSOLE_OIDC_CLIENT_SECRET", "", "… and its secret. The redirect URI to register is CONSOLE_URL + /oidc/callback."),
-    Option("CONSOLE_OIDC_GROUPS", "", "Which groups may do what, such as marketing=view,operations=activate,data-platform=manage. Somebody in none of them is refused."),
-    Option("CONSOLE_OIDC_CLAIM", "groups", "The claim of the ID token that lists the groups."),
-    Option("LOG_LEVEL", "INFO", "Level of the workers' log."),
-    Option("TRACES", "", "Share of jobs (0 to 1) whose way is traced with OpenTelemetry, which the extra `otel` installs. Unset: none."),
-    Option("LOG_FORMAT", "console", "console for people, json for programs: one object a line."),
-)  # fmt: skip
+def _option(default: Any, doc: str) -> Any:
+    """A field of `Settings`; `default` is used where the variable is not set."""
+    return field(default=default, metadata={"doc": doc})
+
+
 MOST = 1_000_000_000  # of a number that nothing else bounds: with more, clocks and Redis fail
 RANGES = {"WORKER_CONCURRENCY": (1, 1_000), "CALLS_AT_ONCE": (1, 10_000), "WINDOW_SIZE": (1, 10_000)}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -102,75 +54,77 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """All of `OPTIONS` as values. Has no repr: it holds keys and URLs with passwords."""
+    """All settings as values, each declared here once: its type, its default, and what it does. Has no repr: it holds keys and URLs with
+    passwords.
+    """
 
-    redis_url: str
-    broker_url: str
-    secret_keys: str
-    clear_messages: str
-    intake_open: bool
-    intake_proxies: str
-    redis_server: str
-    home: Path
-    allow_local_hosts: str
-    connect_timeout_seconds: float
-    read_timeout_seconds: float
-    worker_concurrency: int
-    calls_at_once: int
-    window_size: int
-    slice_seconds: float
-    lease_seconds: float
-    wake_mark_seconds: float
-    sweep_seconds: float
-    catalog_refresh_seconds: float
-    retry_window_seconds: float
-    retry_minimum: int
-    retry_base_seconds: float
-    retry_cap_seconds: float
-    probe_base_seconds: float
-    probe_cap_seconds: float
-    crashes_allowed: int
-    failures_kept: int
-    failures_kept_days: int
-    delivered_life_days: int
-    deliver_rate_limit: str
-    enqueue_rate_limit: str
-    refresh_rate_limit: str
-    task_retries: int
-    soft_shutdown_seconds: float
-    alert_url: str
-    alert_secret: str
-    alert_slack_url: str
-    alert_email_to: str
-    alert_email_from: str
-    alert_kinds: str
-    alert_repeat_seconds: float
-    backlog_alert_seconds: float
-    smtp_url: str
-    console_url: str
-    console_oidc_issuer: str
-    console_oidc_client_id: str
-    console_oidc_client_secret: str
-    console_oidc_groups: str
-    console_oidc_claim: str
-    log_level: str
-    traces: str
-    log_format: str
+    # fmt: off
+    redis_url: str = _option("", "Redis that holds the state. Unset: a private server is started under HOME.")
+    broker_url: str = _option("", "Celery's broker. Unset: the same Redis; a private one keeps the messages in a server of its own, without a file. AMQP works too.")
+    secret_keys: str = _option("", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME.")
+    clear_messages: str = _option("accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed.")
+    intake_open: bool = _option(False, "Lets the HTTP intake take profiles without a key from programs on its own machine.")
+    intake_proxies: str = _option("", "Addresses or networks, with commas between, of proxies whose word on a client's certificate the HTTP intake believes, besides loopback.")
+    redis_server: str = _option("", "Program of the private Redis. Unset: the embedded one, else the redis-server of the PATH.")
+    home: Path = _option(_HOME, "Folder of the private Redis, its key and its logs.")  # noqa: RUF009  # it makes a field, and no value that is shared
+    allow_local_hosts: str = _option("", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between.")
+    connect_timeout_seconds: float = _option(5.0, "How long to wait for a connection to Marketing Cloud.")
+    read_timeout_seconds: float = _option(120.0, "How long to wait for an answer. Marketing Cloud itself gives up after 120 s; a smaller value risks two calls at once for one contact.")
+    worker_concurrency: int = _option(32, "Lanes that one worker process drains at once (threads).")
+    calls_at_once: int = _option(64, "HTTP calls that one worker process may have in flight; the account's max_in_flight holds over all processes.")
+    window_size: int = _option(200, "Waiting profiles that a lane reads at once.")
+    slice_seconds: float = _option(2.0, "How long a task works on a lane before it looks whether others wait for its slot, or its destination was changed.")
+    lease_seconds: float = _option(15.0, "How long a lane stays with a worker that gives no sign of life.")
+    wake_mark_seconds: float = _option(10.0, "After this long a wake-up counts as lost and the sweep sends another.")
+    sweep_seconds: float = _option(5.0, "How often beat looks for lanes that have work and no wake-up.")
+    catalog_refresh_seconds: float = _option(900.0, "How old the attribute-set definitions of an account may become before they are fetched again.")
+    retry_window_seconds: float = _option(86_400.0, "A profile that meets trouble is tried for at least this long …")
+    retry_minimum: int = _option(8, "… and at least this often, before it is set aside as failed.")
+    retry_base_seconds: float = _option(2.0, "First delay of the exponential back-off (full jitter).")
+    retry_cap_seconds: float = _option(300.0, "Longest delay of the back-off for one contact or one destination.")
+    probe_base_seconds: float = _option(30.0, "A stopped destination is probed with one call after this long, then ever less often …")
+    probe_cap_seconds: float = _option(1200.0, "… up to this.")
+    crashes_allowed: int = _option(3, "A profile that was alone in a window when its worker died this often is set aside.")
+    failures_kept: int = _option(100_000, "Failed profiles kept for replay, per destination.")
+    failures_kept_days: int = _option(30, "Days that a failed profile is kept for replay.")
+    delivered_life_days: int = _option(400, "Days after its last delivery that a contact's delivered state is kept.")
+    deliver_rate_limit: str = _option("", "Celery rate limit of activation.deliver in each worker, such as 100/s. A ceiling only; the pace of the account is what holds.")
+    enqueue_rate_limit: str = _option("", "Celery rate limit of activation.enqueue in each worker.")
+    refresh_rate_limit: str = _option("", "Celery rate limit of attributes.refresh in each worker.")
+    task_retries: int = _option(0, "Most task-level retries in a row of a wake-up; 0 for no limit but the retry window.")
+    soft_shutdown_seconds: float = _option(25.0, "How long a worker that was told to stop waits for calls in flight; another one repeats those that are not answered by then.")
+    alert_url: str = _option("", "Alerts are posted there as JSON (Standard Webhooks).")
+    alert_secret: str = _option("", "Signs what is posted to ALERT_URL: `whsec_` and base64, or any text.")
+    alert_slack_url: str = _option("", "Alerts are posted there as Slack's incoming webhooks expect them.")
+    alert_email_to: str = _option("", "Alerts are sent to these addresses, with commas between.")
+    alert_email_from: str = _option("activation@localhost", "Sender of alerts by email.")
+    alert_kinds: str = _option("", "Kinds of alerts that these channels want, with commas between, or all. Unset: warnings and worse.")
+    alert_repeat_seconds: float = _option(21_600.0, "An alert that stays open is repeated after this long.")
+    backlog_alert_seconds: float = _option(900.0, "An alert opens when a live profile has waited for longer.")
+    smtp_url: str = _option("", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://.")
+    console_url: str = _option("", "Where browsers find the console, such as https://activation.corp.test; for its links, cookies and single sign-on. Unset: the address that it listens on.")
+    console_oidc_issuer: str = _option("", "Single sign-on to the console by OpenID Connect: the issuer's URL, under which /.well-known/openid-configuration is found.")
+    console_oidc_client_id: str = _option("", "The console's client id there …")
+    console_oidc_client_secret: str = _option("", "… and its secret. The redirect URI to register is CONSOLE_URL + /oidc/callback.")
+    console_oidc_groups: str = _option("", "Which groups may do what, such as marketing=view,operations=activate,data-platform=manage. Somebody in none of them is refused.")
+    console_oidc_claim: str = _option("groups", "The claim of the ID token that lists the groups.")
+    log_level: str = _option("INFO", "Level of the workers' log.")
+    traces: str = _option("", "Share of jobs (0 to 1) whose way is traced with OpenTelemetry, which the extra `otel` installs. Unset: none.")
+    log_format: str = _option("console", "console for people, json for programs: one object a line.")
+    # fmt: on
 
     @classmethod
     def from_env(cls) -> Settings:
         """Read the environment. Raises `UsageError` with every problem found."""
         env = FileAwareEnv(prefix=PREFIX, strip_whitespace=True)
-        types = get_type_hints(cls)
+        readers = {str: env.str, bool: env.bool, int: env.int, float: env.float, type(_HOME): env.path}
         values: dict[str, Any] = {}
         problems: list[str] = []
         for option in OPTIONS:
             if not _is_text(os.environ.get(option.variable, "")):
                 problems.append(f"{option.variable}: is not text in UTF-8.")
                 continue
-            read: Any = {str: env.str, bool: env.bool, int: env.int, float: env.float, Path: env.path}[
-                types[option.field]
-            ]
+            read: Any = readers[type(option.default)]
             try:
                 value = read(option.name, option.default)
             except (UnicodeDecodeError, OSError):  # the codec's own words would show a byte of a key
@@ -179,7 +133,7 @@ class Settings:
             except (EnvError, ValueError) as error:
                 problems.append(f"{option.variable}: {str(error).removeprefix('Environment variable ')}")
                 continue
-            if (types[option.field] in (int, float) and (fault := _fault_in_number(option.name, value))) or (
+            if (type(option.default) in (int, float) and (fault := _fault_in_number(option.name, value))) or (
                 value and option.name in _CHECKS and (fault := _CHECKS[option.name](value))
             ):
                 problems.append(f"{option.variable}: {fault}")
@@ -205,7 +159,7 @@ class Settings:
     @property
     def local_hosts(self) -> frozenset[str] | None:
         """The names that count as local besides loopback; None when no local host is allowed."""
-        words = [word.strip().lower() for word in self.allow_local_hosts.split(",") if word.strip()]
+        words = [word.lower() for word in words_of(self.allow_local_hosts)]
         if not words or words in (["false"], ["0"], ["no"], ["off"]):
             return None
         return frozenset(word for word in words if word not in ("true", "1", "yes", "on"))
@@ -217,7 +171,10 @@ class Settings:
 
     @property
     def keys(self) -> list[str]:
-        return [key.strip() for key in self.secret_keys.split(",") if key.strip()]
+        return list(words_of(self.secret_keys))
+
+
+OPTIONS = tuple(Option(each.name.upper(), each.default, each.metadata["doc"]) for each in fields(Settings))
 
 
 def _is_text(value: str) -> bool:

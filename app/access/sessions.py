@@ -61,12 +61,8 @@ class Sessions:
     def find(self, token: str, *, now_ms: int, extend: bool = True) -> Session | None:
         """The session of a token; None when it has ended. `extend`: it then stays for another hour, at most for twelve in all."""
         key = session(_digest(token))
-        sealed: Any = self._redis.get(key)
-        if sealed is None:
-            return None
-        try:
-            document = orjson.loads(self._ring.open(sealed, key.encode()))
-        except SealBroken:
+        document = self._open(key, self._redis.get(key))
+        if document is None:
             return None
         actor = document.pop("actor")
         found = Session(Actor(actor["name"], read_role(actor["role"])), **document)
@@ -96,14 +92,20 @@ class Sessions:
     def read_link(self, token: str, *, use: bool) -> tuple[Actor, bool] | None:
         """Who signs in by this link, and whether a password is chosen; `use` ends it. None when it was used, or is too old."""
         key = sign_in_link(_digest(token))
-        sealed: Any = self._redis.getdel(key) if use else self._redis.get(key)
+        document = self._open(key, self._redis.getdel(key) if use else self._redis.get(key))
+        if document is None:
+            return None
+        return Actor(document["name"], read_role(document["role"])), bool(document["asks_password"])
+
+    def _open(self, key: str, sealed: Any) -> dict[str, Any] | None:
+        """What rests at a key; None when nothing does, or nothing that we have sealed for it."""
         if sealed is None:
             return None
         try:
-            document = orjson.loads(self._ring.open(sealed, key.encode()))
+            document: dict[str, Any] = orjson.loads(self._ring.open(sealed, key.encode()))
         except SealBroken:
             return None
-        return Actor(document["name"], read_role(document["role"])), bool(document["asks_password"])
+        return document
 
     def may_try(self, name: str, address: str) -> bool:
         """Count one more try to sign in with this name from this address. False when either has tried too often."""

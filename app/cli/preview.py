@@ -16,6 +16,7 @@ from app.files.columns_file import read_columns
 from app.files.reading import Files
 from app.files.records import Record
 from app.mapping.update import Excluded
+from app.reporting.histograms import most_frequent
 from app.reporting.preview import (
     SHOWN,
     Preview,
@@ -110,7 +111,7 @@ def _print_totals(found: Preview) -> None:
         ["received", *found.outcomes, "calls", "share of the year"],
         [(found.received, *found.outcomes.values(), found.call_count, f"{found.share_of_year:.4%}")],
     )
-    for reason, count in sorted(found.reasons.items(), key=lambda item: -item[1]):
+    for reason, count in most_frequent(found.reasons):
         code, _, detail = reason.partition("|")
         out.print(f"  excluded: {code}{f': {detail}' if detail else ''}: {count:,}", markup=False)
     for where, count in sorted(found.left_out.items(), key=lambda item: -item[1]):

@@ -8,6 +8,7 @@ import click
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.reporting.histograms import most_frequent
 from app.reporting.quota import read_quota
 from app.reporting.runs import OUTCOMES, Run, read_backlog, read_runs
 
@@ -70,7 +71,7 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
             [
                 (_hour(run), *(reason.partition("|")[0::2]), count)
                 for run in found
-                for reason, count in sorted(run.reasons.items(), key=lambda item: -item[1])
+                for reason, count in most_frequent(run.reasons)
             ],
         )
         if any(run.left_out for run in found):

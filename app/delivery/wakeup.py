@@ -194,7 +194,8 @@ class Delivery:
             log.info("%s answers again; delivery goes on.", destination.id)
             others = [n for n in range(LANES) if n != lane.number]
         left = lane.release(mark_seconds=seconds)
-        return WakeUpResult((*([lane.number] if left else []), *self.mark_for_wake_up(destination.id, others)))
+        woken = mark_for_wake_up(self._r.redis, destination.id, others, wake_mark_seconds=seconds)
+        return WakeUpResult((*([lane.number] if left else []), *woken))
 
     def _abandon(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
         """Leave a lane whose last steps are uncertain. If Redis cannot be told now, it is told before the next session."""
@@ -234,11 +235,6 @@ class Delivery:
         if lane.postpone(mark, new_mark, mark_seconds=countdown + self._settings.wake_mark_seconds):
             return WakeUpResult(come_back_seconds=countdown, mark=new_mark)
         return WakeUpResult()
-
-    def mark_for_wake_up(self, destination_id: str, lanes: list[int]) -> list[int]:
-        return mark_for_wake_up(
-            self._r.redis, destination_id, lanes, wake_mark_seconds=self._settings.wake_mark_seconds
-        )
 
     def _give_up_old(self, lane: Lane, connected: Connected, state: State, mark: str) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.

@@ -8,6 +8,7 @@ RETRIED = "retried"
 WHY = "why:"
 SEGMENT = "segment:"
 LEFT_OUT = "left_out:"
+ANSWER = "answer:"  # a call came to this
 MATCHED = "matched:"  # a delivered profile had a value for this field
 
 

@@ -16,7 +16,7 @@ import orjson
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
 from app.lua import script
-from app.pacing.pace import Observations, Pace, next_pace
+from app.pacing.pace import Observations, Pace, next_pace, top_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -68,7 +68,7 @@ class AccountPace:
     ) -> Starts:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`)."""
         limits = self.limits
-        interval_us = 1e6 / Pace.at_first(limits).calls_per_second
+        interval_us = 1e6 / top_of(limits)
         pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
         count, first_us, interval_us, wait_us, why, look = script(self._redis, "app.pacing", "starts")(
             keys=[self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],

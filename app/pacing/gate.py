@@ -35,16 +35,14 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
-HOLD_SECONDS = (
-    5.0  # an account that has to be left alone is asked for again so often: an operator may have ended the wait
-)
+# An account that has to be left alone is asked for again so often: an operator may have ended the wait
+HOLD_SECONDS = 5.0
 IDLE_SECONDS = 2.0  # so long after the last call the thread ends
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 # A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them
 LATEST_START_SECONDS = 0.1
-LEAD_SECONDS = (
-    0.025  # so long before its time a start is handed out: a permit is not to be held for long without a call
-)
+# So long before its time a start is handed out: a permit is not to be held for long without a call
+LEAD_SECONDS = 0.025
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
@@ -257,7 +255,6 @@ class Gate:
             if observed["accepted"]:
                 self._careful = False
             if starts.why in ("throttled", "quota"):
-                self._careful = True
                 self._hold(starts.wait_seconds)
                 for place in self._line.places():
                     place.hold(Held(starts.wait_seconds, starts.why))

@@ -67,6 +67,10 @@ class Observations:
     rate_bound: bool = False
     permits_bound: bool = False
 
+    @property
+    def active_seconds(self) -> float:
+        return max(0.0, self.seconds - self.waited_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -75,9 +79,9 @@ class Pace:
     `calls_per_second` and `permits` hold now. `found` is the rate that was accepted when it last refused (0: it never did), `seconds`
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
-    what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not
-    known), `trial` the permits and call time when they began to be cut, if that goes on; the next trial comes when permits have held
-    calls up for `trial_after_seconds`, of which `bound_seconds` are over.
+    what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time
+    when they began to be cut, if that goes on; the next trial comes when permits have held calls up for `trial_after_seconds`, of
+    which `bound_seconds` are over.
     """
 
     calls_per_second: float
@@ -108,13 +112,12 @@ class Pace:
 
 def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     """The pace after a look."""
-    active = max(0.0, seen.seconds - seen.waited_seconds)
     pace = replace(
         pace,
-        active_seconds=pace.active_seconds + active,
+        active_seconds=pace.active_seconds + seen.active_seconds,
         waited_seconds=pace.waited_seconds + seen.waited_seconds,
         accepted=pace.accepted + seen.accepted,
-        recent=_recent(pace, seen.accepted, active),
+        recent=_recent(pace, seen),
     )
     pace = _after_refusal(pace) if seen.throttled else _grown(pace, seen)
     pace = _permits(pace, seen, limits)
@@ -150,19 +153,18 @@ def _after_refusal(pace: Pace) -> Pace:
     )  # fmt: skip
 
 
-def _recent(pace: Pace, accepted: int, active_seconds: float) -> float:
+def _recent(pace: Pace, seen: Observations) -> float:
     """The mean rate of the last seconds; of all there were, when those are fewer."""
-    seconds = pace.active_seconds + active_seconds
-    if not active_seconds:
+    if not seen.active_seconds:
         return pace.recent
-    weight = min(1.0, active_seconds / min(seconds, RECENT_SECONDS))
-    return (1 - weight) * pace.recent + weight * accepted / active_seconds
+    weight = min(1.0, seen.active_seconds / min(pace.active_seconds + seen.active_seconds, RECENT_SECONDS))
+    return (1 - weight) * pace.recent + weight * seen.accepted / seen.active_seconds
 
 
 def _grown(pace: Pace, seen: Observations) -> Pace:
     if not pace.found or not seen.rate_bound:
         return pace
-    seconds = pace.seconds + max(0.0, seen.seconds - seen.waited_seconds)
+    seconds = pace.seconds + seen.active_seconds
     return replace(pace, seconds=seconds, calls_per_second=pace.found * growth(seconds, guessed=pace.guessed))
 
 

@@ -10,10 +10,9 @@ from app.destinations.state import State, Status
 from app.errors import SealBroken, UnknownDestination
 from app.lanes.failures import count_failures
 from app.pacing.account import Shown, read_pace
-from app.reporting.histograms import Histogram, Timed, together
+from app.reporting.histograms import Timed, most_frequent, read_histogram, together
 from app.reporting.quota import Quota, read_quota
-from app.reporting.runs import Backlog, Run, read_backlog, read_runs
-from app.reporting.totals import read_latency
+from app.reporting.runs import Backlog, Run, read_backlog, read_counts, run_of
 from app.reporting.waiting import oldest_waiting_age_seconds
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ class Glance:
     waiting: Backlog
     failures: int
     quota: Quota
-    throttled_seconds: float
     catalog_failure: str
     runs: tuple[Run, ...]
     destination: Destination | None = None
@@ -40,6 +38,10 @@ class Glance:
     oldest_seconds: float | None = None
     pace: Shown | None = None
     latency: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def throttled_seconds(self) -> float:
+        return 0.0 if self.pace is None else self.pace.wait_seconds
 
     @property
     def settled(self) -> int:
@@ -68,16 +70,14 @@ class Glance:
 
 
 def _most(counts: Iterable[dict[str, int]]) -> list[tuple[str, int]]:
-    return sorted(together(counts).items(), key=lambda item: -item[1])
+    return most_frequent(together(counts))
 
 
-def _latency(resources: Resources, destination_id: str, hours: int) -> tuple[tuple[str, float | None], ...]:
+def _latency(counts: Iterable[dict[str, int]]) -> tuple[tuple[str, float | None], ...]:
     """From enqueueing to acceptance, in seconds."""
-    found = [by_kind[Timed.ACCEPTANCE] for _, by_kind in read_latency(resources.redis, destination_id, hours)]
-    if not any(histogram.count for histogram in found):
+    whole = read_histogram(Timed.ACCEPTANCE, together(counts))
+    if not whole.count:
         return ()
-    counts = tuple(map(sum, zip(*(histogram.counts for histogram in found), strict=True)))
-    whole = Histogram(found[0].bounds, counts, sum(histogram.sum_seconds for histogram in found))
     return tuple((f"p{share:.0%}".rstrip("%"), whole.quantile(share)) for share in (0.5, 0.95, 0.99))
 
 
@@ -89,13 +89,13 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
         destination = resources.destinations.get(destination_id)
     except (SealBroken, UnknownDestination) as error:
         return Glance(
-            destination_id, destination_id, State(Status.STOPPED, code="unreadable"), waiting, failures, Quota(0, 0, 0), 0.0, "", (),
+            destination_id, destination_id, State(Status.STOPPED, code="unreadable"), waiting, failures, Quota(0, 0, 0), "", (),
             problem=str(error), remedy=error.remedy,
         )  # fmt: skip
     failure = resources.catalogs.last_failure(destination_id)
     account = destination.account.key
     oldest = oldest_waiting_age_seconds(redis, destination_id)
-    pace = read_pace(redis, account, destination.limits)
+    counted = read_counts(redis, destination_id, hours=hours)
     return Glance(
         id=destination_id,
         name=destination.name,
@@ -103,15 +103,14 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
         waiting=waiting,
         failures=failures,
         quota=read_quota(redis, account, calls_per_year=destination.limits.calls_per_year),
-        throttled_seconds=pace.wait_seconds,
         catalog_failure="" if failure is None else failure.text,
-        runs=tuple(read_runs(redis, destination_id, hours=hours)),
+        runs=tuple(run_of(hour, counts) for hour, counts in counted),
         destination=destination,
-        pace=pace,
+        pace=read_pace(redis, account, destination.limits),
         oldest_seconds=max(
             (age for age in (oldest.live, oldest.backfill, oldest.parked) if age is not None), default=None
         ),
-        latency=_latency(resources, destination_id, hours),
+        latency=_latency(counts for _, counts in counted),
     )
 
 

@@ -94,6 +94,11 @@ def read_histogram(timed: Timed, counts: Mapping[str, int]) -> Histogram:
     )
 
 
+def most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Names with their counts, the highest first."""
+    return sorted(counts.items(), key=lambda item: -item[1])
+
+
 def together(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The counts of several runs as one."""
     found: dict[str, int] = {}

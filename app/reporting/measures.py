@@ -23,6 +23,7 @@ from app.errors import (
     TransientFailure,
 )
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
+from app.lanes import counters
 from app.logs import say_once
 from app.lua import write
 from app.reporting.histograms import BUCKETS, Buckets, Timed
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 1.0
 _CALL, _ACCEPTANCE, _ENQUEUE = BUCKETS[Timed.CALL], BUCKETS[Timed.ACCEPTANCE], BUCKETS[Timed.ENQUEUE]
-_ACCEPTED = "answer:accepted"
+_ACCEPTED = f"{counters.ANSWER}accepted"
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Measures:
 
     def called(self, destination_id: str, seconds: float, error: CallError | None) -> None:
         """One HTTP call for a contact took so long and amounted to this."""
-        answer = _ACCEPTED if error is None else f"answer:{answer_class(error)}"
+        answer = _ACCEPTED if error is None else f"{counters.ANSWER}{answer_class(error)}"
         self._count(destination_id, _CALL, seconds, answer)
 
     def accepted(self, destination_id: str, enqueued_ms: int) -> None:

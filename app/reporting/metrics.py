@@ -20,6 +20,7 @@ from app.destinations.state import StateStore, Status
 from app.destinations.store import About, Directory
 from app.errors import UnknownDestination
 from app.keys import REFUSED_COUNT, AccountKeys
+from app.lanes import counters
 from app.lanes.failures import count_failures
 from app.pacing.account import read_pace
 from app.reporting.alerts import read_open
@@ -43,7 +44,7 @@ _TIMED = {
     Timed.ACCEPTANCE: "activation_acceptance_seconds",
     Timed.ENQUEUE: "activation_enqueue_seconds",
 }
-_THROTTLED = "answer:throttled_"
+_THROTTLED = f"{counters.ANSWER}throttled_"
 
 
 class PipelineCollector(Collector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,36 +48,35 @@ class Run:
 
 def read_runs(redis: Redis, destination_id: str, *, hours: int = 24) -> list[Run]:
     """The runs of the last hours that had anything to do, newest first."""
+    return [run_of(hour, counts) for hour, counts in read_counts(redis, destination_id, hours=hours)]
+
+
+def read_counts(redis: Redis, destination_id: str, *, hours: int = 24) -> list[tuple[int, dict[str, int]]]:
+    """All that was counted in the last hours that had anything to do, newest first: (epoch hours, name -> count)."""
     keys = DestinationKeys(destination_id)
     reply: Any = redis.time()
-    now = reply[0] // 3600
+    numbers = range(reply[0] // 3600, reply[0] // 3600 - hours, -1)
     with redis.pipeline(transaction=False) as pipeline:
-        for hour in range(now, now - hours, -1):
+        for hour in numbers:
             pipeline.hgetall(keys.run(hour))
         raws: list[Any] = pipeline.execute()
-    return [_run(hour, raw) for hour, raw in zip(range(now, now - hours, -1), raws, strict=True) if raw]
+    return [(hour, decode_counts(raw)) for hour, raw in zip(numbers, raws, strict=True) if raw]
 
 
-def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
-    counts = {key.decode(): int(value) for key, value in raw.items()}
+def decode_counts(raw: Mapping[bytes, bytes]) -> dict[str, int]:
+    return {name.decode(): int(value) for name, value in raw.items()}
+
+
+def run_of(hour: int, counts: Mapping[str, int]) -> Run:
+    """The run of an hour, from what was counted in it."""
+    kinds: dict[str, dict[str, int]] = {}
+    for name, count in counts.items():
+        kind, colon, rest = name.partition(":")
+        kinds.setdefault(kind + colon, {})[rest] = count
     segments: dict[str, dict[str, int]] = {}
-    reasons: dict[str, int] = {}
-    left_out: dict[str, int] = {}
-    answers: dict[str, int] = {}
-    matched: dict[str, int] = {}
-    for key, count in counts.items():
-        kind, colon, rest = key.partition(":")
-        if kind + colon == counters.SEGMENT:
-            segment, _, status = rest.rpartition(":")
-            segments.setdefault(segment, {})[status] = count
-        elif kind + colon == counters.WHY:
-            reasons[rest] = count
-        elif kind == "left_out":
-            left_out[rest] = count
-        elif kind == "answer":
-            answers[rest] = count
-        elif kind + colon == counters.MATCHED:
-            matched[rest] = count
+    for name, count in kinds.get(counters.SEGMENT, {}).items():
+        segment, _, status = name.rpartition(":")
+        segments.setdefault(segment, {})[status] = count
     return Run(
         hour=hour,
         received=counts.get(counters.RECEIVED, 0),
@@ -84,10 +84,10 @@ def _run(hour: int, raw: dict[bytes, bytes]) -> Run:
         calls=counts.get(counters.CALLS, 0),
         retried=counts.get(counters.RETRIED, 0),
         segments=segments,
-        reasons=reasons,
-        left_out=left_out,
-        answers=answers,
-        matched=matched,
+        reasons=kinds.get(counters.WHY, {}),
+        left_out=kinds.get(counters.LEFT_OUT, {}),
+        answers=kinds.get(counters.ANSWER, {}),
+        matched=kinds.get(counters.MATCHED, {}),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.lua import script
 from app.reporting.histograms import Histogram, Timed, read_histogram, together
+from app.reporting.runs import decode_counts, read_counts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -50,7 +51,7 @@ def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int
             pipeline.hget(keys.totals, "folded")
             *runs, after = pipeline.execute()
         if int(after or beginning) == first:  # else a run was folded between the two looks
-            return _by_code(together(_decode(raw) for raw in (totals, *runs)))
+            return _by_code(together(decode_counts(raw) for raw in (totals, *runs)))
 
 
 def _by_code(counts: dict[str, int]) -> dict[str, int]:
@@ -62,20 +63,9 @@ def read_latency(redis: Redis, destination_id: str, hours: int = 24) -> list[tup
 
     `Histogram.quantile(0.95)` is the 95th percentile in seconds.
     """
-    keys = DestinationKeys(destination_id)
-    reply: Any = redis.time()
-    numbers = range(reply[0] // 3600, reply[0] // 3600 - hours, -1)
-    with redis.pipeline(transaction=False) as pipeline:
-        for hour in numbers:
-            pipeline.hgetall(keys.run(hour))
-        raws: list[Any] = pipeline.execute()
     found = []
-    for hour, raw in zip(numbers, raws, strict=True):
-        histograms = {timed: read_histogram(timed, _decode(raw)) for timed in Timed}
+    for hour, counts in read_counts(redis, destination_id, hours=hours):
+        histograms = {timed: read_histogram(timed, counts) for timed in Timed}
         if any(histogram.count for histogram in histograms.values()):
             found.append((hour, histograms))
     return found
-
-
-def _decode(raw: dict[bytes, bytes]) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in raw.items()}
