@@ -16,6 +16,7 @@ from app.lanes.lane import lane_of
 from app.lanes.merge import Merged, Tags
 from app.lanes.outcomes import Ledger, Outcome
 from app.mapping.compiled import CompiledMapping, Reason
+from app.reporting.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +67,7 @@ class Contacts:
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
         self.doubtful: dict[str, tuple[Contact, TransientFailure]] = {}
+        self._destination_id = destination.id
         self._create_unknown = destination.options.create_unknown
         self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
@@ -137,8 +139,7 @@ class Contacts:
             self._ledger.close(entry, Outcome.DELIVERED)
             for segment, status in update.statuses.items():
                 self._ledger.pending.count(counters.segment(segment, status))
-            for name in update.values:
-                self._ledger.pending.count(counters.MATCHED + name)
+            MEASURES.matched(self._destination_id, update.values)
         self._close_the_rest(contact.group, contact.merged)
         self._note(contact.tag, contact.merged.after)
         self._next_of(contact)

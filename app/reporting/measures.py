@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,14 @@ class Measures:
         """A profile was accepted that was enqueued then."""
         if self._clock is not None:
             self._count(destination_id, _ACCEPTANCE, max(0.0, (self._clock.now_ms() - enqueued_ms) / 1000))
+
+    def matched(self, destination_id: str, fields: Iterable[str]) -> None:
+        """A profile was delivered that had a value for each of these fields."""
+        with self._lock:
+            counts = self._counts.setdefault(destination_id, {})
+            for field in fields:
+                name = counters.MATCHED + field
+                counts[name] = counts.get(name, 0) + 1
 
     def enqueued(self, destination_id: str, seconds: float) -> None:
         """One call of a producer took so long."""

@@ -27,6 +27,8 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 def bench(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
     made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port)
+    MEASURES.flush(made.redis, made.resources.clock)  # what other tests of this process have counted …
+    made.redis.delete(DestinationKeys("camp").run(made.hour()))  # … is not of this one
     yield made
     made.close()
 
@@ -84,6 +86,8 @@ def test_counts_and_times_of_deliveries(bench: Bench) -> None:
     assert found["activation_enqueue_seconds_count", ("camp",)] == 1
     assert found["activation_token_requests_total", (bench.destination.account.key, "granted")] == 1
     assert found["activation_segment_deliveries_total", ("camp", "seg-1", "realized")] == 30
+    (run,) = read_runs(bench.redis, "camp", hours=1)
+    assert run.matched["Email Addresses.Email Address"] == 30
     ((_, histograms),) = read_latency(bench.redis, "camp", hours=2)[:1]
     assert 0 < histograms[Timed.CALL].quantile(0.5) <= histograms[Timed.CALL].quantile(0.99) < 120
 
