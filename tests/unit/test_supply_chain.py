@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ RUN = ROOT / "deploy/constraints/run.txt"
 IMAGE = ROOT / "deploy/constraints/image.txt"
 TOOLS = ROOT / "deploy/constraints/tools.txt"
 ALL = ROOT / "constraints.txt"
+INSTALLED = {canonicalize_name(each.name): each for each in distributions()}
 
 
 def locked(path: Path) -> dict[str, tuple[Requirement, list[str]]]:
@@ -65,6 +67,18 @@ def test_what_the_project_asks_for_is_locked(path, extras):
         pinned = found[canonicalize_name(requirement.name)][0]
         version = str(pinned.specifier).removeprefix("==")
         assert requirement.specifier.contains(version, prereleases=True), f"{text}, and {pinned} is locked"
+
+
+def test_an_extra_that_a_package_asks_for_is_locked_with_it():
+    """The pip that comes with Python 3.11 looks for the newest version of `coverage[toml]` where only `coverage` is
+    locked, and then refuses it for want of a hash."""
+    found = locked(ALL)
+    texts = [text for name in found if name in INSTALLED for text in INSTALLED[name].requires or []]
+    asked = [Requirement(text) for text in texts + PROJECT["dependencies"]]
+    with_extras = [each for each in asked if each.extras and (not each.marker or each.marker.evaluate({"extra": ""}))]
+    assert len(with_extras) > 2
+    for each in with_extras:
+        assert each.extras <= found[canonicalize_name(each.name)][0].extras, each
 
 
 @pytest.mark.parametrize("path", [ALL, RUN, IMAGE], ids=lambda path: path.name)
