@@ -93,6 +93,7 @@ class Delivery:
     def close(self) -> None:
         """Stop taking work; sessions under way end with what is in flight."""
         self.stopping.set()
+        self._gates.close()
 
     # -- one session ---------------------------------------------------------------------------------------------------
 

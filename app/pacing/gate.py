@@ -37,6 +37,7 @@ TICK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
 # An account that has to be left alone is asked for again so often: an operator may have ended the wait
 HOLD_SECONDS = 5.0
+RETRY_SECONDS = 1.0  # while Redis is away
 IDLE_SECONDS = 2.0  # so long after the last call the thread ends
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 # A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them
@@ -73,6 +74,7 @@ class Gate:
         self._report_at = 0.0
         self._short_of_permits = False
         self._thread: Thread | None = None
+        self._closing = False
 
     # -- for lanes -----------------------------------------------------------------------------------------------------
 
@@ -101,6 +103,12 @@ class Gate:
         """The lane wants nothing more. A call that it has the turn for may still come."""
         with self._changed:
             self._line.want(place, place.destination_id, 0, backfill=False)
+
+    def close(self) -> None:
+        """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
+        self._closing = True
+        with self._changed:
+            self._changed.notify()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -167,7 +175,10 @@ class Gate:
                 except RedisError as error:
                     say_once(log, "gate", "Starts cannot be asked for: %s. Lanes wait.", type(error).__name__)
                     with self._changed:
-                        self._ask_at = time.monotonic() + 1
+                        self._ask_at = time.monotonic() + RETRY_SECONDS
+                        if self._closing:
+                            self._unused = 0
+                            self._observed.clear()
         except Exception:
             log.exception("A gate ended in an error that nobody foresaw; the next call makes a new one.")
             with self._changed:
@@ -181,7 +192,7 @@ class Gate:
                 now = time.monotonic()
                 if self._line or self._in_use:
                     idle_since = now
-                due = max(self._ask_at, self._held_until) if self._line else self._next_report()
+                due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
                 if due is not None and due <= now:
                     return True
                 if self._line and self._starts and self._may_hand_out:
@@ -190,9 +201,10 @@ class Gate:
                         self._hand_out()
                         continue
                     due = min(due or hand_out_at, hand_out_at)
-                if due is None and now - idle_since >= IDLE_SECONDS:
+                linger = 0.0 if self._closing else IDLE_SECONDS
+                if due is None and now - idle_since >= linger:
                     break
-                self._changed.wait((due or idle_since + IDLE_SECONDS) - now)
+                self._changed.wait((due or idle_since + linger) - now)
             self._permits = 0
         with suppress(RedisError):  # permits end by themselves
             self._account.leave()
@@ -202,14 +214,14 @@ class Gate:
             self._thread = None
         return False
 
-    def _next_report(self) -> float | None:
-        """When nobody waits: what was observed is told within a second, permits in use are renewed."""
+    def _next_report_at(self) -> float | None:
+        """When nobody waits: what was observed is told within a second, permits in use are renewed. None: nothing to tell."""
         due = []
         if self._observed or self._unused:
-            due.append(self._report_at)
+            due.append(0.0 if self._closing else self._report_at)
         if self._in_use:
             due.append(self._leased_at + RENEW_SECONDS)
-        return min(due) if due else None
+        return max(self._ask_at, min(due)) if due else None
 
     def _ask(self) -> None:
         with self._changed:
@@ -294,6 +306,13 @@ class Gates:
         self._lock = Lock()
         self._holder = token_hex(8)
         self._gates: dict[str, tuple[Limits, Gate]] = {}
+
+    def close(self) -> None:
+        """The process ends. Calls that have begun come to their end."""
+        with self._lock:
+            gates = [gate for _, gate in self._gates.values()]
+        for gate in gates:
+            gate.close()
 
     def of(self, account: str, limits: Limits) -> Gate:
         """The gate of an account; a new one when its limits have changed."""

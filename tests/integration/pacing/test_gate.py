@@ -136,6 +136,31 @@ def test_a_single_call_is_made_at_once_and_an_idle_gate_gives_its_permits_back(
     assert len(lane.calls) == 1
 
 
+def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    process = Gates(redis, 64)
+    gate = process.of("acme", limits())
+    lane = lanes(gate, call_seconds=0.5)
+    wait_for(lambda: lane.begun)
+    gate.leave(lane.place)
+    process.close()
+    assert redis.exists(KEYS.permits), "a call is in flight"
+    wait_for(lambda: gate._thread is None)
+    assert not redis.exists(KEYS.permits)
+
+
+def test_a_gate_that_closes_does_not_wait_for_redis(redis_url: str, lanes: Callable[..., Lane]) -> None:
+    away = Redis.from_url(redis_url)
+    process = Gates(away, 64)
+    gate = process.of("acme", limits())
+    lane = lanes(gate, wanted=1)
+    wait_for(lambda: lane.calls)
+    away.connection_pool.connection_kwargs["port"] = 1  # nobody listens there
+    away.connection_pool.disconnect()
+    gate.leave(lane.place)
+    process.close()
+    wait_for(lambda: gate._thread is None)
+
+
 def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, lanes: Callable[..., Lane]) -> None:
     one, other = gates(redis, 2, limits())
     first, second = lanes(one), lanes(other)
