@@ -25,7 +25,7 @@ from app.reporting.runs import read_runs
 from app.resources import connect
 from tests.fuzz.cases import MARK, altered, as_json, cases
 from tests.fuzz.test_messages import ENVELOPE, KWARGS
-from tests.fuzz.test_profiles import GOOD
+from tests.fuzz.test_profiles import GOOD, with_personal_names
 from tests.system.conftest import make_rig
 from tests.system.rig import Rig, profile
 from tests.system.test_celery_clients import AUTH, dump
@@ -75,7 +75,7 @@ def made_up() -> tuple[list[bytes], list[dict[str, Any]], list[Any]]:
     @given(
         altered(ENVELOPE).map(as_json) | st.binary(max_size=60).map(lambda raw: raw + MARK.encode()),
         altered(KWARGS),
-        altered(GOOD),
+        altered(GOOD).map(with_personal_names),
     )
     def collect(item: bytes, kwargs: Any, one: Any) -> None:
         items.append(item.replace(b'"delivery_tag": "t"', b'"delivery_tag": "t%d"' % len(items)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -30,7 +30,6 @@ def shown(title: str, columns: list[str], rows: list[list[object]], width: int =
     return console.file.getvalue()
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(ROWS)
 def test_no_word_is_broken_and_no_line_is_too_long(given_rows):
     columns, rows = given_rows

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import RedisClock, following
@@ -28,7 +28,6 @@ class Still:
         return (1_000_000, 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(1, 5), st.integers(4_000, 9_000)), min_size=1, max_size=6))
 def test_stamps_made_at_once_are_in_order_and_nobody_elses(counts):
     clock = RedisClock(Still())

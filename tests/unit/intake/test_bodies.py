@@ -5,7 +5,7 @@ import zlib
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RequestRefused
@@ -132,7 +132,6 @@ def test_a_bomb_does_not_go_off():
         assert caught.value.status == 413
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["", "gzip", "deflate", "deflate,gzip", "identity"]))
 def test_any_bytes_end_in_profiles_or_in_a_refusal(body, encoding):
     refused = None
@@ -143,7 +142,6 @@ def test_any_bytes_end_in_profiles_or_in_a_refusal(body, encoding):
     assert refused is None or refused.status in (400, 413, 415)
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.integers(-5, 5), max_size=3), max_size=20))
 def test_an_array_and_the_same_in_lines_are_the_same_profiles(profiles):
     assert read_profiles(orjson.dumps(profiles)) == profiles

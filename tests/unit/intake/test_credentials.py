@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RequestRefused, UsageError
@@ -120,7 +120,6 @@ def test_a_token_request_is_read(body, authorization, grant, clients, user):
     assert (asked.grant_type, asked.clients, asked.user) == (grant, clients, user)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=100))
 def test_any_token_request_is_read(body, authorization):
     read_token_request(body, b"Basic " + authorization)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
@@ -53,7 +53,6 @@ def test_what_is_wrong_is_named_and_never_quoted(query, name):
     assert not value or value not in str(caught.value)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_query_is_read_or_refused(query):
     refused = None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.reporting.histograms import BUCKETS, Timed, read_histogram, together
@@ -17,7 +17,6 @@ def counted(timed: Timed, seconds: list[float]) -> dict[str, int]:
     )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(list(Timed)), SECONDS, st.floats(0.01, 1))
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(timed, seconds, share):
     histogram = read_histogram(timed, counted(timed, seconds))
@@ -30,7 +29,6 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(timed, seconds, share):
     assert lower <= histogram.quantile(share) <= upper
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(SECONDS)
 def test_cumulated_counts_grow_to_the_count(seconds):
     histogram = read_histogram(Timed.CALL, counted(Timed.CALL, seconds))
