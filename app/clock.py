@@ -17,9 +17,27 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _ASK_AGAIN_SECONDS = 30.0
+_UNKNOWN = float("-inf")
 _DRIFT = 0.001  # more than two clocks may part in each second
 _MINE_BITS = 12
 _MOST_IN_A_MS = (1 << _MINE_BITS) - 1
+
+
+class ServerTime:
+    """How far a server's clock is ahead of time.monotonic(): of its answers, what the quickest told, until that is old."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+        self._asked_at = _UNKNOWN
+        self._error_seconds = float("inf")  # half of the time that the answer took
+
+    def learn(self, asked_at: float, answered_at: float, server_seconds: float) -> None:
+        """The server said this between those moments of time.monotonic()."""
+        error_seconds = (answered_at - asked_at) / 2
+        # an answer that was held up tells less than a former one that was quick
+        if error_seconds <= self._error_seconds + (asked_at - self._asked_at) * _DRIFT:
+            self.ahead_seconds = server_seconds - (asked_at + answered_at) / 2
+            self._error_seconds, self._asked_at = error_seconds, asked_at
 
 
 class RedisClock:
@@ -28,9 +46,8 @@ class RedisClock:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._lock = Lock()
-        self._ahead_seconds = 0.0  # of the monotonic clock
-        self._asked_at = float("-inf")
-        self._error_seconds = float("inf")  # of what is known: half of the time that the answer took
+        self._server = ServerTime()
+        self._asked_at = _UNKNOWN
         self._last_ms = 0
         self._count = 0
         self._mine = secrets.randbelow(1 << _MINE_BITS)  # two processes do not make the same stamp
@@ -42,18 +59,14 @@ class RedisClock:
             try:
                 reply: Any = self._redis.time()
             except RedisError:
-                if self._asked_at == float("-inf"):
+                if self._asked_at == _UNKNOWN:
                     raise
             else:
                 answered = time.monotonic()
-                error_seconds = (answered - now) / 2
-                # an answer that was held up tells less than a former one that was quick
-                if error_seconds <= self._error_seconds + (now - self._asked_at) * _DRIFT:
-                    self._ahead_seconds = reply[0] + reply[1] / 1e6 - (now + answered) / 2
-                    self._error_seconds = error_seconds
+                self._server.learn(now, answered, reply[0] + reply[1] / 1e6)
                 now = answered
             self._asked_at = now
-        return int((now + self._ahead_seconds) * 1000)
+        return int((now + self._server.ahead_seconds) * 1000)
 
     def stamp(self, many: int = 1) -> tuple[int, int]:
         """The time in ms, and a number (24 bits) that tells it from the other stamps of that ms; each is greater than the last.

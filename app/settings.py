@@ -70,7 +70,7 @@ class Settings:
     allow_local_hosts: str = _option("", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between.")
     connect_timeout_seconds: float = _option(5.0, "How long to wait for a connection to Marketing Cloud.")
     read_timeout_seconds: float = _option(120.0, "How long to wait for an answer. Marketing Cloud itself gives up after 120 s; a smaller value risks two calls at once for one contact.")
-    worker_concurrency: int = _option(32, "Lanes that one worker process drains at once (threads).")
+    worker_concurrency: int = _option(64, "Lanes that one worker process drains at once (threads).")
     calls_at_once: int = _option(64, "HTTP calls that one worker process may have in flight; the account's max_in_flight holds over all processes.")
     window_size: int = _option(200, "Waiting profiles that a lane reads at once.")
     slice_seconds: float = _option(2.0, "How long a task works on a lane before it looks whether others wait for its slot, or its destination was changed.")

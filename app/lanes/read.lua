@@ -44,11 +44,14 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0
 end
 
 local function note(kind, entries)
-  for _, entry in ipairs(entries) do
-    redis.call('HSET', KEYS[6], kind .. entry[1], field(entry, 'c'))
-  end
-  if #entries > 0 then
-    redis.call('HSET', KEYS[6], 'by', ARGV[1])
+  local fields = { 'by', ARGV[1] }
+  for index, entry in ipairs(entries) do
+    fields[#fields + 1] = kind .. entry[1]
+    fields[#fields + 1] = field(entry, 'c')
+    if #fields >= 1000 or index == #entries then -- Lua's unpack has an end at some 8,000 values
+      redis.call('HSET', KEYS[6], unpack(fields))
+      fields = {}
+    end
   end
 end
 

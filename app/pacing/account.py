@@ -7,12 +7,14 @@ second's turn.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from app.clock import ServerTime
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
 from app.lua import script
@@ -34,18 +36,20 @@ _PACE_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """The answer to a question for starts: so many, the first in `first_seconds`, evenly spaced.
+    """The answer to a question for starts: so many, the first `first_seconds` after `answered_at` (time.monotonic()), evenly spaced.
 
     `why` tells what keeps more from starting now ('' when nothing does), `wait_seconds` when to ask again. `look` is the turn to look
-    at the pace.
+    at the pace; `scarce` tells that somebody is short of permits.
     """
 
     count: int
+    answered_at: float
     first_seconds: float
     interval_seconds: float
     wait_seconds: float
     why: str
     look: bool
+    scarce: bool
 
 
 class AccountPace:
@@ -56,29 +60,41 @@ class AccountPace:
         self._redis = redis
         self._keys = AccountKeys(account)
         self._holder = holder
+        self._server = ServerTime()
 
     def ask(
         self,
         wanted: int,
         *,
         backfill: bool,
+        urgent: bool = False,
         unused: int = 0,
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
     ) -> Starts:
-        """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`)."""
+        """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`).
+
+        `urgent`: a live call is among them of a destination that nobody waited for here until now.
+        """
         limits = self.limits
         interval_us = 1e6 / top_of(limits)
         pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
-        count, first_us, interval_us, wait_us, why, look = script(self._redis, "app.pacing", "starts")(
+        kind = "urgent" if urgent else "backfill" if backfill else "live"
+        asked_at = time.monotonic()
+        answered_us, count, first_us, interval_us, wait_us, why, look, scarce = script(self._redis, "app.pacing", "starts")(
             keys=[self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
             args=[
-                now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), int(backfill),
+                now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
                 limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
                 int(LOOK_SECONDS * 1e6), *pairs,
             ],
         )  # fmt: skip
-        return Starts(count, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look))
+        # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
+        self._server.learn(asked_at, time.monotonic(), answered_us / 1e6)
+        answered_at = answered_us / 1e6 - self._server.ahead_seconds
+        return Starts(
+            count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look), bool(scarce)
+        )
 
     def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> tuple[int, int]:
         """Permits held from now on when `wanted` would be of use, and how many the account has."""

@@ -34,20 +34,28 @@ if TYPE_CHECKING:
     from app.destinations.model import Limits
 
 TICK_SECONDS = 0.1
+SOON_SECONDS = 0.02  # for a destination that has just come
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
 # An account that has to be left alone is asked for again so often: an operator may have ended the wait
 HOLD_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # while Redis is away
 IDLE_SECONDS = 2.0  # so long after the last call the thread ends
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
-# A start that is missed by more is given up, so that a busy machine makes fewer calls and never a bunch of them
-LATEST_START_SECONDS = 0.1
+# A start that is missed by more than this share of the seconds between two is given up: a busy machine makes fewer calls and never a
+# bunch of them. One that comes together with the next uses up what an account lets pass as a burst of two, and it stays used up, as
+# the pace is only a little below what is allowed.
+LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 # So long before its time a start is handed out: a permit is not to be held for long without a call
 LEAD_SECONDS = 0.025
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
 log = logging.getLogger(__name__)
+
+
+def late_seconds(interval_seconds: float) -> float:
+    """By how much a call may begin too late where starts are so far apart."""
+    return min(MOST_LATE_SECONDS, max(LEAST_LATE_SECONDS, LATEST_START * interval_seconds))
 
 
 class Gate:
@@ -61,13 +69,15 @@ class Gate:
         self._line: Line[Place] = Line()
         self._starts: deque[float] = deque()
         self._interval_seconds = 0.0
+        self._late_seconds = MOST_LATE_SECONDS
         self._permits = 0
         self._limit = STARTS_AT_FIRST
         self._in_use = 0
         self._call_seconds = 0.0
         self._unused = 0
         self._observed: Counter[str] = Counter()
-        self._ask_at = 0.0
+        self._ask_at = self._asked_at = 0.0
+        self._urgent = False  # a destination has come for which there is no start
         self._leased_at = 0.0
         self._held_until = 0.0
         self._careful = False  # after a refusal, until a call was accepted and told
@@ -81,11 +91,14 @@ class Gate:
     def want(self, place: Place, count: int, *, backfill: bool) -> None:
         """How many calls a lane would start now, beyond those that it was admitted for."""
         with self._changed:
-            waited = bool(self._line)
+            waited, of_its = bool(self._line), self._line.waits(place.destination_id)
             self._line.want(place, place.destination_id, count, backfill=backfill)
             if not self._line:
                 return
             self._hand_out()
+            if not of_its and not self._starts and self._line.waits(place.destination_id):
+                self._urgent, waited = True, False
+                self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="gate", daemon=True)
                 self._thread.start()
@@ -126,7 +139,7 @@ class Gate:
     def _next_turn(self) -> tuple[Place, Admitted] | None:
         """Who may call next, and when; None when nobody may yet."""
         now = time.monotonic()
-        while self._starts and self._starts[0] < now - LATEST_START_SECONDS:
+        while self._starts and self._starts[0] < now - self._late_seconds:
             self._starts.popleft()
             self._unused += 1
         if not self._starts or self._starts[0] > now + LEAD_SECONDS or not self._may_hand_out:
@@ -137,7 +150,7 @@ class Gate:
         start_at = self._starts.popleft()
         self._in_use += 1
         self._room.free -= 1
-        return place, Admitted(start_at, max(start_at, now) + LATEST_START_SECONDS)
+        return place, Admitted(start_at, start_at + self._late_seconds)
 
     def _work(self, place: Place, admitted: Admitted) -> None:
         """On a thread of the pool: make a call, and those whose turn comes by its end."""
@@ -204,6 +217,8 @@ class Gate:
                 linger = 0.0 if self._closing else IDLE_SECONDS
                 if due is None and now - idle_since >= linger:
                     break
+                if self._in_use:  # there may be something to tell by then: who ends a call does not wake this thread
+                    due = min(due or now + REPORT_SECONDS, now + REPORT_SECONDS)
                 self._changed.wait((due or idle_since + linger) - now)
             self._permits = 0
         with suppress(RedisError):  # permits end by themselves
@@ -226,14 +241,17 @@ class Gate:
     def _ask(self) -> None:
         with self._changed:
             live = self._line.live
-            wanted = self._useful(live + self._line.backfill)
+            waiting = live + self._line.backfill
+            wanted = self._useful(waiting)
+            urgent, self._urgent = self._urgent, False
+            self._asked_at = time.monotonic()
             unused, self._unused = self._unused, 0
             observed: Counter[str] = Counter()
             if self._careful or time.monotonic() >= self._report_at:
                 observed, self._observed = self._observed, observed
                 self._report_at = time.monotonic() + REPORT_SECONDS
         try:
-            starts = self._account.ask(wanted, backfill=not live, unused=unused, observed=observed)
+            starts = self._account.ask(wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed)
         except RedisError:
             with self._changed:
                 self._unused += unused
@@ -242,13 +260,14 @@ class Gate:
         now = time.monotonic()
         with self._changed:
             self._interval_seconds = starts.interval_seconds
-            first = now + starts.first_seconds
+            self._late_seconds = late_seconds(starts.interval_seconds)
+            first = starts.answered_at + starts.first_seconds
             self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
             soon = sum(start < now + TICK_SECONDS for start in self._starts)
             needed = self._permits_for(self._in_use + soon)
             held, in_use = self._permits, self._in_use
             lease = (
-                needed > held or needed + SPARE_PERMITS < held or self._short_of_permits
+                needed > held or needed + (0 if starts.scarce else SPARE_PERMITS) < held or self._short_of_permits
                 or now - self._leased_at > RENEW_SECONDS
             ) and (needed > 0 or held > 0)  # fmt: skip
             if lease:
@@ -270,7 +289,10 @@ class Gate:
                 self._hold(starts.wait_seconds)
                 for place in self._line.places():
                     place.hold(Held(starts.wait_seconds, starts.why))
-            self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
+            if self._urgent:  # by who has come since
+                self._ask_at = now + SOON_SECONDS
+            elif waiting:
+                self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
         if starts.look:
             self._account.look()
 

@@ -1,4 +1,8 @@
-"""Who is next at a gate: live before backfill, destinations in turn, and the lanes of each in turn. Pure."""
+"""Who is next at a gate: live before backfill, destinations in turn, and the lanes of each in turn. Pure.
+
+A destination that comes is next, before those that wait already, unless it had a turn among the last of theirs: who has little to
+send is served at once, and cannot have more than its turns by coming again and again (as FQ-CoDel does it, RFC 8290).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ class Line(Generic[P]):
     _kinds: tuple[OrderedDict[str, OrderedDict[P, int]], ...] = field(
         default_factory=lambda: (OrderedDict(), OrderedDict())  # live, backfill
     )
+    _turns: int = 0
+    _served: dict[str, int] = field(default_factory=dict)  # the last turn of each destination
 
     def want(self, place: P, destination_id: str, count: int, *, backfill: bool) -> None:
         """Set what a place would like; 0 takes it out of the line."""
@@ -25,6 +31,8 @@ class Line(Generic[P]):
             if count > 0 and wants_backfill == backfill:
                 if places is None:
                     places = destinations[destination_id] = OrderedDict()
+                    if self._turns - self._served.get(destination_id, -len(destinations)) >= len(destinations):
+                        destinations.move_to_end(destination_id, last=False)
                 places[place] = count
             elif places is not None:
                 places.pop(place, None)
@@ -39,10 +47,16 @@ class Line(Generic[P]):
                 if count > 1:
                     places[place] = count - 1
                 destinations.move_to_end(destination_id)
+                self._turns += 1
+                self._served[destination_id] = self._turns
                 if not places:
                     del destinations[destination_id]
                 return place
         return None
+
+    def waits(self, destination_id: str) -> bool:
+        """Whether anybody would like to start a live call of this destination."""
+        return destination_id in self._kinds[0]
 
     @property
     def live(self) -> int:

@@ -60,6 +60,10 @@ if total > limit then
   share = math.min(wanted, math.floor(left / sharers) + (turn and 1 or 0))
 end
 local held = math.max(used, math.min(share, limit - taken))
+if held < wanted then
+  -- read by `starts.lua`: who holds more than it needs then gives it back before its leases end
+  redis.call('HSET', KEYS[2], 'scarce', string.format('%.0f', now))
+end
 if held > 0 or wanted > 0 then
   if redis.call('HSET', KEYS[1], holder, held .. ' ' .. string.format('%.0f', now + ARGV[6]) .. ' ' .. wanted) == 1 then
     redis.call('EXPIRE', KEYS[1], 86400)

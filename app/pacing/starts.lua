@@ -4,13 +4,16 @@
 --
 -- KEYS  1 pace, 2 shares, 3 calls, 4 observed
 -- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 starts wanted, 4 us between starts at the least, 5 us to reach ahead,
---       6 backfill (0/1), 7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
+--       6 kind (live, backfill, or urgent: live, of a destination that nobody waited for here until now),
+--       7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
 --       10 us between two looks at the pace, then what was observed: name, amount, ...
--- Reply starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
---       1 when it is the holder's turn to look
+-- Reply now us, starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
+--       1 when it is the holder's turn to look, 1 when somebody is short of permits
 --
 -- Nothing that was missed is made up for: after a pause the schedule begins anew, without a burst. A holder that has used less than
--- its share of the schedule reaches twice as far ahead as the others, so that none is always too late; a backfill less far.
+-- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
+-- late; a backfill less far. What is urgent has one start beyond what all others reach, or the large backlog of one destination
+-- would keep out the few calls of another.
 -- After a refusal starts are given singly, until a call is accepted.
 -- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
 local now = tonumber(ARGV[1])
@@ -19,7 +22,7 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local holder, wanted = ARGV[2], tonumber(ARGV[3])
-local FORGET_US, SINGLY_US = 2000000, 1000000
+local FORGET_US, SINGLY_US, SCARCE_US = 2000000, 1000000, 500000
 
 local accepted = false
 for index = 11, #ARGV, 2 do
@@ -30,7 +33,7 @@ if #ARGV > 10 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', n
   redis.call('EXPIRE', KEYS[4], 3600)
 end
 
-local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls')
+local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls', 'scarce')
 local tat, blocked, careful = tonumber(pace[1]) or 0, tonumber(pace[2]) or 0, pace[4] == '1'
 local interval = math.max(tonumber(ARGV[4]), tonumber(pace[3]) or 0)
 local look = 0
@@ -79,7 +82,8 @@ local function answer(starts, first, wait, why)
     redis.call('EXPIRE', KEYS[1], 86400)
     redis.call('EXPIRE', KEYS[2], 60)
   end
-  return { starts, math.max(0, math.floor(first)), math.floor(interval), math.max(1000, math.floor(wait)), why, look }
+  local scarce = (tonumber(pace[8]) or 0) > now - SCARCE_US and 1 or 0
+  return { now, starts, math.max(0, math.floor(first)), math.floor(interval), math.max(1000, math.floor(wait)), why, look, scarce }
 end
 
 if wanted == 0 then
@@ -119,14 +123,18 @@ for index = 1, #shares, 2 do
   end
 end
 local reach = tonumber(ARGV[5])
-if ARGV[6] == '1' then
+local farthest = reach * math.min(2, 1 + holders / 8)
+if ARGV[6] == 'backfill' then
   reach = reach * 0.8
 elseif own <= now and holders > 1 then
-  reach = reach * 2
+  reach = farthest
 end
 reach = math.max(reach, interval)
 local base = math.max(tat, now)
 local room = math.floor((now + reach - base) / interval)
+if ARGV[6] == 'urgent' and room < 1 and now + farthest + 2 * interval - base >= interval then
+  room = 1
+end
 local starts = math.max(0, math.min(wanted, room))
 if starts > 0 then
   set('tat', base + starts * interval)

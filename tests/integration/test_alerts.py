@@ -119,7 +119,7 @@ def mend(bench: Bench) -> None:
 def later(resources: Resources, seconds: float) -> None:
     """The clock of this process goes on."""
     resources.clock.now_ms()
-    resources.clock._ahead_seconds += seconds
+    resources.clock._server.ahead_seconds += seconds
 
 
 def events(bench: Bench) -> list[tuple[str, str]]:

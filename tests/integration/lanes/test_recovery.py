@@ -190,9 +190,9 @@ def test_each_hour_counts_its_own(bench: Bench) -> None:
     """Enqueued in the last moment of an hour, delivered in the first of the next one."""
     clock = bench.resources.clock
     clock.now_ms()
-    clock._ahead_seconds -= 3_600
+    clock._server.ahead_seconds -= 3_600
     enqueue(bench)
-    clock._ahead_seconds += 3_600
+    clock._server.ahead_seconds += 3_600
     bench.workers[0].drain("camp", LANE)
     now, before = read_runs(bench.redis, "camp", hours=2)
     assert (before.received, sum(before.outcomes.values())) == (3, 0)

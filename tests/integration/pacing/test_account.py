@@ -54,6 +54,19 @@ def test_holders_side_by_side_use_the_rate_up_and_never_exceed_it(redis: Redis, 
         assert min(by_holder) >= 0.5 * sum(by_holder) / holders
 
 
+def test_what_is_urgent_has_one_start_beyond_what_others_reach(redis: Redis) -> None:
+    greedy = [holder(redis) for _ in range(3)]
+    small = holder(redis)
+    for asking in greedy * 3:
+        asking.ask(100, backfill=False, now_us=NOW)
+    small.ask(100, backfill=False, now_us=NOW)
+    assert small.ask(1, backfill=False, now_us=NOW).count == 0
+    given = small.ask(3, backfill=False, urgent=True, now_us=NOW)
+    assert given.count == 1
+    assert given.first_seconds <= 0.3
+    assert [small.ask(1, backfill=False, urgent=True, now_us=NOW).count for _ in range(3)].count(1) <= 1
+
+
 def test_after_a_pause_there_is_no_burst(redis: Redis) -> None:
     asking = holder(redis)
     asking.ask(4, backfill=False, now_us=NOW)

@@ -126,6 +126,18 @@ def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, la
     assert 0.7 * of_small <= of_big <= 1.4 * of_small
 
 
+def test_the_backlogs_of_others_do_not_keep_out_a_single_call(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    wanted = limits(per_second=100, in_flight=40)
+    made = gates(redis, 4, wanted)
+    big = [lanes(gate, destination_id="big") for gate in made for _ in range(4)]
+    wait_for(lambda: sum(len(lane.calls) for lane in big) >= 50)
+    for number in range(8):
+        before = sum(lane.begun for lane in big)
+        small = lanes(made[number % 4], destination_id=f"small-{number}", wanted=1)
+        wait_for(lambda small=small: small.begun)  # type: ignore[misc]
+        assert sum(lane.begun for lane in big) - before <= 40  # those of 0.3 s have their start already
+
+
 def test_a_single_call_is_made_at_once_and_an_idle_gate_gives_its_permits_back(
     redis: Redis, lanes: Callable[..., Lane]
 ) -> None:

@@ -19,7 +19,26 @@ def test_destinations_take_turns_however_many_lanes_they_have() -> None:
     for lane in range(3):
         line.want(f"big-{lane}", "big", 2, backfill=False)
     line.want("small", "small", 3, backfill=False)
-    assert order(line) == ["big-0", "small", "big-1", "small", "big-2", "small", "big-0", "big-1", "big-2"]
+    assert order(line) == ["small", "big-0", "small", "big-1", "small", "big-2", "big-0", "big-1", "big-2"]
+
+
+def test_who_comes_is_next() -> None:
+    line: Line[str] = Line()
+    line.want("big", "big", 100, backfill=False)
+    line.want("other", "other", 100, backfill=False)
+    assert [line.next() for _ in range(3)] == ["other", "big", "other"]
+    line.want("small", "small", 1, backfill=False)
+    assert [line.next() for _ in range(3)] == ["small", "big", "other"]
+
+
+def test_who_comes_again_and_again_has_its_turns_and_no_more() -> None:
+    line: Line[str] = Line()
+    line.want("big", "big", 100, backfill=False)
+    served = []
+    for _ in range(10):
+        line.want("restless", "restless", 1, backfill=False)
+        served.append(line.next())
+    assert served == ["restless", "big"] * 5
 
 
 def test_what_is_wanted_can_change() -> None:
