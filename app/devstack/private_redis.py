@@ -194,7 +194,8 @@ class PrivateRedis:
             time.sleep(0.02)
 
 
-_DURABLE = "appendonly yes\nappendfsync everysec"
+# With `everysec` Redis keeps what it was told to itself while the disk is at an fsync, and loses it when it is killed then
+_DURABLE = "appendonly yes\nappendfsync always"
 
 
 @contextmanager

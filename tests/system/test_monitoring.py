@@ -50,9 +50,10 @@ def test_workers_are_seen_measure_and_tell(make_rig: Callable[..., Rig], receive
     def measured() -> dict[str, int]:
         return read_totals(rig.redis, "camp", rig.resources.clock.now_ms())
 
-    rig.wait_until(lambda: measured().get("answer:accepted", 0) == 40, "all calls are measured, once", 30)
+    calls = rig.summary()["contact_ok"]  # on a busy machine a lane may pass to another worker, and a call be repeated
+    rig.wait_until(lambda: measured().get("answer:accepted", 0) == calls, "all calls are measured, once", 30)
     histograms = read_latency(rig.redis, "camp", hours=2)
-    assert sum(found[Timed.ACCEPTANCE].count for _, found in histograms) == 40
+    assert sum(found[Timed.ACCEPTANCE].count for _, found in histograms) == calls
     age = read_sweep_age_seconds(rig.redis, now_ms=rig.resources.clock.now_ms())
     assert age is not None
     rig.connect("wrong", secret="not-the-secret", tenant="mcwrong")

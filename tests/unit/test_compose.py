@@ -141,7 +141,7 @@ def test_make_env_gives_all_that_is_asked_for():
 def test_redis_forgets_nothing():
     command = SERVICES["redis"]["command"]
     assert option_of(command, "--appendonly") == "yes"
-    assert option_of(command, "--appendfsync") == "everysec"
+    assert option_of(command, "--appendfsync") == "always"
     assert option_of(command, "--maxmemory-policy") == "noeviction"
     assert SERVICES["redis"]["volumes"] == [f"redis:{option_of(command, '--dir')}"]
     assert "redis" in yaml.safe_load(COMPOSE)["volumes"]

@@ -151,3 +151,9 @@ def test_up_warns_and_goes_on(start, shell, tmp_path):
         _, complaints = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "warning: Redis: Redis writes nothing to a disk" in complaints
+
+
+def test_the_redis_of_this_machine_answers_when_it_is_on_the_disk(redis: Redis) -> None:
+    """With `everysec` it keeps writes to itself while the disk is busy, and loses them when it is killed then."""
+    found: Any = redis.config_get("append*")
+    assert (found["appendonly"], found["appendfsync"]) == ("yes", "always")
