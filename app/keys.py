@@ -45,7 +45,7 @@ act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind l
 act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
 act:{D}:lane:N:parked             stream  lanes               the parked entries themselves
 act:{D}:lane:N:lease              string  lanes               token of the worker that holds the lane; LEASE, renewed
-act:{D}:lane:N:wake               string  producer, lanes     a wake-up is on its way; WAKE_MARK
+act:{D}:lane:N:wake               string  producer, lanes     token of the wake-up that is on its way; WAKE_UP_SECONDS
 act:{D}:lane:N:window             hash    lanes               entries being worked on -> tag of their contact, and `by` whom; until settled
 act:{D}:lane:N:recovery           hash    lanes               entries of a worker that went away -> tag of their contact; until settled
 act:{D}:lane:N:crashes            hash    lanes               contact tag -> tokens of workers that went away with it (!: alone); while there is a recovery

@@ -30,7 +30,7 @@ from app.files.records import Record
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
-from app.lanes.lane import mark_for_wake_up
+from app.lanes.lane import announce_wake_ups
 from app.logs import say_once
 from app.lua import write
 from app.mapping.contact_key import ContactKeys
@@ -230,8 +230,8 @@ class Producer:
         """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
         keys = DestinationKeys(destination)
         self._r.redis.delete(*(keys.lane(number).wake for number in range(LANES)))
-        seconds = self._r.settings.wake_mark_seconds
-        self.wake(destination, mark_for_wake_up(self._r.redis, destination, range(LANES), wake_mark_seconds=seconds))
+        seconds = self._r.settings.wake_up_seconds
+        self.wake(destination, announce_wake_ups(self._r.redis, destination, range(LANES), wake_up_seconds=seconds))
 
     def wake(self, destination: str, lanes: Iterable[int]) -> None:
         """Send the wake-ups of lanes. A broker that is away costs seconds, not profiles: the sweep finds the lanes."""

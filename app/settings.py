@@ -75,7 +75,7 @@ class Settings:
     window_size: int = _option(200, "Waiting profiles that a lane reads at once.")
     slice_seconds: float = _option(2.0, "How long a task works on a lane before it looks whether others wait for its slot, or its destination was changed.")
     lease_seconds: float = _option(15.0, "How long a lane stays with a worker that gives no sign of life.")
-    wake_mark_seconds: float = _option(10.0, "After this long a wake-up counts as lost and the sweep sends another.")
+    wake_up_seconds: float = _option(10.0, "After this long a wake-up counts as lost and the sweep sends another.")
     sweep_seconds: float = _option(5.0, "How often beat looks for lanes that have work and no wake-up.")
     catalog_refresh_seconds: float = _option(900.0, "How old the attribute-set definitions of an account may become before they are fetched again.")
     retry_window_seconds: float = _option(86_400.0, "A profile that meets trouble is tried for at least this long …")

@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 
 from app.delivery.wakeup import WakeUpResult
 from app.errors import ActivationError, UnknownDestination, UsageError
-from app.lanes.lane import PLAIN_MARK
+from app.lanes.lane import ANY_WAKE_UP
 from app.lanes.refused import as_content
 from app.logs import say_once
 from tasks.arguments import read_arguments
@@ -69,6 +69,6 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
 
 
 @app.task(base=ActivationTask, name="activation.deliver")
-def deliver(destination: str, lane: int, mark: str = PLAIN_MARK) -> WakeUpResult:
+def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
     """Drain one lane of one destination for a slice of time."""
-    return context().delivery.drain(destination, lane, mark)
+    return context().delivery.drain(destination, lane, wake_up_token)

@@ -100,9 +100,11 @@ class ActivationTask(Task):
             log.info("%s %s gives its retries up; the sweep goes on.", self.name, self.request.args)
             return
         raise self.retry(
-            kwargs={**self.request.kwargs, "mark": outcome.mark}, countdown=outcome.come_back_seconds, max_retries=None
+            kwargs={**self.request.kwargs, "wake_up_token": outcome.wake_up_token},
+            countdown=outcome.come_back_seconds,
+            max_retries=None,
         )
 
 
-def _of_wake_up(destination: str, lane: int, mark: str = "") -> tuple[str, int]:  # noqa: ARG001  # the task's own arguments
+def _of_wake_up(destination: str, lane: int, wake_up_token: str = "") -> tuple[str, int]:  # noqa: ARG001  # the task's own arguments
     return destination, lane

@@ -27,7 +27,7 @@ from app.errors import (
     UsageError,
 )
 from app.keys import LANES
-from app.lanes.lane import PLAIN_MARK, Lane, mark_for_wake_up
+from app.lanes.lane import ANY_WAKE_UP, Lane, announce_wake_ups
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
@@ -46,11 +46,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WakeUpResult:
-    """What the task does after a wake-up: wake lanes now, or come back in a while with `mark`."""
+    """What the task does after a wake-up: wake lanes now, or come back in a while with `wake_up_token`."""
 
     wake: tuple[int, ...] = ()
     come_back_seconds: float | None = None
-    mark: str = PLAIN_MARK
+    wake_up_token: str = ANY_WAKE_UP
 
 
 class Delivery:
@@ -67,7 +67,7 @@ class Delivery:
         self._active = 0  # sessions under way
         self._abandoned: list[tuple[Lane, bool]] = []
 
-    def drain(self, destination_id: str, number: int, mark: str = PLAIN_MARK) -> WakeUpResult:
+    def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
         """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
         self._take_back_evidence()
         try:
@@ -81,10 +81,10 @@ class Delivery:
         lane = self._lane(connected, number)
         if not state.on_probation:
             return self._session(lane, connected, state)
-        self._give_up_old(lane, connected, state, mark)
+        self._give_up_old(lane, connected, state, wake_up_token)
         state, mine = self._r.states.take_probe(destination_id, lane.token)
         if not mine:
-            return self._postpone(lane, mark, max(state.wait_seconds, 1.0))
+            return self._postpone(lane, wake_up_token, max(state.wait_seconds, 1.0))
         try:
             return self._session(lane, connected, state, probe=lane.token)
         finally:
@@ -177,7 +177,7 @@ class Delivery:
     def _conclude(
         self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str
     ) -> WakeUpResult:
-        states, seconds = self._r.states, self._settings.wake_mark_seconds
+        states, seconds = self._r.states, self._settings.wake_up_seconds
         if result.epoch_ended:
             return self._abandon(lane)
         if result.error is not None:
@@ -194,14 +194,14 @@ class Delivery:
         if probe and result.answered and states.succeed(destination.id, probe):
             log.info("%s answers again; delivery goes on.", destination.id)
             others = [n for n in range(LANES) if n != lane.number]
-        left = lane.release(mark_seconds=seconds)
-        woken = mark_for_wake_up(self._r.redis, destination.id, others, wake_mark_seconds=seconds)
+        left = lane.release(wake_up_seconds=seconds)
+        woken = announce_wake_ups(self._r.redis, destination.id, others, wake_up_seconds=seconds)
         return WakeUpResult((*([lane.number] if left else []), *woken))
 
     def _abandon(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
         """Leave a lane whose last steps are uncertain. If Redis cannot be told now, it is told before the next session."""
         try:
-            woken = lane.abandon(mark_seconds=self._settings.wake_mark_seconds, blame=blame)
+            woken = lane.abandon(wake_up_seconds=self._settings.wake_up_seconds, blame=blame)
         except RedisError:
             with self._lock:
                 self._abandoned.append((lane, blame))
@@ -216,7 +216,7 @@ class Delivery:
                     return
                 lane, blame = self._abandoned.pop()
             try:
-                lane.abandon(mark_seconds=self._settings.wake_mark_seconds, blame=blame)
+                lane.abandon(wake_up_seconds=self._settings.wake_up_seconds, blame=blame)
             except RedisError:
                 with self._lock:
                     self._abandoned.append((lane, blame))
@@ -225,19 +225,19 @@ class Delivery:
     def _let_go(self, lane: Lane, wait_seconds: float) -> WakeUpResult:
         """Release the lane, to come back after a wait if anything is left."""
         countdown = min(max(wait_seconds, 0.1), LONGEST_COUNTDOWN_SECONDS)
-        mark = token_hex(8)
-        if lane.release(mark_seconds=countdown + self._settings.wake_mark_seconds, mark=mark):
-            return WakeUpResult(come_back_seconds=countdown, mark=mark)
+        wake_up_token = token_hex(8)
+        if lane.release(wake_up_seconds=countdown + self._settings.wake_up_seconds, wake_up_token=wake_up_token):
+            return WakeUpResult(come_back_seconds=countdown, wake_up_token=wake_up_token)
         return WakeUpResult()
 
-    def _postpone(self, lane: Lane, mark: str, wait_seconds: float) -> WakeUpResult:
+    def _postpone(self, lane: Lane, wake_up_token: str, wait_seconds: float) -> WakeUpResult:
         countdown = min(wait_seconds, LONGEST_COUNTDOWN_SECONDS)
-        new_mark = token_hex(8)
-        if lane.postpone(mark, new_mark, mark_seconds=countdown + self._settings.wake_mark_seconds):
-            return WakeUpResult(come_back_seconds=countdown, mark=new_mark)
+        new_token = token_hex(8)
+        if lane.postpone(wake_up_token, new_token, wake_up_seconds=countdown + self._settings.wake_up_seconds):
+            return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)
         return WakeUpResult()
 
-    def _give_up_old(self, lane: Lane, connected: Connected, state: State, mark: str) -> None:
+    def _give_up_old(self, lane: Lane, connected: Connected, state: State, wake_up_token: str) -> None:
         """When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
 
         A stopped destination keeps its backlog: there someone has to act, however long that takes.
@@ -259,8 +259,8 @@ class Delivery:
                 lane.settle(ledger.take(), hour=now // 3_600_000)
         except LeaseLost:
             return
-        # under the mark it came with, so that this very wake-up may come back
-        lane.release(mark_seconds=self._settings.wake_mark_seconds, mark=mark)
+        # under the token it came with, so that this very wake-up may come back
+        lane.release(wake_up_seconds=self._settings.wake_up_seconds, wake_up_token=wake_up_token)
 
     # -- what is kept between sessions ---------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Ends the hold of a worker that is alive but cannot go on: it does not know what became of its last steps.
 --
--- KEYS  1 lease, 2 wake mark, 3 window, 4 recovery, 5 crashes, 6 live, 7 backfill
--- ARGV  1 token of the caller, 2 life of the wake mark ms, 3 '1' when one of its entries is to blame, '0' when none is
--- Reply 1 when the lane is free, has work and was marked: the caller sends the wake-up; else 0
+-- KEYS  1 lease, 2 wake-up token, 3 window, 4 recovery, 5 crashes, 6 live, 7 backfill
+-- ARGV  1 token of the caller, 2 life of the wake-up token ms, 3 '1' when one of its entries is to blame, '0' when none is
+-- Reply 1 when the lane is free, has work and got a wake-up token: the caller sends the wake-up; else 0
 --
 -- The entries of its window are read again contact by contact (`recovery`). If none of them is to blame, what was taken as evidence
 -- against them, because another worker found the lease run out, is taken back.

@@ -1,8 +1,8 @@
 #!lua
 -- Appends one chunk of profiles to their lanes and counts it as received, in one step.
 --
--- KEYS  1 epoch, 2 chunk marker, 3 job hash, 4 jobs, 5 run hash, then for each lane used: its stream, its wake mark, its lease
--- ARGV  1 epoch that the chunk was sorted for, 2 chunk life s, 3 job life s, 4 run life s, 5 wake mark ms, 6 job id,
+-- KEYS  1 epoch, 2 chunk marker, 3 job hash, 4 jobs, 5 run hash, then for each lane used: its stream, its wake-up token, its lease
+-- ARGV  1 epoch that the chunk was sorted for, 2 chunk life s, 3 job life s, 4 run life s, 5 wake-up token ms, 6 job id,
 --       7 profiles in all, 8 share of maxmemory that appends leave free, 9 how many profiles the job must have received before (-1: any),
 --       10 how many of 7 are further contacts of the same profiles, 11 most details that a run tells apart,
 --       12 number of words that tell of the job, then name, word for each, then number of exclusion reasons, then reason, count

@@ -69,7 +69,7 @@ class Appender:
         self._clock: RedisClock = resources.clock
         self._redis = resources.redis
         self._contact_keys = ContactKeys(connected.destination)
-        self._wake_mark_ms = int(resources.settings.wake_mark_seconds * 1000)
+        self._wake_up_ms = int(resources.settings.wake_up_seconds * 1000)
 
     def place(
         self, chunk: Chunk, readied: Readied, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
@@ -111,7 +111,7 @@ class Appender:
         hour = self._clock.now_ms() // 3_600_000
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
-            self._epoch, chunk_life_seconds, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_mark_ms, job_id,
+            self._epoch, chunk_life_seconds, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_up_ms, job_id,
             chunk.received, RESERVE, chunk.received_before, chunk.more, MOST_DETAILS, len(about),
         ]  # fmt: skip
         for name, word in about.items():

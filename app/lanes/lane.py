@@ -3,9 +3,9 @@
 The lease is fenced twice. Redis refuses to read or settle for anyone but the holder of the token; and the holder itself
 stops sending once it cannot be sure any more to hold it (`may_send`), reckoned from before its last successful renewal.
 
-The wake-up protocol, whose promise is that a lane with work is either held, or marked and about to be woken, or found by
-the sweep: a producer appends and then, unless the lane is held or marked, marks it and sends a wake-up; the woken worker
-takes the lease and clears the mark; letting go looks once more and marks the lane again if anything is left.
+The wake-up protocol, whose promise is that a lane with work is either held, or has a wake-up token and is about to be woken, or
+found by the sweep: a producer appends and then, unless the lane is held or has a token, sets one and sends a wake-up; the woken worker
+takes the lease and clears the token; letting go looks once more and sets it again if anything is left.
 
 A lane works for one epoch of its destination (`app.destinations.store`). When the destination is connected with another account or
 contact key, or disconnected, every script refuses the holder of the old epoch, which ends; what it had not settled is read again.
@@ -27,7 +27,7 @@ from app.lua import script
 if TYPE_CHECKING:
     from redis import Redis
 
-PLAIN_MARK = "1"
+ANY_WAKE_UP = "1"
 WINDOW_BYTES = 8_000_000  # of sealed profiles in one answer, and one more profile
 _START = "0-0"
 _LOST, _ENDED = -1, -2  # replies of the scripts
@@ -227,17 +227,17 @@ class Lane:
         )  # fmt: skip
         self._kept(asked, reply=reply)
 
-    def release(self, *, mark_seconds: float, mark: str = PLAIN_MARK) -> bool:
-        """Let go. True when entries are left and the caller must send the wake-up, for which the lane is marked."""
+    def release(self, *, wake_up_seconds: float, wake_up_token: str = ANY_WAKE_UP) -> bool:
+        """Let go. True when entries are left and the caller must send the wake-up, whose token is set."""
         keys = self._keys
         reply = script(self._redis, "app.lanes", "release")(
             keys=[keys.lease, keys.wake, keys.live, keys.backfill, keys.window],
-            args=[self.token, int(mark_seconds * 1000), mark],
+            args=[self.token, int(wake_up_seconds * 1000), wake_up_token],
         )
         self._held_until = 0.0
         return bool(reply == 1)
 
-    def abandon(self, *, mark_seconds: float, blame: bool) -> bool:
+    def abandon(self, *, wake_up_seconds: float, blame: bool) -> bool:
         """Let go without knowing what became of the last steps; with `blame`, because of what an entry made this worker do.
 
         To be called when no call is in flight any more. True when the caller must send the wake-up.
@@ -246,14 +246,14 @@ class Lane:
         self._held_until = 0.0
         reply = script(self._redis, "app.lanes", "abandon")(
             keys=[keys.lease, keys.wake, keys.window, keys.recovery, keys.crashes, keys.live, keys.backfill],
-            args=[self.token, int(mark_seconds * 1000), int(blame)],
+            args=[self.token, int(wake_up_seconds * 1000), int(blame)],
         )
         return bool(reply == 1)
 
-    def postpone(self, mark: str, new_mark: str, *, mark_seconds: float) -> bool:
+    def postpone(self, wake_up_token: str, new_token: str, *, wake_up_seconds: float) -> bool:
         """For a wake-up that cannot work now: True when it shall come back, False when another one will."""
         reply = script(self._redis, "app.lanes", "postpone")(
-            keys=[self._keys.wake], args=[mark, new_mark, int(mark_seconds * 1000)]
+            keys=[self._keys.wake], args=[wake_up_token, new_token, int(wake_up_seconds * 1000)]
         )
         return bool(reply == 1)
 
@@ -270,17 +270,17 @@ class Lane:
             raise EpochEnded(self.destination_id)
 
 
-def mark_for_wake_up(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_mark_seconds: float) -> list[int]:
+def announce_wake_ups(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_up_seconds: float) -> list[int]:
     """Mark those of the lanes that sleep on work; the caller sends their wake-ups."""
     destination = DestinationKeys(destination_id)
     numbers = list(lanes)
-    call = script(redis, "app.lanes", "mark")
+    call = script(redis, "app.lanes", "announce")
     with redis.pipeline(transaction=False) as pipeline:
         for number in numbers:
             keys = destination.lane(number)
             call(
                 keys=[keys.lease, keys.wake, keys.live, keys.backfill, keys.later],
-                args=[int(wake_mark_seconds * 1000)],
+                args=[int(wake_up_seconds * 1000)],
                 client=pipeline,
             )
         replies = pipeline.execute()

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes the lease of a lane, or says who is in the way.
 --
--- KEYS  1 lease, 2 wake mark, 3 window, 4 recovery, 5 crashes, 6 epoch
+-- KEYS  1 lease, 2 wake-up token, 3 window, 4 recovery, 5 crashes, 6 epoch
 -- ARGV  1 token of the caller, 2 lease ms, 3 epoch that the caller works for
 -- Reply 1 when the lane is the caller's, 0 when another holds it, -1 when the destination has another epoch by now
 --

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Lets go of a lane and, in the same step, looks whether anything is left: the last look that no wake-up can be lost behind.
 --
--- KEYS  1 lease, 2 wake mark, 3 live, 4 backfill, 5 window
--- ARGV  1 token, 2 life of the wake mark in ms, 3 the mark: '1', or that of a wake-up that comes later
--- Reply 1 when entries are left: the mark is set, and the caller must send the wake-up; 0 when the lane may sleep;
+-- KEYS  1 lease, 2 wake-up token, 3 live, 4 backfill, 5 window
+-- ARGV  1 token, 2 life of the wake-up token in ms, 3 the wake-up token: '1', or that of a wake-up that comes later
+-- Reply 1 when entries are left: the wake-up token is set, and the caller must send the wake-up; 0 when the lane may sleep;
 --       -1 when the lease was another's by then
 --
 -- Safe to repeat: a second run finds the lease gone and answers -1; a wake-up that is not sent for that is found by the sweep.

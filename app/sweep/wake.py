@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from app.destinations.state import State, Status
 from app.errors import ActivationError, UnknownDestination
 from app.keys import LANES, SWEEP
-from app.lanes.lane import mark_for_wake_up
+from app.lanes.lane import announce_wake_ups
 from app.lua import write
 from app.reporting.alerts import forget_alerts_of
 from app.reporting.processes import forget_processes, note_sweep
@@ -44,8 +44,8 @@ def sweep(resources: Resources, producer: Producer) -> int:
         try:
             state = resources.states.get(destination_id)
             if may_wake(state):
-                lanes = mark_for_wake_up(
-                    resources.redis, destination_id, range(LANES), wake_mark_seconds=settings.wake_mark_seconds
+                lanes = announce_wake_ups(
+                    resources.redis, destination_id, range(LANES), wake_up_seconds=settings.wake_up_seconds
                 )
                 producer.wake(destination_id, lanes)
                 woken += len(lanes)

@@ -46,7 +46,7 @@ ROWS = "".join(
     for path, name in ATTRIBUTES.items()
 )
 # the defaults of a real installation, where the tests' rig is impatient
-DEFAULTS = {"lease_seconds": 15.0, "wake_mark_seconds": 10.0, "sweep_seconds": 5.0, "read_timeout_seconds": 120.0}
+DEFAULTS = {"lease_seconds": 15.0, "wake_up_seconds": 10.0, "sweep_seconds": 5.0, "read_timeout_seconds": 120.0}
 
 
 def static_command(latency_ms: int) -> Callable[[int], list[str]]:

@@ -44,7 +44,7 @@ limits: {{calls_per_minute: {calls_per_minute}, max_in_flight: {max_in_flight}}}
 QUICK = {
     "lease_seconds": 4.0,
     "connect_timeout_seconds": 1.0,
-    "wake_mark_seconds": 3.0,
+    "wake_up_seconds": 3.0,
     "sweep_seconds": 1.0,
     "retry_base_seconds": 0.3,
     "retry_cap_seconds": 2.0,

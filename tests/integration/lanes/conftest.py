@@ -69,7 +69,7 @@ class Bench:
         return self.resources.clock.now_ms() // 3_600_000
 
     def wake_ups(self) -> list[tuple[int, str]]:
-        """Take every wake-up that was sent: lane and mark."""
+        """Take every wake-up that was sent: lane and token."""
         found = []
         with self.celery.connection_for_read() as connection:
             queue = connection.SimpleQueue("delivery")
@@ -77,7 +77,7 @@ class Bench:
                 message = queue.get_nowait()
                 message.ack()
                 args, kwargs, _ = message.payload
-                found.append((args[1], kwargs.get("mark", "1")))
+                found.append((args[1], kwargs.get("wake_up_token", "1")))
         return found
 
     def admin(self, method: str, path: str, document: Any = None) -> Any:

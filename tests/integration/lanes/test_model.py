@@ -136,16 +136,16 @@ class Model(RuleBasedStateMachine):
     @rule(which=st.integers(0, 50), worker=st.integers(0, 1), count=st.integers(1, 3))
     def deliver_wake_ups(self, which: int, worker: int, count: int) -> None:
         for _ in range(min(count, len(self.wakes))):
-            lane, mark = self.wakes.pop(which % len(self.wakes))
-            self.drain(lane, mark, worker)
+            lane, wake_up_token = self.wakes.pop(which % len(self.wakes))
+            self.drain(lane, wake_up_token, worker)
 
-    def drain(self, lane: int, mark: str = "1", worker: int = 0) -> None:
-        following = self.bench.workers[worker].drain("camp", lane, mark)
+    def drain(self, lane: int, wake_up_token: str = "1", worker: int = 0) -> None:
+        following = self.bench.workers[worker].drain("camp", lane, wake_up_token)
         self.abandoned.discard(lane)
         self.bench.producer.wake("camp", following.wake)
         self.wakes += self.bench.wake_ups()
         if following.come_back_seconds is not None:
-            self.wakes.append((lane, following.mark))
+            self.wakes.append((lane, following.wake_up_token))
 
     @rule(which=st.integers(0, 50))
     def lose_a_wake_up(self, which: int) -> None:
@@ -194,7 +194,7 @@ class Model(RuleBasedStateMachine):
         lane = self.open(who)
         if lane is not None:
             lane.read(live=50, backfill=50)
-            if lane.abandon(mark_seconds=30, blame=blame):
+            if lane.abandon(wake_up_seconds=30, blame=blame):
                 self.wakes.append((lane.number, "1"))
 
     def open(self, person: int) -> Lane | None:
@@ -218,7 +218,7 @@ class Model(RuleBasedStateMachine):
             with pytest.raises(LeaseLost):
                 lane.settle(ledger.take(), hour=self.bench.hour())
             assert not lane.may_send()
-            assert not lane.release(mark_seconds=1)
+            assert not lane.release(wake_up_seconds=1)
         self.zombies.clear()
 
     # -- trouble -------------------------------------------------------------------------------------------------------
@@ -302,11 +302,11 @@ class Model(RuleBasedStateMachine):
     def no_lane_sleeps_on_work(self) -> None:
         if self.bench.resources.states.get("camp").status is not Status.ENABLED:
             return
-        marked = {lane for lane, _ in self.wakes}
+        woken = {lane for lane, _ in self.wakes}
         for number in range(LANES):
             keys = self.bench.keys.lane(number)
             work = self.bench.redis.xlen(keys.live) + self.bench.redis.xlen(keys.backfill)
-            assert not work or number in self.abandoned | marked or self.bench.redis.exists(keys.wake), (
+            assert not work or number in self.abandoned | woken or self.bench.redis.exists(keys.wake), (
                 f"lane {number} sleeps"
             )
 
@@ -323,10 +323,10 @@ class Model(RuleBasedStateMachine):
         ):
             assert time.monotonic() < deadline, "the lanes do not empty"
             for number in range(LANES):
-                bench.redis.delete(bench.keys.lane(number).wake)  # the marks of lost wake-ups run out
+                bench.redis.delete(bench.keys.lane(number).wake)  # the tokens of lost wake-ups run out
             sweep(bench.resources, bench.producer)
-            for lane, mark in bench.wake_ups():
-                self.drain(lane, mark)
+            for lane, wake_up_token in bench.wake_ups():
+                self.drain(lane, wake_up_token)
             self.wakes.clear()
 
     def teardown(self) -> None:

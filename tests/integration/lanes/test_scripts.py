@@ -15,7 +15,7 @@ from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
-from app.lanes.lane import Lane, Read, lane_of, mark_for_wake_up
+from app.lanes.lane import Lane, Read, announce_wake_ups, lane_of
 from app.lanes.outcomes import Ledger, Outcome
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
@@ -114,9 +114,9 @@ def test_a_lane_that_is_held_is_not_woken_for_what_comes_in_and_is_when_it_is_le
     enqueue(bench)
     assert bench.wake_ups() == []
     assert not bench.redis.exists(bench.keys.lane(3).wake)
-    assert lane.release(mark_seconds=30)
+    assert lane.release(wake_up_seconds=30)
     enqueue(bench)
-    assert bench.wake_ups() == []  # the holder sends the one for which it marked the lane
+    assert bench.wake_ups() == []  # the holder sends the one whose token it set
 
 
 # -- open, renew, release ----------------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ def test_a_lane_has_one_holder(bench: Bench, twice: EachTwice) -> None:
     assert not other.open()
     assert lane.may_send()
     assert not other.may_send()
-    assert not other.release(mark_seconds=30)
+    assert not other.release(wake_up_seconds=30)
     assert not other.open()
-    lane.release(mark_seconds=30)
+    lane.release(wake_up_seconds=30)
     assert other.open()
 
 
@@ -139,7 +139,7 @@ def test_taking_a_lane_clears_its_mark_so_that_letting_go_can_mark_it(bench: Ben
     assert not bench.redis.exists(bench.keys.lane(3).wake)
     other = lane_at(bench)
     assert not other.open()
-    assert not lane_at(bench).release(mark_seconds=30)
+    assert not lane_at(bench).release(wake_up_seconds=30)
     assert not bench.redis.exists(bench.keys.lane(3).wake)
     dies(bench, lane)
 
@@ -202,7 +202,7 @@ def test_a_holder_stops_sending_before_its_lease_ends(bench: Bench) -> None:
 
 def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> None:
     keys = bench.keys.lane(3)
-    assert not taken(bench).release(mark_seconds=30)
+    assert not taken(bench).release(wake_up_seconds=30)
     assert not bench.redis.exists(keys.wake, keys.lease)
     for backfill in (False, True):
         bench.redis.flushdb()
@@ -210,7 +210,7 @@ def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> 
         enqueue(bench, backfill=backfill)
         lane = taken(bench)
         lane.read(live=10, backfill=10)
-        assert lane.release(mark_seconds=30, mark="later")
+        assert lane.release(wake_up_seconds=30, wake_up_token="later")
         assert bench.redis.get(keys.wake) == b"later"
         assert 25_000 < bench.redis.pttl(keys.wake) <= 30_000
         assert not bench.redis.exists(keys.lease, keys.window)
@@ -219,10 +219,10 @@ def test_letting_go_marks_the_lane_only_when_something_is_left(bench: Bench) -> 
 
 def test_a_repeated_letting_go_leaves_the_lane_to_the_sweep(bench: Bench, twice: EachTwice) -> None:
     enqueue(bench)
-    taken(bench, redis=twice).release(mark_seconds=30)
-    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    taken(bench, redis=twice).release(wake_up_seconds=30)
+    assert announce_wake_ups(bench.redis, "camp", range(LANES), wake_up_seconds=30) == []
     bench.redis.delete(bench.keys.lane(3).wake)  # its life has ended
-    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [3]
+    assert announce_wake_ups(bench.redis, "camp", range(LANES), wake_up_seconds=30) == [3]
 
 
 def test_letting_go_too_late_touches_nothing(bench: Bench) -> None:
@@ -231,7 +231,7 @@ def test_letting_go_too_late_touches_nothing(bench: Bench) -> None:
     dies(bench, late)
     taken(bench).read(live=10, backfill=10)
     before = everything(bench.redis)
-    assert not late.release(mark_seconds=30)
+    assert not late.release(wake_up_seconds=30)
     assert everything(bench.redis) == before
 
 
@@ -312,7 +312,7 @@ def test_settling_twice_writes_everything_once(bench: Bench, twice: EachTwice) -
     assert len(bench.resources.failures("camp")) == 1
     assert lane.delivered([b"a tag", b"another"]) == {b"a tag": b"a row", b"another": None}
     assert not bench.redis.exists(keys.window)
-    assert not lane.release(mark_seconds=30)
+    assert not lane.release(wake_up_seconds=30)
 
 
 def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
@@ -335,7 +335,7 @@ def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
         assert everything(bench.redis) == before
 
 
-# -- mark_for_wake_up, postpone ---------------------------------------------------------------------------------------------------
+# -- announce_wake_ups, postpone ---------------------------------------------------------------------------------------------------
 
 
 def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) -> None:
@@ -347,13 +347,13 @@ def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) ->
         holder, ledger = taken(bench, lane), ledger_of(bench)
         ledger.retry_later(entries(bench, holder.read(live=1, backfill=0)), TROUBLE, now_ms=due)
         holder.settle(ledger.take(), hour=bench.hour())
-        holder.release(mark_seconds=30)
+        holder.release(wake_up_seconds=30)
     for lane in (1, 4, 5, 6):
         bench.redis.delete(bench.keys.lane(lane).wake)
     taken(bench, 2)
-    # 1 has work, 2 is held, 3 has been marked, 4 has backfill, 5 something parked that is due, 6 something that is not
-    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == [1, 4, 5]
-    assert mark_for_wake_up(bench.redis, "camp", range(LANES), wake_mark_seconds=30) == []
+    # 1 has work, 2 is held, 3 has a wake-up token, 4 has backfill, 5 something parked that is due, 6 something that is not
+    assert announce_wake_ups(bench.redis, "camp", range(LANES), wake_up_seconds=30) == [1, 4, 5]
+    assert announce_wake_ups(bench.redis, "camp", range(LANES), wake_up_seconds=30) == []
     assert 25_000 < bench.redis.pttl(bench.keys.lane(1).wake) <= 30_000
 
 
@@ -366,7 +366,7 @@ def test_a_wake_up_is_postponed_unless_another_one_is_on_its_way(
     wake = bench.keys.lane(3).wake
     if standing is not None:
         bench.redis.set(wake, standing, px=1_000)
-    assert lane_at(bench, redis=twice).postpone("mine", "new", mark_seconds=30) is comes_back
+    assert lane_at(bench, redis=twice).postpone("mine", "new", wake_up_seconds=30) is comes_back
     if comes_back:
         assert bench.redis.get(wake) == b"new"
         assert 25_000 < bench.redis.pttl(wake) <= 30_000
@@ -495,4 +495,4 @@ def test_a_wake_up_that_gives_up_old_profiles_still_comes_back(bench: Bench) -> 
     assert state.get("camp").since_ms == 1
     first = bench.workers[0].drain("camp", 3)
     assert first.come_back_seconds is not None
-    assert bench.workers[0].drain("camp", 3, first.mark).come_back_seconds is not None
+    assert bench.workers[0].drain("camp", 3, first.wake_up_token).come_back_seconds is not None

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Marks a lane for a wake-up if it has work (or something parked that is due) and neither a holder nor a wake-up on its way.
 --
--- KEYS  1 lease, 2 wake mark, 3 live, 4 backfill, 5 later
--- ARGV  1 life of the wake mark in ms
--- Reply 1 when the caller must send a wake-up. Safe to repeat: the second run finds the mark.
+-- KEYS  1 lease, 2 wake-up token, 3 live, 4 backfill, 5 later
+-- ARGV  1 life of the wake-up token in ms
+-- Reply 1 when the caller must send a wake-up. Safe to repeat: the second run finds the token.
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
