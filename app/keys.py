@@ -60,6 +60,7 @@ act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour
 act:{D}:totals                    hash    sweep               counts of all runs that have ended, and `folded`: the first hour not among them; until disconnect
 act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
 act:{D}:failed                    hash    lanes               failure id -> sealed record
+act:{D}:locked                    string  lanes               waiting entries from before this moment (ms) that no key opens become failures; LOCKED_LIFE
 act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
 act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
 act:{A}:token:CLIENT:refused     string  sfmc.tokens         the last refusal of a token request, sealed; at most 20 min
@@ -101,6 +102,7 @@ REFUSED_COUNT = "act:refused:count"
 
 JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400
+LOCKED_LIFE_SECONDS = 86_400
 CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before giving it out again
 INTAKE_CHUNK_LIFE_SECONDS = 60  # only a connection's own repeat of a command asks for it
 SEEN_WINDOW_SECONDS = 300
@@ -202,6 +204,10 @@ class DestinationKeys:
     @property
     def failed(self) -> str:
         return f"{self.base}:failed"
+
+    @property
+    def locked(self) -> str:
+        return f"{self.base}:locked"
 
     @property
     def every_lane(self) -> LaneKeys:

@@ -199,10 +199,11 @@ def pause(destination: str) -> None:
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
-def resume(destination: str) -> None:
+@click.option("--set-locked-aside", is_flag=True, help="What waits and no key opens becomes failures (`seal_broken`).")
+def resume(destination: str, set_locked_aside: bool) -> None:
     """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
     with resources() as made:
-        state = operating.resume(made, destination)
+        state = operating.resume(made, destination, set_locked_aside=set_locked_aside)
     probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
     out.print(f"{destination} is {state.status}{probing}.", markup=False)
 

@@ -11,6 +11,8 @@ from app.lanes.append import seal_origin
 from app.mapping.compiled import Excluded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.delivery.contacts import Contacts
     from app.delivery.plan import Pair
     from app.lanes.entries import Entry
@@ -20,9 +22,19 @@ if TYPE_CHECKING:
 
 
 def take_in(
-    read: Read, contacts: Contacts, ledger: Ledger, ring: KeyRing, destination_id: str, *, crashes_allowed: int
+    read: Read,
+    contacts: Contacts,
+    ledger: Ledger,
+    ring: KeyRing,
+    destination_id: str,
+    *,
+    crashes_allowed: int,
+    set_aside: Callable[[Entry], bool],
 ) -> CallError | None:
-    """Give what was read to `contacts`. Returns the error of the destination as a whole when no key opens what waits."""
+    """Give what was read to `contacts`. Returns the error of the destination as a whole when no key opens what waits.
+
+    `set_aside` tells whether such an entry is to become a failure instead.
+    """
     contacts.now_ms = read.now_ms
     updates: list[Pair] = []
     for entry in read.entries():
@@ -32,9 +44,10 @@ def take_in(
         try:
             profile = entry.open(ring, destination_id)
         except SealBroken as broken:
-            if not broken.tampered:
-                return _locked()
-            ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
+            if not broken.tampered and not set_aside(entry):
+                return _locked(destination_id)
+            error = _tampered(broken) if broken.tampered else _locked(destination_id)
+            ledger.fail(entry, error, now_ms=read.now_ms)
             continue
         update = contacts.mapping.resolve(
             profile,
@@ -71,11 +84,12 @@ def _tampered(broken: SealBroken) -> CallError:
     return CallError(str(broken), code="seal_tampered", remedy=broken.remedy)
 
 
-def _locked() -> DestinationBroken:
+def _locked(destination_id: str) -> DestinationBroken:
     return DestinationBroken(
         "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
         code="seal_broken",
-        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers.",
+        remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers. If it is "
+        f"lost for good, `activation resume {destination_id} --set-locked-aside` makes failures of them.",
     )
 
 

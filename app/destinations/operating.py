@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.destinations import catalogs
 from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
 from app.destinations.preflight import preflight
+from app.lanes.locked import note_locked_aside
 from app.pacing.account import end_wait
 from app.producer import Producer
 
@@ -75,9 +76,14 @@ def pause(resources: Resources, destination_id: str) -> State:
     return resources.states.pause(destination_id)
 
 
-def resume(resources: Resources, destination_id: str) -> State:
-    """End a pause, a wait that the account asked for, or probe at once. Raises `UnknownDestination` and `SealBroken`."""
+def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool = False) -> State:
+    """End a pause, a wait that the account asked for, or probe at once. Raises `UnknownDestination` and `SealBroken`.
+
+    `set_locked_aside`: what waits by now and no key opens becomes failures.
+    """
     target = resources.destinations.get(destination_id)
+    if set_locked_aside:
+        note_locked_aside(resources.redis, destination_id, now_ms=resources.clock.now_ms())
     state = resources.states.resume(destination_id)
     end_wait(resources.redis, target.account.key)
     resources.client(target).forget_refusal()

@@ -11,6 +11,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.delivery.contacts import Contacts
+from app.destinations import operating
 from app.errors import EpochEnded
 from app.keys import LANES
 from app.lanes.append import Appender, Chunk
@@ -125,7 +126,7 @@ def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypa
     assert len(evidence(bench)) == 3
     worker.drain("camp", LANE + 1)  # any wake-up will do
     assert evidence(bench) == {}
-    taken.release(mark_seconds=30)
+    taken.release(wake_up_seconds=30)
     other.drain("camp", LANE)
     counts = read_job(bench.redis, job)
     assert (counts.pending, counts.outcomes["failed"]) == (0, 0)
@@ -174,7 +175,7 @@ def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
         lane.settle(ledger.take(), hour=bench.hour())
     lane.renew_when_due()  # its calls in flight may end
     assert not bench.lane(LANE).open(), "and nobody else calls these contacts meanwhile"
-    assert not lane.abandon(mark_seconds=30, blame=False)
+    assert not lane.abandon(wake_up_seconds=30, blame=False)
     assert bench.lane(LANE).open()
 
 
@@ -222,6 +223,38 @@ def test_an_altered_entry_is_set_aside_and_its_neighbours_go_on(bench: Bench) ->
     assert redis.xlen(stream) == 0
 
 
+def test_what_no_key_opens_stops_its_destination_until_an_operator_sets_it_aside(bench: Bench) -> None:
+    redis: Any = bench.redis
+    job = enqueue(bench, 3)
+    stream = bench.keys.lane(LANE).live
+    (_, fields), *_ = redis.xrange(stream)
+    of_another_key = fields[b"p"][:1] + b"none" + fields[b"p"][5:]
+    redis.xadd(stream, {**fields, b"p": of_another_key})
+
+    def state() -> tuple[str, str]:
+        found = bench.resources.states.get("camp")
+        return str(found.status), found.code
+
+    bench.workers[0].drain("camp", LANE)
+    assert state() == ("stopped", "seal_broken")
+    assert "--set-locked-aside" in bench.resources.states.get("camp").remedy
+    operating.resume(bench.resources, "camp")
+    bench.workers[0].drain("camp", LANE)
+    assert state() == ("stopped", "seal_broken"), "it was not asked for"
+
+    time.sleep(0.002)  # what comes within the same ms counts as later
+    operating.resume(bench.resources, "camp", set_locked_aside=True)
+    while redis.xlen(stream):
+        bench.workers[0].drain("camp", LANE)
+    assert state()[0] == "enabled"
+    assert read_job(bench.redis, job).outcomes["delivered"] == 3
+    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_broken"]
+
+    redis.xadd(stream, {**fields, b"p": of_another_key})
+    bench.workers[0].drain("camp", LANE)
+    assert state() == ("stopped", "seal_broken"), "it came later"
+
+
 @pytest.mark.drill
 @pytest.mark.timeout(1_500)
 def test_a_lane_of_a_million_entries(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,5 +298,5 @@ def seconds_of_a_read(bench: Bench) -> float:
     began = time.monotonic()
     lane.read(live=200, backfill=0)
     taken = time.monotonic() - began
-    lane.release(mark_seconds=30)
+    lane.release(wake_up_seconds=30)
     return taken
