@@ -247,7 +247,7 @@ class Gate:
             self._asked_at = time.monotonic()
             unused, self._unused = self._unused, 0
             observed: Counter[str] = Counter()
-            if self._careful or time.monotonic() >= self._report_at:
+            if self._careful or self._closing or time.monotonic() >= self._report_at:
                 observed, self._observed = self._observed, observed
                 self._report_at = time.monotonic() + REPORT_SECONDS
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -88,6 +89,9 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
+        for thread in threading.enumerate():
+            if thread.name == "gate":  # it has something to report yet
+                thread.join(10)
         self.resources.redis.close()
 
 
