@@ -56,7 +56,7 @@ drill: $(DEV) ## the long fault drills: processes killed, Redis restarted, outag
 	$(BIN)/python -m pytest -m drill tests
 
 fuzz: $(DEV) ## the long form of tests/fuzz: more than ten thousand made-up profiles, files, answers, messages, command lines
-	$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/fuzz
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=fuzz tests/fuzz
 
 bench: $(DEV) ## benchmarks; prints its figures
 	$(BIN)/python -m tests.benchmarks
