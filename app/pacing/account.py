@@ -90,8 +90,9 @@ class AccountPace:
             ],
         )  # fmt: skip
         # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
-        self._server.learn(asked_at, time.monotonic(), answered_us / 1e6)
-        answered_at = answered_us / 1e6 - self._server.ahead_seconds
+        heard_at = time.monotonic()
+        self._server.learn(asked_at, heard_at, answered_us / 1e6)
+        answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
         return Starts(
             count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look), bool(scarce)
         )
