@@ -19,6 +19,7 @@ ADDRESSES = "Email Addresses"
 _SET_NAMES = {"EmailDemographics": DEMOGRAPHICS, "EmailAddresses": ADDRESSES}
 SHORTEST, LONGEST = 254, 4000  # of a Mapping ID's field, in the reference document
 UNBOUNDED = -1
+_LARGEST_LENGTH = 2**31 - 1  # beyond it is no length
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +169,33 @@ def _text(item: Mapping[str, Any], *names: str) -> str:
         value = item.get(name)
         if isinstance(value, Mapping):
             value = value.get("value")
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and _is_whole(value):
             return value
     return ""
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it holds no half of a character, as JSON may: such a text can neither be written nor named."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _restricted(values: list[Any]) -> Iterator[str]:
     for value in values:
         inner = value.get("value") if isinstance(value, Mapping) else value
-        if isinstance(inner, str | int | float):
-            yield str(inner)
+        if isinstance(inner, str | int | float) and _is_whole(text := str(inner)):
+            yield text
 
 
 def _number(value: Any) -> int | None:
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if abs(number) <= _LARGEST_LENGTH else None
 
 
 def _flag(value: Any, *, absent: bool = False) -> bool:
