@@ -73,6 +73,9 @@ class Resources:
         )
 
 
+MOST_CONNECTIONS = 1_000
+
+
 def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = None) -> Redis:
     """A connection pool for the state; a command waits for its answer for `answer_seconds`.
 
@@ -81,6 +84,8 @@ def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = Non
     """
     return Redis.from_url(
         url,
+        # redis-py makes 100 and raises beyond; all threads of a worker may ask at once when Redis is slow
+        max_connections=MOST_CONNECTIONS,
         socket_timeout=answer_seconds,
         socket_connect_timeout=min(3.0, answer_seconds),
         socket_keepalive=True,

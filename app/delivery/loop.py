@@ -171,7 +171,7 @@ class _Loop:
         with self.lock:
             error = take_in(
                 read, self.contacts, self.ledger, self.w.ring, self.w.destination.id,
-                crashes_allowed=self.w.settings.crashes_allowed, set_aside=self.w.lane.is_set_aside,
+                crashes_allowed=self.w.settings.crashes_allowed, locked_aside_ms=self.w.lane.locked_aside_ms,
             )  # fmt: skip
         self.session = state.read_done(
             self.session, command, live=len(read.live), backfill=len(read.backfill), recovered=read.recovered,

@@ -29,14 +29,15 @@ def take_in(
     destination_id: str,
     *,
     crashes_allowed: int,
-    set_aside: Callable[[Entry], bool],
+    locked_aside_ms: Callable[[], int],
 ) -> CallError | None:
     """Give what was read to `contacts`. Returns the error of the destination as a whole when no key opens what waits.
 
-    `set_aside` tells whether such an entry is to become a failure instead.
+    What was enqueued before `locked_aside_ms`, which is asked only when there is such an entry, becomes a failure instead.
     """
     contacts.now_ms = read.now_ms
     updates: list[Pair] = []
+    aside_ms: int | None = None
     for entry in read.entries():
         if read.deaths_alone >= crashes_allowed > 0:
             ledger.fail(entry, _killer(read), now_ms=read.now_ms)
@@ -44,10 +45,11 @@ def take_in(
         try:
             profile = entry.open(ring, destination_id)
         except SealBroken as broken:
-            if not broken.tampered and not set_aside(entry):
-                return _locked(destination_id)
-            error = _tampered(broken) if broken.tampered else _locked(destination_id)
-            ledger.fail(entry, error, now_ms=read.now_ms)
+            if not broken.tampered:
+                aside_ms = locked_aside_ms() if aside_ms is None else aside_ms
+                if entry.origin.stamp_ms >= aside_ms:
+                    return _locked(destination_id)
+            ledger.fail(entry, _tampered(broken) if broken.tampered else _set_aside(destination_id), now_ms=read.now_ms)
             continue
         update = contacts.mapping.resolve(
             profile,
@@ -90,6 +92,15 @@ def _locked(destination_id: str) -> DestinationBroken:
         code="seal_broken",
         remedy="Add the key they were sealed with back to the end of ACTIVATION_SECRET_KEYS and restart the workers. If it is "
         f"lost for good, `activation resume {destination_id} --set-locked-aside` makes failures of them.",
+    )
+
+
+def _set_aside(destination_id: str) -> CallError:
+    return CallError(
+        "No key of ACTIVATION_SECRET_KEYS opens it, and an operator has set it aside.",
+        code="seal_broken",
+        remedy="Should the key be found, add it to the end of ACTIVATION_SECRET_KEYS, restart the workers and run "
+        f"`activation failures {destination_id} --replay`.",
     )
 
 

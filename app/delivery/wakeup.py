@@ -31,7 +31,7 @@ from app.lanes.lane import ANY_WAKE_UP, Lane, announce_wake_ups
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
-from app.pacing.gate import Gates
+from app.pacing.gates import Gates
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:

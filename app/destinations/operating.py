@@ -84,6 +84,8 @@ def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool 
     target = resources.destinations.get(destination_id)
     if set_locked_aside:
         note_locked_aside(resources.redis, destination_id, now_ms=resources.clock.now_ms())
+        if resources.states.get(destination_id).code == "seal_broken":
+            resources.states.pause(destination_id)  # nothing may be left to probe with: it is enabled at once
     state = resources.states.resume(destination_id)
     end_wait(resources.redis, target.account.key)
     resources.client(target).forget_refusal()

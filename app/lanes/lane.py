@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from app.errors import EpochEnded, LeaseLost
 from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes.entries import Entry, read_entry
-from app.lanes.locked import are_set_aside
+from app.lanes.locked import read_locked_aside_ms
 from app.lua import script
 
 if TYPE_CHECKING:
@@ -196,9 +196,9 @@ class Lane:
         rows: Any = self._redis.hmget(self._delivered, list(tags))
         return dict(zip(tags, rows, strict=True))
 
-    def is_set_aside(self, entry: Entry) -> bool:
-        """Whether an entry that no key opens is to become a failure, as an operator has said."""
-        return are_set_aside(self._redis, self.destination_id, entry.id)
+    def locked_aside_ms(self) -> int:
+        """What was enqueued before this moment and no key opens is to become a failure, as an operator has said; 0: nothing is."""
+        return read_locked_aside_ms(self._redis, self.destination_id)
 
     def settle(self, settlement: Settlement, *, hour: int) -> None:
         """Write a settlement into the run of this hour. Raises `LeaseLost` and `EpochEnded`; then nothing of it was written."""

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def note_locked_aside(redis: Redis, destination_id: str, *, now_ms: int) -> None:
-    """From now on, for a day, entries from before this moment that no key opens become failures."""
+    """From now on, for a day, what was enqueued before this moment and no key opens becomes failures."""
     keys = DestinationKeys(destination_id)
     write(redis, ("SET", keys.locked, now_ms, "EX", LOCKED_LIFE_SECONDS), keys=[keys.locked], only_with=keys.epoch)
 
 
-def are_set_aside(redis: Redis, destination_id: str, entry_id: bytes) -> bool:
-    """Whether such an entry of a lane is to become a failure."""
+def read_locked_aside_ms(redis: Redis, destination_id: str) -> int:
+    """The moment before which such entries were enqueued that are to become failures; 0 when none are."""
     before_ms: Any = redis.get(DestinationKeys(destination_id).locked)
-    return before_ms is not None and int(entry_id.split(b"-")[0]) < int(before_ms)
+    return int(before_ms or 0)

@@ -69,12 +69,14 @@ class AccountPace:
         backfill: bool,
         urgent: bool = False,
         unused: int = 0,
+        lead_seconds: float = 0.0,
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
     ) -> Starts:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`).
 
-        `urgent`: a live call is among them of a destination that nobody waited for here until now.
+        `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
+        until an answer can be used; no start is given before.
         """
         limits = self.limits
         interval_us = 1e6 / top_of(limits)
@@ -86,7 +88,7 @@ class AccountPace:
             args=[
                 now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
                 limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
-                int(LOOK_SECONDS * 1e6), *pairs,
+                int(LOOK_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
             ],
         )  # fmt: skip
         # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much

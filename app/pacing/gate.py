@@ -12,9 +12,7 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from secrets import token_hex
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -29,9 +27,6 @@ from app.pacing.place import Admitted, Held, Place, Room
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from redis import Redis
-
-    from app.destinations.model import Limits
 
 TICK_SECONDS = 0.1
 SOON_SECONDS = 0.02  # for a destination that has just come
@@ -45,6 +40,8 @@ RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 # bunch of them. One that comes together with the next uses up what an account lets pass as a burst of two, and it stays used up, as
 # the pace is only a little below what is allowed.
 LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
+# A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
+MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 # So long before its time a start is handed out: a permit is not to be held for long without a call
 LEAD_SECONDS = 0.025
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
@@ -70,6 +67,7 @@ class Gate:
         self._starts: deque[float] = deque()
         self._interval_seconds = 0.0
         self._late_seconds = MOST_LATE_SECONDS
+        self._delay_seconds = 0.0  # from an answer of Redis until its starts can be used, lately
         self._permits = 0
         self._limit = STARTS_AT_FIRST
         self._in_use = 0
@@ -243,7 +241,7 @@ class Gate:
             live = self._line.live
             waiting = live + self._line.backfill
             wanted = self._useful(waiting)
-            urgent, self._urgent = self._urgent, False
+            urgent, self._urgent = self._urgent and live > 0, False
             self._asked_at = time.monotonic()
             unused, self._unused = self._unused, 0
             observed: Counter[str] = Counter()
@@ -251,7 +249,14 @@ class Gate:
                 observed, self._observed = self._observed, observed
                 self._report_at = time.monotonic() + REPORT_SECONDS
         try:
-            starts = self._account.ask(wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed)
+            starts = self._account.ask(
+                wanted,
+                backfill=not live,
+                urgent=urgent,
+                unused=unused,
+                observed=observed,
+                lead_seconds=self._delay_seconds,
+            )
         except RedisError:
             with self._changed:
                 self._unused += unused
@@ -279,9 +284,11 @@ class Gate:
                 self._permits, self._limit, self._leased_at = permits, limit, now
                 self._short_of_permits = permits < needed
             self._hand_out()
-            if self._short_of_permits and self._starts:
+            delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
+            self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
+            if waiting and self._short_of_permits and self._starts:
                 self._observed["permits_bound"] += 1
-            elif starts.why == "rate":
+            elif waiting and starts.why == "rate":
                 self._observed["rate_bound"] += 1
             if observed["accepted"]:
                 self._careful = False
@@ -316,32 +323,3 @@ class Gate:
         return max(
             self._in_use, math.ceil(calls * self._call_seconds / (self._call_seconds + TICK_SECONDS)) + (calls > 0)
         )
-
-
-class Gates:
-    """All gates of a process."""
-
-    def __init__(self, redis: Redis, calls_at_once: int) -> None:
-        self._redis = redis
-        self._room = Room(calls_at_once)
-        self._pool = ThreadPoolExecutor(calls_at_once, thread_name_prefix="call")
-        self._lock = Lock()
-        self._holder = token_hex(8)
-        self._gates: dict[str, tuple[Limits, Gate]] = {}
-
-    def close(self) -> None:
-        """The process ends. Calls that have begun come to their end."""
-        with self._lock:
-            gates = [gate for _, gate in self._gates.values()]
-        for gate in gates:
-            gate.close()
-
-    def of(self, account: str, limits: Limits) -> Gate:
-        """The gate of an account; a new one when its limits have changed."""
-        with self._lock:
-            known = self._gates.get(account)
-            if known is None or known[0] != limits:
-                holder = f"{self._holder}-{len(self._gates)}-{token_hex(2)}"
-                gate = Gate(AccountPace(self._redis, account, holder, limits), self._room, self._pool, self._lock)
-                known = self._gates[account] = (limits, gate)
-            return known[1]

@@ -6,14 +6,15 @@
 -- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 starts wanted, 4 us between starts at the least, 5 us to reach ahead,
 --       6 kind (live, backfill, or urgent: live, of a destination that nobody waited for here until now),
 --       7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
---       10 us between two looks at the pace, then what was observed: name, amount, ...
+--       10 us between two looks at the pace, 11 us until the holder can use the answer, then what was observed: name, amount, ...
 -- Reply now us, starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
 --       1 when it is the holder's turn to look, 1 when somebody is short of permits
 --
 -- Nothing that was missed is made up for: after a pause the schedule begins anew, without a burst. A holder that has used less than
 -- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
 -- late; a backfill less far. What is urgent has one start beyond what all others reach, or the large backlog of one destination
--- would keep out the few calls of another.
+-- would keep out the few calls of another; not for a holder that has used two starts more than its share.
+-- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches.
 -- After a refusal starts are given singly, until a call is accepted.
 -- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
 local now = tonumber(ARGV[1])
@@ -25,24 +26,27 @@ local holder, wanted = ARGV[2], tonumber(ARGV[3])
 local FORGET_US, SINGLY_US, SCARCE_US = 2000000, 1000000, 500000
 
 local accepted = false
-for index = 11, #ARGV, 2 do
+for index = 12, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], ARGV[index], ARGV[index + 1])
   accepted = accepted or ARGV[index] == 'accepted'
 end
-if #ARGV > 10 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', now)) == 1 then
+if #ARGV > 11 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', now)) == 1 then
   redis.call('EXPIRE', KEYS[4], 3600)
 end
 
 local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls', 'scarce')
 local tat, blocked, careful = tonumber(pace[1]) or 0, tonumber(pace[2]) or 0, pace[4] == '1'
 local interval = math.max(tonumber(ARGV[4]), tonumber(pace[3]) or 0)
+local lead = tonumber(ARGV[11])
+tat = math.min(tat, now + lead + 2 * tonumber(ARGV[5]) + 3 * interval)
 local look = 0
 local changes = {}
 local function set(name, value)
   changes[#changes + 1] = name
   changes[#changes + 1] = string.format('%.0f', value)
 end
-if now >= (tonumber(pace[6]) or 0) then
+local next_look = tonumber(pace[6]) or 0
+if now >= next_look or next_look > now + tonumber(ARGV[10]) then
   look = 1
   set('look', now + tonumber(ARGV[10]))
 end
@@ -130,9 +134,10 @@ elseif own <= now and holders > 1 then
   reach = farthest
 end
 reach = math.max(reach, interval)
-local base = math.max(tat, now)
-local room = math.floor((now + reach - base) / interval)
-if ARGV[6] == 'urgent' and room < 1 and now + farthest + 2 * interval - base >= interval then
+local base = math.max(tat, now + lead)
+local room = math.floor((now + lead + reach - base) / interval)
+if ARGV[6] == 'urgent' and room < 1 and own <= now + 2 * interval * holders
+    and base <= now + lead + farthest + interval then
   room = 1
 end
 local starts = math.max(0, math.min(wanted, room))
@@ -140,7 +145,7 @@ if starts > 0 then
   set('tat', base + starts * interval)
 end
 -- bounded, so that who had the account for itself is not made to pay for it long
-local schedule = math.min(math.max(own, now) + starts * interval * holders, now + 10 * reach)
+local schedule = math.min(math.max(own, now) + starts * interval * holders, now + (2 + holders / 2) * reach)
 redis.call('HSET', KEYS[2], holder, string.format('%.0f %.0f', schedule, now))
 local why = starts < wanted and 'rate' or ''
-return answer(starts, base - now, base + (starts + 1) * interval - now - reach, why)
+return answer(starts, base - now, base + (starts + 1) * interval - now - lead - reach, why)

@@ -226,7 +226,8 @@ def test_an_altered_entry_is_set_aside_and_its_neighbours_go_on(bench: Bench) ->
 def test_what_no_key_opens_stops_its_destination_until_an_operator_sets_it_aside(bench: Bench) -> None:
     redis: Any = bench.redis
     job = enqueue(bench, 3)
-    stream = bench.keys.lane(LANE).live
+    keys = bench.keys.lane(LANE)
+    stream = keys.live
     (_, fields), *_ = redis.xrange(stream)
     of_another_key = fields[b"p"][:1] + b"none" + fields[b"p"][5:]
     redis.xadd(stream, {**fields, b"p": of_another_key})
@@ -242,15 +243,20 @@ def test_what_no_key_opens_stops_its_destination_until_an_operator_sets_it_aside
     bench.workers[0].drain("camp", LANE)
     assert state() == ("stopped", "seal_broken"), "it was not asked for"
 
+    redis.zadd(
+        keys.later, {redis.xadd(keys.parked, {**fields, b"p": of_another_key}): 0}
+    )  # back in its lane with a new id
     time.sleep(0.002)  # what comes within the same ms counts as later
     operating.resume(bench.resources, "camp", set_locked_aside=True)
-    while redis.xlen(stream):
-        bench.workers[0].drain("camp", LANE)
+    assert state()[0] == "enabled"
+    bench.workers[0].drain("camp", LANE)
+    assert redis.xlen(stream) == 0
     assert state()[0] == "enabled"
     assert read_job(bench.redis, job).outcomes["delivered"] == 3
-    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_broken"]
+    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_broken"] * 2
 
-    redis.xadd(stream, {**fields, b"p": of_another_key})
+    later = str(bench.resources.clock.now_ms() + 60_000).encode()
+    redis.xadd(stream, {**fields, b"p": of_another_key, b"s": later + b"-1"})
     bench.workers[0].drain("camp", LANE)
     assert state() == ("stopped", "seal_broken"), "it came later"
 
