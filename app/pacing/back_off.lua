@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
--- Makes a whole account wait after a refusal for its rate or for too many calls at once.
+-- Makes a whole account wait after a refusal for its rate, for too many calls at once, or because it is unavailable.
 --
 -- KEYS  1 pace, 2 observed
 -- ARGV  1 now us (0: the clock of Redis), 2 kind (rate, blocked or unavailable), 3 us to wait as the server asks (0: it does not),
 --       4 jitter 0..1, 5 first us to wait, 6 most us
 -- Reply us that the account waits from now
 --
--- As long as the server asks, and at least twice as long each time in a row that no call was accepted between. A refusal that comes
+-- As long as the server asks, and at least twice as long each time in a row that no call was accepted between. That the account is
+-- unavailable says nothing of its rate, and is no observation of it. A refusal that comes
 -- while the account waits already is an echo of the same moment: it may lengthen the wait and changes nothing else, which is also
 -- why this is safe to repeat.
 local now = tonumber(ARGV[1])
@@ -24,12 +25,19 @@ else
   redis.call('HSET', KEYS[1], 'careful', '1', 'since', string.format('%.0f', now))
   redis.call('HDEL', KEYS[1], 'single')
 end
-local wait = math.max(asked, math.min(most, first * 2 ^ math.min(20, in_a_row - 1))) * (1 + 0.1 * jitter)
+local wait = math.min(most, first * 2 ^ math.min(20, in_a_row - 1))
+if asked > 0 and in_a_row == 1 and ARGV[2] ~= 'blocked' then
+  wait = asked
+end
+wait = math.max(asked, wait) * (1 + 0.1 * jitter)
 if now + wait > blocked then
   redis.call('HSET', KEYS[1], 'blocked', string.format('%.0f', now + wait), 'why', ARGV[2])
 end
 redis.call('EXPIRE', KEYS[1], 86400)
-redis.call('HINCRBY', KEYS[2], ARGV[2] == 'blocked' and 'crowded' or 'throttled', 1)
+local observed = { rate = 'throttled', blocked = 'crowded' }
+if observed[ARGV[2]] then
+  redis.call('HINCRBY', KEYS[2], observed[ARGV[2]], 1)
+end
 redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now))
 redis.call('EXPIRE', KEYS[2], 3600)
 return math.floor(math.max(blocked - now, wait))

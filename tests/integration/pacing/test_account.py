@@ -173,6 +173,21 @@ def test_in_a_row_it_waits_twice_as_long_each_time_up_to_a_limit(
         expected = min(most, 2 * expected)
 
 
+@pytest.mark.parametrize("kind", [Throttle.RATE, Throttle.UNAVAILABLE])
+def test_the_first_time_it_waits_no_longer_than_the_server_asked(redis: Redis, kind: Throttle) -> None:
+    asking = holder(redis)
+    assert 0.3 <= asking.back_off(kind, 0.3, now_us=NOW) <= 0.33
+    assert asking.back_off(kind, 0.3, now_us=NOW + SECOND) >= 2 * pacing.WAITS[kind][0]
+
+
+def test_of_its_rate_an_account_that_is_unavailable_says_nothing(redis: Redis) -> None:
+    asking = holder(redis)
+    asking.back_off(Throttle.UNAVAILABLE, 0.1)
+    assert not redis.hexists(KEYS.observed, "throttled")
+    asking.back_off(Throttle.RATE, 0.1)
+    assert redis.hget(KEYS.observed, "throttled") == b"1"
+
+
 def test_an_accepted_call_ends_the_row(redis: Redis) -> None:
     asking = holder(redis)
     asking.back_off(Throttle.RATE, None, now_us=NOW)
