@@ -13,7 +13,7 @@
 -- Nothing that was missed is made up for: after a pause the schedule begins anew, without a burst. A holder that has used less than
 -- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
 -- late; a backfill less far. What is urgent has one start beyond what all others reach, or the large backlog of one destination
--- would keep out the few calls of another; not for a holder that has used two starts more than its share.
+-- would keep out the few calls of another; not for a holder that is far beyond its share.
 -- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches.
 -- After a refusal starts are given singly, until a call is accepted.
 -- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
@@ -136,7 +136,8 @@ end
 reach = math.max(reach, interval)
 local base = math.max(tat, now + lead)
 local room = math.floor((now + lead + reach - base) / interval)
-if ARGV[6] == 'urgent' and room < 1 and own <= now + 2 * interval * holders
+local most_ahead = (2 + holders / 2) * reach
+if ARGV[6] == 'urgent' and room < 1 and own <= now + most_ahead * 2 / 3
     and base <= now + lead + farthest + interval then
   room = 1
 end
@@ -145,7 +146,7 @@ if starts > 0 then
   set('tat', base + starts * interval)
 end
 -- bounded, so that who had the account for itself is not made to pay for it long
-local schedule = math.min(math.max(own, now) + starts * interval * holders, now + (2 + holders / 2) * reach)
+local schedule = math.min(math.max(own, now) + starts * interval * holders, now + most_ahead)
 redis.call('HSET', KEYS[2], holder, string.format('%.0f %.0f', schedule, now))
 local why = starts < wanted and 'rate' or ''
 return answer(starts, base - now, base + (starts + 1) * interval - now - lead - reach, why)
