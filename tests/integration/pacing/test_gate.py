@@ -85,8 +85,32 @@ def wait_for(true: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
+_processes: list[Gates] = []
+
+
+def process_of(redis: Redis) -> Gates:
+    _processes.append(Gates(redis, 64))
+    return _processes[-1]
+
+
 def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
-    return [Gates(redis, 64).of("acme", wanted) for _ in range(count)]
+    return [process_of(redis).of("acme", wanted) for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def all_end() -> Iterator[None]:
+    """A gate with something to report asks for ever while its Redis is away."""
+    yield
+    end_gates()
+
+
+def end_gates() -> None:
+    while _processes:
+        _processes.pop().close()
+    for thread in threading.enumerate():
+        if thread.name == "gate":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def most_at_once(calls: list[tuple[float, float]]) -> int:
@@ -153,7 +177,7 @@ def test_a_single_call_is_made_at_once_and_an_idle_gate_gives_its_permits_back(
 
 
 def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    process = Gates(redis, 64)
+    process = process_of(redis)
     gate = process.of("acme", limits())
     lane = lanes(gate, call_seconds=0.5)
     wait_for(lambda: lane.begun)
@@ -169,7 +193,7 @@ def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: 
 
 def test_a_gate_that_closes_does_not_wait_for_redis(redis_url: str, lanes: Callable[..., Lane]) -> None:
     away = Redis.from_url(redis_url)
-    process = Gates(away, 64)
+    process = process_of(away)
     gate = process.of("acme", limits())
     lane = lanes(gate, wanted=1)
     wait_for(lambda: lane.calls)
@@ -206,6 +230,7 @@ def slow_redis(redis_port: int) -> Iterator[Redis]:
     threads.append(threading.Thread(target=serve, daemon=True))
     threads[0].start()
     yield client
+    end_gates()
     client.close()
     for one in sockets:
         with suppress(OSError):
@@ -262,6 +287,6 @@ def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
 
 
 def test_other_limits_are_another_gate(redis: Redis) -> None:
-    process = Gates(redis, 64)
+    process = process_of(redis)
     assert process.of("acme", limits()) is process.of("acme", limits())
     assert process.of("acme", limits()) is not process.of("acme", limits(per_second=50))
