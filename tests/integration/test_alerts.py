@@ -19,7 +19,7 @@ from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
-from app.keys import ALERTS_OUTBOX, SWEPT
+from app.keys import ALERTS_OUTBOX, LANES, SWEPT
 from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import ANY, Alert, Mute, What, mute, raise_alert, read_alerts, read_open, unmute
 from app.reporting.outbox import deliver_due, has_due
@@ -270,7 +270,8 @@ def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Re
     assert told == [("run_started", "noted"), ("run_succeeded", "noted"), ("skipped_rate", "opened")]
     receiver.seen.clear()
     bench.redis.hset(bench.keys.run(hour - 1), "failed", 5)
-    bench.redis.xadd(bench.keys.lane(0).live, {"s": f"{made.clock.now_ms() - 9_100_000}-1"})
+    empty = next(lane for lane in map(bench.keys.lane, range(LANES)) if not bench.redis.exists(lane.live))
+    bench.redis.xadd(empty.live, {"s": f"{made.clock.now_ms() - 9_100_000}-1"})
     sweep(made, bench.producer)
     deliver_due(made)
     kinds = [orjson.loads(body)["kind"] for _, _, body in receiver.seen]
