@@ -18,6 +18,7 @@ from environs import EnvError, FileAwareEnv
 from app.errors import UsageError
 from app.names import nearest
 from app.reporting.alert_kinds import ALL_KINDS, KINDS
+from app.text import is_whole
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 
 PREFIX = "ACTIVATION_"
@@ -121,7 +122,7 @@ class Settings:
         values: dict[str, Any] = {}
         problems: list[str] = []
         for option in OPTIONS:
-            if not _is_text(os.environ.get(option.variable, "")):
+            if not is_whole(os.environ.get(option.variable, "")):
                 problems.append(f"{option.variable}: is not text in UTF-8.")
                 continue
             read: Any = readers[type(option.default)]
@@ -175,15 +176,6 @@ class Settings:
 
 
 OPTIONS = tuple(Option(each.name.upper(), each.default, each.metadata["doc"]) for each in fields(Settings))
-
-
-def _is_text(value: str) -> bool:
-    """Whether it came as UTF-8: other bytes come as lone surrogates, which nothing takes later."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _fault_in_number(name: str, value: float) -> str:

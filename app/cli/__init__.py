@@ -33,6 +33,7 @@ from app.cli.users import api_key, audit, user
 from app.cli.watch import watch
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
+from app.text import is_whole
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,13 +54,11 @@ for command in (
 def _check_arguments(words: list[str]) -> None:
     """What is no UTF-8 comes from the system as lone surrogates, which neither Redis nor a log takes. Raises `UsageError`."""
     for number, word in enumerate(words, 1):
-        try:
-            word.encode()
-        except UnicodeEncodeError:
+        if not is_whole(word):
             raise UsageError(
                 f"Argument {number} is not text in UTF-8.",
                 remedy="Type it anew; rename a file whose name is not in UTF-8.",
-            ) from None
+            )
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from app.text import is_whole
+
 DEMOGRAPHICS = "Email Demographics"
 ADDRESSES = "Email Addresses"
 _SET_NAMES = {"EmailDemographics": DEMOGRAPHICS, "EmailAddresses": ADDRESSES}
@@ -169,24 +171,15 @@ def _text(item: Mapping[str, Any], *names: str) -> str:
         value = item.get(name)
         if isinstance(value, Mapping):
             value = value.get("value")
-        if isinstance(value, str) and value and _is_whole(value):
+        if isinstance(value, str) and value and is_whole(value):
             return value
     return ""
-
-
-def _is_whole(text: str) -> bool:
-    """Whether it holds no half of a character, as JSON may: such a text can neither be written nor named."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _restricted(values: list[Any]) -> Iterator[str]:
     for value in values:
         inner = value.get("value") if isinstance(value, Mapping) else value
-        if isinstance(inner, str | int | float) and _is_whole(text := str(inner)):
+        if isinstance(inner, str | int | float) and is_whole(text := str(inner)):
             yield text
 
 

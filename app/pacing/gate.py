@@ -117,8 +117,8 @@ class Gate:
 
     def close(self) -> None:
         """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
-        self._closing = True
         with self._changed:
+            self._closing = True
             self._changed.notify()
 
     # -- inside --------------------------------------------------------------------------------------------------------
