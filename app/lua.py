@@ -5,6 +5,7 @@ Scripts with `flags=allow-oom` (Redis 7 and later) also write when Redis has rea
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -20,6 +21,12 @@ Word = str | bytes | int | float
 @cache
 def source(package: str, name: str) -> str:
     return files(package).joinpath(f"{name}.lua").read_text()
+
+
+@cache
+def sha(package: str, name: str) -> str:
+    """The name that Redis gives to a script."""
+    return hashlib.sha1(source(package, name).encode(), usedforsecurity=False).hexdigest()
 
 
 def script(redis: Redis, package: str, name: str) -> Script:

@@ -68,7 +68,6 @@ class Resources:
             self.ring,
             connect_timeout_seconds=self.settings.connect_timeout_seconds,
             read_timeout_seconds=self.settings.read_timeout_seconds,
-            pool_size=self.settings.calls_at_once,
             measured_as=destination.id,
         )
 

@@ -21,7 +21,7 @@ from app.destinations.preflight import preflight
 from app.devstack.sample import DESTINATION, Sample, make_sample
 from app.devstack.sending import send
 from app.devstack.stack import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
-from app.errors import ActivationError, UsageError, WorkHasProblems
+from app.errors import ActivationError, WorkHasProblems
 from app.intake.sources import SourceStore
 from app.producer import Producer
 from app.reporting.runs import OUTCOMES, read_runs
@@ -70,20 +70,15 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
     sandbox_port, flower_port, intake_port = port_from(0), port_from(FLOWER_PORT), port_from(0)
     base_url = f"http://127.0.0.1:{sandbox_port}"
     out.print("Starting Redis, a sandbox Marketing Cloud, two workers, beat, the HTTP intake and Flower …")
-    try:
-        stack.start("sandbox", sandbox_command(sandbox_port))
-        stack.wait_for("sandbox", lambda: listens(sandbox_port))
-    except ActivationError as error:
-        raise UsageError(str(error), remedy="pip install 'activation-pipeline[sandbox]'") from error
+    stack.start("sandbox", sandbox_command(sandbox_port))
+    stack.wait_for("sandbox", lambda: listens(sandbox_port))
     _ask(f"{base_url}/t/mcdemo/_sandbox/settings", {"refuse_example_com": True}, method="PATCH")
     lines = commands(workers=2, flower_port=flower_port, log_level=settings.log_level, intake_port=intake_port)
     for name, command in lines.items():
         stack.start(name, command)
     resources = Resources.from_settings(settings)
     destination = load(DESTINATION.format(base_url=base_url), environ={}, allow_local_hosts=True, where="demo.yaml")
-    client = resources.client(destination)
-    problems = preflight(destination, client, resources.catalogs)
-    client.close()
+    problems = preflight(destination, resources.client(destination), resources.catalogs)
     print_problems(problem for problem in problems if problem.level == "error")
     resources.destinations.save(destination)
     out.print("[green]✔[/] Connected")

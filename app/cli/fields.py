@@ -34,8 +34,6 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
                 if error.service_message:  # of a question about the account, which quotes no profile
                     err.print(f"Marketing Cloud says: {error.service_message}", markup=False)
                 raise
-            finally:
-                client.close()
         failure = made.catalogs.last_failure(destination)
     candidates = {attribute.qualified for attribute in found.mapping_id_candidates()}
     rows: list[dict[str, Any]] = [
@@ -72,11 +70,7 @@ def check(destination: str, as_json: bool) -> None:
     """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""
     with resources() as made:
         target = made.destinations.get(destination)
-        client = made.client(target)
-        try:
-            problems = preflight(target, client, made.catalogs)
-        finally:
-            client.close()
+        problems = preflight(target, made.client(target), made.catalogs)
         problems += find_storage_problems(made.redis)
     errors = [problem for problem in problems if problem.level == "error"]
     if as_json:

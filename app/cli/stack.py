@@ -199,12 +199,8 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 
     Prints a destination file for it, ready to connect.
     """
-    try:
-        from app.sandbox.server import serve
-    except ImportError as error:
-        raise UsageError(
-            f"The sandbox needs {error.name}.", remedy="pip install 'activation-pipeline[sandbox]'"
-        ) from error
+    from app.sandbox.server import serve
+
     with listening(host, port):
         if port:
             click.echo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.delivery.plan import Group, Pair, Planner, Row
 from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
@@ -19,7 +19,7 @@ from app.mapping.compiled import CompiledMapping, Reason
 from app.reporting.measures import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
@@ -43,6 +43,14 @@ class Contact:
     behind: Group = field(default_factory=list)
 
 
+class Arrival(NamedTuple):
+    """What has come in for a contact, in one look into its lane."""
+
+    key: str
+    tag: bytes
+    group: Group
+
+
 class Contacts:
     """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or doubtful.
 
@@ -56,7 +64,6 @@ class Contacts:
         mapping: CompiledMapping,
         ledger: Ledger,
         pepper: bytes,
-        read_rows: Callable[[Sequence[bytes]], Mapping[bytes, bytes | None]],
         *,
         lane: int,
         move: Callable[[Entry, bytes, int], None],
@@ -72,7 +79,6 @@ class Contacts:
         self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
         self._pepper = pepper
-        self._read_rows = read_rows
         self._lane = lane
         self._move = move
         self._rows: dict[bytes, Row] = {}
@@ -81,8 +87,8 @@ class Contacts:
     def waiting(self) -> int:
         return len(self.live) + len(self.backfill)
 
-    def take_in(self, updates: Sequence[Pair]) -> None:
-        """Give each update to its contact, and plan every contact that is free.
+    def arrange(self, updates: Sequence[Pair]) -> list[Arrival]:
+        """What has come in, contact by contact; each is to be taken in once the rows of those in `unknown` are learned.
 
         A contact of another lane, as there are after the contact key was mapped anew, is moved there: a contact has one lane.
         """
@@ -91,28 +97,40 @@ class Contacts:
             groups.setdefault(update.contact_key, []).append((entry, update))
             if update.left_out:
                 self._ledger.note_left_out(entry, tuple(map(str, update.left_out)))
-        tags = {key: contact_tag(key, self._pepper) for key in groups}
-        for key, tag in list(tags.items()):
-            if lane_of(tag, LANES) != self._lane:
-                for entry, _ in groups.pop(key):
-                    self._move(entry, tag, lane_of(tag, LANES))
-                del tags[key]
-        unknown = [tag for tag in tags.values() if tag not in self._rows]
-        for tag, row in self._read_rows(unknown).items():
-            self._rows[tag] = decode(row)
+        arrivals = []
         for key, group in groups.items():
-            busy = self.in_flight.get(key) or self._in_doubt(key)
-            if busy is not None:
-                busy.behind += group
+            tag = contact_tag(key, self._pepper)
+            if (lane := lane_of(tag, LANES)) == self._lane:
+                arrivals.append(Arrival(key, tag, group))
                 continue
-            queued = self.live.pop(key, None) or self.backfill.pop(key, None)
-            if queued is None:
-                self._plan(key, tags[key], group)
-            elif queued.apart:
-                queued.behind += group
-                self.put_back(queued)
-            else:
-                self._plan(key, tags[key], queued.group + group, behind=queued.behind)
+            for entry, _ in group:
+                self._move(entry, tag, lane)
+        return arrivals
+
+    def unknown(self, arrivals: Iterable[Arrival]) -> list[bytes]:
+        """The tags of contacts whose delivered rows are not known yet."""
+        return [arrival.tag for arrival in arrivals if arrival.tag not in self._rows]
+
+    def learn(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """The delivered rows of contacts, by their tags."""
+        for tag, row in rows.items():
+            self._rows[tag] = decode(row)
+
+    def take_in(self, arrival: Arrival) -> None:
+        """Give a contact what came in for it, and plan its call if it is free."""
+        key, tag, group = arrival
+        busy = self.in_flight.get(key) or self._in_doubt(key)
+        if busy is not None:
+            busy.behind += group
+            return
+        queued = self.live.pop(key, None) or self.backfill.pop(key, None)
+        if queued is None:
+            self._plan(key, tag, group)
+        elif queued.apart:
+            queued.behind += group
+            self.put_back(queued)
+        else:
+            self._plan(key, tag, queued.group + group, behind=queued.behind)
 
     def next(self) -> Contact:
         """The contact to call next, live ones first; it is in flight from now on."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 from app.delivery import session as state
 from app.delivery.contacts import Contact, Contacts
-from app.delivery.opening import seal_for_lane, take_in, unforeseen
+from app.delivery.opening import locked, open_entry, seal_for_lane, set_aside, unforeseen
 from app.errors import (
     AccountThrottled,
     AttributeRefused,
@@ -25,8 +24,10 @@ from app.errors import (
     DestinationUnreachable,
     EpochEnded,
     LeaseLost,
+    SealBroken,
     TransientFailure,
 )
+from app.event_loop import EVENT_LOOP, Breath, Signal
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
 from app.pacing.place import Admitted, Called, Held, Place
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from threading import Event
 
     from app.clock import RedisClock
+    from app.delivery.plan import Pair
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
-    from app.lanes.lane import Lane
+    from app.lanes.lane import Lane, Read
     from app.pacing.gate import Gate
+    from app.round_trips import RoundTrips
     from app.sealing import KeyRing
     from app.settings import Settings
     from app.sfmc import MarketingCloud
@@ -59,6 +62,7 @@ class Work:
     pepper: bytes
     client: MarketingCloud
     gate: Gate
+    trips: RoundTrips
     ring: KeyRing
     clock: RedisClock
     settings: Settings
@@ -66,9 +70,9 @@ class Work:
     goes_on: Callable[[], bool]  # asked after each slice: whether another may follow at once
     one_call: bool = False  # a probe
 
-    def run(self) -> Result:
+    async def run(self) -> Result:
         """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
-        return _Loop(self).run()
+        return await _Loop(self).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,6 @@ class Result:
     epoch_ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a call: what Marketing Cloud said, or the error that it amounts to; None when its start was missed."""
-
-    contact: Contact
-    result: Accepted | Exception | None
-    never_sent: bool = False  # the error is ours
-
-
 class _Loop:
     def __init__(self, work: Work) -> None:
         self.w = work
@@ -108,12 +103,13 @@ class _Loop:
         self.ledger = Ledger(work.destination.id, work.ring, work.settings)
         self.moved_to: set[int] = set()
         self.contacts = Contacts(
-            work.destination, work.mapping, self.ledger, work.pepper, work.lane.delivered, lane=work.lane.number,
+            work.destination, work.mapping, self.ledger, work.pepper, lane=work.lane.number,
             move=self.move,
         )  # fmt: skip
-        self.lock = Lock()  # of the contacts: those who call take the next one
-        self.events: SimpleQueue[Answer | Held] = SimpleQueue()
-        self.place = Place(work.destination.id, self.call, self.events.put)
+        self.place = Place(work.destination.id, self.call, self.hold)
+        self.changed = Signal()
+        self.broken: Exception | None = None  # ends the session
+        self.left = False
         self.wanted = 0  # as the gate knows it
         self.wanted_backfill = False
         self.read = 0  # entries
@@ -121,31 +117,33 @@ class _Loop:
         self.answered = 0
         self.reloaded = False
 
-    def run(self) -> Result:
+    async def run(self) -> Result:
         try:
-            while not isinstance(command := self.next_command(), state.End):
+            while not isinstance(command := await self.next_command(), state.End):
                 match command:
                     case state.Settle():
-                        self.settle(close_doubtful=command.close_doubtful)
+                        await self.settle(close_doubtful=command.close_doubtful)
                     case state.LookAround():
-                        self.session = state.slice_over(self.session, self.rules, goes_on=self.w.goes_on())
+                        goes_on = await EVENT_LOOP.in_thread(self.w.goes_on)
+                        self.session = state.slice_over(self.session, self.rules, goes_on=goes_on)
                     case state.Read():
-                        self.read_more(command)
+                        await self.read_more(command)
                     case state.Wait():
                         self.want(command.want)
-                        self.wait(command.seconds)
+                        await self.changed.wait(command.seconds)
         finally:
-            self.leave()
+            await self.leave()
         session = self.session
         return Result(self.answered, session.error, session.wait_seconds, frozenset(self.moved_to), session.epoch_ended)
 
-    def next_command(self) -> state.Command:
-        self.w.lane.renew_when_due()
+    async def next_command(self) -> state.Command:
+        if self.broken is not None:
+            raise self.broken
+        if self.w.lane.renewal_is_due:
+            await self.w.trips.run(self.w.lane.renewing())
         if self.w.stopping.is_set():
             self.session = state.told_to_end(self.session)
-        with self.lock:
-            load = self.load()
-        return state.next_command(self.session, load, time.monotonic(), self.rules)
+        return state.next_command(self.session, self.load(), time.monotonic(), self.rules)
 
     def load(self) -> state.Load:
         contacts = self.contacts
@@ -161,18 +159,14 @@ class _Loop:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def read_more(self, command: state.Read) -> None:
+    async def read_more(self, command: state.Read) -> None:
         try:
-            read = self.w.lane.read(live=command.live, backfill=command.backfill)
+            read = await self.w.trips.run(self.w.lane.reading(live=command.live, backfill=command.backfill))
         except EpochEnded:
             self.session = state.epoch_over(self.session)
             return
         self.read += len(read.live) + len(read.backfill)
-        with self.lock:
-            error = take_in(
-                read, self.contacts, self.ledger, self.w.ring, self.w.destination.id,
-                crashes_allowed=self.w.settings.crashes_allowed, locked_aside_ms=self.w.lane.locked_aside_ms,
-            )  # fmt: skip
+        error = await self.take_in(read)
         self.session = state.read_done(
             self.session, command, live=len(read.live), backfill=len(read.backfill), recovered=read.recovered,
             now=time.monotonic(),
@@ -180,13 +174,44 @@ class _Loop:
         if error is not None:
             self.fail(error)
 
-    def settle(self, *, close_doubtful: bool = False) -> None:
-        if close_doubtful:
-            with self.lock:
-                self.contacts.park_doubtful()
-        if self.ledger.pending and not self.session.epoch_ended:
+    async def take_in(self, read: Read) -> CallError | None:
+        """Give what was read to its contacts. Returns the error of the destination as a whole when no key opens what waits."""
+        contacts, destination_id, ring = self.contacts, self.w.destination.id, self.w.ring
+        contacts.now_ms = read.now_ms
+        others = Breath()
+        updates: list[Pair] = []
+        aside_ms: int | None = None
+        for entry in read.entries():
             try:
-                self.w.lane.settle(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
+                update = open_entry(
+                    entry, read, contacts.mapping, self.ledger, ring, destination_id,
+                    crashes_allowed=self.w.settings.crashes_allowed,
+                )  # fmt: skip
+            except SealBroken:
+                if aside_ms is None:
+                    aside_ms = await EVENT_LOOP.in_thread(self.w.lane.locked_aside_ms)
+                if entry.origin.stamp_ms >= aside_ms:
+                    return locked(destination_id)
+                self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
+            else:
+                if update is not None:
+                    updates.append((entry, update))
+            await others.draw()
+        arrivals = contacts.arrange(updates)
+        if unknown := contacts.unknown(arrivals):
+            contacts.learn(await self.w.trips.run(self.w.lane.delivered(unknown)))
+        for arrival in arrivals:
+            contacts.take_in(arrival)
+            await others.draw()
+        return None
+
+    async def settle(self, *, close_doubtful: bool = False) -> None:
+        if close_doubtful:
+            self.contacts.park_doubtful()
+        if self.ledger.pending and not self.session.epoch_ended:
+            hour = self.w.clock.now_ms() // 3_600_000
+            try:
+                await self.w.trips.run(self.w.lane.settling(self.ledger.take(), hour=hour))
             except EpochEnded:
                 self.session = state.epoch_over(self.session)
         self.session = state.settled(self.session, time.monotonic())
@@ -197,81 +222,71 @@ class _Loop:
             self.wanted, self.wanted_backfill = count, backfill
             self.w.gate.want(self.place, count, backfill=backfill)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for an event, and deal with all that are there."""
-        try:
-            event = self.events.get(timeout=seconds)
-            while True:
-                self.handle(event)
-                event = self.events.get_nowait()
-        except Empty:
-            pass
-
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts."""
         self.w.gate.leave(self.place)
-        with self.lock:
-            self.session = state.told_to_end(self.session)
+        self.session = state.told_to_end(self.session)
+        self.left = True
         while self.contacts.in_flight:
-            with suppress(Empty):
-                event = self.events.get(timeout=state.LOOK_SECONDS)
-                if isinstance(event, Answer):
-                    self.contacts.in_flight.pop(event.contact.key, None)
+            await self.changed.wait(state.LOOK_SECONDS)
             with suppress(RedisError, LeaseLost):
-                self.w.lane.renew_when_due()
+                if self.w.lane.renewal_is_due:
+                    await self.w.trips.run(self.w.lane.renewing())
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def handle(self, event: Answer | Held) -> None:
-        if isinstance(event, Held):
-            self.session = state.held(self.session, event.seconds)
-        elif event.never_sent and isinstance(event.result, Exception):
-            raise event.result
-        elif self.throttled(event.result):
-            with self.lock:
-                self.answer(event.contact, None)
-        else:
-            with self.lock:
-                self.answer(event.contact, event.result)
+    def hold(self, held: Held) -> None:
+        self.session = state.held(self.session, held.seconds)
+        self.changed.set()
 
-    def call(self, admitted: Admitted) -> Called | None:
-        """On a thread of the pool: call the next contact, at its time."""
-        with self.lock:
-            self.wanted -= 1
-            if not self.contacts.waiting or not state.goes_on(self.session, self.load(), self.rules):
-                return None
-            contact = self.contacts.next()
-            self.started += 1
-            try:
-                body = self.contacts.body(contact)
-            except Exception as error:  # noqa: BLE001  # the session ends by it, and finds out whose entries do that
-                self.events.put(Answer(contact, error, never_sent=True))
-                return None
-        result: Accepted | Exception | None = None
-        started = time.monotonic()
-        if started < admitted.start_at:
-            time.sleep(admitted.start_at - started)
-            started = time.monotonic()
-        on_time = started <= admitted.latest
-        if on_time:
-            try:
-                calls = self.w.client.contacts
-                with TRACES.call(self.w.destination.id, [entry.job_id for entry, _ in contact.group]):
-                    result = (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
-            except Exception as error:  # noqa: BLE001  # handed to the session, which decides by its class
-                result = error
-        self.events.put(Answer(contact, result))
-        if not on_time or isinstance(result, LeaseLost):
+    async def call(self, admitted: Admitted) -> Called | None:
+        """Call the next contact, at its time."""
+        self.wanted -= 1
+        if self.broken or not self.contacts.waiting or not state.goes_on(self.session, self.load(), self.rules):
             return None
-        return Called(isinstance(result, Accepted), time.monotonic() - started)
+        contact = self.contacts.next()
+        self.started += 1
+        called = None
+        try:
+            body = self.contacts.body(contact)
+            await asyncio.sleep(admitted.start_at - time.monotonic())
+            started = time.monotonic()
+            result = await self.send(contact, body) if started <= admitted.latest else None
+            if result is not None and not isinstance(result, LeaseLost):
+                called = Called(isinstance(result, Accepted), time.monotonic() - started)
+            if not self.left:
+                await self.answer(contact, result)
+        except Exception as error:  # noqa: BLE001  # the session ends by it
+            self.broken = self.broken or error
+        finally:
+            self.contacts.in_flight.pop(contact.key, None)
+            self.changed.set()
+        return called
+
+    async def send(self, contact: Contact, body: bytes) -> Accepted | Exception:
+        try:
+            calls = self.w.client.contacts
+            with TRACES.call(self.w.destination.id, [entry.job_id for entry, _ in contact.group]):
+                return await (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
+        except Exception as error:  # noqa: BLE001  # what it means is decided by its class
+            return error
 
     def make_sure(self) -> None:
         """Asked when all that a call waits for is there, right before it goes out."""
         if not self.w.lane.may_send():
             raise LeaseLost(f"Lane {self.w.lane.number} of {self.w.destination.id} is not surely ours any more.")
 
-    def answer(self, contact: Contact, result: Accepted | Exception | None) -> None:
-        """What an answer means for the contact, the account or the destination."""
+    async def answer(self, contact: Contact, result: Accepted | Exception | None) -> None:
+        """What an answer means for the contact, the account or the destination; None when the start was missed."""
+        if isinstance(result, AccountThrottled):  # all of its lanes wait, and the contact is called again
+            self.ledger.count_call()
+            seconds = await self.w.gate.refused(result.kind, result.wait_seconds)
+            self.session = state.held(self.session, seconds)
+            result = None
+        elif isinstance(result, AttributeRefused) and not self.reloaded:
+            self.ledger.count_call()
+            await self.reload()
+            result = None
         contacts = self.contacts
         del contacts.in_flight[contact.key]
         if result is None:
@@ -289,8 +304,6 @@ class _Loop:
                 self.fail(result)
             case TransientFailure():
                 self.doubt(contact, result)
-            case AttributeRefused() if not self.reloaded:
-                self.reload(contact)
             case ContactUnknown() if contacts.may_create(contact):
                 contacts.create(contact)
             case ContactRefused():
@@ -300,23 +313,13 @@ class _Loop:
             case _:
                 self.doubt(contact, unforeseen(result))
 
-    def throttled(self, result: Accepted | Exception | None) -> bool:
-        """Whether the account asks to be left alone: then all of its lanes wait, and the contact is called again."""
-        if not isinstance(result, AccountThrottled):
-            return False
-        self.ledger.count_call()
-        self.session = state.held(self.session, self.w.gate.refused(result.kind, result.wait_seconds))
-        return True
-
-    def reload(self, contact: Contact) -> None:
+    async def reload(self) -> None:
         """Marketing Cloud does not know an attribute that the catalog knows: look once whether the catalog is old."""
         self.reloaded = True
         try:
-            self.contacts.mapping = self.w.reload_mapping()
+            self.contacts.mapping = await EVENT_LOOP.in_thread(self.w.reload_mapping)
         except CallError as error:
             self.fail(error)
-            return
-        self.contacts.put_back(contact)
 
     def doubt(self, contact: Contact, error: TransientFailure) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""

@@ -1,4 +1,4 @@
-"""Entries as they are read from a lane: opened, mapped, and given to their contacts; what no call can help is done with."""
+"""Entries as they are read from a lane: opened and mapped; what no call can help is done with."""
 
 from __future__ import annotations
 
@@ -11,58 +11,44 @@ from app.lanes.append import seal_origin
 from app.mapping.compiled import Excluded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from app.delivery.contacts import Contacts
-    from app.delivery.plan import Pair
     from app.lanes.entries import Entry
     from app.lanes.lane import Read
     from app.lanes.outcomes import Ledger
+    from app.mapping.compiled import CompiledMapping, ContactUpdate
     from app.sealing import KeyRing
 
 
-def take_in(
+def open_entry(
+    entry: Entry,
     read: Read,
-    contacts: Contacts,
+    mapping: CompiledMapping,
     ledger: Ledger,
     ring: KeyRing,
     destination_id: str,
     *,
     crashes_allowed: int,
-    locked_aside_ms: Callable[[], int],
-) -> CallError | None:
-    """Give what was read to `contacts`. Returns the error of the destination as a whole when no key opens what waits.
-
-    What was enqueued before `locked_aside_ms`, which is asked only when there is such an entry, becomes a failure instead.
-    """
-    contacts.now_ms = read.now_ms
-    updates: list[Pair] = []
-    aside_ms: int | None = None
-    for entry in read.entries():
-        if read.deaths_alone >= crashes_allowed > 0:
-            ledger.fail(entry, _killer(read), now_ms=read.now_ms)
-            continue
-        try:
-            profile = entry.open(ring, destination_id)
-        except SealBroken as broken:
-            if not broken.tampered:
-                aside_ms = locked_aside_ms() if aside_ms is None else aside_ms
-                if entry.origin.stamp_ms >= aside_ms:
-                    return _locked(destination_id)
-            ledger.fail(entry, _tampered(broken) if broken.tampered else _set_aside(destination_id), now_ms=read.now_ms)
-            continue
-        update = contacts.mapping.resolve(
-            profile,
-            occurred_at_ms=entry.origin.occurred_at_ms,
-            arrived_at_ms=entry.origin.stamp_ms,
-            now_ms=read.now_ms,
-        )
-        if isinstance(update, Excluded):
-            ledger.exclude(entry, update.reason, update.detail)
-        else:
-            updates.append((entry, update))
-    contacts.take_in(updates)
-    return None
+) -> ContactUpdate | None:
+    """What an entry of this look would set; None when it has its outcome already. Raises `SealBroken` when no key opens it."""
+    if read.deaths_alone >= crashes_allowed > 0:
+        ledger.fail(entry, _killer(read), now_ms=read.now_ms)
+        return None
+    try:
+        profile = entry.open(ring, destination_id)
+    except SealBroken as broken:
+        if not broken.tampered:
+            raise
+        ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
+        return None
+    update = mapping.resolve(
+        profile,
+        occurred_at_ms=entry.origin.occurred_at_ms,
+        arrived_at_ms=entry.origin.stamp_ms,
+        now_ms=read.now_ms,
+    )
+    if isinstance(update, Excluded):
+        ledger.exclude(entry, update.reason, update.detail)
+        return None
+    return update
 
 
 def seal_for_lane(entry: Entry, tag: bytes, ring: KeyRing, destination_id: str) -> list[bytes | str | int]:
@@ -86,7 +72,7 @@ def _tampered(broken: SealBroken) -> CallError:
     return CallError(str(broken), code="seal_tampered", remedy=broken.remedy)
 
 
-def _locked(destination_id: str) -> DestinationBroken:
+def locked(destination_id: str) -> DestinationBroken:
     return DestinationBroken(
         "No key of ACTIVATION_SECRET_KEYS opens the waiting profiles.",
         code="seal_broken",
@@ -95,7 +81,7 @@ def _locked(destination_id: str) -> DestinationBroken:
     )
 
 
-def _set_aside(destination_id: str) -> CallError:
+def set_aside(destination_id: str) -> CallError:
     return CallError(
         "No key of ACTIVATION_SECRET_KEYS opens it, and an operator has set it aside.",
         code="seal_broken",

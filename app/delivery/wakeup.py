@@ -1,7 +1,7 @@
 """One wake-up of one lane: may the destination deliver, is the lane free, work at it, and what comes next.
 
-`Delivery` is made once per worker process; everything that is worth keeping between wake-ups (connections, tokens, compiled
-mappings, the pool of calling threads) lives in it.
+`Delivery` is made once per worker process; everything that is worth keeping between wake-ups (tokens, compiled mappings,
+the gates of accounts) lives in it; the connections belong to the process.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from app.errors import (
     UnknownDestination,
     UsageError,
 )
+from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.lanes.lane import ANY_WAKE_UP, Lane, announce_wake_ups
 from app.lanes.outcomes import Ledger, exhausted
 from app.logs import say_once
 from app.mapping.compiled import CompiledMapping, compile_mapping
 from app.pacing.gates import Gates
+from app.round_trips import RoundTrips
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ class Delivery:
         self.stopping = Event()
         self._clients: dict[str, tuple[str, MarketingCloud]] = {}
         self._mappings: dict[str, tuple[str, str, CompiledMapping]] = {}
-        self._gates = Gates(resources.redis, resources.settings.calls_at_once)
+        self._trips = RoundTrips(resources.redis)
+        self._gates = Gates(self._trips, resources.settings.calls_at_once)
         self._lock = Lock()
         self._active = 0  # sessions under way
         self._abandoned: list[tuple[Lane, bool]] = []
@@ -153,6 +156,7 @@ class Delivery:
             pepper=connected.pepper,
             client=client,
             gate=self._gates.of(destination.account.key, destination.limits),
+            trips=self._trips,
             ring=self._r.ring,
             clock=self._r.clock,
             settings=self._settings,
@@ -160,7 +164,7 @@ class Delivery:
             goes_on=lambda: self._goes_on(connected),
             one_call=bool(probe),
         )
-        return work.run()
+        return EVENT_LOOP.run(work.run())
 
     def _goes_on(self, connected: Connected) -> bool:
         """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""
@@ -256,7 +260,7 @@ class Delivery:
                 if now - entry.origin.stamp_ms >= window_ms:
                     ledger.fail(entry, error, now_ms=now)
             if ledger.pending:
-                lane.settle(ledger.take(), hour=now // 3_600_000)
+                lane.settling(ledger.take(), hour=now // 3_600_000).run(self._r.redis)
         except LeaseLost:
             return
         # under the token it came with, so that this very wake-up may come back

@@ -44,11 +44,7 @@ def try_destination(
 
     Raises `DestinationUnreachable` and `AccountThrottled`.
     """
-    client = resources.client(destination)
-    try:
-        problems = preflight(destination, client, resources.catalogs)
-    finally:
-        client.close()
+    problems = preflight(destination, resources.client(destination), resources.catalogs)
     if limits_of_account:
         return problems
     return [*problems, *find_disagreements(destination, others_of_account(destination, resources.destinations))]
@@ -96,8 +92,4 @@ def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool 
 def refresh_fields(resources: Resources, destination_id: str) -> Catalog:
     """Fetch the field definitions now. Raises `UnknownDestination`, `SealBroken` and the `CallError` of the account."""
     target = resources.destinations.get(destination_id)
-    client = resources.client(target)
-    try:
-        return catalogs.refresh(target, client, resources.catalogs, resources.clock.now_ms())
-    finally:
-        client.close()
+    return catalogs.refresh(target, resources.client(target), resources.catalogs, resources.clock.now_ms())

@@ -24,6 +24,7 @@ from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes.entries import Entry, read_entry
 from app.lanes.locked import read_locked_aside_ms
 from app.lua import script
+from app.round_trips import Step
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -143,39 +144,50 @@ class Lane:
         """Whether a call may still be started; a margin is kept for clocks and for the start of the call itself."""
         return time.monotonic() < self._held_until - self._margin_seconds
 
-    def renew_when_due(self) -> None:
-        """Renew the lease once a third of it is used. Raises `LeaseLost`."""
-        if time.monotonic() < self._held_until - self._lease_seconds * 2 / 3:
-            return
+    # What a session does is a step, whose reply raises `LeaseLost` or `EpochEnded` when nothing was done.
+
+    @property
+    def renewal_is_due(self) -> bool:
+        """Whether a third of the lease is used."""
+        return time.monotonic() >= self._held_until - self._lease_seconds * 2 / 3
+
+    def renewing(self) -> Step[None]:
+        """Keep the lease."""
         asked = time.monotonic()
-        kept = script(self._redis, "app.lanes", "renew")(keys=[self._keys.lease], args=[self.token, self._lease_ms])
-        self._kept(asked, reply=1 if kept == 1 else _LOST)
 
-    def read(self, *, live: int, backfill: int) -> Read:
-        """Up to `live` entries, or when there are none up to `backfill`, after those read before.
+        def read(kept: int) -> None:
+            self._kept(asked, reply=1 if kept == 1 else _LOST)
 
-        Raises `LeaseLost` and `EpochEnded`.
-        """
+        return Step("app.lanes", "renew", [self._keys.lease], [self.token, self._lease_ms], read)
+
+    def reading(self, *, live: int, backfill: int) -> Step[Read]:
+        """Up to `live` entries, or when there are none up to `backfill`, after those read before."""
         asked = time.monotonic()
         keys = self._keys
-        head, *rest = script(self._redis, "app.lanes", "read")(
-            keys=[
+
+        def read(reply: Any) -> Read:
+            head, *rest = reply
+            self._kept(asked, reply=head)
+            recovered, deaths, deaths_alone, live_entries, backfill_entries = rest
+            if not recovered:
+                if live_entries:
+                    self._cursor_live = live_entries[-1][0]
+                if backfill_entries:
+                    self._cursor_backfill = backfill_entries[-1][0]
+            return Read(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
+
+        return Step(
+            "app.lanes", "read",
+            [
                 keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery, keys.crashes,
                 self._destination.epoch,
             ],
-            args=[
+            [
                 self.token, self._lease_ms, self._epoch, self._cursor_live, self._cursor_backfill, live, backfill,
                 WINDOW_BYTES,
             ],
+            read,
         )  # fmt: skip
-        self._kept(asked, reply=head)
-        recovered, deaths, deaths_alone, live_entries, backfill_entries = rest
-        if not recovered:
-            if live_entries:
-                self._cursor_live = live_entries[-1][0]
-            if backfill_entries:
-                self._cursor_backfill = backfill_entries[-1][0]
-        return Read(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
 
     def waiting(self, *, most: int) -> list[Entry]:
         """The oldest entries of both streams, without taking them into a window."""
@@ -189,19 +201,16 @@ class Lane:
                 )
         return found
 
-    def delivered(self, tags: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
-        """The delivered rows of these contacts."""
-        if not tags:
-            return {}
-        rows: Any = self._redis.hmget(self._delivered, list(tags))
-        return dict(zip(tags, rows, strict=True))
+    def delivered(self, tags: Sequence[bytes]) -> Step[Mapping[bytes, bytes | None]]:
+        """The delivered rows of these contacts, of which there is one at least."""
+        return Step("", "HMGET", [self._delivered], tags, lambda rows: dict(zip(tags, rows, strict=True)))
 
     def locked_aside_ms(self) -> int:
         """What was enqueued before this moment and no key opens is to become a failure, as an operator has said; 0: nothing is."""
         return read_locked_aside_ms(self._redis, self.destination_id)
 
-    def settle(self, settlement: Settlement, *, hour: int) -> None:
-        """Write a settlement into the run of this hour. Raises `LeaseLost` and `EpochEnded`; then nothing of it was written."""
+    def settling(self, settlement: Settlement, *, hour: int) -> Step[None]:
+        """Write a settlement into the run of this hour."""
         asked = time.monotonic()
         keys, destination = self._keys, self._destination
         jobs = list(settlement.jobs)
@@ -222,15 +231,16 @@ class Lane:
         _section(args, settlement.run.items())
         for job in jobs:
             _section(args, settlement.jobs[job].items())
-        reply = script(self._redis, "app.lanes", "settle")(
-            keys=[
+        return Step(
+            "app.lanes", "settle",
+            [
                 keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery,
                 keys.settled, self._delivered, destination.failures, destination.failed, destination.run(hour),
                 destination.epoch, *streams, *(destination.job(job) for job in jobs),
             ],
-            args=args,
+            args,
+            lambda reply: self._kept(asked, reply=reply),
         )  # fmt: skip
-        self._kept(asked, reply=reply)
 
     def release(self, *, wake_up_seconds: float, wake_up_token: str = ANY_WAKE_UP) -> bool:
         """Let go. True when entries are left and the caller must send the wake-up, whose token is set."""

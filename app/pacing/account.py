@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ import orjson
 from app.clock import ServerTime
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
-from app.lua import script
 from app.pacing.pace import Observations, Pace, next_pace, top_of
+from app.round_trips import Step
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -72,7 +72,7 @@ class AccountPace:
         lead_seconds: float = 0.0,
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
-    ) -> Starts:
+    ) -> Step[Starts]:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`).
 
         `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
@@ -83,43 +83,50 @@ class AccountPace:
         pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
         kind = "urgent" if urgent else "backfill" if backfill else "live"
         asked_at = time.monotonic()
-        answered_us, count, first_us, interval_us, wait_us, why, look, scarce = script(self._redis, "app.pacing", "starts")(
-            keys=[self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
-            args=[
+
+        def read(reply: Any) -> Starts:
+            answered_us, count, first_us, interval_us, wait_us, why, look, scarce = reply
+            # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
+            heard_at = time.monotonic()
+            self._server.learn(asked_at, heard_at, answered_us / 1e6)
+            answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
+            return Starts(
+                count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look),
+                bool(scarce),
+            )  # fmt: skip
+
+        return Step(
+            "app.pacing", "starts",
+            [self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
+            [
                 now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
                 limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
                 int(LOOK_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
             ],
+            read,
         )  # fmt: skip
-        # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
-        heard_at = time.monotonic()
-        self._server.learn(asked_at, heard_at, answered_us / 1e6)
-        answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
-        return Starts(
-            count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look), bool(scarce)
-        )
 
-    def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> tuple[int, int]:
+    def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> Step[tuple[int, int]]:
         """Permits held from now on when `wanted` would be of use, and how many the account has."""
-        held, limit = script(self._redis, "app.pacing", "permits")(
-            keys=[self._keys.permits, self._keys.pace],
-            args=[
-                now_us, self._holder, wanted, in_use, self.limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6),
-            ],
+        return Step(
+            "app.pacing", "permits",
+            [self._keys.permits, self._keys.pace],
+            [now_us, self._holder, wanted, in_use, self.limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6)],
+            lambda reply: (int(reply[0]), int(reply[1])),
         )  # fmt: skip
-        return int(held), int(limit)
 
-    def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> float:
-        """Make the whole account wait; returns for how many seconds."""
+    def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> Step[float]:
+        """Make the whole account wait; for how many seconds."""
         first, most = WAITS[kind]
-        wait_us = script(self._redis, "app.pacing", "back_off")(
-            keys=[self._keys.pace, self._keys.observed],
-            args=[
+        return Step(
+            "app.pacing", "back_off",
+            [self._keys.pace, self._keys.observed],
+            [
                 now_us, str(kind), int((wait_seconds or 0) * 1e6), random.random(),  # noqa: S311  # jitter, not a secret
                 int(first * 1e6), int(most * 1e6),
             ],
+            lambda wait_us: float(wait_us) / 1e6,
         )  # fmt: skip
-        return float(wait_us) / 1e6
 
     def look(self) -> Pace:
         """Learn from what all processes saw since the last look. To be called by whose turn it is."""
@@ -148,12 +155,11 @@ class AccountPace:
                 pipeline.execute()
         return pace
 
-    def leave(self) -> None:
+    def leave(self) -> Sequence[Step[None]]:
         """Give all permits back, and the share of the schedule."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hdel(self._keys.permits, self._holder)
-            pipeline.hdel(self._keys.shares, self._holder)
-            pipeline.execute()
+        return [
+            Step("", "HDEL", [key], [self._holder], lambda _: None) for key in (self._keys.permits, self._keys.shares)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

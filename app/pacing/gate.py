@@ -1,31 +1,31 @@
 """The one place of a worker process that asks Redis for starts and permits of an account, for all of its lanes.
 
-A lane says how many calls it would make (`want`); when its turn has come, a thread of the pool makes one (`Place.call`), which holds
-a permit until it ends. The gate's thread asks for the next tenth of a second, while anybody waits; what comes free meanwhile is
-handed on at once, and the thread that has made a call makes the next one: to hand it to another costs as much as a fifth of a call.
-When the account has to be left alone, the lanes that wait are told for how long (`Place.hold`).
+A lane says how many calls it would make (`want`); when its turn has come, it makes one (`Place.call`), which holds a permit until it
+ends. The gate asks for the next tenth of a second, while anybody waits; what comes free meanwhile is handed on at once. When the
+account has to be left alone, the lanes that wait are told for how long (`Place.hold`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
 from collections import Counter, deque
 from contextlib import suppress
-from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 from app.errors import Throttle
+from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
-from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
+from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Starts
 from app.pacing.line import Line
 from app.pacing.place import Admitted, Held, Place, Room
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from app.round_trips import RoundTrips
 
 
 TICK_SECONDS = 0.1
@@ -34,7 +34,7 @@ REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where ca
 # An account that has to be left alone is asked for again so often: an operator may have ended the wait
 HOLD_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # while Redis is away
-IDLE_SECONDS = 2.0  # so long after the last call the thread ends
+IDLE_SECONDS = 2.0  # so long after the last call it asks for nothing more
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 # A start that is missed by more than this share of the seconds between two is given up: a busy machine makes fewer calls and never a
 # bunch of them. One that comes together with the next uses up what an account lets pass as a burst of two, and it stays used up, as
@@ -56,13 +56,13 @@ def late_seconds(interval_seconds: float) -> float:
 
 
 class Gate:
-    """The gate of one account in this process. Safe for many threads."""
+    """The gate of one account in this process. For coroutines of its event loop alone."""
 
-    def __init__(self, account: AccountPace, room: Room, pool: Executor, lock: Lock) -> None:
+    def __init__(self, account: AccountPace, room: Room, trips: RoundTrips) -> None:
         self._account = account
         self._room = room
-        self._pool = pool
-        self._changed = Condition(lock)
+        self._trips = trips
+        self._changed = Signal()
         self._line: Line[Place] = Line()
         self._starts: deque[float] = deque()
         self._interval_seconds = 0.0
@@ -81,45 +81,41 @@ class Gate:
         self._careful = False  # after a refusal, until a call was accepted and told
         self._report_at = 0.0
         self._short_of_permits = False
-        self._thread: Thread | None = None
         self._closing = False
+        self._asking: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Task[None]] = set()  # a task that nobody holds may be gone before its end
 
     # -- for lanes -----------------------------------------------------------------------------------------------------
 
     def want(self, place: Place, count: int, *, backfill: bool) -> None:
         """How many calls a lane would start now, beyond those that it was admitted for."""
-        with self._changed:
-            waited, of_its = bool(self._line), self._line.waits(place.destination_id)
-            self._line.want(place, place.destination_id, count, backfill=backfill)
-            if not self._line:
-                return
-            self._hand_out()
-            if not of_its and not self._starts and self._line.waits(place.destination_id):
-                self._urgent, waited = True, False
-                self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="gate", daemon=True)
-                self._thread.start()
-            elif not waited and self._line:
-                self._changed.notify()
+        waited, of_its = bool(self._line), self._line.waits(place.destination_id)
+        self._line.want(place, place.destination_id, count, backfill=backfill)
+        if not self._line:
+            return
+        self._hand_out()
+        if not of_its and not self._starts and self._line.waits(place.destination_id):
+            self._urgent, waited = True, False
+            self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._run())
+        elif not waited and self._line:
+            self._changed.set()
 
-    def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
-        """The account asks to be left alone; returns for how many seconds it will be. Raises redis-py's errors."""
-        seconds = self._account.back_off(kind, wait_seconds)
-        with self._changed:
-            self._hold(seconds)
+    async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
+        """The account asks to be left alone; for how many seconds it will be. Raises redis-py's errors."""
+        seconds = await self._trips.run(self._account.back_off(kind, wait_seconds))
+        self._hold(seconds)
         return seconds
 
     def leave(self, place: Place) -> None:
         """The lane wants nothing more. A call that it has the turn for may still come."""
-        with self._changed:
-            self._line.want(place, place.destination_id, 0, backfill=False)
+        self._line.want(place, place.destination_id, 0, backfill=False)
 
     def close(self) -> None:
         """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._closing = True
+        self._changed.set()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -132,7 +128,9 @@ class Gate:
     def _hand_out(self) -> None:
         """Give starts that are there to those whose turn it is, as far as permits go."""
         while (turn := self._next_turn()) is not None:
-            self._pool.submit(self._work, *turn)
+            call = asyncio.get_running_loop().create_task(self._call(*turn))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
 
     def _next_turn(self) -> tuple[Place, Admitted] | None:
         """Who may call next, and when; None when nobody may yet."""
@@ -150,82 +148,69 @@ class Gate:
         self._room.free -= 1
         return place, Admitted(start_at, start_at + self._late_seconds)
 
-    def _work(self, place: Place, admitted: Admitted) -> None:
-        """On a thread of the pool: make a call, and those whose turn comes by its end."""
-        turn: tuple[Place, Admitted] | None = (place, admitted)
-        while turn is not None:
-            place, admitted = turn
-            try:
-                called = place.call(admitted)
-            except Exception:
-                log.exception("A call ended in an error that nobody foresaw.")
-                called = None
-            with self._changed:
-                self._in_use -= 1
-                self._room.free += 1
-                if called is None:
-                    self._unused += 1
-                elif called.accepted:
-                    self._observed["accepted"] += 1
-                    self._observed["call_us"] += int(called.seconds * 1e6)
-                    before = self._call_seconds
-                    self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
-                turn = self._next_turn()
-                if turn is not None:
-                    self._hand_out()
+    async def _call(self, place: Place, admitted: Admitted) -> None:
+        """Let a lane make a call, and hand on what is free by its end."""
+        try:
+            called = await place.call(admitted)
+        except Exception:
+            log.exception("A call ended in an error that nobody foresaw.")
+            called = None
+        self._in_use -= 1
+        self._room.free += 1
+        if called is None:
+            self._unused += 1
+        elif called.accepted:
+            self._observed["accepted"] += 1
+            self._observed["call_us"] += int(called.seconds * 1e6)
+            before = self._call_seconds
+            self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
+        self._hand_out()
 
     @property
     def _may_hand_out(self) -> bool:
         return self._in_use < self._permits and self._room.free > 0
 
-    def _run(self) -> None:
+    async def _run(self) -> None:
         try:
-            while self._wait():
+            while await self._wait():
                 try:
-                    self._ask()
+                    await self._ask()
                 except RedisError as error:
                     say_once(log, "gate", "Starts cannot be asked for: %s. Lanes wait.", type(error).__name__)
-                    with self._changed:
-                        self._ask_at = time.monotonic() + RETRY_SECONDS
-                        if self._closing:
-                            self._unused = 0
-                            self._observed.clear()
+                    self._ask_at = time.monotonic() + RETRY_SECONDS
+                    if self._closing:
+                        self._unused = 0
+                        self._observed.clear()
         except Exception:
             log.exception("A gate ended in an error that nobody foresaw; the next call makes a new one.")
-            with self._changed:
-                self._thread = None
+        self._asking = None
 
-    def _wait(self) -> bool:
-        """Wait until there is something to ask. False, and the thread is gone, when nothing was for a while."""
-        with self._changed:
-            idle_since = time.monotonic()
-            while True:
-                now = time.monotonic()
-                if self._line or self._in_use:
-                    idle_since = now
-                due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
-                if due is not None and due <= now:
-                    return True
-                if self._line and self._starts and self._may_hand_out:
-                    hand_out_at = self._starts[0] - LEAD_SECONDS
-                    if hand_out_at <= now:
-                        self._hand_out()
-                        continue
-                    due = min(due or hand_out_at, hand_out_at)
-                linger = 0.0 if self._closing else IDLE_SECONDS
-                if due is None and now - idle_since >= linger:
-                    break
-                if self._in_use:  # there may be something to tell by then: who ends a call does not wake this thread
-                    due = min(due or now + REPORT_SECONDS, now + REPORT_SECONDS)
-                self._changed.wait((due or idle_since + linger) - now)
-            self._permits = 0
-        with suppress(RedisError):  # permits end by themselves
-            self._account.leave()
-        with self._changed:
-            if self._line:
+    async def _wait(self) -> bool:
+        """Wait until there is something to ask. False when nothing was for a while: then the gate rests."""
+        idle_since = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self._line or self._in_use:
+                idle_since = now
+            due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
+            if due is not None and due <= now:
                 return True
-            self._thread = None
-        return False
+            if self._line and self._starts and self._may_hand_out:
+                hand_out_at = self._starts[0] - LEAD_SECONDS
+                if hand_out_at <= now:
+                    self._hand_out()
+                    continue
+                due = min(due or hand_out_at, hand_out_at)
+            linger = 0.0 if self._closing else IDLE_SECONDS
+            if due is None and now - idle_since >= linger:
+                break
+            if self._in_use:  # there may be something to tell by then: the end of a call sets no signal
+                due = min(due or now + REPORT_SECONDS, now + REPORT_SECONDS)
+            await self._changed.wait((due or idle_since + linger) - now)
+        self._permits = 0
+        with suppress(RedisError):  # permits end by themselves
+            await asyncio.gather(*map(self._trips.run, self._account.leave()))
+        return bool(self._line)
 
     def _next_report_at(self) -> float | None:
         """When nobody waits: what was observed is told within a second, permits in use are renewed. None: nothing to tell."""
@@ -236,72 +221,72 @@ class Gate:
             due.append(self._leased_at + RENEW_SECONDS)
         return max(self._ask_at, min(due)) if due else None
 
-    def _ask(self) -> None:
-        with self._changed:
-            live = self._line.live
-            waiting = live + self._line.backfill
-            wanted = self._useful(waiting)
-            urgent, self._urgent = self._urgent and live > 0, False
-            self._asked_at = time.monotonic()
-            unused, self._unused = self._unused, 0
-            observed: Counter[str] = Counter()
-            if self._careful or self._closing or time.monotonic() >= self._report_at:
-                observed, self._observed = self._observed, observed
-                self._report_at = time.monotonic() + REPORT_SECONDS
+    async def _ask(self) -> None:
+        live = self._line.live
+        waiting = live + self._line.backfill
+        wanted = self._useful(waiting)
+        urgent, self._urgent = self._urgent and live > 0, False
+        self._asked_at = time.monotonic()
+        unused, self._unused = self._unused, 0
+        observed: Counter[str] = Counter()
+        if self._careful or self._closing or time.monotonic() >= self._report_at:
+            observed, self._observed = self._observed, observed
+            self._report_at = time.monotonic() + REPORT_SECONDS
         try:
-            starts = self._account.ask(
-                wanted,
-                backfill=not live,
-                urgent=urgent,
-                unused=unused,
-                observed=observed,
-                lead_seconds=self._delay_seconds,
+            starts = await self._trips.run(
+                self._account.ask(
+                    wanted,
+                    backfill=not live,
+                    urgent=urgent,
+                    unused=unused,
+                    observed=observed,
+                    lead_seconds=self._delay_seconds,
+                )
             )
         except RedisError:
-            with self._changed:
-                self._unused += unused
-                self._observed += observed
+            self._unused += unused
+            self._observed += observed
             raise
         now = time.monotonic()
-        with self._changed:
-            self._interval_seconds = starts.interval_seconds
-            self._late_seconds = late_seconds(starts.interval_seconds)
-            first = starts.answered_at + starts.first_seconds
-            self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
-            soon = sum(start < now + TICK_SECONDS for start in self._starts)
-            needed = self._permits_for(self._in_use + soon)
-            held, in_use = self._permits, self._in_use
-            lease = (
-                needed > held or needed + (0 if starts.scarce else SPARE_PERMITS) < held or self._short_of_permits
-                or now - self._leased_at > RENEW_SECONDS
-            ) and (needed > 0 or held > 0)  # fmt: skip
-            if lease:
-                self._permits = in_use  # what is said to be in use must not grow until the answer is there
-        if lease:
-            permits, limit = self._account.lease(needed, in_use=in_use)
-        with self._changed:
-            if lease:
-                self._permits, self._limit, self._leased_at = permits, limit, now
-                self._short_of_permits = permits < needed
-            self._hand_out()
-            delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
-            self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
-            if waiting and self._short_of_permits and self._starts:
-                self._observed["permits_bound"] += 1
-            elif waiting and starts.why == "rate":
-                self._observed["rate_bound"] += 1
-            if observed["accepted"]:
-                self._careful = False
-            if starts.why in ("throttled", "quota"):
-                self._hold(starts.wait_seconds)
-                for place in self._line.places():
-                    place.hold(Held(starts.wait_seconds, starts.why))
-            if self._urgent:  # by who has come since
-                self._ask_at = now + SOON_SECONDS
-            elif waiting:
-                self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
+        self._interval_seconds = starts.interval_seconds
+        self._late_seconds = late_seconds(starts.interval_seconds)
+        first = starts.answered_at + starts.first_seconds
+        self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
+        await self._lease(starts, now)
+        self._hand_out()
+        delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
+        self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
+        if waiting and self._short_of_permits and self._starts:
+            self._observed["permits_bound"] += 1
+        elif waiting and starts.why == "rate":
+            self._observed["rate_bound"] += 1
+        if observed["accepted"]:
+            self._careful = False
+        if starts.why in ("throttled", "quota"):
+            self._hold(starts.wait_seconds)
+            for place in self._line.places():
+                place.hold(Held(starts.wait_seconds, starts.why))
+        if self._urgent:  # by who has come since
+            self._ask_at = now + SOON_SECONDS
+        elif waiting:
+            self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
         if starts.look:
-            self._account.look()
+            await EVENT_LOOP.in_thread(self._account.look)
+
+    async def _lease(self, starts: Starts, now: float) -> None:
+        """See to it that there are permits for the starts that come soon, and not many more."""
+        soon = sum(start < now + TICK_SECONDS for start in self._starts)
+        needed = self._permits_for(self._in_use + soon)
+        held, in_use = self._permits, self._in_use
+        if not (needed or held) or not (
+            needed > held or needed + (0 if starts.scarce else SPARE_PERMITS) < held or self._short_of_permits
+            or now - self._leased_at > RENEW_SECONDS
+        ):  # fmt: skip
+            return
+        self._permits = in_use  # what is said to be in use must not grow until the answer is there
+        self._permits, self._limit = await self._trips.run(self._account.lease(needed, in_use=in_use))
+        self._leased_at = now
+        self._short_of_permits = self._permits < needed
 
     def _useful(self, wanted: int) -> int:
         """How many starts can be used within a tick: free permits, and those that come free."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 
@@ -34,12 +34,11 @@ class Called:
 class Place:
     """A lane at a gate.
 
-    `call` makes one call, on a thread of the pool, and returns how it went; None when none was made after all. It must not raise.
-    `hold` is called by any thread and must not block.
+    `call` makes one call and returns how it went; None when none was made after all. It must not raise. `hold` must not block.
     """
 
     destination_id: str
-    call: Callable[[Admitted], Called | None]
+    call: Callable[[Admitted], Awaitable[Called | None]]
     hold: Callable[[Held], None]
 
 

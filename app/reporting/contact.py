@@ -110,11 +110,8 @@ def account_copy(resources: Resources, destination_id: str, contact_key: str) ->
         raise UsageError(
             "This process holds no key for accounts.", remedy="Ask on a machine that does: `activation contact`."
         )
-    client = resources.client(destination)
-    try:
-        return read_attributes(client, contact_key, [name for name in _mapped(destination) if name])
-    finally:
-        client.close()
+    names = [name for name in _mapped(destination) if name]
+    return read_attributes(resources.client(destination), contact_key, names)
 
 
 def _mapped(destination: Destination) -> list[str]:

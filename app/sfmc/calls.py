@@ -22,7 +22,19 @@ class Calls(Protocol):
         *,
         body: bytes | None = None,
         when_lost: WhenLost = ...,
-        before_sending: Callable[[], None] | None = None,
     ) -> Verdict:
         """See `MarketingCloud.call`."""
+        ...
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        *,
+        body: bytes | None = None,
+        when_lost: WhenLost = ...,
+        before_sending: Callable[[], None] | None = None,
+    ) -> Verdict:
+        """See `MarketingCloud.write`."""
         ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.errors import CallError, DestinationBroken, DestinationUnreachable, TokenRefused
+from app.event_loop import EVENT_LOOP
 from app.reporting.measures import MEASURES
 from app.sfmc.attribute_sets import fetch_definitions
 from app.sfmc.calls import Verdict
@@ -26,10 +27,9 @@ _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 
 
 class MarketingCloud:
-    """One account of Marketing Cloud; safe for many threads. Make it after a fork: it holds connections.
+    """One account of Marketing Cloud; for any number of threads, and for coroutines of the process' event loop.
 
-    `pool_size` is how many calls may be in flight at once; a thread beyond them waits for a connection. `measured_as` is the
-    destination that its calls for contacts are counted for; '' for none.
+    `measured_as` is the destination that its calls for contacts are counted for; '' for none.
     """
 
     def __init__(
@@ -40,27 +40,24 @@ class MarketingCloud:
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
-        pool_size: int,
         measured_as: str = "",
     ) -> None:
         self._account = account
         self._measured_as = measured_as
         self._connect_timeout_seconds = connect_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
-        self._pool_size = pool_size
         token_read_seconds = min(_TOKEN_READ_TIMEOUT_SECONDS, read_timeout_seconds)
         self._auth = Transport(
             account.auth_base_url,
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=token_read_seconds,
-            pool_size=1,
             local=account.local,
         )
         self._tokens = TokenSource(
             redis, ring, account, self._auth, longest_request_seconds=connect_timeout_seconds + token_read_seconds
         )
         self._hosts: dict[str, Transport] = {}
-        self._hosts_lock = threading.Lock()
+        self._fetching: asyncio.Future[Token] | None = None
         self.contacts = Contacts(self)
 
     def token(self) -> Token:
@@ -98,25 +95,37 @@ class MarketingCloud:
         *,
         body: bytes | None = None,
         when_lost: WhenLost = DestinationUnreachable,
+    ) -> Verdict:
+        """`write`, for a thread that waits for the answer."""
+        return EVENT_LOOP.run(self.write(method, path, judge, body=body, when_lost=when_lost))
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        *,
+        body: bytes | None = None,
+        when_lost: WhenLost = DestinationUnreachable,
         before_sending: Callable[[], None] | None = None,
     ) -> Verdict:
         """One call with the shared token, and once more with a new one if that token was not accepted.
 
-        Returns what `judge` makes of the answer, raises what it raises; `DestinationBroken` if the new token is
-        refused too.
+        `before_sending` is called when the token is there, right before the call goes out; what it raises ends it. Returns what
+        `judge` makes of the answer, raises what it raises; `DestinationBroken` if the new token is refused too.
         """
-        token = self._tokens.get()
+        token = await self._token()
         if before_sending is not None:
             before_sending()
         try:
-            return self._call_with(token, method, path, judge, body, when_lost)
+            return await self._call_with(token, method, path, judge, body, when_lost)
         except TokenRefused:
-            self._tokens.drop(token.value)
-        token = self._tokens.get()
+            await EVENT_LOOP.in_thread(self._tokens.drop, token.value)
+        token = await self._token()
         if before_sending is not None:
             before_sending()
         try:
-            return self._call_with(token, method, path, judge, body, when_lost)
+            return await self._call_with(token, method, path, judge, body, when_lost)
         except TokenRefused as refused:
             # A fresh token that is refused as well is left where it is: one more would only be refused again.
             raise DestinationBroken(
@@ -127,7 +136,17 @@ class MarketingCloud:
                 service_message=refused.service_message,
             ) from None
 
-    def _call_with(
+    async def _token(self) -> Token:
+        """The token at hand; one thread asks for the next on behalf of all, while those that have a good one go on with it."""
+        token, is_due = self._tokens.at_hand()
+        if token is not None and not is_due:
+            return token
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.ensure_future(EVENT_LOOP.in_thread(self._tokens.get))
+            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits is told
+        return token if token is not None else await asyncio.shield(self._fetching)
+
+    async def _call_with(
         self,
         token: Token,
         method: str,
@@ -139,7 +158,7 @@ class MarketingCloud:
         host = self._hosts.get(token.rest_base_url) or self._open_host(token.rest_base_url)
         began, failed = time.perf_counter(), None
         try:
-            status, headers, answer = host.send(method, path, body=body, bearer=token.value, when_lost=when_lost)
+            status, headers, answer = await host.call(method, path, body=body, bearer=token.value, when_lost=when_lost)
             return judge(status, headers, answer)
         except CallError as error:
             failed = error
@@ -149,18 +168,10 @@ class MarketingCloud:
                 MEASURES.called(self._measured_as, time.perf_counter() - began, failed)
 
     def _open_host(self, rest_base_url: str) -> Transport:
-        with self._hosts_lock:
-            host = self._hosts.get(rest_base_url)
-            if host is None:
-                host = self._hosts[rest_base_url] = Transport(
-                    rest_base_url,
-                    connect_timeout_seconds=self._connect_timeout_seconds,
-                    read_timeout_seconds=self._read_timeout_seconds,
-                    pool_size=self._pool_size,
-                    local=self._account.local,
-                )
-            return host
-
-    def close(self) -> None:
-        for transport in (self._auth, *self._hosts.values()):
-            transport.close()
+        host = self._hosts[rest_base_url] = Transport(
+            rest_base_url,
+            connect_timeout_seconds=self._connect_timeout_seconds,
+            read_timeout_seconds=self._read_timeout_seconds,
+            local=self._account.local,
+        )
+        return host

@@ -26,13 +26,13 @@ class Contacts:
     def __init__(self, cloud: Calls) -> None:
         self._cloud = cloud
 
-    def patch(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
-        return self._write("PATCH", body, before_sending)
+    async def patch(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
+        return await self._write("PATCH", body, before_sending)
 
-    def post(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
-        return self._write("POST", body, before_sending)
+    async def post(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
+        return await self._write("POST", body, before_sending)
 
-    def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
-        return self._cloud.call(
+    async def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
+        return await self._cloud.write(
             method, _PATH, judge_contact, body=body, when_lost=TransientFailure, before_sending=before_sending
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from app.sfmc.http import Transport
 
 _REFRESH_AT = 0.8
+_SHARED_LIFE = 0.99  # its life in Redis begins only when Redis has it, and must not end later
 _POLL_SECONDS = 0.05
 _LOCK_MARGIN_SECONDS = 5.0
 _RECHECK_SECONDS = 1.0  # how soon to look whether another process has the next token
@@ -110,6 +111,13 @@ class TokenSource:
             return self._renew()
         finally:
             self._mutex.release()
+
+    def at_hand(self) -> tuple[Token | None, bool]:
+        """The token that this process has, if it is good now, and whether `get` is to be asked: for who must not wait."""
+        held, now = self._held, time.monotonic()
+        if held is None or now >= held.ends_at:
+            return None, True
+        return held.token, now >= held.refresh_at
 
     def drop(self, token_value: str) -> None:
         """Forget a token that was not accepted, here and in Redis, unless another one has taken its place already."""
@@ -207,7 +215,7 @@ class TokenSource:
             raise
         self._count("granted")
         ends_at = began + granted.life_seconds  # its life counts from before it was asked for: never too long
-        left_ms = int((ends_at - time.monotonic()) * 1000)
+        left_ms = int((ends_at - time.monotonic()) * 1000 * _SHARED_LIFE)
         if left_ms > 0:
             clear = {
                 "token": token.value,

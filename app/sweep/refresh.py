@@ -77,5 +77,3 @@ def _refresh_account(resources: Resources, destinations: list[Destination]) -> N
     else:
         for destination in destinations:
             resources.catalogs.put(destination.id, catalog, if_connected=True)
-    finally:
-        client.close()

@@ -60,15 +60,12 @@ def far() -> Iterator[Far]:
 
 
 def to(far: Far) -> Transport:
-    return Transport(
-        f"http://127.0.0.1:{far.port}", connect_timeout_seconds=5.0, read_timeout_seconds=2.0, pool_size=2, local=True
-    )
+    return Transport(f"http://127.0.0.1:{far.port}", connect_timeout_seconds=5.0, read_timeout_seconds=2.0, local=True)
 
 
 @pytest.fixture
-def transport(far: Far) -> Iterator[Transport]:
-    with closing(to(far)) as made:
-        yield made
+def transport(far: Far) -> Transport:
+    return to(far)
 
 
 def call(transport: Transport, method: str = "PATCH") -> Answer | Exception:
@@ -160,7 +157,8 @@ def test_what_has_no_end_is_ended() -> None:
     resident = psutil.Process().memory_info().rss
 
     def end(name: str) -> None:
-        with closing(Far()) as far, closing(to(far)) as transport:
+        with closing(Far()) as far:
+            transport = to(far)
             far.pieces, far.pause_seconds = ENDLESS[name]
             assert isinstance(call(transport), TransientFailure), name
             goes_on(far, transport)

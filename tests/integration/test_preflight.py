@@ -92,16 +92,13 @@ def store(redis):
 
 @pytest.fixture
 def client(far, redis):
-    cloud = MarketingCloud(
+    return MarketingCloud(
         destination(far).account,
         redis,
         KeyRing([make_key()]),
         connect_timeout_seconds=2.0,
         read_timeout_seconds=5.0,
-        pool_size=2,
     )
-    yield cloud
-    cloud.close()
 
 
 def destination(far: Far, *segments: Segment) -> Destination:

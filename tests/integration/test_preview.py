@@ -52,7 +52,6 @@ def reconnect(bench: Bench, **options: Any) -> None:
     if bench.resources.catalogs.get("camp") is None:
         client = bench.resources.client(destination)
         catalogs.refresh(destination, client, bench.resources.catalogs, bench.resources.clock.now_ms())
-        client.close()
 
 
 READ = {

@@ -78,7 +78,9 @@ RULES = (
         but=("app.intake", "app.console"),
         never=("starlette", "uvicorn"),
     ),
-    Rule("aiohttp is used by the sandbox alone.", but=("app.sandbox",), never=("aiohttp",)),
+    Rule(
+        "aiohttp is used by the client and the sandbox alone.", but=("app.sfmc.http", "app.sandbox"), never=("aiohttp",)
+    ),
     Rule(
         "The sandbox imports nothing of the pipeline.",
         within=("app.sandbox",),
@@ -213,7 +215,10 @@ PLANTED = {
         "app/producer.py",
         "from starlette.routing import Route",
     ),
-    "aiohttp is used by the sandbox alone.": ("app/sfmc/http.py", "from aiohttp import ClientSession"),
+    "aiohttp is used by the client and the sandbox alone.": (
+        "app/reporting/channels.py",
+        "from aiohttp import ClientSession",
+    ),
     "The sandbox imports nothing of the pipeline.": ("app/sandbox/server.py", "from ..errors import UsageError"),
     "The pipeline imports nothing of the sandbox.": ("app/destinations/preflight.py", "from app import sandbox"),
     "Files are read without Redis.": ("app/files/reading.py", "from redis import Redis"),

@@ -186,8 +186,6 @@ def _test(visit: Visit, draft: Draft) -> Draft:
     except CallError as error:
         draft.tested = f"{error} {error.remedy}".strip()
         return draft
-    finally:
-        client.close()
     visit.context.drafts.put(asked.destination.account, catalog)
     draft = _check(visit, draft.form, draft.secret)
     draft.catalog = draft.catalog or catalog

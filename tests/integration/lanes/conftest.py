@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -13,11 +13,13 @@ import requests
 from celery import Celery
 from redis import Redis
 
+from app.delivery.contacts import Contacts
+from app.delivery.plan import Pair
 from app.delivery.wakeup import Delivery
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.keys import DestinationKeys
-from app.lanes.lane import Lane
+from app.lanes.lane import Lane, Read, Settlement
 from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
@@ -25,6 +27,31 @@ from app.settings import Settings
 from tests.system.rig import DESTINATION, SEGMENTS
 
 _tenants = count(1)
+
+
+class HeldLane(Lane):
+    """A lane whose steps are taken one by one."""
+
+    def read(self, *, live: int, backfill: int) -> Read:
+        return self.reading(live=live, backfill=backfill).run(self._redis)
+
+    def settle(self, settlement: Settlement, *, hour: int) -> None:
+        self.settling(settlement, hour=hour).run(self._redis)
+
+    def renew(self) -> None:
+        self.renewing().run(self._redis)
+
+    def rows(self, tags: Sequence[bytes]) -> Mapping[bytes, bytes | None]:
+        return self.delivered(tags).run(self._redis)
+
+
+def take_in(contacts: Contacts, lane: HeldLane, updates: Sequence[Pair]) -> None:
+    """As a session does it."""
+    arrivals = contacts.arrange(updates)
+    if unknown := contacts.unknown(arrivals):
+        contacts.learn(lane.rows(unknown))
+    for arrival in arrivals:
+        contacts.take_in(arrival)
 
 
 class Bench:
@@ -58,10 +85,10 @@ class Bench:
         self.resources.destinations.save(destination)
         return destination
 
-    def lane(self, number: int, *, redis: Redis | None = None, lease_seconds: float = 20) -> Lane:
+    def lane(self, number: int, *, redis: Redis | None = None, lease_seconds: float = 20) -> HeldLane:
         """A lane of the destination as it is connected now."""
         connected = self.resources.destinations.connected("camp")
-        return Lane(
+        return HeldLane(
             redis or self.redis, "camp", number, epoch=connected.epoch, holdings=connected.destination.holdings,
             lease_seconds=lease_seconds,
         )  # fmt: skip

@@ -28,15 +28,16 @@ from hypothesis.stateful import (
 from app.delivery.contacts import Contacts
 from app.destinations.state import Status
 from app.errors import CallError, DestinationUnreachable, LeaseLost, StorageRefuses
+from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import read_entry
-from app.lanes.lane import Lane, lane_of
+from app.lanes.lane import lane_of
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import ContactUpdate
 from app.reporting.jobs import read_job
 from app.sweep import sweep
-from tests.integration.lanes.conftest import Bench
+from tests.integration.lanes.conftest import Bench, HeldLane, take_in
 from tests.system.rig import profile
 
 PEOPLE = range(4)
@@ -86,7 +87,7 @@ class Model(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.counted: list[Sent] = []  # of these the contacts of the present naming must hold the last values
         self.wakes: list[tuple[int, str]] = []
-        self.zombies: list[Lane] = []
+        self.zombies: list[HeldLane] = []
         self.abandoned: set[int] = set()  # lanes whose worker died: they wait for the sweep
         self.full = False
 
@@ -165,7 +166,7 @@ class Model(RuleBasedStateMachine):
         mapping = worker.mapping(connected.destination)
         contacts = Contacts(
             connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings),
-            connected.pepper, lane.delivered, lane=lane.number, move=lambda *_: None,
+            connected.pepper, lane=lane.number, move=lambda *_: None,
         )  # fmt: skip
         contacts.now_ms = read.now_ms
         updates = []
@@ -176,10 +177,10 @@ class Model(RuleBasedStateMachine):
             )  # fmt: skip
             assert isinstance(update, ContactUpdate)
             updates.append((entry, update))
-        contacts.take_in(updates)
+        take_in(contacts, lane, updates)
         for _ in range(min(calls, contacts.waiting)):
             with suppress(CallError):  # the fault that was ordered for it
-                worker.client(connected.destination).contacts.patch(contacts.body(contacts.next()))
+                EVENT_LOOP.run(worker.client(connected.destination).contacts.patch(contacts.body(contacts.next())))
         self.expire(lane)
 
     @rule(who=people)
@@ -197,13 +198,13 @@ class Model(RuleBasedStateMachine):
             if lane.abandon(wake_up_seconds=30, blame=blame):
                 self.wakes.append((lane.number, "1"))
 
-    def open(self, person: int) -> Lane | None:
+    def open(self, person: int) -> HeldLane | None:
         pepper = self.bench.resources.destinations.pepper("camp")
         number = lane_of(contact_tag(f"{person}.n{self.naming}", pepper), LANES)
         lane = self.bench.lane(number, lease_seconds=15)
         return lane if lane.open() else None
 
-    def expire(self, lane: Lane) -> None:
+    def expire(self, lane: HeldLane) -> None:
         self.bench.redis.delete(self.bench.keys.lane(lane.number).lease)
         self.zombies.append(lane)
         self.abandoned.add(lane.number)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.delivery.contacts import Contacts
+from app.delivery.contacts import Arrival, Contacts
 from app.destinations import operating
 from app.errors import EpochEnded
+from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import ready
@@ -21,7 +22,7 @@ from app.lanes.lane import Lane, lane_of
 from app.lanes.outcomes import Ledger
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
-from tests.integration.lanes.conftest import Bench
+from tests.integration.lanes.conftest import Bench, HeldLane, take_in
 from tests.system.rig import profile
 
 LANE = 3
@@ -34,14 +35,14 @@ def names_of(bench: Bench, number: int) -> list[str]:
     return [next(found) for _ in range(number)]
 
 
-def die_after_calls(bench: Bench, lane: Lane, calls: int) -> None:
+def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
     """A worker that reads all, calls, and is gone before it can settle."""
     connected = bench.resources.destinations.connected("camp")
     worker = bench.workers[0]
     mapping = worker.mapping(connected.destination)
     contacts = Contacts(
         connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings),
-        connected.pepper, lane.delivered, lane=LANE, move=lambda *_: None,
+        connected.pepper, lane=LANE, move=lambda *_: None,
     )  # fmt: skip
     read = None
     while read is None or not read.recovered:  # what is recovered comes again until it is settled
@@ -50,7 +51,9 @@ def die_after_calls(bench: Bench, lane: Lane, calls: int) -> None:
         entries = read.entries()
         if not entries:
             break
-        contacts.take_in(
+        take_in(
+            contacts,
+            lane,
             [
                 (
                     entry,
@@ -59,10 +62,10 @@ def die_after_calls(bench: Bench, lane: Lane, calls: int) -> None:
                     ),
                 )
                 for entry in entries
-            ]  # type: ignore[misc]  # none of them is excluded
+            ],  # type: ignore[misc]  # none of them is excluded
         )
     for _ in range(min(calls, contacts.waiting)):
-        worker.client(connected.destination).contacts.patch(contacts.body(contacts.next()))
+        EVENT_LOOP.run(worker.client(connected.destination).contacts.patch(contacts.body(contacts.next())))
     bench.redis.delete(bench.keys.lane(LANE).lease)
 
 
@@ -107,14 +110,14 @@ def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypa
     """Its lease ran out meanwhile and another worker took over; when it is back, it says that it lives."""
     job = enqueue(bench)
     worker, other = bench.workers
-    right = Lane.settle
+    right = Lane.settling
     broken: list[Lane] = []
 
     def away(lane: Lane, *_: Any, **__: Any) -> None:
         broken.append(lane)
         raise RedisConnectionError
 
-    monkeypatch.setattr(Lane, "settle", away)
+    monkeypatch.setattr(Lane, "settling", away)
     monkeypatch.setattr(Lane, "abandon", away)
     with pytest.raises(RedisConnectionError):
         worker.drain("camp", LANE)
@@ -130,7 +133,7 @@ def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypa
     other.drain("camp", LANE)
     counts = read_job(bench.redis, job)
     assert (counts.pending, counts.outcomes["failed"]) == (0, 0)
-    assert Lane.settle is right
+    assert Lane.settling is right
 
 
 def test_an_error_that_nobody_foresaw_is_held_against_the_entries_until_the_guilty_one_is_alone(
@@ -141,10 +144,10 @@ def test_an_error_that_nobody_foresaw_is_held_against_the_entries_until_the_guil
     guilty = names[17]
     right = Contacts.take_in
 
-    def stumble(contacts: Contacts, updates: Any) -> None:
-        if any(update.contact_key == guilty for _, update in updates):
+    def stumble(contacts: Contacts, arrival: Arrival) -> None:
+        if arrival.key == guilty:
             raise ZeroDivisionError
-        right(contacts, updates)
+        right(contacts, arrival)
 
     monkeypatch.setattr(Contacts, "take_in", stumble)
     worker = bench.workers[0]
@@ -173,7 +176,7 @@ def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
     ledger.pending.count("calls")
     with pytest.raises(EpochEnded):
         lane.settle(ledger.take(), hour=bench.hour())
-    lane.renew_when_due()  # its calls in flight may end
+    lane.renew()  # its calls in flight may end
     assert not bench.lane(LANE).open(), "and nobody else calls these contacts meanwhile"
     assert not lane.abandon(wake_up_seconds=30, blame=False)
     assert bench.lane(LANE).open()

@@ -15,11 +15,11 @@ from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
-from app.lanes.lane import Lane, Read, announce_wake_ups, lane_of
+from app.lanes.lane import Read, announce_wake_ups, lane_of
 from app.lanes.outcomes import Ledger, Outcome
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
-from tests.integration.lanes.conftest import Bench
+from tests.integration.lanes.conftest import Bench, HeldLane
 from tests.system.rig import profile
 
 TROUBLE = CallError("It did not work.", code="some_code")
@@ -52,17 +52,17 @@ def enqueue(bench: Bench, lane: int = 3, number: int = 1, **how: Any) -> str:
     return bench.producer.enqueue("camp", batch, **how)
 
 
-def lane_at(bench: Bench, number: int = 3, *, redis: Redis | None = None, lease_seconds: float = 20) -> Lane:
+def lane_at(bench: Bench, number: int = 3, *, redis: Redis | None = None, lease_seconds: float = 20) -> HeldLane:
     return bench.lane(number, redis=redis, lease_seconds=lease_seconds)
 
 
-def taken(bench: Bench, number: int = 3, *, redis: Redis | None = None) -> Lane:
+def taken(bench: Bench, number: int = 3, *, redis: Redis | None = None) -> HeldLane:
     lane = lane_at(bench, number, redis=redis)
     assert lane.open()
     return lane
 
 
-def dies(bench: Bench, lane: Lane) -> None:
+def dies(bench: Bench, lane: HeldLane) -> None:
     bench.redis.delete(bench.keys.lane(lane.number).lease)
 
 
@@ -168,10 +168,10 @@ def test_only_the_holder_keeps_its_lease(bench: Bench, twice: EachTwice) -> None
     lease = bench.keys.lane(3).lease
     lane = taken(bench, redis=twice)
     bench.redis.pexpire(lease, 1_000)
-    lane.renew_when_due()
-    assert bench.redis.pttl(lease) <= 1_000, "renewed before it was due"
+    assert not lane.renewal_is_due
     lane._held_until -= 15
-    lane.renew_when_due()
+    assert lane.renewal_is_due
+    lane.renew()
     assert bench.redis.pttl(lease) > 15_000
     assert lane.may_send()
 
@@ -179,10 +179,10 @@ def test_only_the_holder_keeps_its_lease(bench: Bench, twice: EachTwice) -> None
     other = taken(bench)
     lane._held_until -= 15
     with pytest.raises(LeaseLost):
-        lane.renew_when_due()
+        lane.renew()
     assert not lane.may_send()
     assert not lane_at(bench).open()
-    other.renew_when_due()
+    other.renew()
 
 
 def test_a_holder_stops_sending_before_its_lease_ends(bench: Bench) -> None:
@@ -278,7 +278,7 @@ def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(benc
 # -- settle ------------------------------------------------------------------------------------------------------------
 
 
-def settle_one_of_each(bench: Bench, lane: Lane) -> None:
+def settle_one_of_each(bench: Bench, lane: HeldLane) -> None:
     """Five live entries and one of backfill: delivered, unchanged, excluded, failed, parked, delivered."""
     ledger = ledger_of(bench)
     live = entries(bench, lane.read(live=5, backfill=0))
@@ -310,7 +310,7 @@ def test_settling_twice_writes_everything_once(bench: Bench, twice: EachTwice) -
     assert bench.redis.xlen(keys.live) == bench.redis.xlen(keys.backfill) == 0
     assert bench.redis.xlen(keys.parked) == bench.redis.zcard(keys.later) == 1
     assert len(bench.resources.failures("camp")) == 1
-    assert lane.delivered([b"a tag", b"another"]) == {b"a tag": b"a row", b"another": None}
+    assert lane.rows([b"a tag", b"another"]) == {b"a tag": b"a row", b"another": None}
     assert not bench.redis.exists(keys.window)
     assert not lane.release(wake_up_seconds=30)
 

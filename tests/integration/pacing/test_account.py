@@ -14,7 +14,7 @@ from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
 from app.pacing import account as pacing
-from app.pacing.account import AccountPace, end_wait, read_pace, read_wait
+from app.pacing.account import AccountPace, Starts, end_wait, read_pace, read_wait
 from app.pacing.pace import RATE_USED
 from app.reporting.quota import read_quota
 
@@ -25,8 +25,29 @@ SECOND = 1_000_000
 KEYS = AccountKeys("acme")
 
 
-def holder(redis: Redis, account: str = "acme", **changes: Any) -> AccountPace:
-    return AccountPace(redis, account, f"holder-{next(_holders):02}", replace(LIMITS, **changes))
+class Holder:
+    """One that waits for each answer."""
+
+    def __init__(self, redis: Redis, account: str, name: str, limits: Limits) -> None:
+        self._redis = redis
+        self.pace = AccountPace(redis, account, name, limits)
+
+    def ask(self, wanted: int, **more: Any) -> Starts:
+        return self.pace.ask(wanted, **more).run(self._redis)
+
+    def lease(self, wanted: int, **more: Any) -> tuple[int, int]:
+        return self.pace.lease(wanted, **more).run(self._redis)
+
+    def back_off(self, kind: Throttle, wait_seconds: float | None, **more: Any) -> float:
+        return self.pace.back_off(kind, wait_seconds, **more).run(self._redis)
+
+    def leave(self) -> None:
+        for step in self.pace.leave():
+            step.run(self._redis)
+
+
+def holder(redis: Redis, account: str = "acme", **changes: Any) -> Holder:
+    return Holder(redis, account, f"holder-{next(_holders):02}", replace(LIMITS, **changes))
 
 
 # -- starts ------------------------------------------------------------------------------------------------------------
@@ -102,7 +123,7 @@ def test_accounts_do_not_share_a_rate(redis: Redis) -> None:
 # -- permits -----------------------------------------------------------------------------------------------------------
 
 
-def lease_all(holders: list[AccountPace], wants: list[int], now: int) -> list[int]:
+def lease_all(holders: list[Holder], wants: list[int], now: int) -> list[int]:
     return [asking.lease(want, in_use=0, now_us=now)[0] for asking, want in zip(holders, wants, strict=True)]
 
 
@@ -260,7 +281,7 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
     one.ask(0, backfill=False, observed={"accepted": 30, "call_us": 30 * 200_000, "rate_bound": 5})
     one.back_off(Throttle.RATE, None)
     end_wait(redis, "acme")
-    one.look()
+    one.pace.look()
     shown = read_pace(redis, "acme", LIMITS)
     assert shown.allowed_per_minute == 2_400
     assert 1_000 < shown.learned_per_minute < 2_000

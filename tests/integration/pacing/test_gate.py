@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -16,16 +16,27 @@ from redis import Redis
 
 from app.destinations.model import Limits
 from app.errors import Throttle
+from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
 from app.pacing.gate import IDLE_SECONDS, Gate, late_seconds
 from app.pacing.gates import Gates
 from app.pacing.place import Admitted, Called, Held, Place
+from app.round_trips import RoundTrips
 
 KEYS = AccountKeys("acme")
 
 
 def limits(*, per_second: float = 100, in_flight: int = 20) -> Limits:
     return Limits(calls_per_minute=int(per_second * 60), max_in_flight=in_flight, calls_per_year=1_000_000)
+
+
+def in_loop(act: Callable[..., None], *arguments: Any, **more: Any) -> None:
+    """Call a function on the event loop, and wait for its end."""
+
+    async def run() -> None:
+        act(*arguments, **more)
+
+    EVENT_LOOP.run(run())
 
 
 @dataclass
@@ -42,27 +53,27 @@ class Lane:
 
     def __post_init__(self) -> None:
         self.place = Place(self.destination_id, self.call, self.held.append)
-        self.under_way = Semaphore(0)
+        self.under_way = 0
         self.begun = 0
-        self.gate.want(self.place, self.wanted, backfill=self.backfill)
+        in_loop(self.gate.want, self.place, self.wanted, backfill=self.backfill)
 
-    def call(self, admitted: Admitted) -> Called | None:
+    async def call(self, admitted: Admitted) -> Called | None:
         self.begun += 1
-        time.sleep(max(0.0, admitted.start_at - time.monotonic()))
+        self.under_way += 1
+        await asyncio.sleep(admitted.start_at - time.monotonic())
         started = time.monotonic()
         try:
             if started > admitted.latest:
                 return None
-            time.sleep(self.call_seconds)
+            await asyncio.sleep(self.call_seconds)
             self.calls.append((started, time.monotonic()))
             return Called(accepted=True, seconds=time.monotonic() - started)
         finally:
-            self.under_way.release()
+            self.under_way -= 1
 
     def close(self) -> None:
-        self.gate.leave(self.place)
-        for _ in range(self.begun):
-            self.under_way.acquire(timeout=5)
+        in_loop(self.gate.leave, self.place)
+        wait_for(lambda: not self.under_way)
 
 
 @pytest.fixture
@@ -86,15 +97,17 @@ def wait_for(true: Callable[[], Any]) -> None:
 
 
 _processes: list[Gates] = []
+_gates: list[Gate] = []
 
 
 def process_of(redis: Redis) -> Gates:
-    _processes.append(Gates(redis, 64))
+    _processes.append(Gates(RoundTrips(redis), 64))
     return _processes[-1]
 
 
 def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
-    return [process_of(redis).of("acme", wanted) for _ in range(count)]
+    _gates.extend(made := [process_of(redis).of("acme", wanted) for _ in range(count)])
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -107,10 +120,9 @@ def all_end() -> Iterator[None]:
 def end_gates() -> None:
     while _processes:
         _processes.pop().close()
-    for thread in threading.enumerate():
-        if thread.name == "gate":
-            thread.join(10)
-            assert not thread.is_alive()
+    while _gates:
+        gate = _gates.pop()
+        wait_for(lambda gate=gate: gate._asking is None)  # type: ignore[misc]
 
 
 def most_at_once(calls: list[tuple[float, float]]) -> int:
@@ -181,12 +193,12 @@ def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: 
     gate = process.of("acme", limits())
     lane = lanes(gate, call_seconds=0.5)
     wait_for(lambda: lane.begun)
-    gate.leave(lane.place)
+    in_loop(gate.leave, lane.place)
     process.close()
     assert redis.exists(KEYS.permits), "a call is in flight"
     wait_for(lambda: lane.calls)
     ended = time.monotonic()
-    wait_for(lambda: gate._thread is None)
+    wait_for(lambda: gate._asking is None)
     assert time.monotonic() - ended < IDLE_SECONDS, "one that does not close waits for so long"
     assert not redis.exists(KEYS.permits)
 
@@ -199,9 +211,9 @@ def test_a_gate_that_closes_does_not_wait_for_redis(redis_url: str, lanes: Calla
     wait_for(lambda: lane.calls)
     away.connection_pool.connection_kwargs["port"] = 1  # nobody listens there
     away.connection_pool.disconnect()
-    gate.leave(lane.place)
+    in_loop(gate.leave, lane.place)
     process.close()
-    wait_for(lambda: gate._thread is None)
+    wait_for(lambda: gate._asking is None)
 
 
 @pytest.fixture
@@ -257,7 +269,7 @@ def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, la
     one, other = gates(redis, 2, limits())
     first, second = lanes(one), lanes(other)
     wait_for(lambda: first.calls and second.calls)
-    assert one.refused(Throttle.RATE, 40) >= 40
+    assert EVENT_LOOP.run(one.refused(Throttle.RATE, 40)) >= 40
     wait_for(lambda: first.held and second.held)
     assert second.held[0].why == "throttled"
     assert second.held[0].seconds > 30
@@ -270,14 +282,14 @@ def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
     (gate,) = gates(redis, 1, limits())
     turns: list[Admitted] = []
 
-    def call(admitted: Admitted) -> Called | None:
+    async def call(admitted: Admitted) -> Called | None:
         turns.append(admitted)
         return None if len(turns) == 2 else Called(accepted=True, seconds=0.1)
 
     place = Place("camp", call, lambda held: None)
-    gate.want(place, 3, backfill=False)
+    in_loop(gate.want, place, 3, backfill=False)
     wait_for(lambda: len(turns) == 3)
-    gate.leave(place)
+    in_loop(gate.leave, place)
 
     def counted() -> int:
         year = sum(int(value) for name, value in redis.hgetall(KEYS.calls).items() if name.startswith(b"y"))

@@ -150,7 +150,7 @@ class Clients:
     far: Far
     port: int
     key: str = field(default_factory=make_key)
-    made: list[tuple[MarketingCloud, Redis]] = field(default_factory=list)
+    made: list[Redis] = field(default_factory=list)
 
     def account(self, secret: str = "secret") -> Account:
         return Account(
@@ -163,7 +163,7 @@ class Clients:
             local=True,
         )
 
-    def make(self, *, secret: str = "secret", pool_size: int = 8, read_timeout_seconds: float = 5.0) -> MarketingCloud:
+    def make(self, *, secret: str = "secret", read_timeout_seconds: float = 5.0) -> MarketingCloud:
         redis = Redis(port=self.port)
         cloud = MarketingCloud(
             self.account(secret),
@@ -171,9 +171,8 @@ class Clients:
             KeyRing([self.key]),
             connect_timeout_seconds=2.0,
             read_timeout_seconds=read_timeout_seconds,
-            pool_size=pool_size,
         )
-        self.made.append((cloud, redis))
+        self.made.append(redis)
         return cloud
 
 
@@ -181,6 +180,5 @@ class Clients:
 def clients(far, redis, redis_port):
     maker = Clients(far, redis_port)
     yield maker
-    for cloud, client in maker.made:
-        cloud.close()
+    for client in maker.made:
         client.close()

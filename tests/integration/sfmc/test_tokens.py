@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable
+from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
 from app.sfmc.responses import Accepted
 
@@ -41,7 +42,7 @@ def slow_tokens(far, seconds=0.2):
 def test_many_threads_of_many_clients_ask_for_one_token(far, clients):
     slow_tokens(far)
     clouds = [clients.make() for _ in range(6)]
-    results = at_once(24, lambda i: clouds[i % 6].contacts.patch(BODY))
+    results = at_once(24, lambda i: EVENT_LOOP.run(clouds[i % 6].contacts.patch(BODY)))
     assert results == [Accepted("m-1", is_new_contact=False)] * 24
     assert far.token_requests == 1
 
@@ -61,7 +62,7 @@ def test_a_refused_token_is_replaced_once_for_all(far, clients):
         cloud.token()
     far.valid.clear()  # as if revoked
     slow_tokens(far)
-    results = at_once(16, lambda i: clouds[i % 4].contacts.patch(BODY))
+    results = at_once(16, lambda i: EVENT_LOOP.run(clouds[i % 4].contacts.patch(BODY)))
     assert results == [Accepted("m-1", is_new_contact=False)] * 16
     assert far.token_requests == 2
     assert {request.bearer for request in far.to("/contacts/v1/contacts")} == {"token-1", "token-2"}
@@ -71,14 +72,14 @@ def test_a_fresh_token_that_is_refused_too_breaks_the_destination(far, clients):
     cloud = clients.make()
     far.rules.append(lambda request: (401, {}, b'{"errorcode":0}') if request.path == "/contacts/v1/contacts" else None)
     with pytest.raises(DestinationBroken) as caught:
-        cloud.contacts.patch(BODY)
+        EVENT_LOOP.run(cloud.contacts.patch(BODY))
     assert caught.value.code == "token_rejected"
     assert (far.token_requests, len(far.to("/contacts/v1/contacts"))) == (2, 2)
 
 
 def test_a_token_of_the_wrong_stack_is_replaced(far, clients):
     far.rules.append(lambda request: (403, {}, b'{"errorcode":40002}') if request.bearer == "token-1" else None)
-    assert clients.make().contacts.patch(BODY).request_id == "m-1"
+    assert EVENT_LOOP.run(clients.make().contacts.patch(BODY)).request_id == "m-1"
     assert far.token_requests == 2
 
 
@@ -181,7 +182,7 @@ def test_a_token_is_renewed_before_its_end_and_never_used_after_it(far, clients)
     while far.granted < 3:
         assert time.monotonic() < began + 20
         for cloud in clouds:
-            cloud.contacts.patch(BODY)
+            EVENT_LOOP.run(cloud.contacts.patch(BODY))
     lasted = time.monotonic() - began
     assert not too_late
     assert far.token_requests <= lasted / (1.5 * 0.8) + 1
@@ -195,7 +196,7 @@ def test_the_old_token_serves_while_the_next_one_is_refused_but_not_beyond_its_e
     while far.token_requests < 2:  # the early renewal
         assert time.monotonic() < far.ends["token-1"]
         assert cloud.token().value == "token-1"
-    assert cloud.contacts.patch(BODY).request_id == "m-1"
+    assert EVENT_LOOP.run(cloud.contacts.patch(BODY)).request_id == "m-1"
 
     def use_it_up():
         while True:
@@ -231,7 +232,7 @@ def test_the_others_use_the_old_token_while_one_renews(far, clients):
 def test_no_token_goes_to_a_host_that_the_answer_makes_up(far, redis, clients):
     far.named_url = "https://evil.test/"
     with pytest.raises(DestinationBroken) as caught:
-        clients.make().contacts.patch(BODY)
+        EVENT_LOOP.run(clients.make().contacts.patch(BODY))
     assert caught.value.code == "foreign_host"
     assert not far.to("/contacts/v1/contacts")
     assert not redis.exists(token_key(clients))

@@ -1,0 +1,104 @@
+"""The event loop of this process: one thread on which all calls to Marketing Cloud are made and all lanes are worked on.
+
+Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018). What has to
+block, as asking for a token does, runs on a thread of `in_thread`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import RLock, Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+THREADS = 32  # for what blocks; names are resolved on others, the loop's own, so that these may wait for a call
+WITHOUT_PAUSE_SECONDS = 0.005  # so long one coroutine may compute before others have their turn
+
+
+class EventLoop:
+    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` alone."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()  # also asked for by a handler of signals
+        self._process = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._process != os.getpid():
+                self._loop = asyncio.new_event_loop()
+                self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocking")
+                self._process = os.getpid()
+                Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
+            return self._loop
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for what comes of it."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # the waiting was interrupted; no more than that if it has ended
+            raise
+
+    def call(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Have a function called on the loop, and do not wait for it."""
+        self.loop.call_soon_threadsafe(act, *arguments)
+
+    async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Wait for a function that blocks, without keeping the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
+
+
+EVENT_LOOP = EventLoop()
+
+
+class Signal:
+    """Wakes the one coroutine that waits for it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is set, or was since the last wait; no longer than `seconds`."""
+        if not self._is_set:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, _end, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        self._is_set = False
+
+
+class Breath:
+    """Lets others have their turn in the middle of a long computation."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + WITHOUT_PAUSE_SECONDS
+
+    async def draw(self) -> None:
+        if time.monotonic() > self._until:
+            await asyncio.sleep(0)
+            self._until = time.monotonic() + WITHOUT_PAUSE_SECONDS
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    with suppress(asyncio.InvalidStateError):
+        future.set_result(None)

@@ -1,0 +1,101 @@
+"""Steps in Redis that several coroutines ask for, sent together.
+
+While one round trip is under way the next one gathers, so that a busy process makes few large ones and an idle one waits for nothing.
+Where Redis writes to the disk before it answers, the steps of one round trip share that as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from redis.exceptions import NoScriptError, RedisError
+
+from app.lua import Word, script, sha
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+T = TypeVar("T")
+MOST_STEPS = 100  # in one round trip: whoever comes next must not wait long behind them
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """One script of `package` or, when `package` is '', one command, and what its reply means. Safe to repeat."""
+
+    package: str
+    name: str
+    keys: Sequence[str]
+    arguments: Sequence[Word]
+    read: Callable[[Any], T]
+
+    def run(self, redis: Redis) -> T:
+        """Carry it out alone, and wait for it. Raises redis-py's errors and what `read` raises."""
+        return self.read(self.ask(redis))
+
+    def ask(self, redis: Redis) -> Any:
+        """The reply as it is."""
+        if not self.package:
+            return redis.execute_command(self.name, *self.keys, *self.arguments)  # type: ignore[no-untyped-call]
+        return script(redis, self.package, self.name)(keys=self.keys, args=self.arguments)
+
+
+class RoundTrips:
+    """Of one process, for the coroutines of its event loop."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
+        self._under_way = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
+
+    async def run(self, step: Step[T]) -> T:
+        """Carry a step out with others. Raises redis-py's errors and what its `read` raises."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((step, future))
+        if not self._under_way:
+            self._under_way = True
+            # the coroutines that are ready now may ask for more
+            asyncio.get_running_loop().call_soon(self._send)
+        return step.read(await future)
+
+    def _send(self) -> None:
+        sent, self._waiting = self._waiting[:MOST_STEPS], self._waiting[MOST_STEPS:]
+        steps = [step for step, _ in sent]
+        answer = asyncio.get_running_loop().run_in_executor(self._thread, self._carry_out, steps)
+        answer.add_done_callback(lambda done: self._hand_on([future for _, future in sent], done))
+
+    def _hand_on(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[list[Any]]) -> None:
+        error = done.exception()
+        replies = [error] * len(futures) if error is not None else done.result()
+        for future, reply in zip(futures, replies, strict=True):
+            if future.done():
+                continue  # nobody waits any more
+            if isinstance(reply, BaseException):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+        if self._waiting:
+            self._send()
+        else:
+            self._under_way = False
+
+    def _carry_out(self, steps: Sequence[Step[Any]]) -> list[Any]:
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for step in steps:
+                if step.package:
+                    pipeline.evalsha(sha(step.package, step.name), len(step.keys), *step.keys, *step.arguments)
+                else:
+                    pipeline.execute_command(step.name, *step.keys, *step.arguments)  # type: ignore[no-untyped-call]
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, NoScriptError):  # Redis has started since; this loads the script
+                try:
+                    replies[index] = steps[index].ask(self.redis)
+                except RedisError as error:
+                    replies[index] = error
+        return replies
