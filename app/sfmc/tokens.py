@@ -250,7 +250,7 @@ class TokenSource:
         if clear is None:
             return None
         token = Token(clear["token"], clear["url"], frozenset(clear["scopes"]))
-        to_refresh_ms = left_ms - clear["life_ms"] * (1 - _REFRESH_AT)
+        to_refresh_ms = left_ms - clear["life_ms"] * (_SHARED_LIFE - _REFRESH_AT)
         return _Held(token, now + to_refresh_ms / 1000, now + left_ms / 1000, is_due=to_refresh_ms <= 0)
 
     def _open(self, sealed: bytes) -> dict[str, Any] | None:
