@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ from app.settings import Settings
 from app.sweep.alert_rules import NO_SWEEP_SECONDS
 from app.sweep.alerts import Judgement
 from app.tracing import TRACES
+
+NEW_OBJECTS = 20_000  # after so many the collector looks for cycles; stock 700
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,16 @@ def _be_seen(sender: Any = None, **_: Any) -> None:
     found.presence = Presence(found.resources, sender.hostname, role, queues, found.watch)
     found.presence.begin()
     TRACES.begin(found.resources.settings, f"activation-{role}")
+
+
+@worker_ready.connect
+def _spare_the_collector(**_: Any) -> None:
+    """What is there by now stays for good, and is not to be looked through again and again while contacts come and go by the
+    thousand (gc.freeze, https://docs.python.org/3/library/gc.html).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 @worker_ready.connect
