@@ -54,8 +54,8 @@ class _Unreadable(Exception):  # likewise
 class Transport:
     """Calls to one base URL; for any number of coroutines and threads.
 
-    `read_timeout_seconds` is how long a call may take as a whole, `connect_timeout_seconds` how long until it has a connection. A
-    loopback host (`local`) is never asked for through a proxy.
+    `connect_timeout_seconds` is how long it may take until a call has a connection; both together are how long it may take as a
+    whole. A loopback host (`local`) is never asked for through a proxy.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class Transport:
         self.base_url = base_url.rstrip("/")
         parts = urlsplit(self.base_url)
         self.host = parts.netloc
+        # an answer has all of its time, also where the connection had to be made first
         self._timeout = aiohttp.ClientTimeout(
-            total=read_timeout_seconds, connect=min(connect_timeout_seconds, read_timeout_seconds)
+            total=connect_timeout_seconds + read_timeout_seconds, connect=connect_timeout_seconds
         )
         self._proxy = None if local else _proxy(parts.scheme, self.base_url, self.host)
         self._tls = _certificates() if parts.scheme == "https" else True

@@ -60,7 +60,7 @@ def far() -> Iterator[Far]:
 
 
 def to(far: Far) -> Transport:
-    return Transport(f"http://127.0.0.1:{far.port}", connect_timeout_seconds=5.0, read_timeout_seconds=2.0, local=True)
+    return Transport(f"http://127.0.0.1:{far.port}", connect_timeout_seconds=1.0, read_timeout_seconds=2.0, local=True)
 
 
 @pytest.fixture

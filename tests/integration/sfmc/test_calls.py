@@ -262,7 +262,7 @@ def raw_server():
 
         threading.Thread(target=run, daemon=True).start()
         return Transport(
-            f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=2, read_timeout_seconds=1.5,
+            f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=1, read_timeout_seconds=0.5,
             local=True,
         )  # fmt: skip
 
