@@ -19,7 +19,7 @@ import orjson
 
 SAY_AGAIN_SECONDS = 60.0
 LIBRARIES = ("celery", "kombu", "amqp", "redis", "urllib3", "requests", "billiard", "vine", "tornado", "asyncio",
-             "uvicorn", "starlette")  # fmt: skip
+             "aiohttp", "uvicorn", "starlette")  # fmt: skip
 _FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 _SAFE_LENGTH = 200
 # what these libraries fill in that tells of processes and queues, and never of a message: the start of a text

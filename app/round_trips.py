@@ -51,19 +51,32 @@ class RoundTrips:
         self.redis = redis
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._under_way = False
+        self._timer: asyncio.TimerHandle | None = None  # of those that can wait for company
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
 
-    async def run(self, step: Step[T]) -> T:
-        """Carry a step out with others. Raises redis-py's errors and what its `read` raises."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async def run(self, step: Step[T], *, within_seconds: float = 0.0) -> T:
+        """Carry a step out with others, or after so long alone. Raises redis-py's errors and what its `read` raises."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((step, future))
         if not self._under_way:
-            self._under_way = True
-            # the coroutines that are ready now may ask for more
-            asyncio.get_running_loop().call_soon(self._send)
+            if not within_seconds:
+                self._under_way = True
+                loop.call_soon(self._send)  # the coroutines that are ready now may ask for more
+            elif self._timer is None:
+                self._timer = loop.call_later(within_seconds, self._send_late)
         return step.read(await future)
 
+    def _send_late(self) -> None:
+        self._timer = None
+        if self._waiting and not self._under_way:
+            self._under_way = True
+            self._send()
+
     def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         sent, self._waiting = self._waiting[:MOST_STEPS], self._waiting[MOST_STEPS:]
         steps = [step for step, _ in sent]
         answer = asyncio.get_running_loop().run_in_executor(self._thread, self._carry_out, steps)

@@ -209,9 +209,11 @@ class _Loop:
         if close_doubtful:
             self.contacts.park_doubtful()
         if self.ledger.pending and not self.session.epoch_ended:
-            hour = self.w.clock.now_ms() // 3_600_000
+            # few outcomes can wait for others to travel with
+            few = not close_doubtful and len(self.ledger.pending) < state.SETTLE_AT_ENTRIES
+            step = self.w.lane.settling(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
             try:
-                await self.w.trips.run(self.w.lane.settling(self.ledger.take(), hour=hour))
+                await self.w.trips.run(step, within_seconds=state.SETTLE_AFTER_SECONDS if few else 0.0)
             except EpochEnded:
                 self.session = state.epoch_over(self.session)
         self.session = state.settled(self.session, time.monotonic())

@@ -97,6 +97,7 @@ class MarketingCloud:
         when_lost: WhenLost = DestinationUnreachable,
     ) -> Verdict:
         """`write`, for a thread that waits for the answer."""
+        self._tokens.get()  # here, and not on a thread that outlives an interrupt
         return EVENT_LOOP.run(self.write(method, path, judge, body=body, when_lost=when_lost))
 
     async def write(

@@ -91,6 +91,27 @@ def test_steps_that_are_asked_for_together_travel_together(redis: Redis) -> None
     assert round_trips(redis) - before < many / 10
 
 
+def test_what_can_wait_travels_with_the_next_or_after_its_time(redis: Redis) -> None:
+    trips = RoundTrips(redis)
+
+    async def ask() -> list[float]:
+        begun = time.monotonic()
+        ended = []
+
+        async def wait(key: str, within_seconds: float) -> None:
+            await trips.run(get(key), within_seconds=within_seconds)
+            ended.append(time.monotonic() - begun)
+
+        await asyncio.gather(wait("k", 30), wait("l", 0))
+        await asyncio.gather(wait("k", 0.05), wait("l", 30))
+        return ended
+
+    first, second, *late = EVENT_LOOP.run(ask())
+    assert first < 5
+    assert second < 5
+    assert all(0.05 <= seconds < 10 for seconds in late)
+
+
 def test_a_step_that_is_refused_leaves_its_neighbours_alone(redis: Redis) -> None:
     redis.set("k", "v")
     trips = RoundTrips(redis)

@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
 
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from app.errors import (
     AccountThrottled,
@@ -122,6 +131,45 @@ def test_a_server_without_tls_is_unreachable(far, monkeypatch):
     with pytest.raises(DestinationUnreachable) as caught:
         transport(far.url.replace("http:", "https:")).send("GET", "/")
     assert caught.value.code == "no_tls"
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for loopback that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+def test_a_certificate_is_checked_against_the_authorities_that_are_named(far, monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    paths, (other, _) = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*paths)
+    far.socket = context.wrap_socket(far.socket, server_side=True, do_handshake_on_connect=False)
+    url = far.url.replace("http:", "https:")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(paths[0]))
+    assert transport(url).send("GET", "/platform/v1/tokenContext").status == 401
+    for bundle in (other, None):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle)) if bundle else monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(DestinationUnreachable) as caught:
+            transport(url, read_timeout_seconds=4.9).send("GET", "/")
+        assert caught.value.code == "no_tls"
 
 
 def test_no_redirect_is_followed(far, clients):
