@@ -40,7 +40,7 @@ class Step(Generic[T]):
     def ask(self, redis: Redis) -> Any:
         """The reply as it is."""
         if not self.package:
-            return redis.execute_command(self.name, *self.keys, *self.arguments)  # type: ignore[no-untyped-call]
+            return redis.execute_command(self.name, *self.keys, *self.arguments)  # type: ignore[no-untyped-call]  # redis-py gives it no types
         return script(redis, self.package, self.name)(keys=self.keys, args=self.arguments)
 
 
@@ -103,7 +103,7 @@ class RoundTrips:
                 if step.package:
                     pipeline.evalsha(sha(step.package, step.name), len(step.keys), *step.keys, *step.arguments)
                 else:
-                    pipeline.execute_command(step.name, *step.keys, *step.arguments)  # type: ignore[no-untyped-call]
+                    pipeline.execute_command(step.name, *step.keys, *step.arguments)  # type: ignore[no-untyped-call]  # redis-py gives it no types
             replies: list[Any] = pipeline.execute(raise_on_error=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):  # Redis has started since; this loads the script
