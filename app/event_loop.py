@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import RLock, Thread
 from typing import Any, TypeVar
 
@@ -78,7 +77,7 @@ class Signal:
         if not self._is_set:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            timer = loop.call_later(seconds, _end, self._waiter)
+            timer = loop.call_later(seconds, self.set)
             try:
                 await self._waiter
             finally:
@@ -97,8 +96,3 @@ class Breath:
         if time.monotonic() > self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + WITHOUT_PAUSE_SECONDS
-
-
-def _end(future: asyncio.Future[None]) -> None:
-    with suppress(asyncio.InvalidStateError):
-        future.set_result(None)

@@ -280,13 +280,15 @@ class _Loop:
 
     async def answer(self, contact: Contact, result: Accepted | Exception | None) -> None:
         """What an answer means for the contact, the account or the destination; None when the start was missed."""
-        if isinstance(result, AccountThrottled):  # all of its lanes wait, and the contact is called again
+        if isinstance(result, LeaseLost):
+            raise result
+        if result is not None:
             self.ledger.count_call()
+        if isinstance(result, AccountThrottled):  # all of its lanes wait, and the contact is called again
             seconds = await self.w.gate.refused(result.kind, result.wait_seconds)
             self.session = state.held(self.session, seconds)
             result = None
         elif isinstance(result, AttributeRefused) and not self.reloaded:
-            self.ledger.count_call()
             await self.reload()
             result = None
         contacts = self.contacts
@@ -294,9 +296,6 @@ class _Loop:
         if result is None:
             contacts.put_back(contact)
             return
-        if isinstance(result, LeaseLost):
-            raise result
-        self.ledger.count_call()
         match result:
             case Accepted():
                 self.answered += 1

@@ -21,7 +21,6 @@ class Calls(Protocol):
         judge: Callable[[int, Mapping[str, str], bytes], Verdict],
         *,
         body: bytes | None = None,
-        when_lost: WhenLost = ...,
     ) -> Verdict:
         """See `MarketingCloud.call`."""
         ...

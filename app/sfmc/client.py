@@ -94,11 +94,10 @@ class MarketingCloud:
         judge: Callable[[int, Mapping[str, str], bytes], Verdict],
         *,
         body: bytes | None = None,
-        when_lost: WhenLost = DestinationUnreachable,
     ) -> Verdict:
-        """`write`, for a thread that waits for the answer."""
+        """`write`, for a thread that waits for the answer, of a call whose loss means that the service is away."""
         self._tokens.get()  # here, and not on a thread that outlives an interrupt
-        return EVENT_LOOP.run(self.write(method, path, judge, body=body, when_lost=when_lost))
+        return EVENT_LOOP.run(self.write(method, path, judge, body=body))
 
     async def write(
         self,

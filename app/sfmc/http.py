@@ -25,7 +25,6 @@ from requests.utils import get_environ_proxies
 from yarl import URL
 
 from app.errors import CallError, DestinationUnreachable, TransientFailure, UsageError
-from app.event_loop import EVENT_LOOP
 
 # What a lost answer means depends on the call: trouble of one contact, or a service that gives no answer.
 WhenLost: TypeAlias = type[TransientFailure] | type[DestinationUnreachable]
@@ -52,7 +51,7 @@ class _Unreadable(Exception):  # likewise
 
 
 class Transport:
-    """Calls to one base URL; for any number of coroutines and threads.
+    """Calls to one base URL; for any number of coroutines of the process' event loop.
 
     `connect_timeout_seconds` is how long it may take until a call has a connection; both together are how long it may take as a
     whole. A loopback host (`local`) is never asked for through a proxy.
@@ -75,18 +74,6 @@ class Transport:
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
         }
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        bearer: str | None = None,
-        when_lost: WhenLost = DestinationUnreachable,
-    ) -> Answer:
-        """`call`, for a thread that waits for the answer."""
-        return EVENT_LOOP.run(self.call(method, path, body=body, bearer=bearer, when_lost=when_lost))
 
     async def call(
         self,

@@ -20,6 +20,7 @@ import orjson
 
 from app import lua
 from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, SealBroken, Throttle
+from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
 from app.sfmc.hosts import trusted_rest_url
 from app.sfmc.token_responses import judge_token
@@ -207,7 +208,9 @@ class TokenSource:
             question["account_id"] = account.account_id
         began = time.monotonic()
         try:
-            granted = judge_token(*self._transport.send("POST", "/v2/token", body=orjson.dumps(question)))
+            granted = judge_token(
+                *EVENT_LOOP.run(self._transport.call("POST", "/v2/token", body=orjson.dumps(question)))
+            )
             token = Token(granted.access_token, trusted_rest_url(account, granted.named_url), granted.scopes)
         except CallError as refusal:
             self._remember(refusal)

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import DestinationUnreachable, TransientFailure
+from app.event_loop import EVENT_LOOP
 from app.sfmc.http import Answer, Transport
 from tests.fuzz.cases import MARK, cases
 
@@ -70,7 +71,9 @@ def transport(far: Far) -> Transport:
 
 def call(transport: Transport, method: str = "PATCH") -> Answer | Exception:
     try:
-        return transport.send(method, "/", body=f'{{"{MARK}":1}}'.encode(), bearer=MARK, when_lost=TransientFailure)
+        return EVENT_LOOP.run(
+            transport.call(method, "/", body=f'{{"{MARK}":1}}'.encode(), bearer=MARK, when_lost=TransientFailure)
+        )
     except (TransientFailure, DestinationUnreachable) as error:
         assert MARK not in f"{error}{error.remedy}{error.code}{error.__cause__}"
         assert error.__context__ is None or error.__suppress_context__

@@ -113,7 +113,7 @@ def test_nobody_at_the_other_end_is_unreachable(far, clients):
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         with pytest.raises(DestinationUnreachable) as caught:
-            transport(url, local=True).send("PATCH", CONTACTS, body=BODY, when_lost=TransientFailure)
+            EVENT_LOOP.run(transport(url, local=True).call("PATCH", CONTACTS, body=BODY, when_lost=TransientFailure))
     assert caught.value.code == "no_connection"
 
 
@@ -121,7 +121,7 @@ def test_a_name_that_does_not_resolve_points_to_the_subdomain(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(DestinationUnreachable) as caught:
-        transport("http://nowhere.invalid").send("GET", "/")
+        EVENT_LOOP.run(transport("http://nowhere.invalid").call("GET", "/"))
     assert caught.value.code == "name_not_found"
     assert "subdomain" in caught.value.remedy
 
@@ -129,7 +129,7 @@ def test_a_name_that_does_not_resolve_points_to_the_subdomain(monkeypatch):
 def test_a_server_without_tls_is_unreachable(far, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(DestinationUnreachable) as caught:
-        transport(far.url.replace("http:", "https:")).send("GET", "/")
+        EVENT_LOOP.run(transport(far.url.replace("http:", "https:")).call("GET", "/"))
     assert caught.value.code == "no_tls"
 
 
@@ -164,11 +164,11 @@ def test_a_certificate_is_checked_against_the_authorities_that_are_named(far, mo
     far.socket = context.wrap_socket(far.socket, server_side=True, do_handshake_on_connect=False)
     url = far.url.replace("http:", "https:")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(paths[0]))
-    assert transport(url).send("GET", "/platform/v1/tokenContext").status == 401
+    assert EVENT_LOOP.run(transport(url).call("GET", "/platform/v1/tokenContext")).status == 401
     for bundle in (other, None):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle)) if bundle else monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         with pytest.raises(DestinationUnreachable) as caught:
-            transport(url, read_timeout_seconds=4.9).send("GET", "/")
+            EVENT_LOOP.run(transport(url, read_timeout_seconds=4.9).call("GET", "/"))
         assert caught.value.code == "no_tls"
 
 
@@ -183,8 +183,8 @@ def test_no_redirect_is_followed(far, clients):
 def test_no_cookie_is_kept(far):
     far.rules.append(lambda request: (200, {"Set-Cookie": "a=b; Path=/"}, b"{}"))
     one = transport(far.url, local=True)
-    one.send("GET", "/one")
-    one.send("GET", "/two")
+    EVENT_LOOP.run(one.call("GET", "/one"))
+    EVENT_LOOP.run(one.call("GET", "/two"))
     assert "cookie" not in far.to("/two")[0].headers
 
 
@@ -195,8 +195,8 @@ def test_a_proxy_is_read_from_the_environment_when_the_transport_is_made(far, mo
     far.rules.append(lambda request: (200, {}, b"{}"))
     through_proxy, direct = transport("http://sfmc.test"), transport(far.url, local=True)
     monkeypatch.delenv("http_proxy")
-    through_proxy.send("GET", "/v2/x")
-    direct.send("GET", "/v2/y")
+    EVENT_LOOP.run(through_proxy.call("GET", "/v2/x"))
+    EVENT_LOOP.run(direct.call("GET", "/v2/y"))
     assert [request.path for request in far.seen] == ["http://sfmc.test/v2/x", "/v2/y"]
 
 
@@ -210,7 +210,7 @@ def test_a_missing_certificate_file_is_told_at_once(monkeypatch):
 def test_a_packed_answer_is_unpacked(far):
     far.rules.append(lambda request: (200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"a":1}')))
     one = transport(far.url, local=True)
-    assert one.send("GET", "/").body == b'{"a":1}'
+    assert EVENT_LOOP.run(one.call("GET", "/")).body == b'{"a":1}'
 
 
 def test_what_the_account_says_reaches_the_caller(far, clients):
@@ -340,7 +340,7 @@ def drip(peer, piece, times=100):
 )
 def test_an_answer_that_drips_ends_at_its_deadline(raw_server, talk):
     with pytest.raises(TransientFailure) as told:
-        raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
+        EVENT_LOOP.run(raw_server(talk).call("PATCH", "/x", body=b"{}", when_lost=TransientFailure))
     assert told.value.code == "read_timeout"
 
 
@@ -370,7 +370,7 @@ def test_no_answer_fills_the_memory(raw_server, talk):
     tracemalloc.start()
     try:
         with pytest.raises(TransientFailure) as told:
-            raw_server(talk).send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
+            EVENT_LOOP.run(raw_server(talk).call("PATCH", "/x", body=b"{}", when_lost=TransientFailure))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -398,7 +398,7 @@ def test_whatever_bytes_come_it_is_an_answer_or_trouble(raw_server, talk):
     server = raw_server(talk)
     for _ in range(2):  # the next call finds the pool in order
         try:
-            answer = server.send("PATCH", "/x", body=b"{}", when_lost=TransientFailure)
+            answer = EVENT_LOOP.run(server.call("PATCH", "/x", body=b"{}", when_lost=TransientFailure))
         except TransientFailure:
             continue
         assert isinstance(answer.body, bytes)
