@@ -111,15 +111,17 @@ def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
 
 
 @pytest.fixture(autouse=True)
-def all_end() -> Iterator[None]:
-    """A gate with something to report asks for ever while its Redis is away."""
+def all_end(redis: Redis) -> Iterator[None]:
+    """Before its Redis goes: a gate with something to report asks for ever while that is away."""
     yield
     end_gates()
 
 
 def end_gates() -> None:
     while _processes:
-        _processes.pop().close()
+        process = _processes.pop()
+        process.close()
+        _gates.extend(gate for _, gate in process._gates.values())
     while _gates:
         gate = _gates.pop()
         wait_for(lambda gate=gate: gate._asking is None)  # type: ignore[misc]
