@@ -43,7 +43,6 @@ LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 # A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
-SPARE_STARTS = 2  # calls do not end evenly
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,6 @@ class Gate:
         self._changed = Signal()
         self._line: Line[Place] = Line()
         self._starts: deque[float] = deque()
-        self._next_start: asyncio.TimerHandle | None = None
         self._interval_seconds = 0.0
         self._late_seconds = MOST_LATE_SECONDS
         self._delay_seconds = 0.0  # from an answer of Redis until its starts can be used, lately
@@ -126,27 +124,19 @@ class Gate:
         self._starts.clear()
 
     def _hand_out(self) -> None:
-        """Give starts whose time has come to those whose turn it is, as far as permits go; and again at the time of the next."""
-        loop = asyncio.get_running_loop()  # its time is that of time.monotonic()
+        """Give starts that are there to those whose turn it is, as far as permits go."""
         while (turn := self._next_turn()) is not None:
-            call = loop.create_task(self._call(*turn))
+            call = asyncio.get_running_loop().create_task(self._call(*turn))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        if self._next_start is not None:
-            self._next_start.cancel()
-            self._next_start = None
-        if self._starts and self._line and self._may_hand_out:
-            self._next_start = loop.call_at(self._starts[0], self._hand_out)
 
     def _next_turn(self) -> tuple[Place, float] | None:
         """Who may call now, and not after which moment; None when nobody may yet."""
-        if not self._may_hand_out:
-            return None
         now = time.monotonic()
         while self._starts and self._starts[0] < now - self._late_seconds:
             self._starts.popleft()
             self._unused += 1
-        if not self._starts or self._starts[0] > now:
+        if not self._starts or self._starts[0] > now or not self._may_hand_out:
             return None
         place = self._line.next()
         if place is None:
@@ -162,8 +152,6 @@ class Gate:
         except Exception:
             log.exception("A call ended in an error that nobody foresaw.")
             called = None
-        if not self._may_hand_out:
-            self._put_off()
         self._in_use -= 1
         self._room.free += 1
         if called is None:
@@ -174,13 +162,6 @@ class Gate:
             before = self._call_seconds
             self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
         self._hand_out()
-
-    def _put_off(self) -> None:
-        """Starts whose time came while all permits were in use come now, as far apart as they were, or calls would go in step with
-        the questions to Redis.
-        """
-        if self._starts and (seconds := time.monotonic() - self._starts[0]) > 0:
-            self._starts = deque(start + seconds for start in self._starts)
 
     @property
     def _may_hand_out(self) -> bool:
@@ -211,6 +192,11 @@ class Gate:
             due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
             if due is not None and due <= now:
                 return True
+            if self._line and self._starts and self._may_hand_out:
+                if self._starts[0] <= now:
+                    self._hand_out()
+                    continue
+                due = min(due or self._starts[0], self._starts[0])
             linger = 0.0 if self._closing else IDLE_SECONDS
             if due is None and now - idle_since >= linger:
                 break
@@ -306,7 +292,7 @@ class Gate:
         if not self._call_seconds:
             return min(wanted, STARTS_AT_FIRST)
         turns = 1 + TICK_SECONDS / self._call_seconds
-        most = math.ceil(limit * turns) + SPARE_STARTS - self._in_use
+        most = math.ceil(limit * turns) - self._in_use
         if self._interval_seconds:
             most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
         return max(0, min(wanted, most - len(self._starts)))

@@ -153,18 +153,6 @@ def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Ca
     assert most_at_once(calls) == 6
 
 
-@pytest.mark.parametrize("call_seconds", [0.03, 0.11])
-def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..., Lane], call_seconds: float) -> None:
-    """However long a call takes, and whether or not that is in step with the questions to Redis."""
-    (gate,) = gates(redis, 1, limits(per_second=10_000, in_flight=8))
-    lane = lanes(gate, call_seconds=call_seconds)
-    wait_for(lambda: len(lane.calls) >= 24)  # by now it is known how long a call takes
-    first = len(lane.calls) - 1
-    wait_for(lambda: len(lane.calls) >= first + 97)
-    took = lane.calls[first + 96][1] - lane.calls[first][1]
-    assert 96 * call_seconds >= 0.75 * 8 * took
-
-
 def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:
     (gate,) = gates(redis, 1, limits(per_second=200, in_flight=20))
     old = lanes(gate, backfill=True)
