@@ -22,7 +22,7 @@ from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
 from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Starts
 from app.pacing.line import Line
-from app.pacing.place import Held, Place, Room
+from app.pacing.place import Admitted, Held, Place, Room
 
 if TYPE_CHECKING:
     from app.round_trips import RoundTrips
@@ -42,6 +42,8 @@ RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 # A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
+# So long before its time a start is handed out: a permit is not to be held for long without a call
+LEAD_SECONDS = 0.025
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
@@ -130,25 +132,26 @@ class Gate:
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
-    def _next_turn(self) -> tuple[Place, float] | None:
-        """Who may call now, and not after which moment; None when nobody may yet."""
+    def _next_turn(self) -> tuple[Place, Admitted] | None:
+        """Who may call next, and when; None when nobody may yet."""
         now = time.monotonic()
         while self._starts and self._starts[0] < now - self._late_seconds:
             self._starts.popleft()
             self._unused += 1
-        if not self._starts or self._starts[0] > now or not self._may_hand_out:
+        if not self._starts or self._starts[0] > now + LEAD_SECONDS or not self._may_hand_out:
             return None
         place = self._line.next()
         if place is None:
             return None
+        start_at = self._starts.popleft()
         self._in_use += 1
         self._room.free -= 1
-        return place, self._starts.popleft() + self._late_seconds
+        return place, Admitted(start_at, start_at + self._late_seconds)
 
-    async def _call(self, place: Place, latest: float) -> None:
+    async def _call(self, place: Place, admitted: Admitted) -> None:
         """Let a lane make a call, and hand on what is free by its end."""
         try:
-            called = await place.call(latest)
+            called = await place.call(admitted)
         except Exception:
             log.exception("A call ended in an error that nobody foresaw.")
             called = None
@@ -193,10 +196,11 @@ class Gate:
             if due is not None and due <= now:
                 return True
             if self._line and self._starts and self._may_hand_out:
-                if self._starts[0] <= now:
+                hand_out_at = self._starts[0] - LEAD_SECONDS
+                if hand_out_at <= now:
                     self._hand_out()
                     continue
-                due = min(due or self._starts[0], self._starts[0])
+                due = min(due or hand_out_at, hand_out_at)
             linger = 0.0 if self._closing else IDLE_SECONDS
             if due is None and now - idle_since >= linger:
                 break

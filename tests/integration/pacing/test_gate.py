@@ -20,7 +20,7 @@ from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
 from app.pacing.gate import IDLE_SECONDS, Gate, late_seconds
 from app.pacing.gates import Gates
-from app.pacing.place import Called, Held, Place
+from app.pacing.place import Admitted, Called, Held, Place
 from app.round_trips import RoundTrips
 
 KEYS = AccountKeys("acme")
@@ -57,12 +57,13 @@ class Lane:
         self.begun = 0
         in_loop(self.gate.want, self.place, self.wanted, backfill=self.backfill)
 
-    async def call(self, latest: float) -> Called | None:
+    async def call(self, admitted: Admitted) -> Called | None:
         self.begun += 1
         self.under_way += 1
+        await asyncio.sleep(admitted.start_at - time.monotonic())
         started = time.monotonic()
         try:
-            if started > latest:
+            if started > admitted.latest:
                 return None
             await asyncio.sleep(self.call_seconds)
             self.calls.append((started, time.monotonic()))
@@ -281,10 +282,10 @@ def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, la
 
 def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
     (gate,) = gates(redis, 1, limits())
-    turns: list[float] = []
+    turns: list[Admitted] = []
 
-    async def call(latest: float) -> Called | None:
-        turns.append(latest)
+    async def call(admitted: Admitted) -> Called | None:
+        turns.append(admitted)
         return None if len(turns) == 2 else Called(accepted=True, seconds=0.1)
 
     place = Place("camp", call, lambda held: None)
