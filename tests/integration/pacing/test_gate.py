@@ -111,17 +111,15 @@ def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
 
 
 @pytest.fixture(autouse=True)
-def all_end(redis: Redis) -> Iterator[None]:
-    """Before its Redis goes: a gate with something to report asks for ever while that is away."""
+def all_end() -> Iterator[None]:
+    """A gate with something to report asks for ever while its Redis is away."""
     yield
     end_gates()
 
 
 def end_gates() -> None:
     while _processes:
-        process = _processes.pop()
-        process.close()
-        _gates.extend(gate for _, gate in process._gates.values())
+        _processes.pop().close()
     while _gates:
         gate = _gates.pop()
         wait_for(lambda gate=gate: gate._asking is None)  # type: ignore[misc]
