@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ResponseError
 
-from app.lua import Word, script, sha
+from app.lua import Word, script, sha, source
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.connection import AbstractConnection
 
 T = TypeVar("T")
 MOST_STEPS = 100  # in one round trip: whoever comes next must not wait long behind them
@@ -35,20 +36,27 @@ class Step(Generic[T]):
 
     def run(self, redis: Redis) -> T:
         """Carry it out alone, and wait for it. Raises redis-py's errors and what `read` raises."""
-        return self.read(self.ask(redis))
-
-    def ask(self, redis: Redis) -> Any:
-        """The reply as it is."""
         if not self.package:
-            return redis.execute_command(self.name, *self.keys, *self.arguments)  # type: ignore[no-untyped-call]  # redis-py gives it no types
-        return script(redis, self.package, self.name)(keys=self.keys, args=self.arguments)
+            return self.read(redis.execute_command(*self.command()))  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        return self.read(script(redis, self.package, self.name)(keys=self.keys, args=self.arguments))
+
+    def command(self, *, whole: bool = False) -> list[Word]:
+        """As Redis reads it; `whole` for one that does not know the script yet."""
+        if not self.package:
+            return [self.name, *self.keys, *self.arguments]
+        what = ["EVAL", source(self.package, self.name)] if whole else ["EVALSHA", sha(self.package, self.name)]
+        return [*what, len(self.keys), *self.keys, *self.arguments]
 
 
 class RoundTrips:
-    """Of one process, for the coroutines of its event loop."""
+    """Of one process, for the coroutines of its event loop.
+
+    One connection of the pool is kept for them: to take one and to give it back costs more than a small round trip itself.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        self._connection: AbstractConnection | None = None
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._under_way = False
         self._timer: asyncio.TimerHandle | None = None  # of those that can wait for company
@@ -98,17 +106,27 @@ class RoundTrips:
             self._under_way = False
 
     def _carry_out(self, steps: Sequence[Step[Any]]) -> list[Any]:
-        with self.redis.pipeline(transaction=False) as pipeline:
-            for step in steps:
-                if step.package:
-                    pipeline.evalsha(sha(step.package, step.name), len(step.keys), *step.keys, *step.arguments)
-                else:
-                    step.ask(pipeline)
-            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        if self._connection is None:
+            self._connection = self.redis.connection_pool.get_connection()
+        replies = _exchange(self._connection, [step.command() for step in steps])
         for index, reply in enumerate(replies):
-            if isinstance(reply, NoScriptError):  # Redis has started since; this loads the script
-                try:
-                    replies[index] = steps[index].ask(self.redis)
-                except RedisError as error:
-                    replies[index] = error
+            if isinstance(reply, NoScriptError):  # Redis has started since
+                replies[index] = _exchange(self._connection, [steps[index].command(whole=True)])[0]
         return replies
+
+
+def _exchange(connection: AbstractConnection, commands: Sequence[Sequence[Word]]) -> list[Any]:
+    """Send commands and read their replies, among which are errors of Redis; anew when the connection breaks."""
+
+    def exchange() -> list[Any]:
+        connection.send_packed_command(connection.pack_commands(commands))  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        return [_read_reply(connection) for _ in commands]
+
+    return connection.retry.call_with_retry(exchange, connection.disconnect)
+
+
+def _read_reply(connection: AbstractConnection) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error

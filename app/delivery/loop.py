@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from app.errors import (
 from app.event_loop import EVENT_LOOP, Breath, Signal
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import CompiledMapping
-from app.pacing.place import Admitted, Called, Held, Place
+from app.pacing.place import Called, Held, Place
 from app.sfmc.responses import Accepted
 from app.tracing import TRACES
 
@@ -67,7 +66,7 @@ class Work:
     clock: RedisClock
     settings: Settings
     stopping: Event
-    goes_on: Callable[[], bool]  # asked after each slice: whether another may follow at once
+    goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once
     one_call: bool = False  # a probe
 
     async def run(self) -> Result:
@@ -124,8 +123,7 @@ class _Loop:
                     case state.Settle():
                         await self.settle(close_doubtful=command.close_doubtful)
                     case state.LookAround():
-                        goes_on = await EVENT_LOOP.in_thread(self.w.goes_on)
-                        self.session = state.slice_over(self.session, self.rules, goes_on=goes_on)
+                        self.session = state.slice_over(self.session, self.rules, goes_on=await self.w.goes_on())
                     case state.Read():
                         await self.read_more(command)
                     case state.Wait():
@@ -241,8 +239,8 @@ class _Loop:
         self.session = state.held(self.session, held.seconds)
         self.changed.set()
 
-    async def call(self, admitted: Admitted) -> Called | None:
-        """Call the next contact, at its time."""
+    async def call(self, latest: float) -> Called | None:
+        """Call the next contact."""
         self.wanted -= 1
         if self.broken or not self.contacts.waiting or not state.goes_on(self.session, self.load(), self.rules):
             return None
@@ -251,9 +249,8 @@ class _Loop:
         called = None
         try:
             body = self.contacts.body(contact)
-            await asyncio.sleep(admitted.start_at - time.monotonic())
             started = time.monotonic()
-            result = await self.send(contact, body) if started <= admitted.latest else None
+            result = await self.send(contact, body) if started <= latest else None
             if result is not None and not isinstance(result, LeaseLost):
                 called = Called(isinstance(result, Accepted), time.monotonic() - started)
             if not self.left:

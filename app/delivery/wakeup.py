@@ -6,7 +6,9 @@ the gates of accounts) lives in it; the connections belong to the process.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from secrets import token_hex
 from threading import Event, Lock
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from app.destinations.store import Connected
     from app.resources import Resources
 
+SAME_LOOK_SECONDS = 0.5  # so long what one lane has found of its destination is good for the others
 LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,8 @@ class Delivery:
         self._gates = Gates(self._trips, resources.settings.calls_at_once)
         self._lock = Lock()
         self._active = 0  # sessions under way
+        # by destination: its version, and when it was last looked whether that is still so
+        self._unchanged: dict[str, tuple[str, float, asyncio.Future[bool] | None]] = {}
         self._abandoned: list[tuple[Lane, bool]] = []
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
@@ -166,13 +171,23 @@ class Delivery:
         )
         return EVENT_LOOP.run(work.run())
 
-    def _goes_on(self, connected: Connected) -> bool:
+    async def _goes_on(self, connected: Connected) -> bool:
         """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""
+        if self._active >= self._settings.worker_concurrency:
+            return False
+        destination_id, now = connected.destination.id, time.monotonic()
+        version, asked_at, answer = self._unchanged.get(destination_id, ("", 0.0, None))
+        if answer is None or version != connected.destination.version or now - asked_at > SAME_LOOK_SECONDS:
+            # the slices of a destination's lanes end at about the same time
+            answer = asyncio.ensure_future(EVENT_LOOP.in_thread(self._is_unchanged, connected))
+            self._unchanged[destination_id] = (connected.destination.version, now, answer)
+        return await asyncio.shield(answer)
+
+    def _is_unchanged(self, connected: Connected) -> bool:
         destination = connected.destination
         try:
             return (
-                self._active < self._settings.worker_concurrency
-                and self._r.states.get(destination.id).status is Status.ENABLED
+                self._r.states.get(destination.id).status is Status.ENABLED
                 and self._r.destinations.get(destination.id).version == destination.version
             )
         except UnknownDestination:

@@ -22,7 +22,7 @@ from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
 from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Starts
 from app.pacing.line import Line
-from app.pacing.place import Admitted, Held, Place, Room
+from app.pacing.place import Held, Place, Room
 
 if TYPE_CHECKING:
     from app.round_trips import RoundTrips
@@ -42,9 +42,8 @@ RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 # A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
-# So long before its time a start is handed out: a permit is not to be held for long without a call
-LEAD_SECONDS = 0.025
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
+SPARE_STARTS = 2  # calls do not end evenly
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
 log = logging.getLogger(__name__)
@@ -65,6 +64,7 @@ class Gate:
         self._changed = Signal()
         self._line: Line[Place] = Line()
         self._starts: deque[float] = deque()
+        self._next_start: asyncio.TimerHandle | None = None
         self._interval_seconds = 0.0
         self._late_seconds = MOST_LATE_SECONDS
         self._delay_seconds = 0.0  # from an answer of Redis until its starts can be used, lately
@@ -126,35 +126,44 @@ class Gate:
         self._starts.clear()
 
     def _hand_out(self) -> None:
-        """Give starts that are there to those whose turn it is, as far as permits go."""
+        """Give starts whose time has come to those whose turn it is, as far as permits go; and again at the time of the next."""
+        loop = asyncio.get_running_loop()  # its time is that of time.monotonic()
         while (turn := self._next_turn()) is not None:
-            call = asyncio.get_running_loop().create_task(self._call(*turn))
+            call = loop.create_task(self._call(*turn))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
+        if self._next_start is not None:
+            self._next_start.cancel()
+            self._next_start = None
+        if self._starts and self._line and self._may_hand_out:
+            self._next_start = loop.call_at(self._starts[0], self._hand_out)
 
-    def _next_turn(self) -> tuple[Place, Admitted] | None:
-        """Who may call next, and when; None when nobody may yet."""
+    def _next_turn(self) -> tuple[Place, float] | None:
+        """Who may call now, and not after which moment; None when nobody may yet."""
+        if not self._may_hand_out:
+            return None
         now = time.monotonic()
         while self._starts and self._starts[0] < now - self._late_seconds:
             self._starts.popleft()
             self._unused += 1
-        if not self._starts or self._starts[0] > now + LEAD_SECONDS or not self._may_hand_out:
+        if not self._starts or self._starts[0] > now:
             return None
         place = self._line.next()
         if place is None:
             return None
-        start_at = self._starts.popleft()
         self._in_use += 1
         self._room.free -= 1
-        return place, Admitted(start_at, start_at + self._late_seconds)
+        return place, self._starts.popleft() + self._late_seconds
 
-    async def _call(self, place: Place, admitted: Admitted) -> None:
+    async def _call(self, place: Place, latest: float) -> None:
         """Let a lane make a call, and hand on what is free by its end."""
         try:
-            called = await place.call(admitted)
+            called = await place.call(latest)
         except Exception:
             log.exception("A call ended in an error that nobody foresaw.")
             called = None
+        if not self._may_hand_out:
+            self._put_off()
         self._in_use -= 1
         self._room.free += 1
         if called is None:
@@ -165,6 +174,13 @@ class Gate:
             before = self._call_seconds
             self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
         self._hand_out()
+
+    def _put_off(self) -> None:
+        """Starts whose time came while all permits were in use come now, as far apart as they were, or calls would go in step with
+        the questions to Redis.
+        """
+        if self._starts and (seconds := time.monotonic() - self._starts[0]) > 0:
+            self._starts = deque(start + seconds for start in self._starts)
 
     @property
     def _may_hand_out(self) -> bool:
@@ -195,12 +211,6 @@ class Gate:
             due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
             if due is not None and due <= now:
                 return True
-            if self._line and self._starts and self._may_hand_out:
-                hand_out_at = self._starts[0] - LEAD_SECONDS
-                if hand_out_at <= now:
-                    self._hand_out()
-                    continue
-                due = min(due or hand_out_at, hand_out_at)
             linger = 0.0 if self._closing else IDLE_SECONDS
             if due is None and now - idle_since >= linger:
                 break
@@ -296,7 +306,7 @@ class Gate:
         if not self._call_seconds:
             return min(wanted, STARTS_AT_FIRST)
         turns = 1 + TICK_SECONDS / self._call_seconds
-        most = math.ceil(limit * turns) - self._in_use
+        most = math.ceil(limit * turns) + SPARE_STARTS - self._in_use
         if self._interval_seconds:
             most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
         return max(0, min(wanted, most - len(self._starts)))

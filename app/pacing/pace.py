@@ -43,6 +43,7 @@ AT_EASE: Final = 1.5  # less than this: more at once
 FEWER: Final = 0.9
 MORE: Final = 1.05
 TRIED: Final = 0.7  # with so many of the permits it is judged
+SETTLED_SECONDS: Final = 2.0  # and a call's time, until what is seen was done with so many: reports and looks come once a second
 AS_MUCH: Final = 0.97
 FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
 RAREST_TRIAL_SECONDS: Final = 960.0
@@ -80,8 +81,8 @@ class Pace:
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
     what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time
-    when they began to be cut, if that goes on; the next trial comes when permits have held calls up for `trial_after_seconds`, of
-    which `bound_seconds` are over.
+    when they began to be cut, if that goes on, and `tried_seconds` since the last cut; the next trial comes when permits have held
+    calls up for `trial_after_seconds`, of which `bound_seconds` are over.
     """
 
     calls_per_second: float
@@ -96,6 +97,7 @@ class Pace:
     guessed: bool = True
     ease_seconds: float = 0.0
     trial: tuple[float, float] | None = None
+    tried_seconds: float = 0.0
     bound_seconds: float = 0.0
     trial_after_seconds: float = FIRST_TRIAL_SECONDS
 
@@ -186,6 +188,9 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
         return replace(pace, permits=permits)
     ease = min(pace.ease_seconds * EASE_GROWTH, seen.call_seconds) if pace.ease_seconds else seen.call_seconds
     if pace.trial and permits <= pace.trial[0] * TRIED:
+        tried = pace.tried_seconds + seen.seconds
+        if tried < SETTLED_SECONDS + seen.call_seconds:
+            return replace(pace, permits=permits, ease_seconds=ease, tried_seconds=tried)
         return _judged(pace, seen, permits, *pace.trial)
     bound = pace.bound_seconds + (seen.seconds if seen.permits_bound else 0.0)
     trial = pace.trial
@@ -195,7 +200,7 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
         permits *= FEWER
     elif seen.permits_bound and seen.call_seconds < AT_EASE * ease:
         permits = min(most, max(permits + 1, permits * MORE))
-    return replace(pace, permits=permits, ease_seconds=ease, trial=trial, bound_seconds=bound)
+    return replace(pace, permits=permits, ease_seconds=ease, trial=trial, tried_seconds=0.0, bound_seconds=bound)
 
 
 def _judged(pace: Pace, seen: Observations, permits: float, permits_before: float, seconds_before: float) -> Pace:

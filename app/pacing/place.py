@@ -7,14 +7,6 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """One call may start at a time of time.monotonic(); not at all after `latest`."""
-
-    start_at: float
-    latest: float
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """Nothing starts for so long; `why` is throttled or quota."""
 
@@ -34,11 +26,12 @@ class Called:
 class Place:
     """A lane at a gate.
 
-    `call` makes one call and returns how it went; None when none was made after all. It must not raise. `hold` must not block.
+    `call` makes one call at once, but not after a moment of time.monotonic(), and returns how it went; None when none was made
+    after all. It must not raise. `hold` must not block.
     """
 
     destination_id: str
-    call: Callable[[Admitted], Awaitable[Called | None]]
+    call: Callable[[float], Awaitable[Called | None]]
     hold: Callable[[Held], None]
 
 

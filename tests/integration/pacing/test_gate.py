@@ -20,7 +20,7 @@ from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
 from app.pacing.gate import IDLE_SECONDS, Gate, late_seconds
 from app.pacing.gates import Gates
-from app.pacing.place import Admitted, Called, Held, Place
+from app.pacing.place import Called, Held, Place
 from app.round_trips import RoundTrips
 
 KEYS = AccountKeys("acme")
@@ -57,13 +57,12 @@ class Lane:
         self.begun = 0
         in_loop(self.gate.want, self.place, self.wanted, backfill=self.backfill)
 
-    async def call(self, admitted: Admitted) -> Called | None:
+    async def call(self, latest: float) -> Called | None:
         self.begun += 1
         self.under_way += 1
-        await asyncio.sleep(admitted.start_at - time.monotonic())
         started = time.monotonic()
         try:
-            if started > admitted.latest:
+            if started > latest:
                 return None
             await asyncio.sleep(self.call_seconds)
             self.calls.append((started, time.monotonic()))
@@ -111,15 +110,17 @@ def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
 
 
 @pytest.fixture(autouse=True)
-def all_end() -> Iterator[None]:
-    """A gate with something to report asks for ever while its Redis is away."""
+def all_end(redis: Redis) -> Iterator[None]:
+    """Before its Redis goes: a gate with something to report asks for ever while that is away."""
     yield
     end_gates()
 
 
 def end_gates() -> None:
     while _processes:
-        _processes.pop().close()
+        process = _processes.pop()
+        process.close()
+        _gates.extend(gate for _, gate in process._gates.values())
     while _gates:
         gate = _gates.pop()
         wait_for(lambda gate=gate: gate._asking is None)  # type: ignore[misc]
@@ -150,6 +151,18 @@ def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Ca
     wait_for(lambda: min(len(lane.calls) for lane in made) >= 20)
     calls = [call for lane in made for call in lane.calls]
     assert most_at_once(calls) == 6
+
+
+@pytest.mark.parametrize("call_seconds", [0.03, 0.11])
+def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..., Lane], call_seconds: float) -> None:
+    """However long a call takes, and whether or not that is in step with the questions to Redis."""
+    (gate,) = gates(redis, 1, limits(per_second=10_000, in_flight=8))
+    lane = lanes(gate, call_seconds=call_seconds)
+    wait_for(lambda: len(lane.calls) >= 24)  # by now it is known how long a call takes
+    first = len(lane.calls) - 1
+    wait_for(lambda: len(lane.calls) >= first + 97)
+    took = lane.calls[first + 96][1] - lane.calls[first][1]
+    assert 96 * call_seconds >= 0.75 * 8 * took
 
 
 def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:
@@ -280,10 +293,10 @@ def test_those_who_wait_are_told_that_the_account_is_left_alone(redis: Redis, la
 
 def test_calls_that_were_not_made_are_not_counted(redis: Redis) -> None:
     (gate,) = gates(redis, 1, limits())
-    turns: list[Admitted] = []
+    turns: list[float] = []
 
-    async def call(admitted: Admitted) -> Called | None:
-        turns.append(admitted)
+    async def call(latest: float) -> Called | None:
+        turns.append(latest)
         return None if len(turns) == 2 else Called(accepted=True, seconds=0.1)
 
     place = Place("camp", call, lambda held: None)

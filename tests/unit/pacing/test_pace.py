@@ -129,15 +129,17 @@ def test_the_growth_never_falls() -> None:
         # a trial from time to time
         (Pace(40, 16, ease_seconds=0.1, bound_seconds=4.5), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 14.4),
         (Pace(40, 12, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 10.8),
+        # what is seen was done with more yet
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 11),
         # fewer let less through: it is not our doing
-        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
         # fewer let as much through
-        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 11),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 11),
         (Pace(40, 1, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.9, permits_bound=True), 1),
     ],
     ids=[
         "crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "trial",
-        "goes on", "not our doing", "as much", "one is left",
+        "goes on", "too early", "not our doing", "as much", "one is left",
     ],
 )  # fmt: skip
 def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
@@ -145,13 +147,16 @@ def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
 
 
 def drive(latency_seconds: Any, looks: int, pace: Pace) -> Pace:
-    """Looks at a server whose calls take as long as so many at once make them; permits are what holds calls up."""
+    """Looks at a server whose calls take as long as so many at once make them; permits are what holds calls up.
+
+    What is seen at a look was done with the permits of the look before.
+    """
     limits = Limits(calls_per_minute=600_000, max_in_flight=24)
+    at_once = int(pace.permits)
     for _ in range(looks):
-        at_once = int(pace.permits)
         seconds = latency_seconds(at_once)
         seen = Observations(1, accepted=int(at_once / seconds), call_seconds=seconds, permits_bound=True)
-        pace = next_pace(pace, seen, limits)
+        at_once, pace = int(pace.permits), next_pace(pace, seen, limits)
     return pace
 
 
