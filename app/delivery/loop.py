@@ -211,7 +211,7 @@ class _Loop:
             few = not close_doubtful and len(self.ledger.pending) < state.SETTLE_AT_ENTRIES
             step = self.w.lane.settling(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
             try:
-                await self.w.trips.run(step, within_seconds=state.SETTLE_AFTER_SECONDS if few else 0.0)
+                await self.w.trips.run(step, within_seconds=state.COMPANY_SECONDS if few else 0.0)
             except EpochEnded:
                 self.session = state.epoch_over(self.session)
         self.session = state.settled(self.session, time.monotonic())

@@ -13,6 +13,7 @@ from app.errors import CallError, DestinationBroken
 
 SETTLE_AT_ENTRIES = 100
 SETTLE_AFTER_SECONDS = 0.05
+COMPANY_SECONDS = 0.1  # few outcomes wait so long for a round trip that is made anyway: a gate asks as often
 LOOK_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
 LOOK_BEHIND_BACKFILL_SECONDS = 0.1
 FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated before the end

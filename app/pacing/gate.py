@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from app.errors import Throttle
 from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
-from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace, Starts
+from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
 from app.pacing.line import Line
 from app.pacing.place import Held, Place, Room
 
@@ -81,6 +81,8 @@ class Gate:
         self._careful = False  # after a refusal, until a call was accepted and told
         self._report_at = 0.0
         self._short_of_permits = False
+        self._scarce = False  # somebody is short of permits
+        self._soon = 0  # starts that were to come before the next question, when the last was answered
         self._closing = False
         self._asking: asyncio.Task[None] | None = None
         self._calls: set[asyncio.Task[None]] = set()  # a task that nobody holds may be gone before its end
@@ -243,16 +245,18 @@ class Gate:
             observed, self._observed = self._observed, observed
             self._report_at = time.monotonic() + REPORT_SECONDS
         try:
-            starts = await self._trips.run(
-                self._account.ask(
-                    wanted,
-                    backfill=not live,
-                    urgent=urgent,
-                    unused=unused,
-                    observed=observed,
-                    lead_seconds=self._delay_seconds,
-                )
+            asked = self._account.ask(
+                wanted,
+                backfill=not live,
+                urgent=urgent,
+                unused=unused,
+                observed=observed,
+                lead_seconds=self._delay_seconds,
             )
+            if bound := self._short_of_permits:  # then what to ask for is known before starts are there
+                starts, _ = await asyncio.gather(self._trips.run(asked), self._lease())
+            else:
+                starts = await self._trips.run(asked)
         except RedisError:
             self._unused += unused
             self._observed += observed
@@ -262,7 +266,10 @@ class Gate:
         self._late_seconds = late_seconds(starts.interval_seconds)
         first = starts.answered_at + starts.first_seconds
         self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
-        await self._lease(starts, now)
+        self._scarce = starts.scarce
+        self._soon = sum(start < now + TICK_SECONDS for start in self._starts)
+        if not bound:
+            await self._lease()
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
@@ -283,13 +290,11 @@ class Gate:
         if starts.look:
             await EVENT_LOOP.in_thread(self._account.look)
 
-    async def _lease(self, starts: Starts, now: float) -> None:
+    async def _lease(self) -> None:
         """See to it that there are permits for the starts that come soon, and not many more."""
-        soon = sum(start < now + TICK_SECONDS for start in self._starts)
-        needed = self._permits_for(self._in_use + soon)
-        held, in_use = self._permits, self._in_use
+        now, needed, held, in_use = time.monotonic(), self._permits_needed, self._permits, self._in_use
         if not (needed or held) or not (
-            needed > held or needed + (0 if starts.scarce else SPARE_PERMITS) < held or self._short_of_permits
+            needed > held or needed + (0 if self._scarce else SPARE_PERMITS) < held or self._short_of_permits
             or now - self._leased_at > RENEW_SECONDS
         ):  # fmt: skip
             return
@@ -311,8 +316,10 @@ class Gate:
             most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
         return max(0, min(wanted, most - len(self._starts)))
 
-    def _permits_for(self, calls: int) -> int:
-        """How many permits so many calls need, that start over a tick while others end."""
+    @property
+    def _permits_needed(self) -> int:
+        """For the calls in flight and those that come soon, that start over a tick while others end."""
+        calls = self._in_use + self._soon
         if not self._call_seconds:
             return calls
         return max(

@@ -40,10 +40,11 @@ FAR_CUT: Final = 0.8
 
 CROWDED: Final = 2.0  # times as long as at ease: fewer at once
 AT_EASE: Final = 1.5  # less than this: more at once
-FEWER: Final = 0.9
 MORE: Final = 1.05
-TRIED: Final = 0.7  # with so many of the permits it is judged
-SETTLED_SECONDS: Final = 2.0  # and a call's time, until what is seen was done with so many: reports and looks come once a second
+TRIED: Final = 0.7  # so many of the permits are left in a trial
+SETTLED_SECONDS: Final = (
+    2.0  # and a call's time, until what is seen was done with so many: reports and looks come once a second
+)
 AS_MUCH: Final = 0.97
 FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
 RAREST_TRIAL_SECONDS: Final = 960.0
@@ -81,7 +82,7 @@ class Pace:
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
     what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time
-    when they began to be cut, if that goes on, and `tried_seconds` since the last cut; the next trial comes when permits have held
+    before a trial of fewer that goes on, `tried_seconds` since its begin; the next trial comes when permits have held
     calls up for `trial_after_seconds`, of which `bound_seconds` are over.
     """
 
@@ -187,25 +188,27 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     if not seen.call_seconds:
         return replace(pace, permits=permits)
     ease = min(pace.ease_seconds * EASE_GROWTH, seen.call_seconds) if pace.ease_seconds else seen.call_seconds
-    if pace.trial and permits <= pace.trial[0] * TRIED:
+    if pace.trial:
         tried = pace.tried_seconds + seen.seconds
         if tried < SETTLED_SECONDS + seen.call_seconds:
             return replace(pace, permits=permits, ease_seconds=ease, tried_seconds=tried)
         return _judged(pace, seen, permits, *pace.trial)
     bound = pace.bound_seconds + (seen.seconds if seen.permits_bound else 0.0)
-    trial = pace.trial
-    tries = trial is not None or bound >= pace.trial_after_seconds or seen.call_seconds > CROWDED * ease
+    pace = replace(pace, ease_seconds=ease, bound_seconds=bound)
+    tries = bound >= pace.trial_after_seconds or seen.call_seconds > CROWDED * ease
     if seen.permits_bound and permits >= 2 and tries:
-        trial = trial or (permits, seen.call_seconds)
-        permits *= FEWER
-    elif seen.permits_bound and seen.call_seconds < AT_EASE * ease:
+        fewer = float(int(permits * TRIED))
+        return replace(pace, permits=fewer, trial=(permits, seen.call_seconds), tried_seconds=0.0)
+    if seen.permits_bound and seen.call_seconds < AT_EASE * ease:
         permits = min(most, max(permits + 1, permits * MORE))
-    return replace(pace, permits=permits, ease_seconds=ease, trial=trial, tried_seconds=0.0, bound_seconds=bound)
+    return replace(pace, permits=permits)
 
 
 def _judged(pace: Pace, seen: Observations, permits: float, permits_before: float, seconds_before: float) -> Pace:
     """The end of a trial: whether fewer permits let as much through."""
-    through = permits / permits_before * seconds_before / seen.call_seconds
+    if not seen.permits_bound:  # nothing tells
+        return replace(pace, permits=permits_before, trial=None, bound_seconds=0.0)
+    through = permits / int(permits_before) * seconds_before / seen.call_seconds
     if through >= AS_MUCH:
         # and another trial follows at once
         return replace(

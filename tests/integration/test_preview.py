@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,6 +20,7 @@ from app.keys import LANES
 from app.reporting.jobs import read_job
 from app.reporting.preview import Preview, preview_as_json, preview_profiles
 from app.reporting.runs import read_runs
+from tests.integration.gates import wait_until_they_rest
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import DESTINATION, SEGMENTS, profile
 
@@ -186,10 +185,7 @@ ANN = profile("c-1", email="ann@mail.test", segments={"seg-1": ("realized", "202
 
 def test_no_key_of_redis_changes(bench: Bench) -> None:
     deliver(bench, [ANN])
-    deadline = time.monotonic() + 60
-    while any(thread.name == "gate" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline, "the gate of the worker does not end"
-        time.sleep(0.05)
+    wait_until_they_rest(*(worker._gates for worker in bench.workers))
     before = dump(bench.redis)
     assert len(before) > 10
     found = preview_profiles(bench.resources, "camp", [ANN | {"names": ["Ann"]}, profile("c-2"), "no object"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -24,6 +23,7 @@ from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
 from app.settings import Settings
+from tests.integration.gates import wait_until_they_rest
 from tests.system.rig import DESTINATION, SEGMENTS
 
 _tenants = count(1)
@@ -116,9 +116,7 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-        for thread in threading.enumerate():
-            if thread.name == "gate":  # it has something to report yet
-                thread.join(10)
+        wait_until_they_rest(*(worker._gates for worker in self.workers))
         self.resources.redis.close()
 
 

@@ -22,6 +22,7 @@ from app.pacing.gate import IDLE_SECONDS, Gate, late_seconds
 from app.pacing.gates import Gates
 from app.pacing.place import Called, Held, Place
 from app.round_trips import RoundTrips
+from tests.integration.gates import wait_until_they_rest
 
 KEYS = AccountKeys("acme")
 
@@ -96,7 +97,6 @@ def wait_for(true: Callable[[], Any]) -> None:
 
 
 _processes: list[Gates] = []
-_gates: list[Gate] = []
 
 
 def process_of(redis: Redis) -> Gates:
@@ -105,13 +105,12 @@ def process_of(redis: Redis) -> Gates:
 
 
 def gates(redis: Redis, count: int, wanted: Limits) -> list[Gate]:
-    _gates.extend(made := [process_of(redis).of("acme", wanted) for _ in range(count)])
-    return made
+    return [process_of(redis).of("acme", wanted) for _ in range(count)]
 
 
 @pytest.fixture(autouse=True)
 def all_end(redis: Redis) -> Iterator[None]:
-    """Before its Redis goes: a gate with something to report asks for ever while that is away."""
+    """Before its Redis goes."""
     yield
     end_gates()
 
@@ -120,10 +119,7 @@ def end_gates() -> None:
     while _processes:
         process = _processes.pop()
         process.close()
-        _gates.extend(gate for _, gate in process._gates.values())
-    while _gates:
-        gate = _gates.pop()
-        wait_for(lambda gate=gate: gate._asking is None)  # type: ignore[misc]
+        wait_until_they_rest(process)
 
 
 def most_at_once(calls: list[tuple[float, float]]) -> int:
@@ -163,6 +159,22 @@ def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..
     wait_for(lambda: len(lane.calls) >= first + 97)
     took = lane.calls[first + 96][1] - lane.calls[first][1]
     assert 96 * call_seconds >= 0.75 * 8 * took
+
+
+def test_permits_that_bind_are_asked_for_along_with_starts(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    def questions() -> tuple[int, int]:
+        """Scripts that were run, and round trips: Redis counts what it read."""
+        info: Any = redis.info("everything")
+        return info["cmdstat_evalsha"]["calls"], info["total_reads_processed"]
+
+    (gate,) = gates(redis, 1, limits(per_second=10_000, in_flight=4))
+    lane = lanes(gate, call_seconds=0.15)
+    wait_for(lambda: len(lane.calls) >= 12)  # by now it is known how long a call takes
+    scripts, trips = questions()
+    wait_for(lambda: len(lane.calls) >= 60)
+    scripts, trips = (after - before for after, before in zip(questions(), (scripts, trips), strict=True))
+    assert scripts >= 10
+    assert trips <= 0.75 * scripts
 
 
 def test_live_comes_before_backfill_and_destinations_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:

@@ -116,30 +116,36 @@ def test_the_growth_never_falls() -> None:
         assert shares == sorted(shares)
 
 
+def calls(seconds: float, *, bound: bool = True) -> Observations:
+    """Some calls that took so long; permits are what holds more up, or nothing is."""
+    return Observations(1, accepted=9, call_seconds=seconds, permits_bound=bound)
+
+
 @pytest.mark.parametrize(
     ("pace", "seen", "permits"),
     [
         (Pace(40, 16), Observations(1, crowded=3), 8),
         (Pace(40, 1), Observations(1, crowded=3), 1),
-        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.3, permits_bound=True), 14.4),
-        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.3, permits_bound=False), 16),
-        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.17, permits_bound=True), 16),
-        (Pace(40, 16, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 17),
-        (Pace(40, 100, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 100),
+        (Pace(40, 16, ease_seconds=0.1), calls(0.3), 11),
+        (Pace(40, 16, ease_seconds=0.1), calls(0.3, bound=False), 16),
+        (Pace(40, 16, ease_seconds=0.1), calls(0.17), 16),
+        (Pace(40, 16, ease_seconds=0.1), calls(0.12), 17),
+        (Pace(40, 100, ease_seconds=0.1), calls(0.12), 100),
         # a trial from time to time
-        (Pace(40, 16, ease_seconds=0.1, bound_seconds=4.5), Observations(1, accepted=9, call_seconds=0.12, permits_bound=True), 14.4),
-        (Pace(40, 12, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 10.8),
+        (Pace(40, 16, ease_seconds=0.1, bound_seconds=4.5), calls(0.12), 11),
         # what is seen was done with more yet
-        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 11),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), calls(0.29), 11),
         # fewer let less through: it is not our doing
-        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), Observations(1, accepted=9, call_seconds=0.29, permits_bound=True), 16),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), calls(0.29), 16),
         # fewer let as much through
-        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), Observations(1, accepted=9, call_seconds=0.2, permits_bound=True), 11),
-        (Pace(40, 1, ease_seconds=0.1), Observations(1, accepted=9, call_seconds=0.9, permits_bound=True), 1),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), calls(0.2), 11),
+        # they were not all in use: nothing is known
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), calls(0.2, bound=False), 16),
+        (Pace(40, 1, ease_seconds=0.1), calls(0.9), 1),
     ],
     ids=[
         "crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "trial",
-        "goes on", "too early", "not our doing", "as much", "one is left",
+        "too early", "not our doing", "as much", "not in use", "one is left",
     ],
 )  # fmt: skip
 def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
