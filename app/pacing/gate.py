@@ -43,6 +43,7 @@ LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 # A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
+FAR_SHARE = 0.5  # of the rate, which permits let through at the most
 SPARE_STARTS = 2  # calls do not end evenly
 SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
@@ -164,7 +165,7 @@ class Gate:
         except Exception:
             log.exception("A call ended in an error that nobody foresaw.")
             called = None
-        if not self._may_hand_out:
+        if not self._may_hand_out and self._rate_is_far:
             self._put_off()
         self._in_use -= 1
         self._room.free += 1
@@ -183,6 +184,11 @@ class Gate:
         """
         if self._starts and (seconds := time.monotonic() - self._starts[0]) > 0:
             self._starts = deque(start + seconds for start in self._starts)
+
+    @property
+    def _rate_is_far(self) -> bool:
+        """Whether permits hold calls up long before the rate does: else a start that comes later is at the time of another's."""
+        return self._limit * self._interval_seconds < FAR_SHARE * self._call_seconds
 
     @property
     def _may_hand_out(self) -> bool:

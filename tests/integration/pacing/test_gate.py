@@ -161,6 +161,19 @@ def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..
     assert 96 * call_seconds >= 0.75 * 8 * took
 
 
+def test_where_the_rate_binds_as_well_no_start_comes_later(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    """Starts that had to wait for a permit would make a bunch with those of others, which an account with a small burst refuses."""
+    made = [lanes(gate, call_seconds=0.2) for gate in gates(redis, 4, limits(per_second=40, in_flight=8))]
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= 200)
+    full_at, refused = 0.0, 0
+    for start in sorted(start for lane in made for start, _ in lane.calls):
+        if full_at > start + 1 / 40 + 0.005:  # the clocks of both sides
+            refused += 1
+        else:
+            full_at = max(full_at, start) + 1 / 40
+    assert refused == 0
+
+
 def test_permits_that_bind_are_asked_for_along_with_starts(redis: Redis, lanes: Callable[..., Lane]) -> None:
     def questions() -> tuple[int, int]:
         """Scripts that were run, and round trips: Redis counts what it read."""
