@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from app.lua import Word, script, sha, source
 
@@ -111,7 +111,10 @@ class RoundTrips:
         replies = _exchange(self._connection, [step.command() for step in steps])
         for index, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):  # Redis has started since
-                replies[index] = _exchange(self._connection, [steps[index].command(whole=True)])[0]
+                try:
+                    replies[index] = _exchange(self._connection, [steps[index].command(whole=True)])[0]
+                except RedisError as error:  # the others were carried out
+                    replies[index] = error
         return replies
 
 
@@ -119,6 +122,7 @@ def _exchange(connection: AbstractConnection, commands: Sequence[Sequence[Word]]
     """Send commands and read their replies, among which are errors of Redis; anew when the connection breaks."""
 
     def exchange() -> list[Any]:
+        connection.connect_check_health(retry_socket_connect=False)  # or there would be tries within each try
         connection.send_packed_command(connection.pack_commands(commands))  # type: ignore[no-untyped-call]  # redis-py gives it no types
         return [_read_reply(connection) for _ in commands]
 

@@ -177,7 +177,8 @@ class Delivery:
             return False
         destination_id, now = connected.destination.id, time.monotonic()
         version, asked_at, answer = self._unchanged.get(destination_id, ("", 0.0, None))
-        if answer is None or version != connected.destination.version or now - asked_at > SAME_LOOK_SECONDS:
+        failed = answer is not None and answer.done() and answer.exception() is not None
+        if answer is None or failed or version != connected.destination.version or now - asked_at > SAME_LOOK_SECONDS:
             # the slices of a destination's lanes end at about the same time
             answer = asyncio.ensure_future(EVENT_LOOP.in_thread(self._is_unchanged, connected))
             self._unchanged[destination_id] = (connected.destination.version, now, answer)

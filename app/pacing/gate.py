@@ -93,6 +93,8 @@ class Gate:
     def want(self, place: Place, count: int, *, backfill: bool) -> None:
         """How many calls a lane would start now, beyond those that it was admitted for."""
         waited, of_its = bool(self._line), self._line.waits(place.destination_id)
+        if not waited:
+            self._drop_late()
         self._line.want(place, place.destination_id, count, backfill=backfill)
         if not self._line:
             return
@@ -140,16 +142,15 @@ class Gate:
             self._next_start = None
         if self._starts and self._line and self._may_hand_out:
             self._next_start = loop.call_at(self._starts[0], self._hand_out)
+        if self._starts and self._line and self._in_use < self._permits and not self._room.free:
+            self._room.wait(self._hand_out)
 
     def _next_turn(self) -> tuple[Place, float] | None:
         """Who may call now, and not after which moment; None when nobody may yet."""
         if not self._may_hand_out:
             return None
-        now = time.monotonic()
-        while self._starts and self._starts[0] < now - self._late_seconds:
-            self._starts.popleft()
-            self._unused += 1
-        if not self._starts or self._starts[0] > now:
+        self._drop_late()
+        if not self._starts or self._starts[0] > time.monotonic():
             return None
         place = self._line.next()
         if place is None:
@@ -157,6 +158,12 @@ class Gate:
         self._in_use += 1
         self._room.free -= 1
         return place, self._starts.popleft() + self._late_seconds
+
+    def _drop_late(self) -> None:
+        late = time.monotonic() - self._late_seconds
+        while self._starts and self._starts[0] < late:
+            self._starts.popleft()
+            self._unused += 1
 
     async def _call(self, place: Place, latest: float) -> None:
         """Let a lane make a call, and hand on what is free by its end."""
@@ -168,7 +175,6 @@ class Gate:
         if not self._may_hand_out and self._rate_is_far:
             self._put_off()
         self._in_use -= 1
-        self._room.free += 1
         if called is None:
             self._unused += 1
         elif called.accepted:
@@ -176,6 +182,7 @@ class Gate:
             self._observed["call_us"] += int(called.seconds * 1e6)
             before = self._call_seconds
             self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
+        self._room.end_call()
         self._hand_out()
 
     def _put_off(self) -> None:
@@ -216,6 +223,8 @@ class Gate:
             now = time.monotonic()
             if self._line or self._in_use:
                 idle_since = now
+            if not self._line:
+                self._drop_late()
             due = max(self._ask_at, self._held_until) if self._line else self._next_report_at()
             if due is not None and due <= now:
                 return True
@@ -250,31 +259,37 @@ class Gate:
         if self._careful or self._closing or time.monotonic() >= self._report_at:
             observed, self._observed = self._observed, observed
             self._report_at = time.monotonic() + REPORT_SECONDS
+        lead_seconds = self._delay_seconds
+        asked = self._account.ask(
+            wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed, lead_seconds=lead_seconds
+        )
+        # where permits bind, it is known before starts are there how many to ask for
+        self._soon = min(self._soon, waiting)
+        leases = [asyncio.ensure_future(self._lease())] if self._short_of_permits else []
         try:
-            asked = self._account.ask(
-                wanted,
-                backfill=not live,
-                urgent=urgent,
-                unused=unused,
-                observed=observed,
-                lead_seconds=self._delay_seconds,
-            )
-            if bound := self._short_of_permits:  # then what to ask for is known before starts are there
-                starts, _ = await asyncio.gather(self._trips.run(asked), self._lease())
-            else:
-                starts = await self._trips.run(asked)
+            starts = await self._trips.run(asked)
         except RedisError:
             self._unused += unused
             self._observed += observed
             raise
+        finally:
+            leased = await asyncio.gather(*leases, return_exceptions=True)
         now = time.monotonic()
         self._interval_seconds = starts.interval_seconds
         self._late_seconds = late_seconds(starts.interval_seconds)
         first = starts.answered_at + starts.first_seconds
-        self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
+        if self._starts:
+            first = max(first, self._starts[-1] + starts.interval_seconds)
+        if now < self._held_until:  # a refusal was told meanwhile
+            self._unused += starts.count
+        else:
+            self._starts.extend(first + number * starts.interval_seconds for number in range(starts.count))
+        for error in leased:
+            if error is not None:
+                raise error
         self._scarce = starts.scarce
         self._soon = sum(start < now + TICK_SECONDS for start in self._starts)
-        if not bound:
+        if not leases:
             await self._lease()
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)

@@ -42,9 +42,8 @@ CROWDED: Final = 2.0  # times as long as at ease: fewer at once
 AT_EASE: Final = 1.5  # less than this: more at once
 MORE: Final = 1.05
 TRIED: Final = 0.7  # so many of the permits are left in a trial
-SETTLED_SECONDS: Final = (
-    2.0  # and a call's time, until what is seen was done with so many: reports and looks come once a second
-)
+# Until all that is seen was begun with so many, beside the time of a call: reports and looks come once a second
+SETTLED_SECONDS: Final = 2.5
 AS_MUCH: Final = 0.97
 FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
 RAREST_TRIAL_SECONDS: Final = 960.0
@@ -185,12 +184,12 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     permits = min(pace.permits, most)
     if seen.crowded:
         return replace(pace, permits=max(1.0, permits / 2), trial=None)
+    tried = pace.tried_seconds + seen.seconds
     if not seen.call_seconds:
-        return replace(pace, permits=permits)
+        return replace(pace, permits=permits, tried_seconds=tried)
     ease = min(pace.ease_seconds * EASE_GROWTH, seen.call_seconds) if pace.ease_seconds else seen.call_seconds
     if pace.trial:
-        tried = pace.tried_seconds + seen.seconds
-        if tried < SETTLED_SECONDS + seen.call_seconds:
+        if tried < SETTLED_SECONDS + max(seen.call_seconds, pace.trial[1]):
             return replace(pace, permits=permits, ease_seconds=ease, tried_seconds=tried)
         return _judged(pace, seen, permits, *pace.trial)
     bound = pace.bound_seconds + (seen.seconds if seen.permits_bound else 0.0)

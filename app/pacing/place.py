@@ -36,7 +36,19 @@ class Place:
 
 
 class Room:
-    """How many calls this process may have in flight, over all accounts."""
+    """How many calls this process may have in flight, over all accounts; gates that found it full have their turns."""
 
     def __init__(self, size: int) -> None:
         self.free = size
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def wait(self, hand_out: Callable[[], None]) -> None:
+        """Have a gate's function called when a call has ended, of whatever gate."""
+        self._waiting.setdefault(hand_out)
+
+    def end_call(self) -> None:
+        self.free += 1
+        if self._waiting:
+            hand_out = next(iter(self._waiting))
+            del self._waiting[hand_out]
+            hand_out()

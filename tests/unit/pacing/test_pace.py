@@ -135,6 +135,7 @@ def calls(seconds: float, *, bound: bool = True) -> Observations:
         (Pace(40, 16, ease_seconds=0.1, bound_seconds=4.5), calls(0.12), 11),
         # what is seen was done with more yet
         (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3)), calls(0.29), 11),
+        (Pace(40, 11, ease_seconds=0.1, trial=(16, 5.0), tried_seconds=2), calls(0.29), 11),
         # fewer let less through: it is not our doing
         (Pace(40, 11, ease_seconds=0.1, trial=(16, 0.3), tried_seconds=2), calls(0.29), 16),
         # fewer let as much through
@@ -145,11 +146,18 @@ def calls(seconds: float, *, bound: bool = True) -> Observations:
     ],
     ids=[
         "crowded", "never none", "slow", "slow, but not for ours", "in between", "at ease", "no more than allowed", "trial",
-        "too early", "not our doing", "as much", "not in use", "one is left",
+        "too early", "calls of before may be among them", "not our doing", "as much", "not in use", "one is left",
     ],
 )  # fmt: skip
 def test_permits(pace: Pace, seen: Observations, permits: float) -> None:
     assert next_pace(pace, seen, CONFIGURED).permits == pytest.approx(permits)
+
+
+def test_a_trial_goes_on_while_no_call_ends() -> None:
+    tried = Pace(40, 1, trial=(2, 60.0))
+    for _ in range(62):
+        tried = next_pace(tried, Observations(1), CONFIGURED)
+    assert next_pace(tried, calls(60.0), CONFIGURED).trial is None
 
 
 def drive(latency_seconds: Any, looks: int, pace: Pace) -> Pace:
