@@ -378,17 +378,6 @@ async def refusal(gate: Gate) -> tuple[float, float]:
     return time.monotonic(), seconds
 
 
-def test_a_full_process_lets_its_accounts_take_turns(redis: Redis, lanes: Callable[..., Lane]) -> None:
-    process = Gates(RoundTrips(redis), 8)
-    _processes.append(process)
-    slow = lanes(process.of("acme", limits(per_second=200)), call_seconds=1.0)
-    wait_for(lambda: slow.calls)
-    quick = lanes(process.of("other", limits(per_second=40)), call_seconds=0.2)
-    before = len(slow.calls)
-    wait_for(lambda: len(slow.calls) >= before + 24)
-    assert len(quick.calls) >= 0.7 * 24
-
-
 def test_other_limits_are_another_gate(redis: Redis) -> None:
     process = process_of(redis)
     assert process.of("acme", limits()) is process.of("acme", limits())
