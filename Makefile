@@ -33,7 +33,7 @@ test: $(DEV) ## everything that CI checks: format, lint, types, all tests with c
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered
 
 check: $(DEV) ## the inner loop, within a minute: format, lint, types, unit tests
 	$(BIN)/ruff format --check .
