@@ -140,9 +140,11 @@ class Gate:
         if self._next_start is not None:
             self._next_start.cancel()
             self._next_start = None
-        if self._starts and self._line and self._may_hand_out:
+        if not (self._starts and self._line and self._in_use < self._permits):
+            return
+        if self._room.free > 0:
             self._next_start = loop.call_at(self._starts[0], self._hand_out)
-        if self._starts and self._line and self._in_use < self._permits and not self._room.free:
+        else:
             self._room.wait(self._hand_out)
 
     def _next_turn(self) -> tuple[Place, float] | None:

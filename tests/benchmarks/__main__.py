@@ -29,9 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # what was started is stopped on the way out
+    # what was started is stopped on the way out
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     out = Console(stderr=options.json, width=None if sys.stdout.isatty() else 120)
     where = machine()
     out.print(", ".join(f"{name} {value}" for name, value in where.items()))
