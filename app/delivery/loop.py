@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -95,6 +96,8 @@ class _Loop:
         settings = work.settings
         self.rules = state.Rules(
             settings.window_size, settings.slice_seconds, one_call=work.one_call,
+            # lanes that began together must not end together: none would call while all wait for their calls in flight
+            slices=random.randint(state.SLICES_AT_LEAST, state.SLICES_AT_MOST),  # noqa: S311  # spread, not a secret
             # a lease is renewed once a third of it is over, and nothing is sent in its last part
             rest_seconds=min(state.REST_SECONDS, settings.lease_seconds / 20),
         )  # fmt: skip

@@ -22,7 +22,7 @@ LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, t
 BACKFILL_BATCH = 16
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
 UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
-SLICES_AT_MOST = 15  # what a session remembers of contacts grows with it
+SLICES_AT_LEAST, SLICES_AT_MOST = 8, 15  # what a session remembers of contacts grows with it
 
 
 class Phase(StrEnum):
@@ -32,10 +32,13 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`one_call` is for a probe: a single call, and then the end. `rest_seconds` is the longest wait for an event."""
+    """`slices` end a session that always has work. `one_call` is for a probe: a single call, and then the end. `rest_seconds` is the
+    longest wait for an event.
+    """
 
     window_size: int
     slice_seconds: float
+    slices: int = SLICES_AT_MOST
     one_call: bool = False
     rest_seconds: float = REST_SECONDS
 
@@ -133,7 +136,7 @@ class Session:
     def begun(cls, now: float, rules: Rules) -> Session:
         return cls(
             slice_ends=now + rules.slice_seconds,
-            last_slice_ends=now + SLICES_AT_MOST * rules.slice_seconds,
+            last_slice_ends=now + rules.slices * rules.slice_seconds,
             settled_at=now,
         )
 

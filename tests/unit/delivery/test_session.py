@@ -97,7 +97,7 @@ def test_a_look_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> No
 
 def test_slices_follow_each_other_until_there_were_enough_or_somebody_waits() -> None:
     session = BEGUN
-    for _ in range(machine.SLICES_AT_MOST - 1):
+    for _ in range(RULES.slices - 1):
         session = machine.slice_over(session, RULES, goes_on=True)
         assert session.phase is Phase.WORKING
     assert machine.slice_over(session, RULES, goes_on=True).phase is Phase.ENDING
