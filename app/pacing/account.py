@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-REACH_SECONDS = 0.15  # starts are given so far ahead; a gate asks every tenth of a second
+TICK_SECONDS = 0.1  # a gate asks so often
+REACH_SECONDS = 0.15  # starts are given so far ahead
 PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
 LOOK_SECONDS = 1.0
 IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate

@@ -20,22 +20,22 @@ from redis.exceptions import RedisError
 from app.errors import Throttle
 from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
-from app.pacing.account import PERMIT_LIFE_SECONDS, AccountPace
+from app.pacing.account import TICK_SECONDS
 from app.pacing.line import Line
+from app.pacing.permits import Permits
 from app.pacing.place import Held, Place, Room
 
 if TYPE_CHECKING:
+    from app.pacing.account import AccountPace
     from app.round_trips import RoundTrips
 
 
-TICK_SECONDS = 0.1
 SOON_SECONDS = 0.02  # for a destination that has just come
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
 # An account that has to be left alone is asked for again so often: an operator may have ended the wait
 HOLD_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # while Redis is away
 IDLE_SECONDS = 2.0  # so long after the last call it asks for nothing more
-RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 # A start that is missed by more than this share of the seconds between two is given up: a busy machine makes fewer calls and never a
 # bunch of them. One that comes together with the next uses up what an account lets pass as a burst of two, and it stays used up, as
 # the pace is only a little below what is allowed.
@@ -45,7 +45,6 @@ MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 FAR_SHARE = 0.5  # of the rate, which permits let through at the most
 SPARE_STARTS = 2  # calls do not end evenly
-SPARE_PERMITS = 2  # held without use, so that not every tick has to ask
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +68,15 @@ class Gate:
         self._interval_seconds = 0.0
         self._late_seconds = MOST_LATE_SECONDS
         self._delay_seconds = 0.0  # from an answer of Redis until its starts can be used, lately
-        self._permits = 0
-        self._limit = STARTS_AT_FIRST
-        self._in_use = 0
-        self._call_seconds = 0.0
+        self._permits = Permits(account, trips)
         self._unused = 0
         self._observed: Counter[str] = Counter()
         self._ask_at = self._asked_at = 0.0
         self._urgent = False  # a destination has come for which there is no start
-        self._leased_at = 0.0
         self._held_until = 0.0
         self._careful = False  # after a refusal, until a call was accepted and told
         self._report_at = 0.0
-        self._short_of_permits = False
-        self._scarce = False  # somebody is short of permits
-        self._soon = 0  # starts that were to come before the next question, when the last was answered
+        self._soon: list[float] = []  # seconds from a question's answer to the starts before the next question
         self._closing = False
         self._asking: asyncio.Task[None] | None = None
         self._calls: set[asyncio.Task[None]] = set()  # a task that nobody holds may be gone before its end
@@ -140,7 +133,7 @@ class Gate:
         if self._next_start is not None:
             self._next_start.cancel()
             self._next_start = None
-        if not (self._starts and self._line and self._in_use < self._permits):
+        if not (self._starts and self._line and self._permits.free):
             return
         if self._room.free > 0:
             self._next_start = loop.call_at(self._starts[0], self._hand_out)
@@ -157,7 +150,7 @@ class Gate:
         place = self._line.next()
         if place is None:
             return None
-        self._in_use += 1
+        self._permits.begin()
         self._room.free -= 1
         return place, self._starts.popleft() + self._late_seconds
 
@@ -176,14 +169,12 @@ class Gate:
             called = None
         if not self._may_hand_out and self._rate_is_far:
             self._put_off()
-        self._in_use -= 1
+        self._permits.end(called.seconds if called is not None and called.accepted else None)
         if called is None:
             self._unused += 1
         elif called.accepted:
             self._observed["accepted"] += 1
             self._observed["call_us"] += int(called.seconds * 1e6)
-            before = self._call_seconds
-            self._call_seconds = 0.9 * before + 0.1 * called.seconds if before else called.seconds
         self._room.end_call()
         self._hand_out()
 
@@ -197,11 +188,11 @@ class Gate:
     @property
     def _rate_is_far(self) -> bool:
         """Whether permits hold calls up long before the rate does: else a start that comes later is at the time of another's."""
-        return self._limit * self._interval_seconds < FAR_SHARE * self._call_seconds
+        return self._permits.limit * self._interval_seconds < FAR_SHARE * self._permits.call_seconds
 
     @property
     def _may_hand_out(self) -> bool:
-        return self._in_use < self._permits and self._room.free > 0
+        return self._permits.free and self._room.free > 0
 
     async def _run(self) -> None:
         try:
@@ -223,7 +214,7 @@ class Gate:
         idle_since = time.monotonic()
         while True:
             now = time.monotonic()
-            if self._line or self._in_use:
+            if self._line or self._permits.in_use:
                 idle_since = now
             if not self._line:
                 self._drop_late()
@@ -233,10 +224,10 @@ class Gate:
             linger = 0.0 if self._closing else IDLE_SECONDS
             if due is None and now - idle_since >= linger:
                 break
-            if self._in_use:  # there may be something to tell by then: the end of a call sets no signal
+            if self._permits.in_use:  # there may be something to tell by then: the end of a call sets no signal
                 due = min(due or now + REPORT_SECONDS, now + REPORT_SECONDS)
             await self._changed.wait((due or idle_since + linger) - now)
-        self._permits = 0
+        self._permits.give_back()
         with suppress(RedisError):  # permits end by themselves
             await asyncio.gather(*map(self._trips.run, self._account.leave()))
         return bool(self._line)
@@ -246,8 +237,8 @@ class Gate:
         due = []
         if self._observed or self._unused:
             due.append(0.0 if self._closing else self._report_at)
-        if self._in_use:
-            due.append(self._leased_at + RENEW_SECONDS)
+        if self._permits.in_use:
+            due.append(self._permits.renew_at)
         return max(self._ask_at, min(due)) if due else None
 
     async def _ask(self) -> None:
@@ -266,8 +257,8 @@ class Gate:
             wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed, lead_seconds=lead_seconds
         )
         # where permits bind, it is known before starts are there how many to ask for
-        self._soon = min(self._soon, waiting)
-        leases = [asyncio.ensure_future(self._lease())] if self._short_of_permits else []
+        expected = [self._asked_at + seconds for seconds in self._soon[:waiting]]
+        leases = [asyncio.ensure_future(self._permits.lease(expected))] if self._permits.short else []
         try:
             starts = await self._trips.run(asked)
         except RedisError:
@@ -289,14 +280,16 @@ class Gate:
         for error in leased:
             if error is not None:
                 raise error
-        self._scarce = starts.scarce
-        self._soon = sum(start < now + TICK_SECONDS for start in self._starts)
+        if starts.scarce:
+            self._permits.learn_of_shortage()
+        soon = [start for start in self._starts if start < now + TICK_SECONDS]
+        self._soon = [start - now for start in soon]
         if not leases:
-            await self._lease()
+            await self._permits.lease(soon)
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
-        if waiting and self._short_of_permits and self._starts:
+        if waiting and self._permits.short and self._starts:
             self._observed["permits_bound"] += 1
         elif waiting and starts.why == "rate":
             self._observed["rate_bound"] += 1
@@ -313,38 +306,16 @@ class Gate:
         if starts.look:
             await EVENT_LOOP.in_thread(self._account.look)
 
-    async def _lease(self) -> None:
-        """See to it that there are permits for the starts that come soon, and not many more."""
-        now, needed, held, in_use = time.monotonic(), self._permits_needed, self._permits, self._in_use
-        if not (needed or held) or not (
-            needed > held or needed + (0 if self._scarce else SPARE_PERMITS) < held or self._short_of_permits
-            or now - self._leased_at > RENEW_SECONDS
-        ):  # fmt: skip
-            return
-        self._permits = in_use  # what is said to be in use must not grow until the answer is there
-        self._permits, self._limit = await self._trips.run(self._account.lease(needed, in_use=in_use))
-        self._leased_at = now
-        self._short_of_permits = self._permits < needed
-
     def _useful(self, wanted: int) -> int:
         """How many starts can be used within a tick: free permits, and those that come free."""
         if not wanted:
             return 0
-        limit = min(self._limit, self._in_use + self._room.free)
-        if not self._call_seconds:
+        permits = self._permits
+        limit = min(permits.limit, permits.in_use + self._room.free)
+        if not permits.call_seconds:
             return min(wanted, STARTS_AT_FIRST)
-        turns = 1 + TICK_SECONDS / self._call_seconds
-        most = math.ceil(limit * turns) + SPARE_STARTS - self._in_use
+        turns = 1 + TICK_SECONDS / permits.call_seconds
+        most = math.ceil(limit * turns) + SPARE_STARTS - permits.in_use
         if self._interval_seconds:
             most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
         return max(0, min(wanted, most - len(self._starts)))
-
-    @property
-    def _permits_needed(self) -> int:
-        """For the calls in flight and those that come soon, that start over a tick while others end."""
-        calls = self._in_use + self._soon
-        if not self._call_seconds:
-            return calls
-        return max(
-            self._in_use, math.ceil(calls * self._call_seconds / (self._call_seconds + TICK_SECONDS)) + (calls > 0)
-        )
