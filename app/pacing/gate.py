@@ -26,7 +26,7 @@ from app.pacing.permits import Permits
 from app.pacing.place import Held, Place, Room
 
 if TYPE_CHECKING:
-    from app.pacing.account import AccountPace
+    from app.pacing.account import AccountPace, Starts
     from app.round_trips import RoundTrips
 
 
@@ -44,6 +44,9 @@ LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 FAR_SHARE = 0.5  # of the rate, which permits let through at the most
+FULL_SECONDS = (
+    TICK_SECONDS / 3
+)  # the schedule is given out so far ahead: a start without a permit is one that others lack
 SPARE_STARTS = 2  # calls do not end evenly
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class Gate:
         self._interval_seconds = 0.0
         self._late_seconds = MOST_LATE_SECONDS
         self._delay_seconds = 0.0  # from an answer of Redis until its starts can be used, lately
+        self._ahead_seconds = 0.0  # so far the schedule of starts was given out, when last asked
         self._permits = Permits(account, trips)
         self._unused = 0
         self._observed: Counter[str] = Counter()
@@ -76,7 +80,6 @@ class Gate:
         self._held_until = 0.0
         self._careful = False  # after a refusal, until a call was accepted and told
         self._report_at = 0.0
-        self._soon: list[float] = []  # seconds from a question's answer to the starts before the next question
         self._closing = False
         self._asking: asyncio.Task[None] | None = None
         self._calls: set[asyncio.Task[None]] = set()  # a task that nobody holds may be gone before its end
@@ -244,7 +247,8 @@ class Gate:
     async def _ask(self) -> None:
         live = self._line.live
         waiting = live + self._line.backfill
-        wanted = self._useful(waiting)
+        demand = self._demand(waiting)
+        wanted = self._useful(demand)
         urgent, self._urgent = self._urgent and live > 0, False
         self._asked_at = time.monotonic()
         unused, self._unused = self._unused, 0
@@ -257,8 +261,7 @@ class Gate:
             wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed, lead_seconds=lead_seconds
         )
         # where permits bind, it is known before starts are there how many to ask for
-        expected = [self._asked_at + seconds for seconds in self._soon[:waiting]]
-        leases = [asyncio.ensure_future(self._permits.lease(expected))] if self._permits.short else []
+        leases = [asyncio.ensure_future(self._permits.lease((), demand))] if self._permits.short else []
         try:
             starts = await self._trips.run(asked)
         except RedisError:
@@ -269,6 +272,8 @@ class Gate:
             leased = await asyncio.gather(*leases, return_exceptions=True)
         now = time.monotonic()
         self._interval_seconds = starts.interval_seconds
+        if wanted:
+            self._ahead_seconds = starts.first_seconds - lead_seconds
         self._late_seconds = late_seconds(starts.interval_seconds)
         first = starts.answered_at + starts.first_seconds
         if self._starts:
@@ -282,17 +287,13 @@ class Gate:
                 raise error
         if starts.scarce:
             self._permits.learn_of_shortage()
-        soon = [start for start in self._starts if start < now + TICK_SECONDS]
-        self._soon = [start - now for start in soon]
         if not leases:
-            await self._permits.lease(soon)
+            await self._permits.lease([start for start in self._starts if start < now + TICK_SECONDS], demand)
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
-        if waiting and self._permits.short and self._starts:
-            self._observed["permits_bound"] += 1
-        elif waiting and starts.why == "rate":
-            self._observed["rate_bound"] += 1
+        if waiting and (bound := self._bound_by(starts, cut=wanted < demand)):
+            self._observed[bound] += 1
         if observed["accepted"]:
             self._careful = False
         if starts.why in ("throttled", "quota"):
@@ -306,16 +307,29 @@ class Gate:
         if starts.look:
             await EVENT_LOOP.in_thread(self._account.look)
 
-    def _useful(self, wanted: int) -> int:
-        """How many starts can be used within a tick: free permits, and those that come free."""
-        if not wanted:
-            return 0
+    def _bound_by(self, starts: Starts, *, cut: bool) -> str:
+        """What calls that wait are waiting for; `cut`: fewer starts were asked for than calls would begin."""
+        full = self._ahead_seconds >= FULL_SECONDS
+        if self._permits.short and (self._starts if self._rate_is_far else cut and not full):
+            return "permits_bound"
+        return "rate_bound" if starts.why == "rate" or (cut and full) else ""
+
+    def _demand(self, waiting: int) -> int:
+        """How many starts could be used within a tick if permits went as far as they do for the account."""
         permits = self._permits
-        limit = min(permits.limit, permits.in_use + self._room.free)
         if not permits.call_seconds:
-            return min(wanted, STARTS_AT_FIRST)
-        turns = 1 + TICK_SECONDS / permits.call_seconds
-        most = math.ceil(limit * turns) + SPARE_STARTS - permits.in_use
+            return min(waiting, STARTS_AT_FIRST)
+        limit = min(permits.limit, permits.in_use + self._room.free)
+        most = math.ceil(limit * (1 + TICK_SECONDS / permits.call_seconds)) + SPARE_STARTS - permits.in_use
         if self._interval_seconds:
             most = min(most, math.ceil(TICK_SECONDS / self._interval_seconds) + 2)
-        return max(0, min(wanted, most - len(self._starts)))
+        return max(0, min(waiting, most))
+
+    def _useful(self, demand: int) -> int:
+        """How many more starts are worth having. Where they may come later, some too many do no harm."""
+        if demand and self._permits.call_seconds and not self._rate_is_far:
+            first = self._starts[-1] + self._interval_seconds if self._starts else time.monotonic() + TICK_SECONDS
+            coming = [first + number * self._interval_seconds for number in range(demand - len(self._starts))]
+            scarce = min(1.0, self._ahead_seconds / FULL_SECONDS)
+            demand = self._permits.worth_having([*self._starts, *coming], used_share=scarce)
+        return max(0, demand - len(self._starts))

@@ -3,7 +3,8 @@
 --
 -- KEYS  1 permits, 2 pace
 -- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 permits wanted in all, 4 permits in use, 5 most for the account, 6 life us
--- Reply permits held from now on, and how many there are for the account
+-- Reply permits to use from now on (fewer than are in use: nothing is to begin until as many have ended), and how many there are
+--       for the account
 --
 -- While all that is wanted is there, each has what it wants. Else it is shared out: who wants little has that, the others the same
 -- each, and what does not divide goes round from second to second, so that with fewer permits than holders each has its turn.
@@ -59,8 +60,9 @@ if total > limit then
   local turn = (place + math.floor(now / 1000000)) % sharers < rest
   share = math.min(wanted, math.floor(left / sharers) + (turn and 1 or 0))
 end
-local held = math.max(used, math.min(share, limit - taken))
-if held < wanted then
+local usable = math.max(0, math.min(share, limit - taken))
+local held = math.max(used, usable)
+if usable < wanted then
   -- read by `starts.lua`: who holds more than it needs then gives it back before its leases end
   redis.call('HSET', KEYS[2], 'scarce', string.format('%.0f', now))
 end
@@ -71,4 +73,4 @@ if held > 0 or wanted > 0 then
 else
   redis.call('HDEL', KEYS[1], holder)
 end
-return { held, limit }
+return { usable, limit }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from app.pacing.account import PERMIT_LIFE_SECONDS, TICK_SECONDS
@@ -41,6 +41,29 @@ def permits_needed(begun: Iterable[float], starts: Iterable[float], call_seconds
     return overdue + most
 
 
+def starts_worth_having(
+    begun: Iterable[float],
+    starts: Iterable[float],
+    call_seconds: float,
+    *,
+    permits: int,
+    used_share: float,
+    now: float,
+) -> int:
+    """How many of the `starts` to take: the last finds a permit free, and so do at least `used_share` of all."""
+    ends = deque(max(at + call_seconds, now) for at in begun)
+    used = worth = 0
+    for number, start in enumerate(starts, 1):
+        while ends and ends[0] <= start:
+            ends.popleft()
+        if len(ends) < permits:
+            ends.append(max(start, now) + call_seconds)
+            used += 1
+            if used >= used_share * number:
+                worth = number
+    return worth
+
+
 class Permits:
     """The permits of one account in this process. For coroutines of its event loop alone."""
 
@@ -52,7 +75,7 @@ class Permits:
         self._leased_at = 0.0
         self.limit = AT_FIRST  # of the account
         self.call_seconds = 0.0  # a call takes so long, lately
-        self.short = False  # fewer were given than were asked for
+        self.short = False  # fewer were given than were asked for, or more are in use than there are by now
         self._tight_until = 0.0
 
     @property
@@ -78,35 +101,50 @@ class Permits:
         if seconds is not None:
             self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
 
-    async def lease(self, starts: Iterable[float]) -> None:
-        """See to it that there are permits for the `starts` that come soon, and not many more. Raises redis-py's errors."""
+    def worth_having(self, starts: Sequence[float], *, used_share: float) -> int:
+        """How many of the `starts` (ascending) to take, so that at least `used_share` of them find a permit."""
+        now = time.monotonic()
+        permits = max(self._held, 0 if self.short else 1) if self._tight(now) else self.limit
+        return starts_worth_having(
+            self._begun, starts, self.call_seconds, permits=permits, used_share=used_share, now=now
+        )
+
+    async def lease(self, starts: Sequence[float], demand: int) -> None:
+        """See to it that there are permits for the `starts` that come soon, and not many more. Raises redis-py's errors.
+
+        `demand`: how many starts could be used within a tick if there were permits for them.
+        """
         now, in_use = time.monotonic(), self.in_use
-        needed = self._needed(list(starts), now)
+        needed = self._needed(starts, demand, now)
         if not self._asks(needed, now):
             return
         self._held = in_use  # what is said to be in use must not grow until the answer is there
         self._held, self.limit = await self._trips.run(self._account.lease(needed, in_use=in_use))
         self._leased_at = now
-        self.short = self._held < needed
+        self.short = self._held < needed or self._held > self.limit
 
     def learn_of_shortage(self) -> None:
         """Somebody of the account is short of permits: only as many are held as calls take on average."""
         self._tight_until = time.monotonic() + TIGHT_SECONDS
 
-    def _needed(self, starts: list[float], now: float) -> int:
-        if not starts:
-            return self.in_use
-        if now < self._tight_until and self.call_seconds:
-            calls = self.in_use + len(starts)
-            return max(self.in_use, math.ceil(calls * self.call_seconds / (self.call_seconds + TICK_SECONDS)) + SPARE)
-        return permits_needed(self._begun, starts, self.call_seconds, now=now) + SPARE
+    def _needed(self, starts: Sequence[float], demand: int, now: float) -> int:
+        if self._tight(now):
+            calls = self.in_use + demand
+            if demand and self.call_seconds:
+                average = calls * self.call_seconds / (self.call_seconds + TICK_SECONDS)
+                return max(self.in_use, math.ceil(average) + SPARE)
+            return calls
+        return permits_needed(self._begun, starts, self.call_seconds, now=now) + (SPARE if starts else 0)
+
+    def _tight(self, now: float) -> bool:
+        return self.short or now < self._tight_until
 
     def _asks(self, needed: int, now: float) -> bool:
         if not (needed or self._held):
             return False
         if needed > self._held or self.short or now > self.renew_at:
             return True
-        return needed < self._held and (now < self._tight_until or now - self._leased_at > KEPT_SECONDS)
+        return needed < self._held and (self._tight(now) or now - self._leased_at > KEPT_SECONDS)
 
     def give_back(self) -> None:
         """Nothing is held from now on; the account is to be told."""

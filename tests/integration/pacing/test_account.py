@@ -139,11 +139,12 @@ def test_permits_are_shared_out(redis: Redis, wants: list[int], shares: list[int
     assert held == shares
 
 
-def test_what_is_in_use_is_kept_and_never_more_than_there_are(redis: Redis) -> None:
+def test_who_uses_more_than_its_share_begins_nothing_and_nobody_else_before_its_calls_end(redis: Redis) -> None:
     first, second = holder(redis), holder(redis)
     assert first.lease(20, in_use=0, now_us=NOW)[0] == 10
     assert second.lease(20, in_use=0, now_us=NOW + 1)[0] == 0
-    assert first.lease(20, in_use=10, now_us=NOW + 2)[0] == 10
+    assert first.lease(20, in_use=10, now_us=NOW + 2)[0] == 5
+    assert second.lease(20, in_use=0, now_us=NOW + 2)[0] == 0
     assert first.lease(20, in_use=4, now_us=NOW + 3)[0] == 5
     assert second.lease(20, in_use=0, now_us=NOW + 4)[0] == 5
 

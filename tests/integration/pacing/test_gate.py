@@ -142,6 +142,16 @@ def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lane
     assert min(by_gate) >= 0.4 * max(by_gate)
 
 
+def test_permits_that_are_just_enough_let_most_of_the_rate_through(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    """A process takes only starts that find a permit: the others would be lost to those that have one."""
+    made = [lanes(gate, call_seconds=0.2) for gate in gates(redis, 4, limits(per_second=40, in_flight=10))]
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= 60)
+    begun = max(call[0] for lane in made for call in list(lane.calls))
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= 180)
+    starts = sorted(call[0] for lane in made for call in lane.calls if call[0] > begun)[:110]
+    assert 110 / (starts[-1] - begun) >= 0.75 * 40
+
+
 def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Callable[..., Lane]) -> None:
     made = [lanes(gate, call_seconds=0.1) for gate in gates(redis, 3, limits(per_second=10_000, in_flight=6))]
     wait_for(lambda: min(len(lane.calls) for lane in made) >= 20)

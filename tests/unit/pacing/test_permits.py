@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.pacing.permits import permits_needed
+from app.pacing.permits import permits_needed, starts_worth_having
 
 NOW = 100.0
 
@@ -59,3 +59,21 @@ def test_calls_that_last_as_long_as_they_are_said_to_find_a_permit(begun: list[f
     needed = permits_needed(lasting, after(sorted(starts)), call_seconds, now=NOW)
     every = [*lasting, *after(sorted(starts))]
     assert all(sum(at <= moment < at + call_seconds for at in every) <= needed for moment in every if moment >= NOW)
+
+
+@pytest.mark.parametrize(
+    ("begun", "starts", "permits", "used_share", "worth"),
+    [
+        ([], [0.0, 0.025, 0.05, 0.075], 2, 1.0, 2),
+        ([], [0.0, 0.025, 0.05, 0.075], 2, 0.5, 2),  # what comes after the last that is of use is not worth having
+        ([-0.15, -0.1], [0.06, 0.08, 0.11], 2, 1.0, 1),
+        ([-0.15, -0.1], [0.02, 0.06], 2, 1.0, 0),
+        ([-0.15, -0.1], [0.02, 0.06], 2, 0.5, 2),
+        ([], [0.0], 0, 0.0, 0),
+    ],
+)
+def test_starts_are_worth_having_while_enough_of_them_find_a_permit(
+    begun: list[float], starts: list[float], permits: int, used_share: float, worth: int
+) -> None:
+    found = starts_worth_having(after(begun), after(starts), 0.2, permits=permits, used_share=used_share, now=NOW)
+    assert found == worth
