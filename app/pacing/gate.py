@@ -249,6 +249,7 @@ class Gate:
         waiting = live + self._line.backfill
         demand = self._demand(waiting)
         wanted = self._useful(demand)
+        cut = len(self._starts) + wanted < demand
         urgent, self._urgent = self._urgent and live > 0, False
         self._asked_at = time.monotonic()
         unused, self._unused = self._unused, 0
@@ -292,7 +293,7 @@ class Gate:
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
-        if waiting and (bound := self._bound_by(starts, cut=wanted < demand)):
+        if waiting and (bound := self._bound_by(starts, cut=cut)):
             self._observed[bound] += 1
         if observed["accepted"]:
             self._careful = False
@@ -308,7 +309,7 @@ class Gate:
             await EVENT_LOOP.in_thread(self._account.look)
 
     def _bound_by(self, starts: Starts, *, cut: bool) -> str:
-        """What calls that wait are waiting for; `cut`: fewer starts were asked for than calls would begin."""
+        """What calls that wait are waiting for; `cut`: fewer starts were asked for than they would use, for want of permits."""
         full = self._ahead_seconds >= FULL_SECONDS
         if self._permits.short and (self._starts if self._rate_is_far else cut and not full):
             return "permits_bound"
