@@ -44,9 +44,8 @@ LATEST_START, MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.75, 0.1, 0.015
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
 FAR_SHARE = 0.5  # of the rate, which permits let through at the most
-FULL_SECONDS = (
-    TICK_SECONDS / 3
-)  # the schedule is given out so far ahead: a start without a permit is one that others lack
+# Where the schedule is given out so far ahead, a start without a permit is one that others lack
+FULL_SECONDS = TICK_SECONDS / 3
 SPARE_STARTS = 2  # calls do not end evenly
 
 log = logging.getLogger(__name__)

@@ -75,7 +75,7 @@ class Permits:
         self._leased_at = 0.0
         self.limit = AT_FIRST  # of the account
         self.call_seconds = 0.0  # a call takes so long, lately
-        self.short = False  # fewer were given than were asked for, or more are in use than there are by now
+        self.short = False  # fewer were given than were asked for
         self._tight_until = 0.0
 
     @property
@@ -102,7 +102,7 @@ class Permits:
             self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
 
     def worth_having(self, starts: Sequence[float], *, used_share: float) -> int:
-        """How many of the `starts` (ascending) to take, so that at least `used_share` of them find a permit."""
+        """See `starts_worth_having`; `starts` are ascending."""
         now = time.monotonic()
         permits = max(self._held, 0 if self.short else 1) if self._tight(now) else self.limit
         return starts_worth_having(
@@ -121,7 +121,7 @@ class Permits:
         self._held = in_use  # what is said to be in use must not grow until the answer is there
         self._held, self.limit = await self._trips.run(self._account.lease(needed, in_use=in_use))
         self._leased_at = now
-        self.short = self._held < needed or self._held > self.limit
+        self.short = self._held < needed
 
     def learn_of_shortage(self) -> None:
         """Somebody of the account is short of permits: only as many are held as calls take on average."""
