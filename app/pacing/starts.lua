@@ -135,16 +135,17 @@ local farthest = reach * math.min(2, 1 + holders / 8)
 if ARGV[6] == 'backfill' then
   reach = reach * 0.8
 end
-local full = now + lead + reach / 2
+local earliest = now + lead -- that the holder can use
+local full = earliest + reach / 2
 if ARGV[6] ~= 'backfill' and own <= now and holders > 1 then
   reach = farthest
 end
 reach = math.max(reach, interval)
-local base = math.max(tat, now + lead)
-local room = math.floor((now + lead + reach - base) / interval)
+local base = math.max(tat, earliest)
+local room = math.floor((earliest + reach - base) / interval)
 local most_ahead = (2 + holders / 2) * reach
 if ARGV[6] == 'urgent' and room < 1 and own <= now + most_ahead * 2 / 3
-    and base <= now + lead + farthest + interval then
+    and base <= earliest + farthest + interval then
   room = 1
 end
 local in_turn = holders > 1 and interval * holders <= TURN_US and base > full and ARGV[12] == '0'
@@ -152,15 +153,16 @@ if in_turn then
   room = math.min(room, math.ceil(TURN_US / interval / holders))
 end
 local starts = math.max(0, math.min(wanted, room))
+local ends = base + starts * interval -- of the schedule, from now on
 if starts > 0 then
-  set('tat', base + starts * interval)
+  set('tat', ends)
 end
 -- bounded, so that who had the account for itself is not made to pay for it long
 local schedule = math.min(math.max(own, now) + starts * interval * holders, now + most_ahead)
 redis.call('HSET', KEYS[2], holder, string.format('%.0f %.0f', schedule, now))
 local why = starts < wanted and 'rate' or ''
-local wait = base + (starts + 1) * interval - now - lead - reach
+local wait = ends + interval - earliest - reach
 if in_turn and starts >= room then
-  wait = math.max(wait, math.min(schedule - now, TURN_US, base + starts * interval - now - lead + SLACK_US * (holders - 1)))
+  wait = math.max(wait, math.min(schedule - now, TURN_US, ends - earliest + SLACK_US * (holders - 1)))
 end
 return answer(starts, base - now, wait, why)
