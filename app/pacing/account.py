@@ -71,15 +71,13 @@ class AccountPace:
         urgent: bool = False,
         unused: int = 0,
         lead_seconds: float = 0.0,
-        short: bool = False,
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
     ) -> Step[Starts]:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`).
 
         `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
-        until an answer can be used; no start is given before. `short` of permits, this process takes the starts that suit it, out of
-        turn.
+        until an answer can be used; no start is given before.
         """
         limits = self.limits
         interval_us = 1e6 / top_of(limits)
@@ -104,7 +102,7 @@ class AccountPace:
             [
                 now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
                 limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
-                int(LOOK_SECONDS * 1e6), int(lead_seconds * 1e6), int(short), *pairs,
+                int(LOOK_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
             ],
             read,
         )  # fmt: skip

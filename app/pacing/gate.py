@@ -249,8 +249,6 @@ class Gate:
         demand = self._demand(waiting)
         wanted = self._useful(demand)
         cut = len(self._starts) + wanted < demand
-        # The rate is shared: of the starts of a tick this process hardly gets all. If each wanted permits for all, all were short
-        hoped_for = demand if self._rate_is_far else math.ceil(demand / 2)
         urgent, self._urgent = self._urgent and live > 0, False
         self._asked_at = time.monotonic()
         unused, self._unused = self._unused, 0
@@ -260,11 +258,10 @@ class Gate:
             self._report_at = time.monotonic() + REPORT_SECONDS
         lead_seconds = self._delay_seconds
         asked = self._account.ask(
-            wanted, backfill=not live, urgent=urgent, unused=unused, lead_seconds=lead_seconds,
-            short=self._permits.short, observed=observed,
-        )  # fmt: skip
+            wanted, backfill=not live, urgent=urgent, unused=unused, observed=observed, lead_seconds=lead_seconds
+        )
         # where permits bind, it is known before starts are there how many to ask for
-        leases = [asyncio.ensure_future(self._permits.lease((), hoped_for))] if self._permits.short else []
+        leases = [asyncio.ensure_future(self._permits.lease((), demand))] if self._permits.short else []
         try:
             starts = await self._trips.run(asked)
         except RedisError:
@@ -290,9 +287,8 @@ class Gate:
                 raise error
         if starts.scarce:
             self._permits.learn_of_shortage()
-        again_seconds = max(TICK_SECONDS, min(starts.wait_seconds, HOLD_SECONDS))
         if not leases:
-            await self._permits.lease([start for start in self._starts if start < now + again_seconds], hoped_for)
+            await self._permits.lease([start for start in self._starts if start < now + TICK_SECONDS], demand)
         self._hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
@@ -307,7 +303,7 @@ class Gate:
         if self._urgent:  # by who has come since
             self._ask_at = now + SOON_SECONDS
         elif waiting:
-            self._ask_at = now + again_seconds
+            self._ask_at = now + max(TICK_SECONDS, 0.0 if starts.count else min(starts.wait_seconds, HOLD_SECONDS))
         if starts.look:
             await EVENT_LOOP.in_thread(self._account.look)
 

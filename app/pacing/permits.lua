@@ -39,7 +39,7 @@ for index = 1, #rows, 2 do
   end
 end
 
-local share, even = wanted, math.floor(limit / (#others + 1))
+local share = wanted
 if total > limit then
   local left, sharers = limit, #others + 1
   table.sort(others)
@@ -62,8 +62,8 @@ if total > limit then
 end
 local usable = math.max(0, math.min(share, limit - taken))
 local held = math.max(used, usable)
-if usable < math.min(wanted, even) then
-  -- read by `starts.lua`: who holds more than it needs then gives it back at once, not only when it had no use for it for a while
+if usable < wanted then
+  -- read by `starts.lua`: who holds more than it needs then gives it back before its leases end
   redis.call('HSET', KEYS[2], 'scarce', string.format('%.0f', now))
 end
 if held > 0 or wanted > 0 then

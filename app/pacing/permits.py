@@ -112,7 +112,7 @@ class Permits:
     async def lease(self, starts: Sequence[float], demand: int) -> None:
         """See to it that there are permits for the `starts` that come soon, and not many more. Raises redis-py's errors.
 
-        `demand`: how many starts are hoped for within a tick, if there were permits for them.
+        `demand`: how many starts could be used within a tick if there were permits for them.
         """
         now, in_use = time.monotonic(), self.in_use
         needed = self._needed(starts, demand, now)
@@ -129,7 +129,7 @@ class Permits:
 
     def _needed(self, starts: Sequence[float], demand: int, now: float) -> int:
         if self._tight(now):
-            calls = self.in_use + max(len(starts), demand)
+            calls = self.in_use + demand
             if demand and self.call_seconds:
                 average = calls * self.call_seconds / (self.call_seconds + TICK_SECONDS)
                 return max(self.in_use, math.ceil(average) + SPARE)

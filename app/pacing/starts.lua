@@ -6,8 +6,7 @@
 -- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 starts wanted, 4 us between starts at the least, 5 us to reach ahead,
 --       6 kind (live, backfill, or urgent: live, of a destination that nobody waited for here until now),
 --       7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
---       10 us between two looks at the pace, 11 us until the holder can use the answer, 12 1 when it is short of permits,
---       then what was observed: name, amount, ...
+--       10 us between two looks at the pace, 11 us until the holder can use the answer, then what was observed: name, amount, ...
 -- Reply now us, starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
 --       1 when it is the holder's turn to look, 1 when somebody is short of permits
 --
@@ -15,9 +14,6 @@
 -- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
 -- late; a backfill less far. What is urgent has one start beyond what all others reach, or the large backlog of one destination
 -- would keep out the few calls of another; not for a holder that is far beyond its share.
--- While the schedule is given out ahead, holders take turns: each has its share of the next fifth of a second, and asks again when that
--- is over, or soon after the schedule would run out if no other asked. So the calls of a holder lie apart, which needs few permits, and
--- fewer answers are empty. Not for who is short of permits: it needs the starts that come when a permit does.
 -- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches.
 -- After a refusal starts are given singly, until a call is accepted.
 -- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
@@ -27,14 +23,14 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local holder, wanted = ARGV[2], tonumber(ARGV[3])
-local FORGET_US, SINGLY_US, SCARCE_US, TURN_US, SLACK_US = 2000000, 1000000, 500000, 200000, 15000
+local FORGET_US, SINGLY_US, SCARCE_US = 2000000, 1000000, 500000
 
 local accepted = false
-for index = 13, #ARGV, 2 do
+for index = 12, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], ARGV[index], ARGV[index + 1])
   accepted = accepted or ARGV[index] == 'accepted'
 end
-if #ARGV > 12 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', now)) == 1 then
+if #ARGV > 11 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', now)) == 1 then
   redis.call('EXPIRE', KEYS[4], 3600)
 end
 
@@ -134,35 +130,23 @@ local reach = tonumber(ARGV[5])
 local farthest = reach * math.min(2, 1 + holders / 8)
 if ARGV[6] == 'backfill' then
   reach = reach * 0.8
-end
-local earliest = now + lead -- that the holder can use
-local full = earliest + reach / 2
-if ARGV[6] ~= 'backfill' and own <= now and holders > 1 then
+elseif own <= now and holders > 1 then
   reach = farthest
 end
 reach = math.max(reach, interval)
-local base = math.max(tat, earliest)
-local room = math.floor((earliest + reach - base) / interval)
+local base = math.max(tat, now + lead)
+local room = math.floor((now + lead + reach - base) / interval)
 local most_ahead = (2 + holders / 2) * reach
 if ARGV[6] == 'urgent' and room < 1 and own <= now + most_ahead * 2 / 3
-    and base <= earliest + farthest + interval then
+    and base <= now + lead + farthest + interval then
   room = 1
 end
-local in_turn = holders > 1 and interval * holders <= TURN_US and base > full and ARGV[12] == '0'
-if in_turn then
-  room = math.min(room, math.ceil(TURN_US / interval / holders))
-end
 local starts = math.max(0, math.min(wanted, room))
-local ends = base + starts * interval -- of the schedule, from now on
 if starts > 0 then
-  set('tat', ends)
+  set('tat', base + starts * interval)
 end
 -- bounded, so that who had the account for itself is not made to pay for it long
 local schedule = math.min(math.max(own, now) + starts * interval * holders, now + most_ahead)
 redis.call('HSET', KEYS[2], holder, string.format('%.0f %.0f', schedule, now))
 local why = starts < wanted and 'rate' or ''
-local wait = ends + interval - earliest - reach
-if in_turn and starts >= room then
-  wait = math.max(wait, math.min(schedule - now, TURN_US, ends - earliest + SLACK_US * (holders - 1)))
-end
-return answer(starts, base - now, wait, why)
+return answer(starts, base - now, base + (starts + 1) * interval - now - lead - reach, why)
