@@ -1,13 +1,44 @@
-"""A look at Celery's broker, without taking part."""
+"""Celery's broker: the queue of wake-ups, how to connect, and a look at what waits."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 
 from app.errors import ServiceUnreachable
-from app.producer import broker_transport_options
 
+DELIVER_TASK = "activation.deliver"
+DELIVERY_QUEUE = "delivery"
 TIMEOUT_SECONDS = 3.0
+
+
+def worker_queue(worker: str) -> Queue:
+    """The queue of wake-ups for one worker, by its Celery node name. By the nameless exchange, which leaves no binding behind when
+    the worker is gone for good.
+    """
+    name = f"{DELIVERY_QUEUE}.{worker}"
+    return Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]  # so in kombu
+
+
+def broker_transport_options(broker_url: str) -> dict[str, Any]:
+    """Options of the broker connection, the same in every process: the shortest visibility timeout among them is the one that
+    counts. They are for Redis; AMQP needs none.
+    """
+    if not broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
+        return {}
+    return {
+        # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last far less
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        # kombu passes None on, which would wait for a black-holed broker for ever
+        "socket_connect_timeout": 3,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
 
 
 def queue_lengths(broker_url: str, queues: tuple[str, ...]) -> dict[str, int]:

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from threading import RLock, Thread
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+import uvloop
 
 T = TypeVar("T")
 
 THREADS = 32  # for what blocks; names are resolved on others, the loop's own, so that these may wait for a call
-WITHOUT_PAUSE_SECONDS = 0.005  # so long one coroutine may compute before others have their turn
+WITHOUT_PAUSE_SECONDS = 0.001  # so long one coroutine may compute before others have their turn
 
 
 class EventLoop:
@@ -28,12 +30,14 @@ class EventLoop:
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self.computing = asyncio.Lock()  # held by a `LongComputation`
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None or self._process != os.getpid():
-                self._loop = asyncio.new_event_loop()
+                self._loop = uvloop.new_event_loop()
+                self.computing = asyncio.Lock()
                 self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocking")
                 self._process = os.getpid()
                 Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
@@ -86,13 +90,25 @@ class Signal:
         self._is_set = False
 
 
-class Breath:
-    """Lets others have their turn in the middle of a long computation."""
+class LongComputation:
+    """What takes long on the loop: one at a time, and with pauses in which others have their turn::
 
-    def __init__(self) -> None:
+    async with LongComputation() as computation:
+        for item in many:
+            ...
+            await computation.pause()
+    """
+
+    async def __aenter__(self) -> Self:
+        await EVENT_LOOP.computing.acquire()
         self._until = time.monotonic() + WITHOUT_PAUSE_SECONDS
+        return self
 
-    async def draw(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        EVENT_LOOP.computing.release()
+
+    async def pause(self) -> None:
+        """Let others have their turn, if it is time."""
         if time.monotonic() > self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + WITHOUT_PAUSE_SECONDS

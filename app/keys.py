@@ -68,6 +68,7 @@ act:{A}:token:requests            hash    sfmc.tokens         token requests tha
 act:{A}:pace                      hash    pacing              the schedule of starts, the back-off, and what was learned; a day
 act:{A}:observed                  hash    pacing              what was seen since the last look at the pace; an hour
 act:{A}:shares                    hash    pacing              holder -> how far its own schedule is; a minute
+act:{A}:lead                      string  delivery            the worker that works at the account's lanes, or * for all of them; LEASE, SPREAD
 act:{A}:permits                   hash    pacing              holder -> calls it may have in flight, until when, and would like to
 act:{A}:calls                     hash    pacing              day (epoch days) and year (y2026) -> calls made; CALLS_LIFE
 ================================  ======  ==================  ==========================================================
@@ -109,6 +110,7 @@ SEEN_WINDOW_SECONDS = 300
 SEEN_WINDOWS = 3  # the present one and two before: each body is remembered for ten minutes at least
 SEEN_LIFE_SECONDS = SEEN_WINDOW_SECONDS * SEEN_WINDOWS
 CALLS_LIFE_SECONDS = 800 * 86_400
+SPREAD_SECONDS = 600  # an account that needed more than one worker is likely to need it again
 
 
 def intake_rate(source: str, second: int) -> str:
@@ -285,6 +287,10 @@ class AccountKeys:
     @property
     def shares(self) -> str:
         return f"{self.base}:shares"
+
+    @property
+    def lead(self) -> str:
+        return f"{self.base}:lead"
 
     @property
     def permits(self) -> str:

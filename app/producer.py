@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from celery import Celery
 
+from app.broker import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options, worker_queue
 from app.errors import ActivationError, EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DELIVER_TASK = "activation.deliver"
-DELIVERY_QUEUE = "delivery"
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
 CHUNK = 500  # profiles appended in one step: a few ms of the server's time
 CHUNK_BYTES = 4_000_000
@@ -233,16 +232,19 @@ class Producer:
         seconds = self._r.settings.wake_up_seconds
         self.wake(destination, announce_wake_ups(self._r.redis, destination, range(LANES), wake_up_seconds=seconds))
 
-    def wake(self, destination: str, lanes: Iterable[int]) -> None:
-        """Send the wake-ups of lanes. A broker that is away costs seconds, not profiles: the sweep finds the lanes."""
+    def wake(self, destination: str, lanes: Iterable[int], *, worker: str = "") -> None:
+        """Send the wake-ups of lanes, to whichever worker comes first or to a certain one. A broker that is away costs seconds, not
+        profiles: the sweep finds the lanes.
+        """
         numbers = sorted(lanes)
         if not numbers:
             return
+        queue = worker_queue(worker) if worker else DELIVERY_QUEUE
         try:
             with self._celery.producer_pool.acquire(block=True, timeout=10) as producer:
                 for number in numbers:
                     self._celery.send_task(
-                        DELIVER_TASK, args=(destination, number), queue=DELIVERY_QUEUE, producer=producer, retry=False
+                        DELIVER_TASK, args=(destination, number), queue=queue, producer=producer, retry=False
                     )
         except Exception as error:  # noqa: BLE001  # whatever its client raises: the profiles are durable already
             say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
@@ -320,22 +322,3 @@ def _publisher(broker_url: str) -> Celery:
         broker_transport_options=broker_transport_options(broker_url),
     )
     return app
-
-
-def broker_transport_options(broker_url: str) -> dict[str, Any]:
-    """Options of the broker connection, the same in every process: the shortest visibility timeout among them is the one that
-    counts. They are for Redis; AMQP needs none.
-    """
-    if not broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
-        return {}
-    return {
-        # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last far less
-        "visibility_timeout": 300,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        # kombu passes None on, which would wait for a black-holed broker for ever
-        "socket_connect_timeout": 3,
-        "socket_timeout": 10,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
-    }

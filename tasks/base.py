@@ -73,7 +73,7 @@ class ActivationTask(Task):
         if not isinstance(outcome, WakeUpResult):
             return outcome if isinstance(outcome, str) else None
         destination, lane = _of_wake_up(*args, **kwargs)
-        context().producer.wake(destination, outcome.wake)
+        context().producer.wake(destination, outcome.wake, worker=outcome.worker)
         if outcome.come_back_seconds is not None:
             self.come_back(outcome)
         return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
-from app.producer import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
+from app.broker import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
 from app.settings import Settings
 
 ENQUEUE_QUEUE = "activation"

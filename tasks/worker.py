@@ -11,11 +11,12 @@ from threading import Lock, Timer
 from types import FrameType
 from typing import Any
 
-from celery.signals import worker_init, worker_ready
+from celery.signals import celeryd_after_setup, worker_init, worker_ready
 
+from app.broker import DELIVERY_QUEUE, worker_queue
 from app.delivery.wakeup import Delivery
 from app.lanes.refused import RefusedMessages
-from app.producer import DELIVERY_QUEUE, Producer
+from app.producer import Producer
 from app.reporting.outbox import deliver_due
 from app.reporting.presence import Presence
 from app.reporting.processes import read_sweep_age_seconds
@@ -66,10 +67,20 @@ def _on_start(**_: Any) -> None:
     context().resources.redis.ping()
 
 
+@celeryd_after_setup.connect
+def _take_own_wake_ups(sender: str, instance: Any, **_: Any) -> None:
+    """A worker of lanes has a queue of its own beside the common one, for those of accounts that it leads."""
+    queues = instance.app.amqp.queues
+    if DELIVERY_QUEUE in queues.consume_from:
+        queues.select_add(worker_queue(sender))
+        context().delivery.leads.begin(sender)
+
+
 @worker_ready.connect
 def _be_seen(sender: Any = None, **_: Any) -> None:
     """Say that this worker is alive, what it takes, and what it has measured; and look whether sweeps go on."""
-    queues = tuple(sorted(queue.name for queue in sender.task_consumer.queues))
+    common = {queue.name for queue in sender.app.conf.task_queues}
+    queues = tuple(sorted(common.intersection(queue.name for queue in sender.task_consumer.queues)))
     found = context()
     role = "worker" if DELIVERY_QUEUE in queues else "maintenance"
     found.presence = Presence(found.resources, sender.hostname, role, queues, found.watch)

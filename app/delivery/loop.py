@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -14,6 +12,7 @@ from redis.exceptions import RedisError
 from app.delivery import session as state
 from app.delivery.contacts import Contact, Contacts
 from app.delivery.opening import locked, open_entry, seal_for_lane, set_aside, unforeseen
+from app.delivery.work import Result
 from app.errors import (
     AccountThrottled,
     AttributeRefused,
@@ -27,67 +26,25 @@ from app.errors import (
     SealBroken,
     TransientFailure,
 )
-from app.event_loop import EVENT_LOOP, Breath, Signal
+from app.event_loop import EVENT_LOOP, LongComputation, Signal
 from app.lanes.outcomes import Ledger
-from app.mapping.compiled import CompiledMapping
 from app.pacing.place import Called, Held, Place
 from app.sfmc.responses import Accepted
 from app.tracing import TRACES
 
 if TYPE_CHECKING:
-    from threading import Event
-
-    from app.clock import RedisClock
     from app.delivery.plan import Pair
-    from app.destinations.model import Destination
+    from app.delivery.work import Work
     from app.lanes.entries import Entry
-    from app.lanes.lane import Lane, Read
-    from app.pacing.gate import Gate
-    from app.round_trips import RoundTrips
-    from app.sealing import KeyRing
-    from app.settings import Settings
-    from app.sfmc import MarketingCloud
+    from app.lanes.lane import Read
 
+MOST_HAND_OVER_SECONDS = 0.4
 DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a session works with; `run` makes it go."""
-
-    lane: Lane
-    destination: Destination
-    mapping: CompiledMapping
-    reload_mapping: Callable[[], CompiledMapping]
-    pepper: bytes
-    client: MarketingCloud
-    gate: Gate
-    trips: RoundTrips
-    ring: KeyRing
-    clock: RedisClock
-    settings: Settings
-    stopping: Event
-    goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once
-    one_call: bool = False  # a probe
-
-    async def run(self) -> Result:
-        """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
-        return await _Loop(self).run()
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a session ended.
-
-    `error` stands for the destination as a whole; `wait_seconds` before coming back. `moved_to` are the lanes that got entries
-    of this one. `epoch_ended`: the destination was connected anew; what was not settled is still in the lane.
-    """
-
-    answered: int = 0
-    error: CallError | None = None
-    wait_seconds: float = 0.0
-    moved_to: frozenset[int] = frozenset()
-    epoch_ended: bool = False
+async def carry_out(work: Work) -> Result:
+    """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
+    return await _Loop(work).run()
 
 
 class _Loop:
@@ -166,7 +123,13 @@ class _Loop:
         except EpochEnded:
             self.session = state.epoch_over(self.session)
             return
-        self.read += len(read.live) + len(read.backfill)
+        found = len(read.live) + len(read.backfill)
+        if state.takes_long(self.session, found, self.rules) and not await self.w.stays():
+            # one after another, or the other process would open all of them before its first call
+            await self.changed.wait(random.uniform(0, MOST_HAND_OVER_SECONDS))  # noqa: S311  # spread, not a secret
+            self.session = state.told_to_end(self.session)
+            return
+        self.read += found
         error = await self.take_in(read)
         self.session = state.read_done(
             self.session, command, live=len(read.live), backfill=len(read.backfill), recovered=read.recovered,
@@ -179,31 +142,32 @@ class _Loop:
         """Give what was read to its contacts. Returns the error of the destination as a whole when no key opens what waits."""
         contacts, destination_id, ring = self.contacts, self.w.destination.id, self.w.ring
         contacts.now_ms = read.now_ms
-        others = Breath()
         updates: list[Pair] = []
         aside_ms: int | None = None
-        for entry in read.entries():
-            try:
-                update = open_entry(
-                    entry, read, contacts.mapping, self.ledger, ring, destination_id,
-                    crashes_allowed=self.w.settings.crashes_allowed,
-                )  # fmt: skip
-            except SealBroken:
-                if aside_ms is None:
-                    aside_ms = await EVENT_LOOP.in_thread(self.w.lane.locked_aside_ms)
-                if entry.origin.stamp_ms >= aside_ms:
-                    return locked(destination_id)
-                self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
-            else:
-                if update is not None:
-                    updates.append((entry, update))
-            await others.draw()
+        async with LongComputation() as computation:
+            for entry in read.entries():
+                try:
+                    update = open_entry(
+                        entry, read, contacts.mapping, self.ledger, ring, destination_id,
+                        crashes_allowed=self.w.settings.crashes_allowed,
+                    )  # fmt: skip
+                except SealBroken:
+                    if aside_ms is None:
+                        aside_ms = await EVENT_LOOP.in_thread(self.w.lane.locked_aside_ms)
+                    if entry.origin.stamp_ms >= aside_ms:
+                        return locked(destination_id)
+                    self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
+                else:
+                    if update is not None:
+                        updates.append((entry, update))
+                await computation.pause()
         arrivals = contacts.arrange(updates)
         if unknown := contacts.unknown(arrivals):
             contacts.learn(await self.w.trips.run(self.w.lane.delivered(unknown)))
-        for arrival in arrivals:
-            contacts.take_in(arrival)
-            await others.draw()
+        async with LongComputation() as computation:
+            for arrival in arrivals:
+                contacts.take_in(arrival)
+                await computation.pause()
         return None
 
     async def settle(self, *, close_doubtful: bool = False) -> None:

@@ -20,6 +20,7 @@ FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated
 REST_SECONDS = 1.0  # the longest wait for an event; the lease has to be looked after meanwhile
 LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
 BACKFILL_BATCH = 16
+MUCH_ENTRIES = 16  # for a first look to find: they take a while, and may be another process' work
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
 UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
 SLICES_AT_LEAST, SLICES_AT_MOST = 8, 15  # what a session remembers of contacts grows with it
@@ -200,6 +201,11 @@ def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | N
 
 def _look_seconds(load: Load) -> float:
     return LOOK_BEHIND_BACKFILL_SECONDS if load.waiting else LOOK_SECONDS
+
+
+def takes_long(session: Session, found: int, rules: Rules) -> bool:
+    """Whether the first look has found so much that it is to be asked at once whether to work here."""
+    return session.read_at == float("-inf") and found >= MUCH_ENTRIES and not rules.one_call
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

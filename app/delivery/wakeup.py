@@ -6,7 +6,6 @@ the gates of accounts) lives in it; the connections belong to the process.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -16,7 +15,10 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from app.delivery.loop import Result, Work
+from app.delivery.leads import Cpu, Leads
+from app.delivery.looks import Looks
+from app.delivery.loop import carry_out
+from app.delivery.work import Result, Work
 from app.destinations import catalogs
 from app.destinations.state import State, Status
 from app.errors import (
@@ -51,9 +53,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WakeUpResult:
-    """What the task does after a wake-up: wake lanes now, or come back in a while with `wake_up_token`."""
+    """What the task does after a wake-up: wake lanes now, at a certain `worker` or ('') whichever comes first, or come back in a while
+    with `wake_up_token`.
+    """
 
     wake: tuple[int, ...] = ()
+    worker: str = ""
     come_back_seconds: float | None = None
     wake_up_token: str = ANY_WAKE_UP
 
@@ -70,9 +75,14 @@ class Delivery:
         self._trips = RoundTrips(resources.redis)
         self._gates = Gates(self._trips, resources.settings.calls_at_once)
         self._lock = Lock()
-        self._active = 0  # sessions under way
-        # by destination: its version, and when it was last looked whether that is still so
-        self._unchanged: dict[str, tuple[str, float, asyncio.Future[bool] | None]] = {}
+        self.leads = Leads(
+            resources.redis,
+            lead_seconds=self._settings.lease_seconds,
+            lanes=self._settings.worker_concurrency,
+            calls_share=self._gates.room_used_share,
+            cpu_share=Cpu().share,
+        )
+        self._unchanged: Looks[bool] = Looks(SAME_LOOK_SECONDS)
         self._abandoned: list[tuple[Lane, bool]] = []
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
@@ -101,6 +111,7 @@ class Delivery:
     def close(self) -> None:
         """Stop taking work; sessions under way end with what is in flight."""
         self.stopping.set()
+        self.leads.end()
         self._gates.close()
 
     # -- one session ---------------------------------------------------------------------------------------------------
@@ -121,13 +132,8 @@ class Delivery:
         try:
             if not lane.open():
                 return WakeUpResult()
-            with self._lock:
-                self._active += 1
-            try:
+            with self.leads.session(connected.destination.account.key):
                 result = self._work(lane, connected, state, probe=probe)
-            finally:
-                with self._lock:
-                    self._active -= 1
             return self._conclude(lane, connected.destination, result, state, probe=probe)
         except EpochEnded as ended:
             log.info("%s", ended)
@@ -145,7 +151,7 @@ class Delivery:
             return self._abandon(lane, blame=True)
 
     def _work(self, lane: Lane, connected: Connected, state: State, *, probe: str) -> Result:
-        destination = connected.destination
+        destination, begun = connected.destination, time.monotonic()
         client = self.client(destination)
         try:
             if probe and state.code == "missing_scope":
@@ -166,23 +172,23 @@ class Delivery:
             clock=self._r.clock,
             settings=self._settings,
             stopping=self.stopping,
-            goes_on=lambda: self._goes_on(connected),
+            stays=lambda: self._stays(destination, begun),
+            goes_on=lambda: self._goes_on(connected, begun),
             one_call=bool(probe),
         )
-        return EVENT_LOOP.run(work.run())
+        return EVENT_LOOP.run(carry_out(work))
 
-    async def _goes_on(self, connected: Connected) -> bool:
-        """Whether a lane may be worked on without a break: nothing has changed, and nobody waits for its slot."""
-        if self._active >= self._settings.worker_concurrency:
+    async def _stays(self, destination: Destination, begun: float) -> bool:
+        """Whether this is the process that is to work at lanes of the destination's account."""
+        return await self.leads.stays(destination.account.key, destination.limits, begun)
+
+    async def _goes_on(self, connected: Connected, begun: float) -> bool:
+        """Whether a lane may be worked on without a break: here is where, nobody waits for its slot, and nothing has changed."""
+        destination = connected.destination
+        if not await self._stays(destination, begun) or self.leads.sessions >= self._settings.worker_concurrency:
             return False
-        destination_id, now = connected.destination.id, time.monotonic()
-        version, asked_at, answer = self._unchanged.get(destination_id, ("", 0.0, None))
-        failed = answer is not None and answer.done() and answer.exception() is not None
-        if answer is None or failed or version != connected.destination.version or now - asked_at > SAME_LOOK_SECONDS:
-            # the slices of a destination's lanes end at about the same time
-            answer = asyncio.ensure_future(EVENT_LOOP.in_thread(self._is_unchanged, connected))
-            self._unchanged[destination_id] = (connected.destination.version, now, answer)
-        return await asyncio.shield(answer)
+        # the slices of a destination's lanes end at about the same time
+        return await self._unchanged.get(destination.id, destination.version, self._is_unchanged, connected)
 
     def _is_unchanged(self, connected: Connected) -> bool:
         destination = connected.destination
@@ -216,7 +222,7 @@ class Delivery:
             others = [n for n in range(LANES) if n != lane.number]
         left = lane.release(wake_up_seconds=seconds)
         woken = announce_wake_ups(self._r.redis, destination.id, others, wake_up_seconds=seconds)
-        return WakeUpResult((*([lane.number] if left else []), *woken))
+        return WakeUpResult((*([lane.number] if left else []), *woken), self.leads.leader(destination.account.key))
 
     def _abandon(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
         """Leave a lane whose last steps are uncertain. If Redis cannot be told now, it is told before the next session."""

@@ -26,6 +26,10 @@ class Gates:
         self._holder = token_hex(8)
         self._gates: dict[str, tuple[Limits, Gate]] = {}
 
+    def room_used_share(self) -> float:
+        """How much of the calls that this process may have in flight is in use, from 0 to 1."""
+        return 1 - self._room.free / self._room.size
+
     def close(self) -> None:
         """The process ends. Calls that have begun come to their end."""
         with self._lock:

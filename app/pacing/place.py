@@ -39,7 +39,7 @@ class Room:
     """How many calls this process may have in flight, over all accounts; gates that found it full have their turns."""
 
     def __init__(self, size: int) -> None:
-        self.free = size
+        self.size = self.free = size
         self._waiting: dict[Callable[[], None], None] = {}
 
     def wait(self, hand_out: Callable[[], None]) -> None:

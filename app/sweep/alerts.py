@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.broker import DELIVERY_QUEUE
 from app.errors import SealBroken, UnknownDestination
 from app.intake.counts import read_counts
 from app.lanes.failures import count_failures
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from app.destinations.state import State
     from app.resources import Resources
 
-DELIVERY_QUEUE, MAINTENANCE_QUEUE = "delivery", "maintenance"
+MAINTENANCE_QUEUE = "maintenance"
 WATCHED = ("no_beat",)  # by the workers; all else is judged by the sweep
 SETTLED_IN_SECONDS = 60.0
 HTTP_REFUSED = 400

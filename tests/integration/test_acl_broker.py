@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from app.acl import roles_of, rule_of
-from app.producer import broker_transport_options
+from app.broker import broker_transport_options
 from app.settings import Settings
 from tasks.config import celery_config
 

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from app.event_loop import EVENT_LOOP, Breath, Signal
+from app.event_loop import EVENT_LOOP, LongComputation, Signal
 from app.round_trips import MOST_STEPS, RoundTrips, Step
 
 
@@ -68,13 +68,33 @@ def test_others_have_their_turn_in_a_long_computation() -> None:
     async def compute() -> bool:
         turns = []
         asyncio.get_running_loop().call_soon(turns.append, 1)
-        others = Breath()
         deadline = time.monotonic() + 10
-        while not turns and time.monotonic() < deadline:
-            await others.draw()
+        async with LongComputation() as computation:
+            while not turns and time.monotonic() < deadline:
+                await computation.pause()
         return bool(turns)
 
     assert EVENT_LOOP.run(compute())
+
+
+def test_long_computations_come_one_after_another() -> None:
+    """So what else is to be done waits for a part of one, and not of each."""
+    parts: list[int] = []
+
+    async def compute(number: int) -> None:
+        async with LongComputation() as computation:
+            for _ in range(3):
+                parts.append(number)
+                deadline = time.monotonic() + 0.002
+                while time.monotonic() < deadline:
+                    pass
+                await computation.pause()
+
+    async def both() -> None:
+        await asyncio.gather(compute(1), compute(2))
+
+    EVENT_LOOP.run(both())
+    assert parts == [1, 1, 1, 2, 2, 2]
 
 
 def test_steps_that_are_asked_for_together_travel_together(redis: Redis) -> None:

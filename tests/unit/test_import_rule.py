@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PURE = (
     "app.backoff",
+    "app.delivery.lead",
     "app.delivery.plan",
     "app.delivery.session",
     "app.destinations.model",
@@ -55,7 +56,7 @@ class Rule:
 
 
 PURITY = Rule(
-    "Mapping, merging, planning, the session's state and the pace are pure.",
+    "Mapping, merging, planning, the session's state, who leads and the pace are pure.",
     within=PURE,
     never=OUTSIDE_WORLD,
     types_count=False,
@@ -199,7 +200,7 @@ def test_what_is_pure_stays_pure_through_what_it_imports():
 
 PLANTED = {
     "Nothing in app imports tasks.": ("app/reporting/runs.py", "def f():\n    from tasks.celery import app"),
-    "Mapping, merging, planning, the session's state and the pace are pure.": (
+    "Mapping, merging, planning, the session's state, who leads and the pace are pure.": (
         "app/lanes/merge.py",
         "from redis import Redis",
     ),

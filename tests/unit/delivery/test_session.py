@@ -104,6 +104,16 @@ def test_slices_follow_each_other_until_there_were_enough_or_somebody_waits() ->
     assert machine.slice_over(BEGUN, RULES, goes_on=False).phase is Phase.ENDING
 
 
+def test_only_a_first_look_that_finds_much_asks_whether_to_go_on_here() -> None:
+    assert machine.takes_long(BEGUN, machine.MUCH_ENTRIES, RULES)
+    assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES - 1, RULES)
+    assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES, replace(RULES, one_call=True)), (
+        "a probe calls where it is"
+    )
+    looked = machine.read_done(BEGUN, Read(500, 0), live=500, backfill=0, recovered=False, now=NOW)
+    assert not machine.takes_long(looked, 500, RULES)
+
+
 @pytest.mark.parametrize(("seconds", "phase", "wait"), [(1.0, Phase.WORKING, 0.0), (30.0, Phase.ENDING, 30.0)])
 def test_an_account_that_has_to_be_left_alone_for_long_ends_the_session(
     seconds: float, phase: Phase, wait: float

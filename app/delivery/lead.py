@@ -1,0 +1,71 @@
+"""Which worker process works at the lanes of an account, while one is enough for them: it leads the account. Pure.
+
+Lanes in one process share a gate and their round trips to Redis, which halves what a paced call costs there, and no process holds
+starts or permits that another one needs. So a lane that has work for longer than a slice goes on in the process that leads its
+account. Who leads is no more than a hint: leases and gates keep the promises, whoever works where.
+
+As leader election goes, there is no more to it than a key with a life: the first who looks takes it, and keeps it by looking again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from app.destinations.model import Limits
+
+EVERYBODY: Final = "*"  # in place of a leader: the account needs more than one process
+TAKES_BELOW: Final = 0.5  # of what a process can do; it has to have room for what comes with a lead
+FULL_AT: Final = 0.9
+# A process makes some 300 calls a second at most. What may need more is spread from the beginning
+MOST_CALLS_PER_MINUTE: Final = 6_000
+
+
+class Move(StrEnum):
+    """What a process does about the lead of an account at whose lanes it works."""
+
+    STAY = "stay"  # work here, whoever else works at the account
+    TAKE = "take"
+    KEEP = "keep"
+    HAND_OVER = "hand over"  # let the leader work at its lanes
+    GIVE_UP = "give up"  # another process may lead
+    SPREAD = "spread"  # all processes work at the account for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How much of what a process can do is in use, each from 0 to 1: lanes of accounts that it leads, calls in flight, and CPU."""
+
+    lanes: float
+    calls: float
+    cpu: float
+
+    @property
+    def share(self) -> float:
+        return max(self.lanes, self.calls, self.cpu)
+
+    def __str__(self) -> str:
+        return f"lanes {self.lanes:.0%}, calls in flight {self.calls:.0%}, CPU {self.cpu:.0%}"
+
+
+def may_be_led(limits: Limits) -> bool:
+    """Whether one process may be enough for an account of such limits."""
+    return limits.calls_per_minute <= MOST_CALLS_PER_MINUTE
+
+
+def next_move(leader: str, process: str, busy: Busy, *, leads: int, patient: bool = False) -> Move:
+    """What `process`, which leads so many accounts, does where `leader` leads ('' for nobody).
+
+    `patient`: it has just taken or given up another lead, and waits for what comes of that.
+    """
+    if leader == EVERYBODY:
+        return Move.STAY
+    if not leader:
+        return Move.TAKE if busy.share < TAKES_BELOW and not patient else Move.STAY
+    if leader != process:
+        return Move.HAND_OVER
+    if busy.share < FULL_AT or patient:
+        return Move.KEEP
+    return Move.GIVE_UP if leads > 1 else Move.SPREAD

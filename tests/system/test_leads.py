@@ -1,0 +1,71 @@
+"""A worker leads an account: its lanes come together there, and go elsewhere when it is gone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.keys import AccountKeys
+from tests.system.rig import Rig, profile
+
+PROFILES = 350
+
+
+def leader(rig: Rig, keys: AccountKeys) -> str:
+    """The name of the process in the stack."""
+    found: Any = rig.redis.get(keys.lead)
+    return found.decode().partition("@")[0] if found else ""
+
+
+def callers(rig: Rig, keys: AccountKeys) -> int:
+    """How many worker processes hold permits to call the account."""
+    found: Any = rig.redis.hlen(keys.permits)
+    return int(found)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_lanes_come_together_and_outlive_their_leader(make_rig: Callable[..., Rig], how: signal.Signals) -> None:
+    rig = make_rig(workers=3)
+    rig.connect(calls_per_minute=2_400)
+    rig.settings_of(latency_ms=50)
+    rig.start()
+    keys = AccountKeys(rig.resources.destinations.get("camp").account.key)
+    job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
+
+    rig.wait_until(lambda: leader(rig, keys) and callers(rig, keys) == 1, "one worker makes all calls", 15)
+    first = leader(rig, keys)
+    rig.kill(first, how)
+    assert rig.summary()["contact_ok"] < PROFILES - 100, "nearly all was done before: the test shows nothing"
+
+    found = rig.settled([job])
+    assert found.outcomes["delivered"] == PROFILES
+    assert len(rig.contacts()) == PROFILES
+    repeated = rig.summary()["contact_ok"] - PROFILES
+    assert repeated <= 16, "calls that were in flight when it was killed, and no more"
+    if how == signal.SIGTERM:
+        assert repeated == 0
+
+
+def test_an_account_that_one_worker_cannot_carry_is_worked_at_by_all(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(workers=3, calls_at_once=8)
+    rig.connect(calls_per_minute=3_000, max_in_flight=30)
+    rig.settings_of(latency_ms=400)
+    rig.start()
+    keys = AccountKeys(rig.resources.destinations.get("camp").account.key)
+    job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
+    rig.wait_until(lambda: leader(rig, keys) == "*", "it is found that one is not enough", 30)
+    rig.wait_until(lambda: callers(rig, keys) == 3, "all workers make calls", 30)
+    assert rig.settled([job]).outcomes["delivered"] == PROFILES
+    assert rig.summary()["contact_ok"] == PROFILES
+
+
+def test_more_lanes_than_slots_all_have_their_turn(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(workers=2, worker_concurrency=3, slice_seconds=0.5)
+    rig.connect(calls_per_minute=6_000)
+    rig.start()
+    job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
+    assert rig.settled([job], 60).outcomes["delivered"] == PROFILES
+    assert rig.summary()["contact_ok"] == PROFILES
