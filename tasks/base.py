@@ -11,6 +11,7 @@ from celery.worker.request import Request
 from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
+from app.broker import DELIVERY_QUEUE
 from app.delivery.wakeup import WakeUpResult
 from app.errors import ActivationError, SealBroken, ServiceUnreachable, UsageError
 from app.logs import say_once
@@ -103,6 +104,7 @@ class ActivationTask(Task):
             kwargs={**self.request.kwargs, "wake_up_token": outcome.wake_up_token},
             countdown=outcome.come_back_seconds,
             max_retries=None,
+            queue=DELIVERY_QUEUE,  # of all workers: that of the leader might be gone by then
         )
 
 

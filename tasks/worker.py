@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from celery.signals import celeryd_after_setup, worker_init, worker_ready
+from kombu.entity import Exchange
 
 from app.broker import DELIVERY_QUEUE, worker_queue
 from app.delivery.wakeup import Delivery
@@ -72,7 +73,9 @@ def _take_own_wake_ups(sender: str, instance: Any, **_: Any) -> None:
     """A worker of lanes has a queue of its own beside the common one, for those of accounts that it leads."""
     queues = instance.app.amqp.queues
     if DELIVERY_QUEUE in queues.consume_from:
-        queues.select_add(worker_queue(sender))
+        # Celery puts its default exchange in the place of a nameless one, and would bind the queue to it
+        queue = queues.select_add(worker_queue(sender))
+        queue.exchange = Exchange("")  # type: ignore[no-untyped-call]  # so in kombu
         context().delivery.leads.begin(sender)
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 EVERYBODY: Final = "*"  # in place of a leader: the account needs more than one process
 TAKES_BELOW: Final = 0.5  # of what a process can do; it has to have room for what comes with a lead
 FULL_AT: Final = 0.9
-# A process makes some 300 calls a second at most. What may need more is spread from the beginning
+# A process makes some 300 calls a second at most, and 64 at once: 100 a second, if they take 0.6 s. What may need more is spread from
+# the beginning
 MOST_CALLS_PER_MINUTE: Final = 6_000
 
 

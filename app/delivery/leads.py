@@ -17,6 +17,7 @@ from app.delivery.lead import EVERYBODY, Busy, Move, may_be_led, next_move
 from app.delivery.looks import Looks
 from app.event_loop import EVENT_LOOP
 from app.keys import SPREAD_SECONDS, AccountKeys
+from app.lua import write
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from app.destinations.model import Limits
 
 LOOK_SECONDS = 1.0  # what one lane has found is good for the others
+KNOWN_SECONDS = 3.0  # a leader that nobody has looked for since may be gone
+HANDED_OVER_SECONDS = 30.0  # a lane that comes back so soon was not taken by the leader, which may have died
+LEAD_SHARE = 0.6  # of a lease: of who dies, the lead ends before its lanes are free
 CPU_SECONDS = 1.0  # it is measured over
 PATIENCE_SECONDS = 3.0  # until a lead that was taken or given up shows in what there is to do
 
@@ -34,7 +38,7 @@ class Leads:
     """Of one process, which works at up to `lanes` at once. `calls_share` tells how much of its calls in flight is in use, `cpu_share`
     how much of a core, each from 0 to 1.
 
-    A lead ends `lead_seconds` after its leader's last look: with the lanes' own leases, if it died.
+    `lease_seconds` is the life of a lane's lease; a lead, which is looked after once in a slice, ends before.
     From `begin` to `end` this process may lead; before, it works at whatever comes.
     """
 
@@ -42,7 +46,7 @@ class Leads:
         self,
         redis: Redis,
         *,
-        lead_seconds: float,
+        lease_seconds: float,
         lanes: int,
         calls_share: Callable[[], float],
         cpu_share: Callable[[], float],
@@ -50,13 +54,14 @@ class Leads:
         self._redis = redis
         self._process = ""
         self._lanes = lanes
-        self._lead_seconds, self._lead_ms = lead_seconds, int(lead_seconds * 1000)
+        self._lead_seconds = LEAD_SHARE * lease_seconds
         self._calls_share = calls_share
         self._cpu_share = cpu_share
         self._lock = Lock()
         self._sessions: Counter[str] = Counter()  # under way, by account
         self._leaders: dict[str, tuple[str, float]] = {}  # account -> who led it, and when that was seen
         self._left: dict[str, float] = {}  # account -> when this process ceased to lead it
+        self._handed_over: dict[tuple[str, int], float] = {}  # destination and lane -> when
         self._patient_until = 0.0
         self._looks: Looks[Move] = Looks(LOOK_SECONDS)
 
@@ -86,23 +91,33 @@ class Leads:
         """How many are under way."""
         return self._sessions.total()
 
-    async def stays(self, account: str, limits: Limits, begun: float) -> bool:
-        """Whether a session that began then (time.monotonic()) goes on in this process. Raises redis-py's errors."""
-        if not self._process or not may_be_led(limits):
+    async def stays(self, account: str, limits: Limits, lane: tuple[str, int], begun: float) -> bool:
+        """Whether a session at this lane, by destination and number, that began then (time.monotonic()) goes on in this process.
+
+        Raises redis-py's errors.
+        """
+        process = self._process
+        if not process or not may_be_led(limits):
             return True
-        move = await self._looks.get(account, self._process, self._look, account, self._process)
-        return move is not Move.HAND_OVER and begun > self._left.get(account, float("-inf"))
+        move = await self._looks.get(account, process, self._look, account, process)
+        if move is not Move.HAND_OVER:
+            return begun > self._left.get(account, float("-inf"))
+        now = time.monotonic()
+        if now - self._handed_over.get(lane, float("-inf")) < HANDED_OVER_SECONDS:
+            return True
+        self._handed_over[lane] = now
+        return False
 
     def leader(self, account: str) -> str:
         """The process to which wake-ups of the account's lanes go; '' when any will do."""
         leader, seen_at = self._leaders.get(account, ("", 0.0))
-        is_fresh = time.monotonic() - seen_at < self._lead_seconds  # else it may be gone
+        is_fresh = time.monotonic() - seen_at < KNOWN_SECONDS
         return leader if is_fresh and self._process and leader != EVERYBODY else ""
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _look(self, account: str, process: str) -> Move:
-        key, now = AccountKeys(account).lead, time.monotonic()
+        key, now, lead_ms = AccountKeys(account).lead, time.monotonic(), int(self._lead_seconds * 1000)
         leader = self._read(key)
         self._note(account, leader, now)
         led = self._led_by(process, now)
@@ -111,19 +126,21 @@ class Leads:
         move = next_move(leader, process, busy, leads=len(led), patient=now < self._patient_until)
         match move:
             case Move.TAKE:
-                other: bytes | None = self._redis.set(key, process, nx=True, get=True, px=self._lead_ms)  # type: ignore[assignment]
-                leader = other.decode() if other else process
+                write(self._redis, ("SET", key, process, "NX", "PX", lead_ms), keys=[key])
+                leader = self._read(key)
                 if leader not in (process, EVERYBODY):
                     move = Move.HAND_OVER
+                elif self._process != process:  # it ended meanwhile
+                    self._redis.delete(key)
             case Move.KEEP:
-                self._redis.pexpire(key, self._lead_ms)
+                self._redis.pexpire(key, lead_ms)
             case Move.GIVE_UP:
                 leader = ""
                 self._redis.delete(key)
                 log.info("Account %s is left to another worker: %s.", account, busy)
             case Move.SPREAD:
                 leader = EVERYBODY
-                self._redis.set(key, EVERYBODY, px=SPREAD_SECONDS * 1000)
+                write(self._redis, ("SET", key, EVERYBODY, "EX", SPREAD_SECONDS), keys=[key])
                 log.info("Account %s needs more than one worker: %s.", account, busy)
         if move in (Move.GIVE_UP, Move.SPREAD):
             self._left[account] = now
@@ -163,11 +180,13 @@ class Cpu:
     """How much of one core this process has used of late: Python computes on one at a time."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._at, self._used, self._share = time.monotonic(), time.process_time(), 0.0
 
     def share(self) -> float:
-        at, used = time.monotonic(), time.process_time()
-        if at - self._at >= CPU_SECONDS:
-            self._share = min(1.0, (used - self._used) / (at - self._at))
-            self._at, self._used = at, used
-        return self._share
+        with self._lock:
+            at, used = time.monotonic(), time.process_time()
+            if at - self._at >= CPU_SECONDS:
+                self._share = min(1.0, (used - self._used) / (at - self._at))
+                self._at, self._used = at, used
+            return self._share

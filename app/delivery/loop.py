@@ -143,7 +143,7 @@ class _Loop:
         contacts, destination_id, ring = self.contacts, self.w.destination.id, self.w.ring
         contacts.now_ms = read.now_ms
         updates: list[Pair] = []
-        aside_ms: int | None = None
+        unopened: list[Entry] = []
         async with LongComputation() as computation:
             for entry in read.entries():
                 try:
@@ -152,15 +152,17 @@ class _Loop:
                         crashes_allowed=self.w.settings.crashes_allowed,
                     )  # fmt: skip
                 except SealBroken:
-                    if aside_ms is None:
-                        aside_ms = await EVENT_LOOP.in_thread(self.w.lane.locked_aside_ms)
-                    if entry.origin.stamp_ms >= aside_ms:
-                        return locked(destination_id)
-                    self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
+                    unopened.append(entry)
                 else:
                     if update is not None:
                         updates.append((entry, update))
                 await computation.pause()
+        if unopened:
+            aside_ms = await EVENT_LOOP.in_thread(self.w.lane.locked_aside_ms)
+            if any(entry.origin.stamp_ms >= aside_ms for entry in unopened):
+                return locked(destination_id)
+            for entry in unopened:
+                self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
         arrivals = contacts.arrange(updates)
         if unknown := contacts.unknown(arrivals):
             contacts.learn(await self.w.trips.run(self.w.lane.delivered(unknown)))

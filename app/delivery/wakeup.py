@@ -77,7 +77,7 @@ class Delivery:
         self._lock = Lock()
         self.leads = Leads(
             resources.redis,
-            lead_seconds=self._settings.lease_seconds,
+            lease_seconds=self._settings.lease_seconds,
             lanes=self._settings.worker_concurrency,
             calls_share=self._gates.room_used_share,
             cpu_share=Cpu().share,
@@ -172,20 +172,21 @@ class Delivery:
             clock=self._r.clock,
             settings=self._settings,
             stopping=self.stopping,
-            stays=lambda: self._stays(destination, begun),
-            goes_on=lambda: self._goes_on(connected, begun),
+            stays=lambda: self._stays(destination, lane, begun),
+            goes_on=lambda: self._goes_on(connected, lane, begun),
             one_call=bool(probe),
         )
         return EVENT_LOOP.run(carry_out(work))
 
-    async def _stays(self, destination: Destination, begun: float) -> bool:
-        """Whether this is the process that is to work at lanes of the destination's account."""
-        return await self.leads.stays(destination.account.key, destination.limits, begun)
+    async def _stays(self, destination: Destination, lane: Lane, begun: float) -> bool:
+        """Whether this is the process that is to work at the lane."""
+        account, limits = destination.account.key, destination.limits
+        return await self.leads.stays(account, limits, (destination.id, lane.number), begun)
 
-    async def _goes_on(self, connected: Connected, begun: float) -> bool:
+    async def _goes_on(self, connected: Connected, lane: Lane, begun: float) -> bool:
         """Whether a lane may be worked on without a break: here is where, nobody waits for its slot, and nothing has changed."""
         destination = connected.destination
-        if not await self._stays(destination, begun) or self.leads.sessions >= self._settings.worker_concurrency:
+        if not await self._stays(destination, lane, begun) or self.leads.sessions >= self._settings.worker_concurrency:
             return False
         # the slices of a destination's lanes end at about the same time
         return await self._unchanged.get(destination.id, destination.version, self._is_unchanged, connected)

@@ -15,7 +15,8 @@ from app.event_loop import EVENT_LOOP
 from app.keys import SPREAD_SECONDS, AccountKeys
 
 ACCOUNT, OTHER = "mclead", "mcother"
-LEAD_SECONDS = 15.0
+LEASE_SECONDS = 15.0
+LEAD_SECONDS = 9.0
 KEY, OTHER_KEY = AccountKeys(ACCOUNT).lead, AccountKeys(OTHER).lead
 
 
@@ -27,16 +28,21 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Process:
-    def __init__(self, redis: Redis, name: str, *, lead_seconds: float = LEAD_SECONDS) -> None:
-        self.calls = 0.0
+    def __init__(self, redis: Redis, name: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.calls, self.sessions = 0.0, 100
         self.leads = Leads(
-            redis, lead_seconds=lead_seconds, lanes=64, calls_share=lambda: self.calls, cpu_share=lambda: 0.0
+            redis, lease_seconds=lease_seconds, lanes=64, calls_share=lambda: self.calls, cpu_share=lambda: 0.0
         )
         self.leads.begin(name)
 
-    def stays(self, account: str = ACCOUNT, begun: float | None = None, limits: Limits | None = None) -> bool:
+    def stays(
+        self, account: str = ACCOUNT, begun: float | None = None, limits: Limits | None = None, lane: int | None = None
+    ) -> bool:
+        """By default a session at a lane that was never there before."""
+        self.sessions += 1
         begun = time.monotonic() if begun is None else begun
-        return EVENT_LOOP.run(self.leads.stays(account, limits or Limits(), begun))
+        where = ("camp", self.sessions if lane is None else lane)
+        return EVENT_LOOP.run(self.leads.stays(account, limits or Limits(), where, begun))
 
 
 @pytest.fixture
@@ -131,21 +137,40 @@ def test_lanes_of_accounts_that_it_leads_fill_a_process(redis: Redis, first: Pro
 
 def test_a_fast_account_and_a_process_without_a_queue_lead_nothing(redis: Redis, first: Process) -> None:
     assert first.stays(limits=Limits(calls_per_minute=MOST_CALLS_PER_MINUTE + 1))
-    nameless = Leads(redis, lead_seconds=LEAD_SECONDS, lanes=64, calls_share=lambda: 0.0, cpu_share=lambda: 0.0)
-    assert EVENT_LOOP.run(nameless.stays(ACCOUNT, Limits(), 0.0))
+    nameless = Leads(redis, lease_seconds=LEASE_SECONDS, lanes=64, calls_share=lambda: 0.0, cpu_share=lambda: 0.0)
+    assert EVENT_LOOP.run(nameless.stays(ACCOUNT, Limits(), ("camp", 0), 0.0))
     assert not redis.exists(KEY)
 
 
-def test_a_leader_not_looked_for_of_late_is_sent_nothing(redis: Redis, first: Process) -> None:
-    second = Process(redis, "second@here", lead_seconds=0.2)
+def test_a_leader_not_looked_for_of_late_is_sent_nothing(
+    first: Process, second: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first.stays()
     assert second.leads.leader(ACCOUNT) == ""
     second.stays()
     assert second.leads.leader(ACCOUNT) == "first@here"
-    deadline = time.monotonic() + 10
-    while second.leads.leader(ACCOUNT) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    monkeypatch.setattr(module, "KNOWN_SECONDS", 0.0)
     assert second.leads.leader(ACCOUNT) == ""
+
+
+def test_a_lane_that_the_leader_did_not_take_is_worked_at_here(first: Process, second: Process) -> None:
+    """It may have died, or take no wake-ups."""
+    first.stays()
+    assert not second.stays(lane=1)
+    assert not second.stays(lane=2)
+    assert second.stays(lane=1)
+
+
+def test_a_full_redis_takes_a_lead(redis: Redis, first: Process) -> None:
+    redis.config_set("maxmemory", "1")
+    try:
+        assert first.stays()
+        assert redis.get(KEY) == b"first@here"
+        first.calls = FULL_AT
+        first.stays()
+        assert redis.get(KEY) == EVERYBODY.encode()
+    finally:
+        redis.config_set("maxmemory", "0")
 
 
 def test_cpu_is_measured_over_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
