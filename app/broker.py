@@ -1,4 +1,4 @@
-"""Celery's broker: the queue of wake-ups, how to connect, and a look at what waits."""
+"""Celery's broker: a worker's own queue, how to connect, and a look at what waits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
 from app.errors import ServiceUnreachable
+from app.queues import DELIVERY_QUEUE
 
-DELIVER_TASK = "activation.deliver"
-DELIVERY_QUEUE = "delivery"
 TIMEOUT_SECONDS = 3.0
 
 

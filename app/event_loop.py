@@ -93,10 +93,12 @@ class Signal:
 class LongComputation:
     """What takes long on the loop: one at a time, and with pauses in which others have their turn::
 
-    async with LongComputation() as computation:
-        for item in many:
-            ...
-            await computation.pause()
+        async with LongComputation() as computation:
+            for item in many:
+                ...
+                await computation.pause()
+
+    Nothing else is to be waited for within: all other computations wait for its end.
     """
 
     async def __aenter__(self) -> Self:

@@ -68,7 +68,7 @@ act:{A}:token:requests            hash    sfmc.tokens         token requests tha
 act:{A}:pace                      hash    pacing              the schedule of starts, the back-off, and what was learned; a day
 act:{A}:observed                  hash    pacing              what was seen since the last look at the pace; an hour
 act:{A}:shares                    hash    pacing              holder -> how far its own schedule is; a minute
-act:{A}:lead                      string  delivery            the worker that works at the account's lanes, or * for all of them; LEASE, SPREAD
+act:{A}:lead                      string  delivery            the worker that works at the account's lanes, or * for all of them; less than LEASE, renewed; SPREAD
 act:{A}:permits                   hash    pacing              holder -> calls it may have in flight, until when, and would like to
 act:{A}:calls                     hash    pacing              day (epoch days) and year (y2026) -> calls made; CALLS_LIFE
 ================================  ======  ==================  ==========================================================

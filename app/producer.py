@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from celery import Celery
 
-from app.broker import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options, worker_queue
+from app.broker import broker_transport_options, worker_queue
 from app.errors import ActivationError, EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
@@ -36,6 +36,7 @@ from app.logs import say_once
 from app.lua import write
 from app.mapping.contact_key import ContactKeys
 from app.mapping.xdm import LATEST_MS, parse_time
+from app.queues import DELIVER_TASK, DELIVERY_QUEUE
 from app.reporting.measures import MEASURES
 from app.resources import Resources
 from app.settings import Settings

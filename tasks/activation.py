@@ -12,10 +12,10 @@ from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import ANY_WAKE_UP
 from app.lanes.refused import as_content
 from app.logs import say_once
+from app.queues import ENQUEUE_QUEUE
 from tasks.arguments import read_arguments
 from tasks.base import ActivationTask, log
 from tasks.celery import app
-from tasks.config import ENQUEUE_QUEUE
 from tasks.consumer import pause_queue, resume_queue
 from tasks.worker import context
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
-from app.broker import DELIVER_TASK, DELIVERY_QUEUE, broker_transport_options
+from app.broker import broker_transport_options
+from app.queues import DELIVER_TASK, DELIVERY_QUEUE, ENQUEUE_QUEUE, MAINTENANCE_QUEUE, QUEUES
 from app.settings import Settings
-
-ENQUEUE_QUEUE = "activation"
-MAINTENANCE_QUEUE = "maintenance"
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
@@ -35,7 +33,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # a misspelt queue name is an error and not a queue that nobody reads
         "task_create_missing_queues": False,
         # each with an exchange and a routing key of its own: by default all three would share those of the default queue
-        "task_queues": [_queue(name) for name in (ENQUEUE_QUEUE, DELIVERY_QUEUE, MAINTENANCE_QUEUE)],
+        "task_queues": [_queue(name) for name in QUEUES],
         "task_default_queue": MAINTENANCE_QUEUE,
         "task_routes": {
             "activation.enqueue": {"queue": ENQUEUE_QUEUE},

@@ -8,7 +8,7 @@ from celery.beat import PersistentScheduler
 from celery.utils.log import get_logger
 
 from app.logs import say_once
-from tasks.config import MAINTENANCE_QUEUE
+from app.queues import MAINTENANCE_QUEUE
 
 MOST_WAITING = 20
 

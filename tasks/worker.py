@@ -14,10 +14,11 @@ from typing import Any
 from celery.signals import celeryd_after_setup, worker_init, worker_ready
 from kombu.entity import Exchange
 
-from app.broker import DELIVERY_QUEUE, worker_queue
+from app.broker import worker_queue
 from app.delivery.wakeup import Delivery
 from app.lanes.refused import RefusedMessages
 from app.producer import Producer
+from app.queues import DELIVERY_QUEUE, QUEUES
 from app.reporting.outbox import deliver_due
 from app.reporting.presence import Presence
 from app.reporting.processes import read_sweep_age_seconds
@@ -82,8 +83,7 @@ def _take_own_wake_ups(sender: str, instance: Any, **_: Any) -> None:
 @worker_ready.connect
 def _be_seen(sender: Any = None, **_: Any) -> None:
     """Say that this worker is alive, what it takes, and what it has measured; and look whether sweeps go on."""
-    common = {queue.name for queue in sender.app.conf.task_queues}
-    queues = tuple(sorted(common.intersection(queue.name for queue in sender.task_consumer.queues)))
+    queues = tuple(sorted({queue.name for queue in sender.task_consumer.queues}.intersection(QUEUES)))
     found = context()
     role = "worker" if DELIVERY_QUEUE in queues else "maintenance"
     found.presence = Presence(found.resources, sender.hostname, role, queues, found.watch)

@@ -19,10 +19,10 @@ from app.cli.report import json_option, out, print_json, resources
 from app.devstack.home import Home
 from app.devstack.stack import STACK, listens
 from app.errors import SealBroken, ServiceUnreachable, UnknownDestination, WorkHasProblems
+from app.queues import QUEUES
 from app.reporting.alerts import read_open
 from app.reporting.channels import channels_of
 from app.reporting.findings import (
-    QUEUES,
     Finding,
     Level,
     clock,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.queues import QUEUES
 from app.reporting.processes import Process
 
-QUEUES = ("activation", "delivery", "maintenance")
 SLOW_REDIS_SECONDS = 0.02
 CLOCK_SECONDS = 2.0
 NO_SWEEP_SECONDS = 60.0

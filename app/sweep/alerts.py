@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.broker import DELIVERY_QUEUE
 from app.errors import SealBroken, UnknownDestination
 from app.intake.counts import read_counts
 from app.lanes.failures import count_failures
+from app.queues import DELIVERY_QUEUE, MAINTENANCE_QUEUE
 from app.reporting.alerts import (
     Alert,
     AlertEvent,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from app.destinations.state import State
     from app.resources import Resources
 
-MAINTENANCE_QUEUE = "maintenance"
 WATCHED = ("no_beat",)  # by the workers; all else is judged by the sweep
 SETTLED_IN_SECONDS = 60.0
 HTTP_REFUSED = 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
 from redis import Redis
@@ -124,14 +125,12 @@ def test_an_account_that_fills_a_process_is_worked_at_by_all(redis: Redis, first
 def test_lanes_of_accounts_that_it_leads_fill_a_process(redis: Redis, first: Process) -> None:
     first.stays()
     begun = time.monotonic()
-    sessions = [first.leads.session(ACCOUNT) for _ in range(60)]
-    for session in sessions:
-        session.__enter__()
-    assert first.leads.sessions == 60
-    assert not first.stays(begun=begun)
-    assert redis.get(KEY) == EVERYBODY.encode()
-    for session in sessions:
-        session.__exit__(None, None, None)
+    with ExitStack() as sessions:
+        for _ in range(60):
+            sessions.enter_context(first.leads.session(ACCOUNT))
+        assert first.leads.sessions == 60
+        assert not first.stays(begun=begun)
+        assert redis.get(KEY) == EVERYBODY.encode()
     assert first.leads.sessions == 0
 
 

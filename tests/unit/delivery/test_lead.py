@@ -49,7 +49,7 @@ def test_an_account_that_is_faster_than_a_process_is_not_led() -> None:
     assert not may_be_led(Limits(calls_per_minute=MOST_CALLS_PER_MINUTE + 1))
 
 
-LANES, LANES_AT_ONCE, STEP_SECONDS, PATIENCE_STEPS = 16, 64, 1, 3
+LANES, LANES_AT_ONCE, PATIENCE_STEPS = 16, 64, 3
 
 
 @dataclass
