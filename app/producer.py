@@ -37,7 +37,6 @@ from app.lua import write
 from app.mapping.contact_key import ContactKeys
 from app.mapping.xdm import LATEST_MS, parse_time
 from app.queues import DELIVER_TASK, DELIVERY_QUEUE
-from app.reporting.measures import MEASURES
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
@@ -112,8 +111,8 @@ class Producer:
                 for number, items in enumerate(_bounded(readied, self._contacts(destination)))
             )
             self._append(destination, job, chunks, place, about={"source": source})
-        MEASURES.enqueued(destination, time.perf_counter() - began)
-        MEASURES.flush_when_due(self._r.redis, self._r.clock)
+        self._r.measures.enqueued(destination, time.perf_counter() - began)
+        self._r.measures.flush_when_due(self._r.redis, self._r.clock)
         return job
 
     def load(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -15,6 +16,7 @@ from app.destinations.state import StateStore
 from app.destinations.store import DestinationStore
 from app.errors import UsageError
 from app.lanes.failures import FailureStore
+from app.reporting.measures import Measures
 from app.sealing import KeyRing
 from app.sfmc import MarketingCloud
 
@@ -34,6 +36,7 @@ class Resources:
     destinations: DestinationStore
     catalogs: CatalogStore
     states: StateStore
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def from_settings(cls, settings: Settings, redis: Redis | None = None) -> Resources:
@@ -68,7 +71,7 @@ class Resources:
             self.ring,
             connect_timeout_seconds=self.settings.connect_timeout_seconds,
             read_timeout_seconds=self.settings.read_timeout_seconds,
-            measured_as=destination.id,
+            measure=partial(self.measures.called, destination.id),
         )
 
 

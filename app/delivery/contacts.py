@@ -16,7 +16,6 @@ from app.lanes.lane import lane_of
 from app.lanes.merge import Merged, Tags
 from app.lanes.outcomes import Ledger, Outcome
 from app.mapping.compiled import CompiledMapping, Reason
-from app.reporting.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +73,6 @@ class Contacts:
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
         self.doubtful: dict[str, tuple[Contact, TransientFailure]] = {}
-        self._destination_id = destination.id
         self._create_unknown = destination.options.create_unknown
         self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
@@ -154,10 +152,9 @@ class Contacts:
         """The call was accepted: its values are delivered."""
         for position in contact.merged.contributing:
             entry, update = contact.group[position]
-            self._ledger.close(entry, Outcome.DELIVERED)
+            self._ledger.deliver(entry, update.values)
             for segment, status in update.statuses.items():
                 self._ledger.pending.count(counters.segment(segment, status))
-            MEASURES.matched(self._destination_id, update.values)
         self._close_the_rest(contact.group, contact.merged)
         self._note(contact.tag, contact.merged.after)
         self._next_of(contact)

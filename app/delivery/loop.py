@@ -59,7 +59,7 @@ class _Loop:
             rest_seconds=min(state.REST_SECONDS, settings.lease_seconds / 20),
         )  # fmt: skip
         self.session = state.Session.begun(time.monotonic(), self.rules)
-        self.ledger = Ledger(work.destination.id, work.ring, work.settings)
+        self.ledger = Ledger(work.destination.id, work.ring, work.settings, work.measures)
         self.moved_to: set[int] = set()
         self.contacts = Contacts(
             work.destination, work.mapping, self.ledger, work.pepper, lane=work.lane.number,

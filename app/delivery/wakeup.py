@@ -171,6 +171,7 @@ class Delivery:
             ring=self._r.ring,
             clock=self._r.clock,
             settings=self._settings,
+            measures=self._r.measures,
             stopping=self.stopping,
             stays=lambda: self._stays(destination, lane, begun),
             goes_on=lambda: self._goes_on(connected, lane, begun),
@@ -278,7 +279,7 @@ class Delivery:
             if now - state.since_ms < window_ms or not lane.open():
                 return
             error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
-            ledger = Ledger(destination_id, self._r.ring, self._settings)
+            ledger = Ledger(destination_id, self._r.ring, self._settings, self._r.measures)
             for entry in lane.waiting(most=self._settings.window_size):
                 if now - entry.origin.stamp_ms >= window_ms:
                     ledger.fail(entry, error, now_ms=now)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.lanes.lane import Lane
     from app.mapping.compiled import CompiledMapping
     from app.pacing.gate import Gate
+    from app.reporting.measures import Measures
     from app.round_trips import RoundTrips
     from app.sealing import KeyRing
     from app.settings import Settings
@@ -36,6 +37,7 @@ class Work:
     ring: KeyRing
     clock: RedisClock
     settings: Settings
+    measures: Measures
     stopping: Event
     stays: Callable[[], Awaitable[bool]]  # whether this is the process to work here
     goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once

@@ -6,7 +6,7 @@ Every entry gets exactly one outcome here, or none yet (parked, or left in its l
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,11 +17,11 @@ from app.keys import LANES
 from app.lanes import counters
 from app.lanes.failures import seal_failure
 from app.lanes.lane import Moved, Settlement, lane_of
-from app.reporting.measures import MEASURES
 from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
+    from app.reporting.measures import Measures
     from app.sealing import KeyRing
     from app.settings import Settings
 
@@ -40,10 +40,11 @@ class Outcome(StrEnum):
 class Ledger:
     """Collects the outcomes of a session until they are settled."""
 
-    def __init__(self, destination_id: str, ring: KeyRing, settings: Settings) -> None:
+    def __init__(self, destination_id: str, ring: KeyRing, settings: Settings, measures: Measures) -> None:
         self._destination_id = destination_id
         self._ring = ring
         self._settings = settings
+        self._measures = measures
         self.pending = Settlement()
         self.left = 0  # entries that have left the lane, or will with the next settlement
         self._left_out: dict[tuple[bool, bytes], Sequence[str]] = {}
@@ -70,8 +71,12 @@ class Ledger:
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
         TRACES.settled(self._destination_id, entry.job_id, outcome, entry.origin.stamp_ms)
-        if outcome is Outcome.DELIVERED:
-            MEASURES.accepted(self._destination_id, entry.origin.stamp_ms)
+
+    def deliver(self, entry: Entry, fields: Collection[str]) -> None:
+        """Marketing Cloud has accepted what the entry holds: values of these fields."""
+        self.close(entry, Outcome.DELIVERED)
+        self._measures.accepted(self._destination_id, entry.origin.stamp_ms)
+        self._measures.matched(self._destination_id, fields)
 
     def close_all(self, entries: Iterable[Entry], outcome: Outcome) -> None:
         for entry in entries:

@@ -135,6 +135,3 @@ class Measures:
                 kept = self._counts.setdefault(destination_id, {})
                 for name, count in counts.items():
                     kept[name] = kept.get(name, 0) + count
-
-
-MEASURES = Measures()  # of this process

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from app.logs import say_once
-from app.reporting.measures import FLUSH_SECONDS, MEASURES
+from app.reporting.measures import FLUSH_SECONDS
 from app.reporting.processes import end_process, note_process, this_process
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Presence:
         self._ended = Event()
 
     def begin(self) -> None:
-        MEASURES.begin(self._r.clock)
+        self._r.measures.begin(self._r.clock)
         Thread(target=self._run, name="presence", daemon=True).start()
 
     def end(self) -> None:
@@ -42,10 +42,10 @@ class Presence:
         self._ended.set()
 
     def _run(self) -> None:
-        redis, clock = self._r.redis, self._r.clock
+        redis, clock, measures = self._r.redis, self._r.clock, self._r.measures
         process, note_at = None, 0.0
         while not self._ended.wait(FLUSH_SECONDS):
-            MEASURES.flush_when_due(redis, clock)
+            measures.flush_when_due(redis, clock)
             if time.monotonic() < note_at:
                 continue
             note_at = time.monotonic() + NOTE_SECONDS
@@ -57,7 +57,7 @@ class Presence:
             except RedisError as error:
                 say_once(log, "presence", "Redis does not take signs of life (%s).", type(error).__name__)
         try:
-            MEASURES.flush(redis, clock)
+            measures.flush(redis, clock)
             end_process(redis, self._name)
         except RedisError:
             pass  # it is seen as gone after a while

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import CallError, DestinationBroken, DestinationUnreachable, TokenRefused
 from app.event_loop import EVENT_LOOP
-from app.reporting.measures import MEASURES
 from app.sfmc.attribute_sets import fetch_definitions
 from app.sfmc.calls import Verdict
 from app.sfmc.contacts import Contacts
@@ -23,13 +22,15 @@ if TYPE_CHECKING:
     from app.destinations.model import Account
     from app.sealing import KeyRing
 
+Measure = Callable[[float, CallError | None], None]
+
 _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 
 
 class MarketingCloud:
     """One account of Marketing Cloud; for any number of threads, and for coroutines of the process' event loop.
 
-    `measured_as` is the destination that its calls for contacts are counted for; '' for none.
+    `measure` is told of every call for a contact: its seconds, and the error if it was not accepted.
     """
 
     def __init__(
@@ -40,10 +41,10 @@ class MarketingCloud:
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
-        measured_as: str = "",
+        measure: Measure | None = None,
     ) -> None:
         self._account = account
-        self._measured_as = measured_as
+        self._measure = measure
         self._connect_timeout_seconds = connect_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
         token_read_seconds = min(_TOKEN_READ_TIMEOUT_SECONDS, read_timeout_seconds)
@@ -164,8 +165,8 @@ class MarketingCloud:
             failed = error
             raise
         finally:
-            if self._measured_as and method != "GET":
-                MEASURES.called(self._measured_as, time.perf_counter() - began, failed)
+            if self._measure is not None and method != "GET":
+                self._measure(time.perf_counter() - began, failed)
 
     def _open_host(self, rest_base_url: str) -> Transport:
         host = self._hosts[rest_base_url] = Transport(

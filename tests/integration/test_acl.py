@@ -17,16 +17,15 @@ from app.acl import ROLES, rule_of
 from app.destinations import operating
 from app.errors import StorageRefuses
 from app.keys import DestinationKeys
-from app.lanes.outcomes import Ledger
 from app.producer import Producer
 from app.reporting.audit import Act, note_act, read_acts
 from app.reporting.contact import read_contact
 from app.reporting.destinations import glances
 from app.reporting.jobs import read_job
-from app.reporting.measures import MEASURES
 from app.reporting.metrics import PipelineCollector
 from app.resources import Resources, connect
 from app.sweep import sweep
+from tests.integration.gates import wait_until_they_rest
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -70,7 +69,7 @@ def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> Non
     producer = Producer(resources, bench.celery)
     job = producer.enqueue("camp", [profile("a", email="a@mail.test"), profile("b", email="b@mail.test"), None])
     assert read_job(bench.redis, job).received == 3
-    MEASURES.flush(resources.redis, resources.clock)
+    resources.measures.flush(resources.redis, resources.clock)
     assert bench.redis.hget(bench.keys.run(bench.hour()), "enqueue:ms") is not None
     assert resources.destinations.get("camp").account.client_secret == ""
     assert bench.wake_ups()
@@ -115,10 +114,10 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
     resources.states.pause("camp")
     resources.states.resume("camp")
     resources.destinations.save(bench.destination)
-    Ledger("camp", resources.ring, resources.settings)
     resources.destinations.remove("camp")
     assert not list(bench.redis.scan_iter(DestinationKeys("camp").everything))
     worker.close()
+    wait_until_they_rest(worker._gates)
 
 
 @pytest.mark.parametrize("name", ["worker", "metrics"])

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from app.keys import LANES, DestinationKeys
+from app.producer import Producer
 from app.reporting.histograms import Timed
-from app.reporting.measures import MEASURES, Measures
+from app.reporting.measures import Measures
 from app.reporting.metrics import make_registry
 from app.reporting.processes import note_process, note_sweep, this_process
 from app.reporting.runs import read_backlog, read_runs
 from app.reporting.totals import fold_runs, read_latency, read_totals
 from app.reporting.waiting import oldest_waiting_age_seconds
-from app.resources import connect
+from app.resources import Resources, connect
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -27,14 +29,12 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 def bench(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
     made = Bench(f"redis://127.0.0.1:{redis_port}/0", sandbox_port)
-    MEASURES.flush(made.redis, made.resources.clock)  # what other tests of this process have counted …
-    made.redis.delete(DestinationKeys("camp").run(made.hour()))  # … is not of this one
     yield made
     made.close()
 
 
 def deliver(bench: Bench, count: int) -> None:
-    MEASURES.begin(bench.resources.clock)
+    bench.resources.measures.begin(bench.resources.clock)
     bench.producer.enqueue(
         "camp",
         [
@@ -47,7 +47,7 @@ def deliver(bench: Bench, count: int) -> None:
         assert time.monotonic() < deadline
         for lane in range(LANES):
             bench.workers[0].drain("camp", lane)
-    MEASURES.flush(bench.redis, bench.resources.clock)
+    bench.resources.measures.flush(bench.redis, bench.resources.clock)
 
 
 class Samples(dict[tuple[str, tuple[str, ...]], float]):
@@ -138,6 +138,19 @@ def test_what_was_measured_waits_for_redis_and_is_not_lost(bench: Bench) -> None
     measures.called("camp", 0.1, None)
     measures.flush(bench.redis, bench.resources.clock)
     assert read_totals(bench.redis, "camp", bench.resources.clock.now_ms())["answer:accepted"] == 2
+
+
+def test_a_process_with_two_installations_counts_for_each(bench: Bench, redis_port: int) -> None:
+    other = Resources.from_settings(replace(bench.resources.settings, redis_url=f"redis://127.0.0.1:{redis_port}/1"))
+    other.destinations.save(bench.destination)
+    for resources in (bench.resources, other):
+        Producer(resources, bench.celery).enqueue("camp", [profile("a", email="a@mail.test")])
+    for resources in (other, bench.resources):
+        resources.measures.flush(resources.redis, resources.clock)
+    for resources in (bench.resources, other):
+        ((_, histograms),) = read_latency(resources.redis, "camp", hours=2)
+        assert histograms[Timed.ENQUEUE].count == 1
+    other.redis.close()
 
 
 def test_nothing_is_written_for_a_destination_that_is_gone(bench: Bench) -> None:

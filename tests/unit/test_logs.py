@@ -15,6 +15,7 @@ from app.errors import ContactRefused
 from app.lanes.entries import Entry, Origin
 from app.lanes.outcomes import Ledger
 from app.logs import Discreet, DiscreetJson
+from app.reporting.measures import Measures
 from app.sealing import KeyRing, make_key
 from app.settings import Settings
 
@@ -62,7 +63,7 @@ def test_neither_shows_what_a_library_filled_in_or_an_error_said(lines, formatte
 
 
 def test_what_became_of_a_profile_is_told_with_ids_and_no_contact_key(caplog):
-    ledger = Ledger("camp", KeyRing([make_key()]), Settings.from_env())
+    ledger = Ledger("camp", KeyRing([make_key()]), Settings.from_env(), Measures())
     entry = Entry(b"1-1", False, Origin("job-1", 0, 0, 0, "", TAG), 0, 0, b"")
     error = ContactRefused("Refused.", code="invalid_email_address", request_id="m-1", service_message="ann@mail.test")
     with caplog.at_level(logging.INFO, "app.lanes.outcomes"):

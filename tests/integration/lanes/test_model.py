@@ -165,7 +165,7 @@ class Model(RuleBasedStateMachine):
         connected = bench.resources.destinations.connected("camp")
         mapping = worker.mapping(connected.destination)
         contacts = Contacts(
-            connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings),
+            connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures),
             connected.pepper, lane=lane.number, move=lambda *_: None,
         )  # fmt: skip
         contacts.now_ms = read.now_ms
@@ -214,7 +214,9 @@ class Model(RuleBasedStateMachine):
         for lane in self.zombies:
             with pytest.raises(LeaseLost):
                 lane.read(live=1, backfill=1)
-            ledger = Ledger("camp", self.bench.resources.ring, self.bench.resources.settings)
+            ledger = Ledger(
+                "camp", self.bench.resources.ring, self.bench.resources.settings, self.bench.resources.measures
+            )
             ledger.pending.count("calls", 1_000_000)
             with pytest.raises(LeaseLost):
                 lane.settle(ledger.take(), hour=self.bench.hour())

@@ -41,7 +41,7 @@ def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
     worker = bench.workers[0]
     mapping = worker.mapping(connected.destination)
     contacts = Contacts(
-        connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings),
+        connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures),
         connected.pepper, lane=LANE, move=lambda *_: None,
     )  # fmt: skip
     read = None
@@ -172,7 +172,7 @@ def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
         appender.append(chunk, job_id="job", chunk_id="1")
     with pytest.raises(EpochEnded):
         lane.read(live=1, backfill=1)
-    ledger = Ledger("camp", bench.resources.ring, bench.resources.settings)
+    ledger = Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures)
     ledger.pending.count("calls")
     with pytest.raises(EpochEnded):
         lane.settle(ledger.take(), hour=bench.hour())

@@ -79,7 +79,7 @@ def now_ms() -> int:
 
 
 def ledger_of(bench: Bench) -> Ledger:
-    return Ledger("camp", bench.resources.ring, bench.resources.settings)
+    return Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures)
 
 
 def everything(redis: Redis) -> dict[bytes, Any]:
