@@ -131,7 +131,7 @@ def test_a_deploy_repeats_nothing(make_rig: Callable[..., Rig], capsys: Any) -> 
     rig.connect(calls_per_minute=6_000)
     rig.settings_of(latency_ms=200)
     rig.start()
-    history = History(1_800, 1_500, seed=21)
+    history = History(1_200, 1_000, seed=21)
     job = rig.producer.enqueue("camp", history.profiles)
     for name in rig.workers:
         before = rig.summary()["contact_calls"]

@@ -364,15 +364,15 @@ def under_load(rig: Rig, number: int = 3_000) -> str:
 def test_a_short_outage_costs_seconds(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(workers=2, retry_base_seconds=2.0, retry_cap_seconds=300.0)
     rig.connect()
-    job = under_load(rig)
+    job = under_load(rig, 1_500)
     rig.settings_of(refuse_connections=True)
     time.sleep(2)  # the outage
     rig.settings_of(refuse_connections=False)
     state = rig.resources.states.get("camp")
     assert state.status is Status.DEGRADED
-    assert state.tries <= 3, "what every lane sees is one outage"
+    assert state.tries < LANES // 2, "what every lane sees is one outage, to which only probes add"
     total = rig.settled([job], 60)
-    assert total.outcomes["delivered"] == 3_000
+    assert total.outcomes["delivered"] == 1_500
 
 
 def test_a_long_outage_is_probed_ever_less_often(make_rig: Callable[..., Rig]) -> None:
