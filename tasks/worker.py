@@ -11,7 +11,7 @@ from threading import Lock, Timer
 from types import FrameType
 from typing import Any
 
-from celery.signals import celeryd_after_setup, worker_init, worker_ready
+from celery.signals import celeryd_after_setup, worker_init, worker_ready, worker_shutdown
 from kombu.entity import Exchange
 
 from app.broker import worker_queue
@@ -122,6 +122,11 @@ def _listen_for_the_end(**_: Any) -> None:
         stock(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+@worker_shutdown.connect
+def _give_back(**_: Any) -> None:
+    context().delivery.give_back()
 
 
 def _leave() -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 SAME_LOOK_SECONDS = 0.5  # so long what one lane has found of its destination is good for the others
 LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
+GIVE_BACK_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,15 @@ class Delivery:
         self.stopping.set()
         self.leads.end()
         self._gates.close()
+
+    def give_back(self) -> None:
+        """When all sessions have ended, close, and wait until others may have the permits that this process had.
+
+        By themselves these end after ten seconds, for which an account that this process led would stand still.
+        """
+        self.close()
+        if not self._gates.wait_until_they_rest(GIVE_BACK_SECONDS):
+            log.warning("Redis does not answer: what this worker held of its accounts' permits ends by itself.")
 
     # -- one session ---------------------------------------------------------------------------------------------------
 

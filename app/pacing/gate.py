@@ -117,6 +117,11 @@ class Gate:
         self._closing = True
         self._changed.set()
 
+    async def rest(self) -> None:
+        """Wait until there is nothing left to tell: soon after `close` and the last call, else after a while without calls."""
+        while (asking := self._asking) is not None:
+            await asyncio.wait({asking})
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _hold(self, seconds: float) -> None:

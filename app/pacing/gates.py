@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from secrets import token_hex
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -36,6 +37,20 @@ class Gates:
             gates = [gate for _, gate in self._gates.values()]
         for gate in gates:
             EVENT_LOOP.call(gate.close)
+
+    def wait_until_they_rest(self, most_seconds: float) -> bool:
+        """Wait until the accounts were told what this process gives back. False when Redis did not answer in that time."""
+        return EVENT_LOOP.run(self._rest(most_seconds))
+
+    async def _rest(self, most_seconds: float) -> bool:
+        with self._lock:
+            rests = [asyncio.ensure_future(gate.rest()) for _, gate in self._gates.values()]
+        if not rests:
+            return True
+        _, unfinished = await asyncio.wait(rests, timeout=most_seconds)
+        for rest in unfinished:
+            rest.cancel()
+        return not unfinished
 
     def of(self, account: str, limits: Limits) -> Gate:
         """The gate of an account; a new one when its limits have changed."""

@@ -25,7 +25,6 @@ from app.reporting.jobs import read_job
 from app.reporting.metrics import PipelineCollector
 from app.resources import Resources, connect
 from app.sweep import sweep
-from tests.integration.gates import wait_until_they_rest
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -116,8 +115,7 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
     resources.destinations.save(bench.destination)
     resources.destinations.remove("camp")
     assert not list(bench.redis.scan_iter(DestinationKeys("camp").everything))
-    worker.close()
-    wait_until_they_rest(worker._gates)
+    worker.give_back()
 
 
 @pytest.mark.parametrize("name", ["worker", "metrics"])

@@ -20,7 +20,6 @@ from app.keys import LANES
 from app.reporting.jobs import read_job
 from app.reporting.preview import Preview, preview_as_json, preview_profiles
 from app.reporting.runs import read_runs
-from tests.integration.gates import wait_until_they_rest
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import DESTINATION, SEGMENTS, profile
 
@@ -185,7 +184,7 @@ ANN = profile("c-1", email="ann@mail.test", segments={"seg-1": ("realized", "202
 
 def test_no_key_of_redis_changes(bench: Bench) -> None:
     deliver(bench, [ANN])
-    wait_until_they_rest(*(worker._gates for worker in bench.workers))
+    assert all(worker._gates.wait_until_they_rest(30) for worker in bench.workers)
     before = dump(bench.redis)
     assert len(before) > 10
     found = preview_profiles(bench.resources, "camp", [ANN | {"names": ["Ann"]}, profile("c-2"), "no object"])

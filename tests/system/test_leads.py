@@ -21,10 +21,10 @@ def leader(rig: Rig, keys: AccountKeys) -> str:
     return found.decode().partition("@")[0] if found else ""
 
 
-def callers(rig: Rig, keys: AccountKeys) -> int:
-    """How many worker processes hold permits to call the account."""
-    found: Any = rig.redis.hlen(keys.permits)
-    return int(found)
+def callers(rig: Rig, keys: AccountKeys) -> set[bytes]:
+    """The worker processes that hold permits to call the account."""
+    found: Any = rig.redis.hkeys(keys.permits)
+    return set(found)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -36,9 +36,13 @@ def test_lanes_come_together_and_outlive_their_leader(make_rig: Callable[..., Ri
     keys = AccountKeys(rig.resources.destinations.get("camp").account.key)
     job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
 
-    rig.wait_until(lambda: leader(rig, keys) and callers(rig, keys) == 1, "one worker makes all calls", 15)
+    rig.wait_until(lambda: leader(rig, keys) and len(callers(rig, keys)) == 1, "one worker makes all calls", 15)
     first = leader(rig, keys)
+    restarts, it = rig.stack.restarts.count(first), callers(rig, keys)
     rig.kill(first, how)
+    if how == signal.SIGTERM:
+        rig.wait_until(lambda: rig.stack.restarts.count(first) > restarts, "it has ended")
+        assert not it & callers(rig, keys), "others lack its permits"
     assert rig.summary()["contact_ok"] < PROFILES - 100, "nearly all was done before: the test shows nothing"
 
     found = rig.settled([job])
@@ -58,7 +62,7 @@ def test_an_account_that_one_worker_cannot_carry_is_worked_at_by_all(make_rig: C
     keys = AccountKeys(rig.resources.destinations.get("camp").account.key)
     job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
     rig.wait_until(lambda: leader(rig, keys) == "*", "it is found that one is not enough", 30)
-    rig.wait_until(lambda: callers(rig, keys) == 3, "all workers make calls", 30)
+    rig.wait_until(lambda: len(callers(rig, keys)) == 3, "all workers make calls", 30)
     broker: Any = Redis.from_url(rig.settings.broker_url or rig.settings.redis_url)
     bound = [member for key in broker.scan_iter("_kombu.binding*", _type="set") for member in broker.smembers(key)]
     assert bound, "the common queues are"

@@ -23,7 +23,6 @@ from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
 from app.settings import Settings
-from tests.integration.gates import wait_until_they_rest
 from tests.system.rig import DESTINATION, SEGMENTS
 
 _tenants = count(1)
@@ -115,8 +114,7 @@ class Bench:
 
     def close(self) -> None:
         for worker in self.workers:
-            worker.close()
-        wait_until_they_rest(*(worker._gates for worker in self.workers))
+            worker.give_back()
         self.resources.redis.close()
 
 
