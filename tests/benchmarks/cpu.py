@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from tests.benchmarks.table import Figure
 
 CONTACTS = 20_000
 LOOP = 4_000
+LOOPS, CALLS_EACH = 32, 25  # as many calls wait at once as the pipeline has in flight at 200 ms
 
 
 def measure() -> Figure:
-    rows, ratios = [], {}
+    rows, ratios, fair = [], {}, {}
     for latency_ms, contacts in ((0, CONTACTS), (20, CONTACTS), (200, CONTACTS // 2)):
         with bed(workers=2, static=True, latency_ms=latency_ms) as made:
             made.connect()
@@ -35,21 +37,34 @@ def measure() -> Figure:
                 before = plain_loop(made, quick)
                 ours = pipeline(made, contacts)
                 after = plain_loop(made, quick)
+            many = plain_loops(made, made.base("mctest"))
         plain, total = (before + after) / 2, sum(ours.values())
-        ratios[latency_ms] = total / plain
+        ratios[latency_ms], fair[latency_ms] = total / plain, total / many
         workers = sum(seconds for name, seconds in ours.items() if name.startswith("worker"))
         rows.append([
             f"{latency_ms} ms", f"{ours['producer'] * 1000:.3f}", f"{workers * 1000:.3f}", f"{total * 1000:.3f}",
-            f"{plain * 1000:.3f}", f"{total / plain:.2f} x",
+            f"{plain * 1000:.3f}", f"{total / plain:.2f} x", f"{many * 1000:.3f}", f"{total / many:.2f} x",
         ])  # fmt: skip
     return Figure(
         "CPU per delivered contact, unpaced, against a plain loop of requests.Session.patch",
         target="at most 0.75 x at 200 ms a call",
-        result=", ".join(f"{ratio:.2f} x at {latency_ms} ms" for latency_ms, ratio in ratios.items()),
+        result=", ".join(f"{ratio:.2f} x at {latency_ms} ms" for latency_ms, ratio in ratios.items())
+        + f"; {fair[200]:.2f} x of {LOOPS} loops that wait 200 ms as well",
         reached=ratios[200] <= 0.75,
-        columns=["a call takes", "producer", "workers", "all processes (ms)", "plain loop (ms)", "ratio"],
+        columns=[
+            "a call takes",
+            "producer",
+            "workers",
+            "all processes (ms)",
+            "plain loop (ms)",
+            "ratio",
+            f"{LOOPS} loops (ms)",
+            "ratio",
+        ],
         rows=rows,
-        note="The plain loop calls a server that answers at once, so that it costs as little as it can.",
+        note="The plain loop calls a server that answers at once, so that it costs as little as it can: what comes back within a "
+        "millisecond finds its code and data in the processor's caches, which calls that wait do not. The loops on threads call the "
+        "server that the pipeline calls, about as often.",
     )
 
 
@@ -122,13 +137,28 @@ def bodies_of(made: Bed, count: int) -> list[dict[str, Any]]:
 def plain_loop(made: Bed, base: str) -> float:
     """Seconds of CPU per call, with the bodies that the pipeline sends and nothing around them."""
     bodies = [orjson.dumps(body) for body in bodies_of(made, LOOP)]
+    begun = time.process_time()
+    send_all(bodies, base)
+    return (time.process_time() - begun) / LOOP
+
+
+def plain_loops(made: Bed, base: str) -> float:
+    """The same of many loops on threads, which all wait for the pipeline's server."""
+    bodies = [orjson.dumps(body) for body in bodies_of(made, LOOPS * CALLS_EACH)]
+    begun = time.process_time()
+    with ThreadPoolExecutor(LOOPS) as threads:
+        done = [threads.submit(send_all, bodies[number::LOOPS], base) for number in range(LOOPS)]
+        for loop in done:
+            loop.result()
+    return (time.process_time() - begun) / len(bodies)
+
+
+def send_all(bodies: list[bytes], base: str) -> None:
     url = f"{base}/contacts/v1/contacts"
     headers = {"Authorization": "Bearer " + "t" * 40, "Content-Type": "application/json"}
     with requests.Session() as session:
-        begun = time.process_time()
         for body in bodies:
             answer = session.patch(url, data=body, headers=headers, timeout=(5, 120))
             answer.raise_for_status()
             if answer.json()["hasErrors"]:
                 raise RuntimeError("refused")
-        return (time.process_time() - begun) / LOOP
