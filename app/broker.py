@@ -1,7 +1,9 @@
-"""Celery's broker: a worker's own queue, how to connect, and a look at what waits."""
+"""Celery's broker: a worker's own queue, how to connect, a look at what waits, and an end to what nobody will take."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kombu.connection import Connection
@@ -11,14 +13,15 @@ from app.errors import ServiceUnreachable
 from app.queues import DELIVERY_QUEUE
 
 TIMEOUT_SECONDS = 3.0
+WORKER_QUEUE_SECONDS = 3_600.0
 
 
 def worker_queue(worker: str) -> Queue:
     """The queue of wake-ups for one worker, by its Celery node name. By the nameless exchange, which leaves no binding behind when
-    the worker is gone for good.
+    the worker is gone for good. Where queues can end by themselves (RabbitMQ) this one does, an hour after its worker.
     """
     name = f"{DELIVERY_QUEUE}.{worker}"
-    return Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]  # so in kombu
+    return Queue(name, Exchange(""), routing_key=name, expires=WORKER_QUEUE_SECONDS)  # type: ignore[no-untyped-call]  # so in kombu
 
 
 def broker_transport_options(broker_url: str) -> dict[str, Any]:
@@ -42,18 +45,27 @@ def broker_transport_options(broker_url: str) -> dict[str, Any]:
 
 def queue_lengths(broker_url: str, queues: tuple[str, ...]) -> dict[str, int]:
     """How many messages wait in each queue. Raises `ServiceUnreachable`."""
-    found: dict[str, int] = {}
+    with _connected(broker_url) as connection:
+        return {queue: _length(connection, queue) for queue in queues}
+
+
+def purge_queue(broker_url: str, queue: str) -> None:
+    """Drop what waits in a queue. Raises `ServiceUnreachable`."""
+    with _connected(broker_url) as connection, suppress(*connection.channel_errors):  # there may be none of that name
+        connection.default_channel.queue_purge(queue)  # type: ignore[no-untyped-call]  # so in kombu
+
+
+@contextmanager
+def _connected(broker_url: str) -> Iterator[Connection]:
     try:
         with Connection(broker_url, transport_options=broker_transport_options(broker_url)) as connection:  # type: ignore[no-untyped-call]  # so in kombu
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
-            for queue in queues:
-                found[queue] = _length(connection, queue)
+            yield connection
     except Exception as error:  # noqa: BLE001  # each transport has errors of its own
         raise ServiceUnreachable(
             f"The broker does not answer ({type(error).__name__}).",
             remedy="Check ACTIVATION_BROKER_URL and that the server runs.",
         ) from None
-    return found
 
 
 def _length(connection: Connection, queue: str) -> int:

@@ -62,7 +62,7 @@ def note_process(redis: Redis, process: Process, *, now_ms: int) -> None:
 
 
 def end_process(redis: Redis, name: str) -> None:
-    """The process ends as it should."""
+    """The process ends as it should, or is to be forgotten."""
     write(redis, ("HDEL", PROCESSES, name), keys=[PROCESSES])
 
 
@@ -73,11 +73,9 @@ def read_processes(redis: Redis) -> list[Process]:
     return sorted((Process(**item | {"queues": tuple(item["queues"])}) for item in found), key=lambda item: item.name)
 
 
-def forget_processes(redis: Redis, *, now_ms: int) -> None:
-    """Drop those that are long gone."""
-    for process in read_processes(redis):
-        if process.silent_seconds(now_ms) > KEPT_SECONDS:
-            end_process(redis, process.name)
+def long_gone_processes(redis: Redis, *, now_ms: int) -> list[str]:
+    """The names of those that can be forgotten (`end_process`)."""
+    return [process.name for process in read_processes(redis) if process.silent_seconds(now_ms) > KEPT_SECONDS]
 
 
 def note_sweep(redis: Redis, *, now_ms: int) -> None:

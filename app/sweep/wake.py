@@ -9,13 +9,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from app.broker import purge_queue, worker_queue
 from app.destinations.state import State, Status
-from app.errors import ActivationError, UnknownDestination
+from app.errors import ActivationError, ServiceUnreachable, UnknownDestination
 from app.keys import LANES, SWEEP
 from app.lanes.lane import announce_wake_ups
 from app.lua import write
 from app.reporting.alerts import forget_alerts_of
-from app.reporting.processes import forget_processes, note_sweep
+from app.reporting.processes import end_process, long_gone_processes, note_sweep
 from app.reporting.totals import fold_runs
 from app.sweep.alerts import Judgement
 from app.sweep.retention import bound_failures, clean_lane, forget_old_jobs
@@ -61,8 +62,19 @@ def sweep(resources: Resources, producer: Producer) -> int:
             log.error("Sweeping %s: %s %s", destination_id, error, error.remedy)  # noqa: TRY400  # the text says it all
     judgement.conclude(connected, up_seconds=time.monotonic() - _BEGUN)
     forget_alerts_of(resources.redis, connected)
-    forget_processes(resources.redis, now_ms=now_ms)
+    for process in long_gone_processes(resources.redis, now_ms=now_ms):
+        _forget(resources, process)
     return woken
+
+
+def _forget(resources: Resources, process: str) -> None:
+    """A worker that died may have left wake-ups in its own queue, which the broker would keep for ever; others came in their place."""
+    try:
+        purge_queue(resources.settings.broker_url or resources.settings.redis_url, worker_queue(process).name)
+    except ServiceUnreachable as error:
+        log.warning("What %s has left in its queue stays for now: %s", process, error)
+    else:
+        end_process(resources.redis, process)
 
 
 def _first(resources: Resources, guard_ms: int) -> bool:
