@@ -126,7 +126,10 @@ def _listen_for_the_end(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _give_back(**_: Any) -> None:
-    context().delivery.give_back()
+    """All sessions have ended: others may have what they held, and what they measured since TERM is not lost."""
+    found = context()
+    found.delivery.give_back()
+    found.resources.measures.flush(found.resources.redis, found.resources.clock)
 
 
 def _leave() -> None:

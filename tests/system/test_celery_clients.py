@@ -12,6 +12,7 @@ import requests
 from celery import Celery
 
 from app.devstack.stack import commands, listens, port_from
+from app.reporting.totals import read_totals
 from app.resources import connect
 from tests.system.history import History
 from tests.system.rig import Rig, profile
@@ -147,3 +148,8 @@ def test_a_deploy_repeats_nothing(make_rig: Callable[..., Rig], capsys: Any) -> 
     assert total.received == sum(total.outcomes.values()) == len(history.profiles)
     assert summary["identical_repeats"] == 0
     assert summary["overlaps"] == 0
+    rig.wait_until(lambda: answers(rig) >= summary["contact_ok"], "also the last calls of who ended are measured", 20)
+
+
+def answers(rig: Rig) -> int:
+    return read_totals(rig.redis, "camp", rig.resources.clock.now_ms()).get("answer:accepted", 0)

@@ -148,14 +148,11 @@ def test_permits_that_are_just_enough_let_most_of_the_rate_through(redis: Redis,
     """A process takes only starts that find a permit: the others would be lost to those that have one."""
     made = [lanes(gate, call_seconds=0.2) for gate in gates(redis, 4, limits(per_second=40, in_flight=10))]
     wait_for(lambda: sum(len(lane.calls) for lane in made) >= 60)
-    rates = []
-    while len(rates) < 3 and max(rates, default=0.0) < 0.82 * 40:  # one may fall to a trial of fewer permits
-        before = sum(len(lane.calls) for lane in made)
-        begun = max(call[0] for lane in made for call in list(lane.calls))
-        wait_for(lambda before=before: sum(len(lane.calls) for lane in made) >= before + 120)
-        starts = sorted(call[0] for lane in made for call in list(lane.calls) if call[0] > begun)[:110]
-        rates.append(110 / (starts[-1] - begun))
-    assert max(rates) >= 0.82 * 40
+    begun = max(call[0] for lane in made for call in list(lane.calls))
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= 400)
+    starts = sorted(call[0] for lane in made for call in lane.calls if call[0] > begun)[:330]
+    # a trial of fewer permits falls into this time; taken whether or not they find a permit, starts make 26 to 27.5 calls a second
+    assert 330 / (starts[-1] - begun) >= 0.72 * 40
 
 
 def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Callable[..., Lane]) -> None:
