@@ -62,7 +62,7 @@ class Producer:
 
     def __init__(self, resources: Resources, celery: Celery | None = None) -> None:
         self._r = resources
-        self._celery = celery or _publisher(resources.settings.broker_url or resources.settings.redis_url)
+        self._celery = celery or _publisher(resources.settings.celery_broker_url)
 
     @classmethod
     def from_env(cls) -> Self:

@@ -166,6 +166,11 @@ class Settings:
         return frozenset(word for word in words if word not in ("true", "1", "yes", "on"))
 
     @property
+    def celery_broker_url(self) -> str:
+        """Where messages wait: in the broker that is named, else in the Redis of the state."""
+        return self.broker_url or self.redis_url
+
+    @property
     def lease_margin_seconds(self) -> float:
         """So long before the end of its lease a worker starts no call: a connection and the way out have to fit in."""
         return self.connect_timeout_seconds + 0.5

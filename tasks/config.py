@@ -13,7 +13,7 @@ from app.settings import Settings
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
-    broker = settings.broker_url or settings.redis_url
+    broker = settings.celery_broker_url
     return {
         "broker_url": broker,
         "broker_transport_options": broker_transport_options(broker),

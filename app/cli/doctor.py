@@ -93,7 +93,7 @@ def _redis(made: Resources) -> Iterator[Finding]:
 
 def _broker(made: Resources) -> Iterator[Finding]:
     try:
-        lengths = queue_lengths(made.settings.broker_url or made.settings.redis_url, QUEUES)
+        lengths = queue_lengths(made.settings.celery_broker_url, QUEUES)
     except ServiceUnreachable as error:
         yield problem("broker", str(error), error.remedy)
     else:

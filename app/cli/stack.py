@@ -109,7 +109,7 @@ def places(settings: Settings) -> dict[str, str]:
     keys = str(home.secret_keys.resolve()) if home.secret_keys.exists() else "ACTIVATION_SECRET_KEYS"
     return {
         "Redis": without_password(settings.redis_url),
-        "Broker": without_password(settings.broker_url or settings.redis_url),
+        "Broker": without_password(settings.celery_broker_url),
         "Keys": keys,
     }
 

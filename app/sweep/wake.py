@@ -70,7 +70,7 @@ def sweep(resources: Resources, producer: Producer) -> int:
 def _forget(resources: Resources, process: str) -> None:
     """A worker that died may have left wake-ups in its own queue, which the broker would keep for ever; others came in their place."""
     try:
-        purge_queue(resources.settings.broker_url or resources.settings.redis_url, worker_queue(process).name)
+        purge_queue(resources.settings.celery_broker_url, worker_queue(process).name)
     except ServiceUnreachable as error:
         log.warning("What %s has left in its queue stays for now: %s", process, error)
     else:

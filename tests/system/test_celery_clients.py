@@ -37,7 +37,7 @@ PERSONAL = (b"Secretname", b"foreign@mail.test", b"foreign-1", b"sandbox-secret"
 
 def send(rig: Rig) -> None:
     # isolated: none of our code can be imported by it
-    subprocess.run([sys.executable, "-I", "-c", FOREIGN, rig.settings.broker_url or rig.settings.redis_url], check=True)
+    subprocess.run([sys.executable, "-I", "-c", FOREIGN, rig.settings.celery_broker_url], check=True)
 
 
 def test_any_celery_client_enqueues_by_name(make_rig: Callable[..., Rig]) -> None:

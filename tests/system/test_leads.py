@@ -63,7 +63,7 @@ def test_an_account_that_one_worker_cannot_carry_is_worked_at_by_all(make_rig: C
     job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(PROFILES)])
     rig.wait_until(lambda: leader(rig, keys) == "*", "it is found that one is not enough", 30)
     rig.wait_until(lambda: len(callers(rig, keys)) == 3, "all workers make calls", 30)
-    broker: Any = Redis.from_url(rig.settings.broker_url or rig.settings.redis_url)
+    broker: Any = Redis.from_url(rig.settings.celery_broker_url)
     bound = [member for key in broker.scan_iter("_kombu.binding*", _type="set") for member in broker.smembers(key)]
     assert bound, "the common queues are"
     assert not [member for member in bound if b"delivery." in member], "what stays when a worker is gone for good"

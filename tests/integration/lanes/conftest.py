@@ -19,6 +19,7 @@ from app.destinations.file import load
 from app.destinations.model import Destination
 from app.keys import DestinationKeys
 from app.lanes.lane import Lane, Read, Settlement
+from app.lanes.outcomes import Ledger
 from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
@@ -73,6 +74,10 @@ class Bench:
         with self.celery.connection_for_read() as connection:
             connection.SimpleQueue("delivery").clear()
         self.workers = [Delivery(self.resources) for _ in range(2)]
+
+    def ledger(self) -> Ledger:
+        """Of a session that a test carries out itself."""
+        return Ledger("camp", self.resources.ring, self.resources.settings, self.resources.measures)
 
     def connect(self, *, key: str = "contactKey") -> Destination:
         """Connect the destination, or replace it, with the contact key in this namespace."""

@@ -33,7 +33,6 @@ from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import read_entry
 from app.lanes.lane import lane_of
-from app.lanes.outcomes import Ledger
 from app.mapping.compiled import ContactUpdate
 from app.reporting.jobs import read_job
 from app.sweep import sweep
@@ -165,7 +164,7 @@ class Model(RuleBasedStateMachine):
         connected = bench.resources.destinations.connected("camp")
         mapping = worker.mapping(connected.destination)
         contacts = Contacts(
-            connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures),
+            connected.destination, mapping, bench.ledger(),
             connected.pepper, lane=lane.number, move=lambda *_: None,
         )  # fmt: skip
         contacts.now_ms = read.now_ms
@@ -214,9 +213,7 @@ class Model(RuleBasedStateMachine):
         for lane in self.zombies:
             with pytest.raises(LeaseLost):
                 lane.read(live=1, backfill=1)
-            ledger = Ledger(
-                "camp", self.bench.resources.ring, self.bench.resources.settings, self.bench.resources.measures
-            )
+            ledger = self.bench.ledger()
             ledger.pending.count("calls", 1_000_000)
             with pytest.raises(LeaseLost):
                 lane.settle(ledger.take(), hour=self.bench.hour())

@@ -19,7 +19,6 @@ from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import ready
 from app.lanes.delivered import contact_tag
 from app.lanes.lane import Lane, lane_of
-from app.lanes.outcomes import Ledger
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench, HeldLane, take_in
@@ -41,7 +40,7 @@ def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
     worker = bench.workers[0]
     mapping = worker.mapping(connected.destination)
     contacts = Contacts(
-        connected.destination, mapping, Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures),
+        connected.destination, mapping, bench.ledger(),
         connected.pepper, lane=LANE, move=lambda *_: None,
     )  # fmt: skip
     read = None
@@ -172,7 +171,7 @@ def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
         appender.append(chunk, job_id="job", chunk_id="1")
     with pytest.raises(EpochEnded):
         lane.read(live=1, backfill=1)
-    ledger = Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures)
+    ledger = bench.ledger()
     ledger.pending.count("calls")
     with pytest.raises(EpochEnded):
         lane.settle(ledger.take(), hour=bench.hour())

@@ -16,7 +16,7 @@ from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
 from app.lanes.lane import Read, announce_wake_ups, lane_of
-from app.lanes.outcomes import Ledger, Outcome
+from app.lanes.outcomes import Outcome
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench, HeldLane
@@ -76,10 +76,6 @@ def entries(_: Bench, read: Read) -> list[Entry]:
 
 def now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def ledger_of(bench: Bench) -> Ledger:
-    return Ledger("camp", bench.resources.ring, bench.resources.settings, bench.resources.measures)
 
 
 def everything(redis: Redis) -> dict[bytes, Any]:
@@ -257,7 +253,7 @@ def test_reading_twice_gives_the_same_entries_and_live_before_backfill(bench: Be
 
 def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(bench: Bench, twice: EachTwice) -> None:
     job = enqueue(bench, number=2, occurred_at=1_700_000_000_000, force=True, backfill=True)
-    lane, ledger = taken(bench, redis=twice), ledger_of(bench)
+    lane, ledger = taken(bench, redis=twice), bench.ledger()
     soon, late = entries(bench, lane.read(live=0, backfill=10))
     ledger.retry_later([soon], TROUBLE, now_ms=now_ms() - 1_000)
     ledger.retry_later([late], TROUBLE, now_ms=now_ms() + 3_600_000)
@@ -280,7 +276,7 @@ def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(benc
 
 def settle_one_of_each(bench: Bench, lane: HeldLane) -> None:
     """Five live entries and one of backfill: delivered, unchanged, excluded, failed, parked, delivered."""
-    ledger = ledger_of(bench)
+    ledger = bench.ledger()
     live = entries(bench, lane.read(live=5, backfill=0))
     (behind,) = entries(bench, lane.read(live=5, backfill=5))
     ledger.close(live[0], Outcome.DELIVERED)
@@ -319,7 +315,7 @@ def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
     enqueue(bench, number=5)
     enqueue(bench, backfill=True)
     late = taken(bench)
-    ledger = ledger_of(bench)
+    ledger = bench.ledger()
     ledger.close(entries(bench, late.read(live=5, backfill=0))[0], Outcome.DELIVERED)
     dies(bench, late)
     for follow in (False, True):
@@ -344,7 +340,7 @@ def test_only_lanes_that_sleep_on_work_are_roused_and_only_once(bench: Bench) ->
     enqueue(bench, 4, backfill=True)
     for lane, due in ((5, now_ms() - 2_000), (6, now_ms() + 3_600_000)):
         enqueue(bench, lane)
-        holder, ledger = taken(bench, lane), ledger_of(bench)
+        holder, ledger = taken(bench, lane), bench.ledger()
         ledger.retry_later(entries(bench, holder.read(live=1, backfill=0)), TROUBLE, now_ms=due)
         holder.settle(ledger.take(), hour=bench.hour())
         holder.release(wake_up_seconds=30)
@@ -394,7 +390,7 @@ def dies_of(bench: Bench, killer: bytes) -> list[int]:
             dies(bench, lane)
             return met
         assert ids(read), "the killer has left the lane"
-        ledger = ledger_of(bench)
+        ledger = bench.ledger()
         ledger.close_all(entries(bench, read), Outcome.DELIVERED)
         lane.settle(ledger.take(), hour=bench.hour())
 
