@@ -24,11 +24,25 @@ def worker_queue(worker: str) -> Queue:
     return Queue(name, Exchange(""), routing_key=name, expires=WORKER_QUEUE_SECONDS)  # type: ignore[no-untyped-call]  # so in kombu
 
 
-def broker_transport_options(broker_url: str) -> dict[str, Any]:
-    """Options of the broker connection, the same in every process: the shortest visibility timeout among them is the one that
-    counts. They are for Redis; AMQP needs none.
+def broker_settings(broker_url: str) -> dict[str, Any]:
+    """Celery's settings of its broker, the same in every process: of several visibility timeouts the shortest would count."""
+    return {
+        "broker_url": broker_url,
+        "broker_transport_options": _transport_options(broker_url),
+        "broker_use_ssl": _tls(broker_url),
+    }
+
+
+def _tls(broker_url: str) -> dict[str, Any] | bool:
+    """Have the name in a server's certificate checked too. Without it py-amqp is content with any that an authority has signed, and
+    kombu would check the name of the first of several servers for each of them. redis-py checks it by itself.
     """
-    if not broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
+    return {"server_hostname": None} if broker_url.startswith("amqps") and ";" not in broker_url else False
+
+
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    """They are for Redis; AMQP needs none."""
+    if not broker_url.startswith("redis"):
         return {}
     return {
         # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last far less
@@ -58,12 +72,13 @@ def purge_queue(broker_url: str, queue: str) -> None:
 @contextmanager
 def _connected(broker_url: str) -> Iterator[Connection]:
     try:
-        with Connection(broker_url, transport_options=broker_transport_options(broker_url)) as connection:  # type: ignore[no-untyped-call]  # so in kombu
+        options = _transport_options(broker_url)
+        with Connection(broker_url, transport_options=options, ssl=_tls(broker_url)) as connection:  # type: ignore[no-untyped-call]  # so in kombu
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
             yield connection
     except Exception as error:  # noqa: BLE001  # each transport has errors of its own
         raise ServiceUnreachable(
-            f"The broker does not answer ({type(error).__name__}).",
+            f"The broker does not answer ({type(error.__cause__ or error).__name__}).",
             remedy="Check ACTIVATION_BROKER_URL and that the server runs.",
         ) from None
 

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from celery import Celery
 
-from app.broker import broker_transport_options, worker_queue
+from app.broker import broker_settings, worker_queue
 from app.errors import ActivationError, EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
@@ -315,10 +315,6 @@ def _epoch_ms(moment: datetime | str | int | None) -> int | None:
 @cache
 def _publisher(broker_url: str) -> Celery:
     """A Celery application that only publishes wake-ups."""
-    app = Celery("activation-producer", broker=broker_url, set_as_current=False)
-    app.conf.update(
-        task_ignore_result=True,
-        broker_pool_acquire_timeout=10,
-        broker_transport_options=broker_transport_options(broker_url),
-    )
+    app = Celery("activation-producer", set_as_current=False)
+    app.conf.update(task_ignore_result=True, broker_pool_acquire_timeout=10, **broker_settings(broker_url))
     return app

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import SplitResult, urlsplit
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
-BROKER_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "sentinel", "amqp", "amqps", "pyamqp")
+BROKER_SCHEMES = ("redis", "rediss", "amqp", "amqps", "pyamqp")
 _ENCODE = "is no URL. In a password write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and % as %25."
 
 

@@ -7,16 +7,14 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
-from app.broker import broker_transport_options
+from app.broker import broker_settings
 from app.queues import DELIVER_TASK, DELIVERY_QUEUE, ENQUEUE_QUEUE, MAINTENANCE_QUEUE, QUEUES
 from app.settings import Settings
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
-    broker = settings.celery_broker_url
     return {
-        "broker_url": broker,
-        "broker_transport_options": broker_transport_options(broker),
+        **broker_settings(settings.celery_broker_url),
         # a service waits for its broker, however long that takes
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -17,7 +17,7 @@ from celery.utils.time import rate
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.utils.limits import TokenBucket
 
-from tasks.messages import fault_in_message
+from tasks.messages import UnreadableMessage, fault_in_message
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,9 @@ class Consumer(StockConsumer):
         message.reject_log_error(log, self.connection_errors)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Called by kombu for a message whose body it could not decode or decompress."""
-        self.refuse(message, f"its body cannot be decoded ({type(exc).__name__})")
+        """Called by kombu for a message whose body it could not decode or decompress, or was not to."""
+        found = str(exc) if isinstance(exc, UnreadableMessage) else f"its body cannot be decoded ({type(exc).__name__})"
+        self.refuse(message, found)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002  # Celery's signature
         self.refuse(message, "it starts no task")

@@ -1,8 +1,10 @@
-"""kombu's Redis transports, which set aside what is no message at all.
+"""kombu's transports, which look at what comes before kombu does.
 
-Anybody who may write to the broker can put anything into the list that is a queue. kombu takes it for JSON with certain members, and
-an error there ends the worker, after the item has been taken: the others follow with the next one. Here an item is looked at
-as it comes from Redis; one that kombu could not read is handed over, and never gets that far.
+Anybody who may write to a Redis broker can put anything into the list that is a queue. kombu takes it for JSON with certain
+members, and an error there ends the worker, after the item has been taken: the others follow with the next one. Here an item is
+looked at as it comes from Redis; one that kombu could not read is handed over, and never gets that far.
+
+On AMQP what comes is a message, but its body may inflate to gigabytes: it is looked at before it does.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import redis
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, pyamqp
 from kombu.transport import redis as stock
 
-from tasks.messages import fault_in_envelope
+from tasks.messages import UnreadableMessage, fault_in_compression, fault_in_envelope
 
 SetAside = Callable[[str, bytes], None]
 
@@ -43,17 +45,35 @@ class _Channel(stock.Channel):
         return _Client
 
 
-class _SentinelChannel(stock.SentinelChannel):
-    def _get_client(self) -> Any:
-        return _Client
-
-
 class Transport(stock.Transport):
     Channel = _Channel
 
 
-class SentinelTransport(stock.SentinelTransport):
-    Channel = _SentinelChannel
+class _AmqpMessage(pyamqp.Message):
+    def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
+        # a body of text is not packed: py-amqp could decode it
+        fault = fault_in_compression(msg.headers or {}, msg.body) if isinstance(msg.body, bytes) else ""
+        if fault:
+            error = UnreadableMessage(fault)
+            # kombu does no more with it than tell the consumer
+            self.errors = [(UnreadableMessage, error, error.__traceback__)]  # type: ignore[list-item]  # it may be None
+        super().__init__(msg, channel, **more)  # type: ignore[no-untyped-call]  # so in kombu
+
+
+class _AmqpChannel(pyamqp.Channel):
+    Message = _AmqpMessage
+
+
+class _AmqpConnection(pyamqp.Connection):
+    Channel = _AmqpChannel
+
+
+class AmqpTransport(pyamqp.Transport):
+    Connection = _AmqpConnection
+
+
+class AmqpsTransport(pyamqp.SSLTransport):
+    Connection = _AmqpConnection
 
 
 def harden(set_aside: SetAside) -> None:
@@ -63,6 +83,8 @@ def harden(set_aside: SetAside) -> None:
         {
             "redis": "tasks.transport:Transport",
             "rediss": "tasks.transport:Transport",
-            "sentinel": "tasks.transport:SentinelTransport",
+            "amqp": "tasks.transport:AmqpTransport",
+            "pyamqp": "tasks.transport:AmqpTransport",
+            "amqps": "tasks.transport:AmqpsTransport",
         }
     )

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from app.acl import roles_of, rule_of
-from app.broker import broker_transport_options
+from app.broker import broker_settings
 from app.settings import Settings
 from tasks.config import celery_config
 
@@ -69,7 +69,7 @@ def test_celery_sends_takes_and_answers(application, broker, user):
 def test_a_sender_enqueues_with_celery(broker):
     with Celery("elsewhere", broker=url(broker, "sender"), set_as_current=False) as app:
         app.conf.task_ignore_result = True
-        app.conf.broker_transport_options = broker_transport_options(url(broker, "sender"))
+        app.conf.update(broker_settings(url(broker, "sender")))
         app.send_task(ENQUEUE, kwargs={"destination": "camp", "profiles": []}, queue="activation")
     assert broker.llen("activation") == 1
 

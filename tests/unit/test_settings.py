@@ -161,6 +161,8 @@ class TestUrls:
             ("redis://h;redis://:pa#hunter2@h", ENCODE),
             ("hunter2", "must begin with redis://, rediss:// or amqp://"),
             ("smtp://hunter2", "must begin with redis://, rediss:// or amqp://"),
+            ("valkey://h:1/0", "must begin with redis://, rediss:// or amqp://"),  # kombu has no such transport
+            ("sentinel://h:1", "must begin with redis://, rediss:// or amqp://"),  # whose master has no setting
         ],
     )
     def test_a_broker_url_that_cannot_be_meant(self, text: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +176,7 @@ class TestUrls:
             "amqp://u:p%2F@h:5672//",
             "amqps://h",
             "redis://:p@h:1/0?a=b",
-            "sentinel://a:1;sentinel://b:2",
+            "amqps://a:1//;amqps://b:2//",
             "redis+socket:///run/r",
         ],
     )

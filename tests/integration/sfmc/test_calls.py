@@ -9,18 +9,10 @@ import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import cache
-from ipaddress import ip_address
-from pathlib import Path
 
 import orjson
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from app.errors import (
     AccountThrottled,
@@ -33,6 +25,7 @@ from app.errors import (
 )
 from app.event_loop import EVENT_LOOP
 from app.sfmc.http import Transport
+from tests.certificates import certificate
 
 BODY = b'{"contactKey":"c-1","attributeSets":[]}'
 CONTACTS = "/contacts/v1/contacts"
@@ -131,29 +124,6 @@ def test_a_server_without_tls_is_unreachable(far, monkeypatch):
     with pytest.raises(DestinationUnreachable) as caught:
         EVENT_LOOP.run(transport(far.url.replace("http:", "https:")).call("GET", "/"))
     assert caught.value.code == "no_tls"
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for loopback that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(who)
-        .issuer_name(who)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
 
 
 def test_a_certificate_is_checked_against_the_authorities_that_are_named(far, monkeypatch, tmp_path):
