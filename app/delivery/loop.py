@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as TimedOut
 
 from app.delivery import session as state
 from app.delivery.contacts import Contact, Contacts
@@ -38,7 +42,10 @@ if TYPE_CHECKING:
     from app.lanes.entries import Entry
     from app.lanes.lane import Read
 
+T = TypeVar("T")
+
 MOST_HAND_OVER_SECONDS = 0.4
+AWAY_SECONDS = 0.3  # Redis is asked again so often
 DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
 
 
@@ -83,7 +90,8 @@ class _Loop:
                     case state.Settle():
                         await self.settle(close_doubtful=command.close_doubtful)
                     case state.LookAround():
-                        self.session = state.slice_over(self.session, self.rules, goes_on=await self.w.goes_on())
+                        goes_on = await self.outlast(self.w.goes_on)
+                        self.session = state.slice_over(self.session, self.rules, goes_on=goes_on)
                     case state.Read():
                         await self.read_more(command)
                     case state.Wait():
@@ -98,10 +106,22 @@ class _Loop:
         if self.broken is not None:
             raise self.broken
         if self.w.lane.renewal_is_due:
-            await self.w.trips.run(self.w.lane.renewing())
+            await self.outlast(lambda: self.w.trips.run(self.w.lane.renewing()))
         if self.w.stopping.is_set():
             self.session = state.told_to_end(self.session)
         return state.next_command(self.session, self.load(), time.monotonic(), self.rules)
+
+    async def outlast(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Try again while Redis is away and the lane cannot be another's: what calls have come to since the last settlement would be
+        lost with the session, and the calls made again.
+        """
+        while True:
+            try:
+                return await act()
+            except (ConnectionFailed, TimedOut, ReadOnlyError):
+                if not self.w.lane.is_held:
+                    raise
+            await asyncio.sleep(AWAY_SECONDS)
 
     def load(self) -> state.Load:
         contacts = self.contacts
@@ -119,12 +139,13 @@ class _Loop:
 
     async def read_more(self, command: state.Read) -> None:
         try:
-            read = await self.w.trips.run(self.w.lane.reading(live=command.live, backfill=command.backfill))
+            step = self.w.lane.reading(live=command.live, backfill=command.backfill)
+            read = await self.outlast(lambda: self.w.trips.run(step))
         except EpochEnded:
             self.session = state.epoch_over(self.session)
             return
         found = len(read.live) + len(read.backfill)
-        if state.takes_long(self.session, found, self.rules) and not await self.w.stays():
+        if state.takes_long(self.session, found, self.rules) and not await self.outlast(self.w.stays):
             # one after another, or the other process would open all of them before its first call
             await self.changed.wait(random.uniform(0, MOST_HAND_OVER_SECONDS))  # noqa: S311  # spread, not a secret
             self.session = state.told_to_end(self.session)
@@ -165,7 +186,7 @@ class _Loop:
                 self.ledger.fail(entry, set_aside(destination_id), now_ms=read.now_ms)
         arrivals = contacts.arrange(updates)
         if unknown := contacts.unknown(arrivals):
-            contacts.learn(await self.w.trips.run(self.w.lane.delivered(unknown)))
+            contacts.learn(await self.outlast(lambda: self.w.trips.run(self.w.lane.delivered(unknown))))
         async with LongComputation() as computation:
             for arrival in arrivals:
                 contacts.take_in(arrival)
@@ -180,7 +201,8 @@ class _Loop:
             few = not close_doubtful and len(self.ledger.pending) < state.SETTLE_AT_ENTRIES
             step = self.w.lane.settling(self.ledger.take(), hour=self.w.clock.now_ms() // 3_600_000)
             try:
-                await self.w.trips.run(step, within_seconds=state.COMPANY_SECONDS if few else 0.0)
+                within_seconds = state.COMPANY_SECONDS if few else 0.0
+                await self.outlast(lambda: self.w.trips.run(step, within_seconds=within_seconds))
             except EpochEnded:
                 self.session = state.epoch_over(self.session)
         self.session = state.settled(self.session, time.monotonic())
@@ -251,7 +273,8 @@ class _Loop:
         if result is not None:
             self.ledger.count_call()
         if isinstance(result, AccountThrottled):  # all of its lanes wait, and the contact is called again
-            seconds = await self.w.gate.refused(result.kind, result.wait_seconds)
+            kind, wait_seconds = result.kind, result.wait_seconds
+            seconds = await self.outlast(lambda: self.w.gate.refused(kind, wait_seconds))
             self.session = state.held(self.session, seconds)
             result = None
         elif isinstance(result, AttributeRefused) and not self.reloaded:

@@ -144,6 +144,11 @@ class Lane:
         """Whether a call may still be started; a margin is kept for clocks and for the start of the call itself."""
         return time.monotonic() < self._held_until - self._margin_seconds
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can have it yet."""
+        return time.monotonic() < self._held_until
+
     # What a session does is a step, whose reply raises `LeaseLost` or `EpochEnded` when nothing was done.
 
     @property

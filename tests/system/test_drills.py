@@ -96,6 +96,21 @@ def test_redis_is_killed_and_restarted(make_rig: Callable[..., Rig], size: str, 
     assert rig.stack.restarts.count("redis") == kills
 
 
+def test_no_call_is_repeated_when_redis_was_away_for_a_moment(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(workers=2, lease_seconds=12.0)
+    rig.connect()
+    rig.settings_of(latency_ms=60)
+    rig.start()
+    job = rig.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(800)])
+    rig.wait_until(lambda: rig.summary()["contact_ok"] > 100, "under way")
+    rig.kill("redis")
+    time.sleep(2)  # nobody looks after it
+    assert rig.summary()["contact_ok"] < 700, "nearly all was done before: the test shows nothing"
+    rig.wait_until(lambda: rig.stack.restarts == ["redis"], "it is started again")
+    assert rig.settled([job]).outcomes["delivered"] == 800
+    assert rig.summary()["contact_calls"] == 800
+
+
 def test_the_brokers_database_is_flushed(make_rig: Callable[..., Rig], capsys: Any) -> None:
     rig = make_rig(workers=2)
     rig.connect()
