@@ -146,6 +146,8 @@ class CallError(ActivationError):
     store it sealed only. `request_id` is the requestServiceMessageID that Salesforce support asks for.
     """
 
+    usual_remedy: ClassVar[str] = ""
+
     def __init__(
         self,
         text: str,
@@ -157,7 +159,7 @@ class CallError(ActivationError):
         request_id: str = "",
         wait_seconds: float | None = None,
     ) -> None:
-        super().__init__(text, remedy=remedy)
+        super().__init__(text, remedy=remedy or self.usual_remedy)
         self.code = code
         self.http_status = http_status
         self.service_message = service_message
@@ -199,6 +201,8 @@ class AccountThrottled(CallError):
 
 class DestinationUnreachable(CallError):
     """No connection, no name, or no usable answer from the token endpoint; it may come back by itself."""
+
+    usual_remedy = "If it lasts: the network between here and Marketing Cloud, a proxy, or Marketing Cloud itself."
 
 
 class DestinationBroken(CallError):

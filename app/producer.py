@@ -89,11 +89,14 @@ class Producer:
         with the same one and the same profiles, it adds nothing. `source` is who began the job, as `activation jobs` shows it.
 
         Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
-        has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `SealBroken` when no key opens the
+        has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `TypeError` for a single profile where
+        several are expected, `SealBroken` when no key opens the
         destination, and `ServiceUnreachable` when Redis does not answer or (`StorageRefuses`) takes no more: what was appended until
         then stays, and the whole call can be repeated.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
+        if isinstance(profiles, Mapping | str | bytes):  # they can be gone through as well, by keys or letters
+            raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
         job = job_id or repeat_id or uuid4().hex
         if not _JOB_ID.fullmatch(job if isinstance(job, str) else ""):  # type: ignore[redundant-expr]  # programs without types call it
             raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")

@@ -132,7 +132,8 @@ class Settings:
                 problems.append(f"{option.variable}: its file cannot be read as text in UTF-8.")
                 continue
             except (EnvError, ValueError) as error:
-                problems.append(f"{option.variable}: {str(error).removeprefix('Environment variable ')}")
+                said = str(error).removeprefix(f'Environment variable "{option.variable}" invalid: ')
+                problems.append(f"{option.variable}: {said}")
                 continue
             if (type(option.default) in (int, float) and (fault := _fault_in_number(option.name, value))) or (
                 value and option.name in _CHECKS and (fault := _CHECKS[option.name](value))

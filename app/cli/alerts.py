@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.cli.destinations_argument import DESTINATION
-from app.cli.report import json_option, moment, out, print_json, print_table, resources, rfc3339
+from app.cli.report import json_option, moment, note, out, print_json, print_table, resources, rfc3339
 from app.errors import UsageError, WorkHasProblems, did_you_mean
 from app.reporting.alert_kinds import KINDS
 from app.reporting.alerts import ANY, Alert, AlertEvent, Mute, What, mute, read_alerts, unmute
@@ -103,6 +103,9 @@ def mute_command(kind: str, destination: str, seconds: float | None) -> None:
             made.destinations.get(destination)
         until_ms = 0 if seconds is None else made.clock.now_ms() + int(seconds * 1000)
         mute(made.redis, Mute(kind, destination, until_ms))
+        note(
+            made, "mute alert", destination, detail=f"{kind} {f'until {moment(until_ms)}' if until_ms else 'for good'}"
+        )
     out.print(
         f"{kind} of {destination} is muted {f'until {moment(until_ms)}' if until_ms else 'for good'}.", markup=False
     )
@@ -115,6 +118,8 @@ def unmute_command(kind: str, destination: str) -> None:
     """End a mute, named as it was given."""
     with resources() as made:
         known = unmute(made.redis, kind, destination)
+        if known:
+            note(made, "unmute alert", destination, detail=kind)
     if not known:
         raise WorkHasProblems(f"{kind} of {destination} was not muted.", remedy="`activation alerts` lists what is.")
     out.print(f"{kind} of {destination} is told again.", markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from app.cli.report import out, resources
+from app.cli.stack import listening
 from app.console.address import CONSOLE_PORT
 from app.console.server import make_server
 
@@ -16,7 +17,11 @@ from app.console.server import make_server
 )
 def console(port: int, host: str) -> None:
     """Serve the pages for operators until Ctrl-C (`activation up` does it by itself)."""
+    from app.intake.serve import listen
+
     with resources() as made:
         url = made.settings.console_url.rstrip("/") or f"http://{host}:{port}"
+        with listening(host, port):
+            listener = listen(host, port)
         out.print(f"Console  {url}", markup=False)
-        make_server(made, host, port, url=url).run()
+        make_server(made, host, port, url=url).run(sockets=[listener])

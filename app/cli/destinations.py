@@ -12,15 +12,15 @@ import click
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.fields import print_problems
-from app.cli.report import confirm, err, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, err, json_option, moment, note, out, print_json, print_table, resources
 from app.destinations import operating
-from app.destinations.changes import NEW_IDENTITIES, changes, new_identities
+from app.destinations.changes import changes, is_elsewhere, warnings
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
-from app.lanes.forget import forget_delivered
+from app.lanes.forget import count_delivered, forget_delivered
 from app.pacing.account import read_pace
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
@@ -32,7 +32,8 @@ MOST_BYTES = 1_000_000  # of a destination file: a thousand segments are a tenth
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--limits-of-account", is_flag=True, help="Give its limits to every destination of the account.")
-def connect(file: Path, limits_of_account: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask before what was delivered to another account is forgotten.")
+def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
     """Create or replace a destination from a YAML FILE (- for standard input), after a live test of its credentials."""
     text = _read(file)
     with resources(begin=True) as made:
@@ -45,12 +46,16 @@ def connect(file: Path, limits_of_account: bool) -> None:
             local_names=local or frozenset(),
         )
         former = _former(made, destination.id)
+        # a script is warned like everybody else, and goes on
+        if former is not None and is_elsewhere(former, destination) and sys.stdin.isatty() and not yes:
+            _confirm_move(made, destination.id)
         connection = operating.connect(made, destination, limits_of_account=limits_of_account)
         print_problems([*connection.problems, *find_storage_problems(made.redis)])
         if not connection.connected:
             raise WorkHasProblems(
                 f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
             )
+        note(made, "connect", destination.id, detail=f"version {destination.version}")
         for name in connection.given_limits:
             out.print(f"{name} has the same limits now.", markup=False)
         if former is not None:
@@ -97,8 +102,16 @@ def _print_changes(former: Destination, destination: Destination) -> None:
     out.print(f"{destination.id} is replaced:", markup=False)
     for line in changes(former, destination):
         out.print(f"  {line}", markup=False)
-    if new_identities(former, destination):
-        err.print(f"warning: {NEW_IDENTITIES}", markup=False)
+    for text in warnings(former, destination):
+        err.print(f"warning: {text}", markup=False)
+
+
+def _confirm_move(made: Resources, name: str) -> None:
+    if contacts := count_delivered(made.redis, name):
+        confirm(
+            f"The file names another account or business unit than the one that {name} was connected to: what was delivered to "
+            f"{contacts:,} contacts is forgotten, and sent anew as their profiles come. Go on?"
+        )
 
 
 @click.command()
@@ -136,7 +149,7 @@ def _pace(pace: dict[str, Any] | None) -> str:
     """Calls a minute: accepted of late, of those that the account was found to allow, of those that are configured."""
     if pace is None:
         return "-"
-    learned = f" of {pace['learned_per_minute']:,.0f}" if pace["why"] != "configured" else ""
+    learned = f" of {pace['learned_per_minute']:,.0f} learned" if pace["why"] != "configured" else ""
     return f"{pace['used_per_minute']:,.0f}{learned} of {pace['allowed_per_minute']:,}"
 
 
@@ -194,6 +207,7 @@ def pause(destination: str) -> None:
     """Stop delivering to DESTINATION; profiles are still accepted and wait."""
     with resources() as made:
         operating.pause(made, destination)
+        note(made, "pause", destination)
     out.print(f"{destination} is paused; `activation resume {destination}` goes on.", markup=False)
 
 
@@ -204,6 +218,7 @@ def resume(destination: str, set_locked_aside: bool) -> None:
     """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
     with resources() as made:
         state = operating.resume(made, destination, set_locked_aside=set_locked_aside)
+        note(made, "resume", destination, detail="what no key opens is set aside" if set_locked_aside else "")
     probing = " (one call goes ahead; delivery goes on when it succeeds)" if state.on_probation else ""
     out.print(f"{destination} is {state.status}{probing}.", markup=False)
 
@@ -219,6 +234,7 @@ def disconnect(destination: str, yes: bool) -> None:
         if not yes and (waiting or failed):
             confirm(f"{waiting:,} waiting and {failed:,} failed profiles of {destination} will be lost. Go on?")
         made.destinations.remove(destination)
+        note(made, "disconnect", destination, detail=f"{waiting} waiting, {failed} failed")
     out.print(f"{destination} is disconnected.", markup=False)
 
 
@@ -229,4 +245,5 @@ def forget(destination: str) -> None:
     with resources() as made:
         made.destinations.get(destination)
         contacts = forget_delivered(made.redis, destination)
+        note(made, "forget", destination, detail=f"{contacts} contacts")
     out.print(f"What was delivered to {contacts:,} contacts of {destination} is forgotten.", markup=False)

@@ -9,7 +9,7 @@ import orjson
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
-from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
 from app.mapping.xdm import parse_time
@@ -67,6 +67,7 @@ def failures(
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
             done = Producer(made).replay(destination, store, found)
+            note(made, "replay", destination, detail=f"{done.count} as job {done.job_id}")
             out.print(f"{done.count:,} enqueued again as job {done.job_id}.", markup=False)
             if done.locked:
                 raise WorkHasProblems(
@@ -78,16 +79,22 @@ def failures(
             if ids and not yes:
                 confirm(f"{len(ids):,} failed profiles will be lost. Go on?")
             store.remove(ids)
+            note(made, "discard", destination, detail=str(len(ids)))
             out.print(f"{len(ids):,} discarded.")
         elif export is not None:
             count = write_private(
                 export, (orjson.dumps(_describe(failure, made, destination, reveal=True)) for failure in found)
             )
+            note(made, "export", destination, detail=str(count))
             out.print(f"{count:,} written to {export}.", markup=False)
-        elif as_json:
-            print_json([_describe(failure, made, destination, reveal=reveal, known=known) for failure in found])
         else:
-            _print(destination, list(found), made, reveal=reveal)
+            shown = list(found)
+            if as_json:
+                print_json([_describe(failure, made, destination, reveal=reveal, known=known) for failure in shown])
+            else:
+                _print(destination, shown, made, reveal=reveal)
+            if reveal and shown:
+                note(made, "reveal failures", destination, detail=str(len(shown)))
 
 
 def _profile(failure: Failure, made: Resources, destination: str) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.report import json_option, moment, out, print_json, print_table, resources
+from app.cli.report import json_option, moment, note, out, print_json, print_table, resources
 from app.cli.stack import listening
 from app.devstack.private_redis import with_redis
 from app.devstack.stack import INTAKE_PORT, environment
@@ -72,6 +72,7 @@ def add(
             made.destinations.get(destination)
         store = SourceStore(made.redis, made.ring)
         added, key = store.add(name, destinations, certificates=certificates, profiles_per_second=profiles_per_second)
+        note(made, "source add", detail=f"{added.name} to {', '.join(added.destinations)}")
     if as_json:
         print_json({"source": added.name, "key": key})
         return
@@ -139,9 +140,11 @@ def revoke(name: str, key_id: str | None, tokens: bool) -> None:
         store = SourceStore(made.redis, made.ring)
         if key_id is None:
             store.revoke(name)
+            note(made, "source revoke", detail=name)
             out.print(f"{name} may send no more.", markup=False)
             return
         left = store.revoke_key(name, key_id, tokens=tokens)
+        note(made, "source revoke", detail=f"key {key_id} of {name}")
     out.print(f"The key {key_id} of {name} is revoked; {len(left.keys)} left.", markup=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,6 +11,9 @@ from typing import Any
 
 import click
 import orjson
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 from rich.console import Console
 from rich.markup import escape
 
@@ -16,8 +21,12 @@ from app.cli.tables import plain_lines, table_of
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.errors import WorkHasProblems
-from app.resources import Resources
+from app.reporting.audit import Act, note_act
+from app.resources import Resources, connect
 from app.settings import Settings
+from app.storage import explain
+
+ANSWER_SECONDS = 5.0  # for the first answer of Redis; later ones may be of long computations
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -74,11 +83,25 @@ def resources(*, begin: bool = False) -> Iterator[Resources]:
         Home(settings.home).create()
         err.print(f"A new installation begins in {settings.home.resolve()}", markup=False)
     with with_redis(settings) as settings:
+        with connect(settings.redis_url, answer_seconds=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)) as redis:
+            redis.ping()
         made = Resources.from_settings(settings)
         try:
             yield made
         finally:
             made.redis.close()
+
+
+def note(made: Resources, what: str, destination: str = "", *, detail: str = "") -> None:
+    """Write into the audit what was done here. That it cannot be is told, and undoes nothing."""
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        who = str(os.getuid())
+    try:
+        note_act(made.redis, made.ring, Act(f"command line ({who})", what, destination, detail))
+    except RedisError as error:
+        err.print(f"It is done, but not in the audit: {explain(error)}", markup=False)
 
 
 def confirm(question: str) -> None:
@@ -89,7 +112,7 @@ def confirm(question: str) -> None:
         click.echo(err=True)
         agreed = False
     if not agreed:
-        raise WorkHasProblems("Nothing was removed.", remedy="With --yes it is done without asking.")
+        raise WorkHasProblems("Nothing was changed.", remedy="With --yes it is done without asking.")
 
 
 def rfc3339(epoch_ms: int) -> str | None:

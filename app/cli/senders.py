@@ -9,7 +9,7 @@ import click
 import orjson
 
 from app.cli.files import write_private
-from app.cli.report import confirm, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources
 from app.errors import UsageError
 from app.lanes.refused import RefusedMessages
 from app.sealed_messages import derive_key
@@ -44,7 +44,9 @@ def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> Non
         if discard:
             if found and not yes:
                 confirm(f"{len(found):,} refused messages will be lost. Go on?")
-            out.print(f"{store.discard():,} discarded.")
+            dropped = store.discard()
+            note(made, "discard refused messages", detail=str(dropped))
+            out.print(f"{dropped:,} discarded.")
         elif export is not None:
             lines = (
                 orjson.dumps(
@@ -58,7 +60,9 @@ def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> Non
                 )
                 for one in found
             )
-            out.print(f"{write_private(export, lines):,} written to {export}.", markup=False)
+            written = write_private(export, lines)
+            note(made, "export refused messages", detail=str(written))
+            out.print(f"{written:,} written to {export}.", markup=False)
         elif as_json:
             rows = [{"id": one.id, "at_ms": one.at_ms, "why": one.why, "length": one.length} for one in found]
             print_json({"count": count, "messages": rows})

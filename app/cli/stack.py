@@ -90,7 +90,7 @@ def up(
         out.print(f"{workers} worker{'s' * (workers > 1)}, maintenance, beat and Redis are up. Ctrl-C stops them.")
         while not told:
             for name in stack.look_after():
-                err.print(f"{name} had died and was started again; see {stack.logs / name}.log", markup=False)
+                err.print(f"{name} had died and was started again; see {stack.log_of(name)}", markup=False)
             time.sleep(0.2)
         out.print("Stopping …")
         server.shutdown()

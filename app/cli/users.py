@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from app.access.api_keys import ApiKeys
 from app.access.roles import Role, read_role
 from app.access.sessions import LINK_SECONDS, Sessions
 from app.access.users import Users
-from app.cli.report import confirm, err, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import confirm, err, json_option, moment, note, out, print_json, print_table, resources
 from app.console.address import console_url
 from app.errors import UsageError
-from app.reporting.audit import Act, note_act, read_acts
+from app.reporting.audit import read_acts
 
 if TYPE_CHECKING:
     from app.resources import Resources
@@ -24,10 +23,6 @@ _ROLE = click.option(
     "--role", type=click.Choice([str(role) for role in Role]), default="view", show_default=True,
     help="view looks; activate enqueues, replays, pauses; manage does everything.",
 )  # fmt: skip
-
-
-def _note(made: Resources, what: str, detail: str) -> None:
-    note_act(made.redis, made.ring, Act(f"command line ({getpass.getuser()})", what, detail=detail))
 
 
 def _print_link(made: Resources, name: str, role: Role, *, asks_password: bool, as_json: bool) -> None:
@@ -54,7 +49,7 @@ def add(name: str, role: str, as_json: bool) -> None:
     """Add the user NAME, or give it another role; prints a link that signs in once, where a password is chosen."""
     with resources() as made:
         added = Users(made.redis, made.ring).add(name, read_role(role), now_ms=made.clock.now_ms())
-        _note(made, "user add", f"{name} {role}")
+        note(made, "user add", detail=f"{name} {role}")
         _print_link(made, added.name, added.role, asks_password=True, as_json=as_json)
 
 
@@ -91,7 +86,7 @@ def remove(name: str, yes: bool) -> None:
         if not yes:
             confirm(f"{name} will not be able to sign in any more. Go on?")
         users.remove(name)
-        _note(made, "user remove", name)
+        note(made, "user remove", detail=name)
     out.print(f"{name} is removed.", markup=False)
 
 
@@ -102,13 +97,13 @@ def link(name: str | None, as_json: bool) -> None:
     """Print another link for NAME, to choose a new password. Without a name: a link that signs in as `local`, who may manage."""
     with resources() as made:
         if name is None:
-            _note(made, "user link", "local")
+            note(made, "user link", detail="local")
             _print_link(made, "local", Role.MANAGE, asks_password=False, as_json=as_json)
             return
         found = Users(made.redis, made.ring).get(name)
         if found is None:
             raise UsageError(f"There is no user {name[:100]!r}.", remedy="`activation user add NAME` adds one.")
-        _note(made, "user link", name)
+        note(made, "user link", detail=name)
         _print_link(made, found.name, found.role, asks_password=True, as_json=as_json)
 
 
@@ -125,7 +120,7 @@ def add_key(name: str, role: str, as_json: bool) -> None:
     """Make a key for the program NAME and print it, this once."""
     with resources() as made:
         key = ApiKeys(made.redis, made.ring).add(name, read_role(role), now_ms=made.clock.now_ms())
-        _note(made, "api-key add", f"{name} {role}")
+        note(made, "api-key add", detail=f"{name} {role}")
     print_json({"name": name, "role": role, "key": key}) if as_json else click.echo(key)
 
 
@@ -148,7 +143,7 @@ def revoke_key(name: str) -> None:
     with resources() as made:
         if not ApiKeys(made.redis, made.ring).revoke(name):
             raise UsageError(f"There is no key {name[:63]!r}.", remedy="`activation api-key list` names them.")
-        _note(made, "api-key revoke", name)
+        note(made, "api-key revoke", detail=name)
     out.print(f"The key of {name} holds no more.", markup=False)
 
 

@@ -172,7 +172,7 @@ class Contacts:
         if address_lacks and self._planner.email_is_uncertain(self._rows[contact.tag]):
             self._ledger.retry_later([entry], error, now_ms=self.now_ms)
         elif address_lacks:
-            self._ledger.exclude(entry, Reason.MISSING_EMAIL)
+            self._ledger.exclude(entry, Reason.MISSING_EMAIL, "Marketing Cloud makes no contact without an address")
         else:
             self._ledger.fail(entry, error, now_ms=self.now_ms)
         self._next_of(contact)
@@ -234,7 +234,7 @@ class Contacts:
                     self._note(tag, merged.after)
             elif self._planner.lacks_email(merged, row):
                 for entry, _ in group:
-                    self._ledger.exclude(entry, Reason.MISSING_EMAIL)
+                    self._ledger.exclude(entry, Reason.MISSING_EMAIL, "options.without_email is exclude")
             else:
                 backfill = all(entry.backfill for entry, _ in group)
                 self.put_back(Contact(key, tag, backfill, group, merged, apart=apart, behind=behind))

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination, MappingRow, Segment
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
-NEW_IDENTITIES = (
+_NEW_IDENTITIES = (
     "the contact key is found in another way: contacts get new identities, and what was delivered to the former ones is not "
     "known of the new ones. Contacts in Marketing Cloud under their former keys stay as they are."
+)
+_OTHER_ACCOUNT = (
+    "this is another account or business unit: what was delivered to the former one is forgotten, and every value is sent anew, "
+    "a call for each contact."
 )
 
 
@@ -26,12 +30,19 @@ def changes(old: Destination, new: Destination) -> list[str]:
     return [*found, f"{CHANGED} account.client_secret: changed"]
 
 
-def new_identities(old: Destination, new: Destination) -> bool:
-    """Whether contacts are named in another way; the case of a namespace makes no difference."""
-    return _naming(old) != _naming(new)
+def is_elsewhere(old: Destination, new: Destination) -> bool:
+    """Whether contacts are those of another account or business unit, and what was delivered is forgotten."""
+    return old.holdings != new.holdings
+
+
+def warnings(old: Destination, new: Destination) -> list[str]:
+    """What a change means for contacts that were delivered to."""
+    found = [_OTHER_ACCOUNT] if is_elsewhere(old, new) else []
+    return [*found, _NEW_IDENTITIES] if _naming(old) != _naming(new) else found
 
 
 def _naming(destination: Destination) -> tuple[object, ...]:
+    """How contacts are named; the case of a namespace makes no difference."""
     rows = [row for row in destination.mapping if row.target.kind == "contact_key"]
     sources = [
         (source.kind, source.name.casefold() if source.kind == "identity" else source.name)

@@ -39,6 +39,7 @@ from app.destinations.model import (
     Target,
     default_status_values,
 )
+from app.errors import did_you_mean
 from app.mapping.catalog import EMAIL_ADDRESS
 from app.reporting.alert_kinds import ALL_KINDS, KINDS
 
@@ -74,6 +75,11 @@ def _check_subdomain(value: str) -> None:
 def _no_space(value: str) -> None:
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValidationError("must not hold white space. Was something else pasted along?")
+
+
+def _alert_kind(value: str) -> None:
+    if value not in (*KINDS, ALL_KINDS):
+        raise ValidationError(f"is no kind of alert; docs/operations.md lists them.{did_you_mean(value, KINDS)}")
 
 
 class AccountSchema(_Section):
@@ -210,14 +216,15 @@ class AlertChannelSchema(_Section):
     email = Text(validate=validate.Email(error="is no email address."))
     secret = Text(load_default="", validate=_no_space)
     kinds = fields.List(
-        Text(validate=validate.OneOf([*KINDS, ALL_KINDS], error="is no kind of alert; docs/operations.md lists them.")),
+        Text(validate=_alert_kind),
         load_default=list,
         error_messages={"invalid": "must be a list, such as [stopped, run_failed].", "null": "is empty."},
     )
 
-    @validates_schema(skip_on_field_errors=False)
-    def _one_channel(self, data: Mapping[str, Any], **_: Any) -> None:
-        if len(data.keys() & {"webhook", "slack", "email"}) != 1:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _one_channel(self, data: Mapping[str, Any], given: Any, **_: Any) -> None:
+        # as it was given: a channel whose address is none was named all the same
+        if not isinstance(given, Mapping) or len(given.keys() & {"webhook", "slack", "email"}) != 1:
             raise ValidationError("must name one of webhook, slack and email.")
         if data.get("secret") and "webhook" not in data:
             raise ValidationError("signs what a webhook is sent. Remove it.", "secret")

@@ -84,6 +84,8 @@ class PrivateRedis:
         self._name = name
         self._persistent = persistent
         self._server = server
+        self.log = self._folder / "redis.log"
+        self._title = f"The private {'Redis' if persistent else 'broker'}"
         self._use: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._home = Home(home)
@@ -161,7 +163,7 @@ class PrivateRedis:
                 f"requirepass {(self._folder / 'password').read_text().strip()}\n"
                 f'dir "{self._folder.resolve()}"\nsave ""\nmaxmemory-policy noeviction\n'
                 f"{_DURABLE if self._persistent else 'appendonly no'}\n"
-                f'logfile "{(self._folder / "redis.log").resolve()}"\n'
+                f'logfile "{self.log.resolve()}"\n'
             )
         self._process = subprocess.Popen(  # noqa: S603  # our own command line
             [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
@@ -188,8 +190,8 @@ class PrivateRedis:
             ended = self._process is not None and self._process.poll() is not None
             if ended or time.monotonic() > deadline:
                 raise ServiceUnreachable(
-                    f"The private Redis {'did not start' if ended else 'runs and does not answer'}.",
-                    remedy=f"Its log says why: {self._folder / 'redis.log'}",
+                    f"{self._title} {'did not start' if ended else 'runs and does not answer'}.",
+                    remedy=f"Its log says why: {self.log}",
                 )
             time.sleep(0.02)
 

@@ -196,6 +196,10 @@ class Stack:
                 os.close(held)
         return process
 
+    def log_of(self, name: str) -> Path:
+        """Of a child, or of a private server, which writes its own."""
+        return self._servers[name].log if name in self._servers else self.logs / f"{name}.log"
+
     def pid(self, name: str) -> int:
         """Of a child, or of a private server."""
         if name in self._servers:
@@ -254,7 +258,7 @@ class Stack:
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             if self._children[name].process.poll() is not None or time.monotonic() > deadline:
-                raise ServiceUnreachable(f"{name} did not start.", remedy=f"Its log says why: {self.logs / name}.log")
+                raise ServiceUnreachable(f"{name} did not start.", remedy=f"Its log says why: {self.log_of(name)}")
             time.sleep(0.05)
 
 

@@ -206,7 +206,7 @@ class Commits:
             excluded = [self._place(appender, chunk, job, *item) for item in items]
             try:
                 asleep = appender.append(
-                    chunk, job_id=job, chunk_id=chunk_id, about={"source": "http"},
+                    chunk, job_id=job, chunk_id=chunk_id, about={"source": f"intake {items[0][0].source}"},
                     chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
                 )  # fmt: skip
                 break

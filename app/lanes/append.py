@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MOST_BYTES_OF_CONTACTS = 8_000_000  # one profile sealed once for each of its contacts
 MOST_DETAILS = 100  # kinds of exclusion that the run of one hour tells apart; their words come from outside in part
 _EPOCH_ENDED, _FULL, _ELSEWHERE = -1, -2, -3  # replies of append.lua
-_TOLD = (Reason.MISSING_CONTACT_KEY, Reason.AMBIGUOUS_CONTACT_KEY)  # whose places the run tells apart
+# whose places the run tells apart
+_TOLD = (Reason.MISSING_CONTACT_KEY, Reason.AMBIGUOUS_CONTACT_KEY, Reason.MALFORMED_PROFILE)
+_UNREADABLE = "what was sent cannot be read as a profile"
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -83,7 +85,9 @@ class Appender:
     def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> Excluded | None:
         """The same for one that has its place in the order already."""
         if isinstance(readied.json, Reason):
-            return chunk.exclude(Excluded(readied.json))
+            return chunk.exclude(
+                Excluded(readied.json, _UNREADABLE if readied.json is Reason.MALFORMED_PROFILE else "")
+            )
         contacts = self._contact_keys.split(readied.profile)
         if isinstance(contacts, Excluded):
             return chunk.exclude(tell_namespaces(contacts, readied.profile))

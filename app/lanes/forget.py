@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
+def count_delivered(redis: Redis, destination_id: str) -> int:
+    """Of how many contacts it is known what was delivered."""
+    keys = redis.scan_iter(match=DestinationKeys(destination_id).every_lane.delivered("*"), count=1000)
+    return sum(int(redis.hlen(key)) for key in keys)
+
+
 def forget_delivered(redis: Redis, destination_id: str) -> int:
     """Drop the delivered state of every contact; returns of how many. Versions go with it: an old update may be sent again."""
     contacts = 0

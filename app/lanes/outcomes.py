@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
+REPLAY = "Replay it once Marketing Cloud is well: `activation failures DESTINATION --replay`."
+
 log = logging.getLogger(__name__)
 
 
@@ -140,7 +142,7 @@ def exhausted(error: CallError, attempts: int) -> CallError:
     return CallError(
         f"Given up after {attempts} tries; the last one: {error}",
         code="retries_exhausted",
-        remedy=error.remedy or "Replay it once Marketing Cloud is well: `activation failures DESTINATION --replay`.",
+        remedy=REPLAY if error.remedy == error.usual_remedy else error.remedy,
         http_status=error.http_status,
         service_message=error.service_message,
         request_id=error.request_id,

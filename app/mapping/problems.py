@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -173,7 +174,14 @@ def near_miss(name: str, attributes: Iterable[Attribute]) -> str:
         if attribute.key == name:
             return f"{name!r} is its key; use its name, {attribute.name!r}." + _quoted(attribute)
     likely = nearest(name, [attribute.name for attribute in known])
-    return f"Did you mean {likely!r}?" if likely is not None else ""
+    # what differs by a number alone is another one of a series: another audience's field
+    if likely is None or _letters(likely) == _letters(name):
+        return ""
+    return f"Did you mean {likely!r}?"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"\d", "", fold(name))
 
 
 def _quoted(attribute: Attribute) -> str:

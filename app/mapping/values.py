@@ -50,7 +50,7 @@ def checker(attribute: Attribute, *, date_format: str, documented_characters: bo
         written = check(value)
         if isinstance(written, str):
             if longest is not None and len(written) > longest:
-                raise BadValue(f"longer than {longest} characters")
+                raise BadValue(f"is longer than {longest} characters")
             if documented_characters and any(ord(character) not in _DOCUMENTED_CHARACTERS for character in written):
                 raise BadValue("has characters outside of those that Salesforce documents (32 to 254)")
         if allowed and (str(written).lower() if isinstance(written, bool) else str(written)) not in allowed:

@@ -29,6 +29,7 @@ TICK_SECONDS = 0.1  # a gate asks so often
 REACH_SECONDS = 0.15  # starts are given so far ahead
 PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
 LOOK_SECONDS = 1.0
+SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
 IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {Throttle.RATE: (1.0, 60.0), Throttle.UNAVAILABLE: (2.0, 120.0), Throttle.BLOCKED: (60.0, 900.0)}
@@ -181,16 +182,18 @@ class Shown:
 
 def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
     keys = AccountKeys(account)
-    reply: Any = redis.hmget(keys.pace, "state", "blocked", "why")
-    state, blocked, why = reply
+    reply: Any = redis.hmget(keys.pace, "state", "blocked", "why", "look")
+    state, blocked, why, next_look = reply
     pace = _restore(state) or Pace.at_first(limits)
     seconds, micros = redis.time()
-    wait = max(0.0, float(blocked or 0) / 1e6 - seconds - micros / 1e6)
+    now = seconds + micros / 1e6
+    wait = max(0.0, float(blocked or 0) / 1e6 - now)
+    is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
     known = "learned" if pace.learned else "configured"
     return Shown(
         allowed_per_minute=limits.calls_per_minute,
         learned_per_minute=min(pace.calls_per_second * 60, limits.calls_per_minute),
-        used_per_minute=pace.recent * 60,
+        used_per_minute=pace.recent * 60 if is_called else 0.0,
         permits=min(int(pace.permits), limits.max_in_flight),
         max_in_flight=limits.max_in_flight,
         why=(why.decode() if why else "throttled") if wait else known,

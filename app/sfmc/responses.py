@@ -163,8 +163,8 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     errors = [message for message in messages if message.kind == "error"]
     has_errors = str(fields.get("haserrors")).lower() == "true"
     request_id = _request_id(fields.get("requestservicemessageid"))
-    if str(fields.get("operationstatus")).lower() == "ok" and not has_errors and not errors:
-        is_new = fields.get("isnewcontactkey")
+    is_ok, is_new = str(fields.get("operationstatus")).lower() == "ok", fields.get("isnewcontactkey")
+    if is_ok and not has_errors and not errors:
         return Accepted(request_id, is_new if isinstance(is_new, bool) else None)
 
     reasons = [(message.code, message.text) for message in errors or messages]
@@ -174,11 +174,13 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
         "service_message": quote(*(f"{code}: {text}" if code else text for code, text in reasons)),
     }
     named = next((code for code, _ in reasons if _is_of_the_api(code)), "")
+    withheld = "its code is shown with `--reveal`" if any(code for code, _ in reasons) else "it gives no code"
     code = _snake(named) or "refused"
-    text = f"Marketing Cloud did not store the contact ({named or 'it gives no code'})."
-    if has_errors and str(fields.get("contactid") or 0) not in ("0", "-1"):
+    text = f"Marketing Cloud did not store the contact ({named or withheld})."
+    # the id of a contact that was there before says nothing of what was stored
+    if has_errors and (is_ok or is_new is True) and str(fields.get("contactid") or 0) not in ("0", "-1"):
         code = "partly_stored"
-        text = f"Marketing Cloud stored a part of the contact only ({named or 'it gives no code'})."
+        text = f"Marketing Cloud stored a part of the contact only ({named or withheld})."
     raise _classify(reasons, text, code, said)
 
 

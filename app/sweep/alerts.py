@@ -148,8 +148,11 @@ def _turned_away(redis: Redis) -> tuple[Alert, int]:
     """How many requests the HTTP intake did not take, and the alert that more of them are."""
     counted = read_counts(redis).sources.values()
     refused = sum(count for source in counted for status, count in source.answers.items() if status >= HTTP_REFUSED)
-    text = "The HTTP intake turned senders away."
-    remedy = "Its metric activation_intake_requests tells which source and with what status; `-` is a sender that is not known."
+    text = "The HTTP intake turned senders away: what such a request held was not taken."
+    remedy = (
+        "`activation source list` tells of whom and how often; the intake's own metric activation_intake_requests_total also with "
+        "what status (`-` is a sender that is not known)."
+    )
     return Alert("intake_refused", "", text, remedy), refused
 
 

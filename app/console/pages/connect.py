@@ -14,7 +14,7 @@ from app.access.roles import Role
 from app.console import connect_form
 from app.console.visit import page
 from app.destinations import catalogs, operating
-from app.destinations.changes import NEW_IDENTITIES, new_identities
+from app.destinations.changes import warnings
 from app.destinations.writing import SECRET_VARIABLE, diff, document, to_yaml
 from app.errors import AccountThrottled, CallError, SealBroken, UnknownDestination, UsageError
 from app.mapping.problems import find_problems
@@ -205,10 +205,10 @@ def _review(visit: Visit, draft: Draft) -> Response:
         draft.tested = f"{error} {error.remedy}".strip()
         return _page(visit, draft, status=422)
     before = _before(visit, draft.destination.id)
-    renamed = NEW_IDENTITIES if before is not None and new_identities(before, draft.destination) else ""
+    means = warnings(before, draft.destination) if before is not None else []
     return visit.page(
         "connect_review.html", draft=draft, before=before, lines=diff(before, draft.destination), sealed=_seal(visit, draft),
-        renamed=renamed,
+        means=means,
         ok=not any(item.level == "error" for item in draft.said), fields=list(visit.form.multi_items()),
     )  # fmt: skip
 

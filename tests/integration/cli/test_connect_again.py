@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from tests.integration.cli.conftest import DESTINATION, Shell
@@ -115,3 +116,14 @@ def test_runs_name_the_namespaces_that_came_instead(shell: Shell) -> None:
     profiles = shell.file('{"identityMap": {"ECID": [{"id": "4711"}]}}\n', "profiles.jsonl")
     shell("enqueue", "camp", profiles)
     assert "identityMap.contactKey; the profile has ecid" in shell("runs", "camp", "--details", "--json").out
+
+
+def test_another_business_unit_is_warned_of_and_what_is_done_here_is_in_the_audit(shell: Shell) -> None:
+    shell("connect", shell.file())
+    done = shell("connect", shell.edited("  client_id:", "  account_id: '510001'\n  client_id:"))
+    assert done.code == 0
+    assert "what was delivered to the former one is forgotten" in done.err
+    shell("pause", "camp")
+    shell("disconnect", "camp", "--yes")
+    acts = [(act["what"], act["destination"]) for act in orjson.loads(shell("audit", "--json").out)]
+    assert acts == [("disconnect", "camp"), ("pause", "camp"), ("connect", "camp"), ("connect", "camp")]

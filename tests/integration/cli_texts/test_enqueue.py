@@ -71,7 +71,7 @@ def test_the_reason_stands_in_the_hourly_run(run, enqueue):
     enqueue(GOOD + BROKEN)
     (hour,) = orjson.loads(run("runs", "spring", "--json").stdout)["runs"]
     assert (hour["received"], hour["outcomes"]["excluded"]) == (2, 1)
-    assert hour["reasons"] == {"malformed_profile": 1}
+    assert hour["reasons"] == {"malformed_profile|what was sent cannot be read as a profile": 1}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.errors import DestinationUnreachable
+
+LASTS = DestinationUnreachable.usual_remedy
 NO_REDIS = "Error: Redis does not answer.\nCheck ACTIVATION_REDIS_URL and that the server runs.\n"
 
 
@@ -50,7 +53,7 @@ def test_marketing_cloud_that_takes_no_connections(run, text, sandbox, closed_po
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",
-        f"Error: 127.0.0.1:{closed_port} does not take connections.\nNothing was changed; try again.\n",
+        f"Error: 127.0.0.1:{closed_port} does not take connections.\n{LASTS} Nothing was changed; try again.\n",
     )
     assert run("destinations", "--json").stdout == "[]\n"
 
@@ -71,5 +74,5 @@ def test_marketing_cloud_that_is_unavailable_says_when_to_try_again(run, spring,
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",
-        "Error: The token endpoint gave no usable answer (HTTP 503).\nNothing was changed; try again in 7 s.\n",
+        f"Error: The token endpoint gave no usable answer (HTTP 503).\n{LASTS} Nothing was changed; try again in 7 s.\n",
     )

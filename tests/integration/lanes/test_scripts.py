@@ -34,6 +34,12 @@ class EachTwice(Redis):
         return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
+def test_a_single_profile_is_not_gone_through_by_its_keys(bench: Bench) -> None:
+    for single in (profile("c-1"), "text", b"bytes"):
+        with pytest.raises(TypeError, match="put a single one into a list"):
+            bench.producer.enqueue("camp", single)
+
+
 @pytest.fixture
 def twice(bench: Bench, redis_port: int) -> Iterator[EachTwice]:
     with EachTwice(port=redis_port) as client:

@@ -314,6 +314,16 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
     assert other.ask(1, backfill=False).interval_seconds == pytest.approx(60 / shown.learned_per_minute, rel=0.01)
 
 
+def test_an_account_that_is_called_no_more_uses_nothing(redis: Redis) -> None:
+    asking = holder(redis)
+    redis.hset(KEYS.observed, "since", int(redis.time()[0]) * SECOND - 2 * SECOND)
+    asking.ask(0, backfill=False, observed={"accepted": 30, "call_us": 30 * 200_000})
+    asking.pace.look()
+    assert read_pace(redis, "acme", LIMITS).used_per_minute > 0
+    redis.hset(KEYS.pace, "look", (int(redis.time()[0]) - 20) * SECOND)
+    assert read_pace(redis, "acme", LIMITS).used_per_minute == 0
+
+
 def test_nothing_learned_is_what_is_configured(redis: Redis) -> None:
     shown = read_pace(redis, "acme", LIMITS)
     assert (shown.why, shown.permits, shown.wait_seconds) == ("configured", 10, 0)

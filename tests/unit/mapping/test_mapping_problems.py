@@ -44,7 +44,8 @@ def test_targets(make: Make, catalog: Catalog, target: str, text: str, remedy: s
 @pytest.mark.parametrize(
     ("mapping_id", "text", "remedy"),
     [
-        ("salesforce_mc_segment_9", "names no field", "Did you mean 'salesforce_mc_segment_"),
+        ("salesforce_mc_segmnt_1", "names no field", "Did you mean 'salesforce_mc_segment_1'?"),
+        ("salesforce_mc_segment_9", "names no field", "Create it in Contact Builder: type Text, length 254 to 4000"),
         ("elsewhere", "names no field", "Create it in Contact Builder: type Text, length 254 to 4000"),
         ("short_segment", "is Text of length 50", "type Text, length 254 to 4000"),
         ("LoyaltyPoints", "names no field", "Did you mean 'Loyalty Points'?"),

@@ -62,7 +62,7 @@ class TestComplete:
     def test_a_bad_value_is_not_absent(self) -> None:
         found = update(first("A" * 21), FIRST_ROW, profiles="complete")
         assert found.values == {EMAIL: Value("ann@mail.test", ARRIVED)}
-        assert found.left_out == (LeftOut(f"mapping[2] {FIRST}", "longer than 20 characters"),)
+        assert found.left_out == (LeftOut(f"mapping[2] {FIRST}", "is longer than 20 characters"),)
 
 
 class TestEmptyText:

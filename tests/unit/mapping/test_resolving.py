@@ -132,7 +132,7 @@ class TestRows:
         ("profile", "detail"),
         [
             ({"personalEmail": {"address": "ann"}}, f"mapping[1] {EMAIL}: is not an email address"),
-            ({"person": {"name": {"firstName": "A" * 21}}}, f"mapping[2] {FIRST}: longer than 20 characters"),
+            ({"person": {"name": {"firstName": "A" * 21}}}, f"mapping[2] {FIRST}: is longer than 20 characters"),
             ({"person": {"name": {"firstName": {}}}}, f"mapping[2] {FIRST}: is a list or an object, not one value"),
             ({"loyalty": {"points": "many"}}, f"mapping[3] {POINTS}: is not a whole number"),
         ],

@@ -132,11 +132,11 @@ def test_a_failure_with_http_200_is_one_leaf(messages, leaf, code):
     [
         RECORDED | {"hasErrors": True},
         RECORDED | {"hasErrors": "true"},
-        FAILED | {"contactID": 36270040},
+        FAILED | {"contactID": 36270040, "isNewContactKey": True},
         DOCUMENTED | {"hasErrors": True},
     ],
 )
-def test_errors_along_with_a_contact_id_mean_partly_stored(answer):
+def test_errors_along_with_the_id_of_a_new_contact_mean_partly_stored(answer):
     error = judged(200, answer | {"resultMessages": [message("InvalidValue", "secret value")]})
     assert (type(error), error.code) == (ContactRefused, "partly_stored")
     assert "InvalidValue" in str(error)
@@ -319,3 +319,16 @@ def test_a_read_keeps_the_answers_own_spelling():
 def test_what_an_operator_must_mend_has_a_remedy():
     for status, number in [(403, 20002), (403, 20000), (401, 40004), (302, None)]:
         assert judge_rest_error(status, JSON, rest(number)).remedy
+
+
+def test_a_known_contact_that_is_refused_is_not_stored_in_part():
+    error = judged(200, FAILED | {"contactID": 36270040, "resultMessages": [message("InvalidEmailAddress")]})
+    assert (error.code, str(error)) == (
+        "invalid_email_address",
+        "Marketing Cloud did not store the contact (InvalidEmailAddress).",
+    )
+
+
+def test_a_code_that_may_be_a_value_is_said_to_be_withheld():
+    assert "its code is shown with `--reveal`" in str(judged(200, FAILED | {"resultMessages": [message("Ann")]}))
+    assert "it gives no code" in str(judged(200, FAILED))
