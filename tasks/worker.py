@@ -11,7 +11,7 @@ from threading import Lock, Timer
 from types import FrameType
 from typing import Any
 
-from celery.signals import celeryd_after_setup, worker_init, worker_ready, worker_shutdown
+from celery.signals import celeryd_after_setup, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from kombu.entity import Exchange
 
 from app.broker import worker_queue
@@ -102,26 +102,34 @@ def _spare_the_collector(**_: Any) -> None:
 
 
 @worker_ready.connect
-def _listen_for_the_end(**_: Any) -> None:
-    """Celery tells nobody of TERM before it has waited for every task (`worker_shutting_down` comes with it, but sessions that
-    go on for as long as there is work would make it wait for ever), so they are told here, first of all.
-    """
-    stock = signal.getsignal(signal.SIGTERM)
+def _listen_for_quit(**_: Any) -> None:
+    """Of QUIT Celery tells after it has waited for the tasks, so they are told here."""
+    stock = signal.getsignal(signal.SIGQUIT)
     if not callable(stock):
         return  # embedded in a program that minds its signals itself
 
     def stop(number: int, frame: FrameType | None) -> None:
-        found = context()
-        found.delivery.close()
-        if found.presence is not None:
-            found.presence.end()
-        TRACES.end()
-        limit = Timer(context().resources.settings.soft_shutdown_seconds, _leave)
-        limit.daemon = True
-        limit.start()
+        _stop()
         stock(number, frame)
 
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGQUIT, stop)
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    """TERM, INT or QUIT has come, and Celery will wait for every task: sessions, which go on for as long as there is work, are told
+    here, in the handler of the signal.
+    """
+    found = context()
+    if found.delivery.stopping.is_set():
+        return  # the second of two signals
+    found.delivery.close()
+    if found.presence is not None:
+        found.presence.end()
+    TRACES.end()
+    limit = Timer(found.resources.settings.soft_shutdown_seconds, _leave)
+    limit.daemon = True
+    limit.start()
 
 
 @worker_shutdown.connect

@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 
 class Looks(Generic[T]):
-    """Answers by name, each good for a while. For coroutines of the process' event loop alone."""
+    """Answers by name, each good until it is there, and for so long after it was asked for. For coroutines of the process' event loop
+    alone.
+    """
 
     def __init__(self, good_seconds: float) -> None:
         self._good_seconds = good_seconds
@@ -23,7 +25,12 @@ class Looks(Generic[T]):
         """What `find` returned lately for this name and the same `of`, or else returns now, on a thread. Raises what it raises."""
         now = time.monotonic()
         known = self._known.get(name)
-        if known is None or known[0] != of or now - known[1] > self._good_seconds or _failed(known[2]):
+        if (
+            known is None
+            or known[0] != of
+            or (known[2].done() and now - known[1] > self._good_seconds)
+            or _failed(known[2])
+        ):
             known = (of, now, asyncio.ensure_future(EVENT_LOOP.in_thread(find, *arguments)))
             self._known[name] = known
         return await asyncio.shield(known[2])

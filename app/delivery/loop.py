@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from redis.exceptions import ConnectionError as ConnectionFailed
-from redis.exceptions import ReadOnlyError, RedisError
-from redis.exceptions import TimeoutError as TimedOut
+from redis.exceptions import RedisError
 
 from app.delivery import session as state
 from app.delivery.contacts import Contact, Contacts
 from app.delivery.opening import locked, open_entry, seal_for_lane, set_aside, unforeseen
+from app.delivery.outage import outlast
+from app.delivery.reloading import Reloading
 from app.delivery.work import Result
 from app.errors import (
     AccountThrottled,
@@ -45,13 +44,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_HAND_OVER_SECONDS = 0.4
-AWAY_SECONDS = 0.3  # Redis is asked again so often
+# A token that is never at hand, as one that lives for a moment, must not keep every call away
+MISSED_IN_A_ROW = 20
 DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
 
 
 async def carry_out(work: Work) -> Result:
     """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
     return await _Loop(work).run()
+
+
+class _StartMissed(Exception):  # within this module: the call goes out at another start
+    pass
 
 
 class _Loop:
@@ -81,7 +85,8 @@ class _Loop:
         self.read = 0  # entries
         self.started = 0  # calls
         self.answered = 0
-        self.reloaded = False
+        self.reloading = Reloading(self.look_at_the_catalog)
+        self.missed = 0  # starts, in a row
 
     async def run(self) -> Result:
         try:
@@ -112,16 +117,7 @@ class _Loop:
         return state.next_command(self.session, self.load(), time.monotonic(), self.rules)
 
     async def outlast(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Try again while Redis is away and the lane cannot be another's: what calls have come to since the last settlement would be
-        lost with the session, and the calls made again.
-        """
-        while True:
-            try:
-                return await act()
-            except (ConnectionFailed, TimedOut, ReadOnlyError):
-                if not self.w.lane.is_held:
-                    raise
-            await asyncio.sleep(AWAY_SECONDS)
+        return await outlast(self.w.lane, act)
 
     def load(self) -> state.Load:
         contacts = self.contacts
@@ -208,6 +204,8 @@ class _Loop:
         self.session = state.settled(self.session, time.monotonic())
 
     def want(self, count: int) -> None:
+        if self.reloading.is_under_way:
+            count = 0
         backfill = not self.contacts.live
         if count != self.wanted or backfill != self.wanted_backfill:
             self.wanted, self.wanted_backfill = count, backfill
@@ -233,19 +231,36 @@ class _Loop:
     async def call(self, latest: float) -> Called | None:
         """Call the next contact."""
         self.wanted -= 1
-        if self.broken or not self.contacts.waiting or not state.goes_on(self.session, self.load(), self.rules):
+        if (
+            self.broken
+            or self.reloading.is_under_way
+            or not self.contacts.waiting
+            or not state.goes_on(self.session, self.load(), self.rules)
+        ):
             return None
         contact = self.contacts.next()
         self.started += 1
         called = None
+        sent: list[float] = []  # once, or twice where the token was not good any more
+
+        def make_sure() -> None:
+            """Asked when all that a call waits for is there, as a token is, right before it goes out."""
+            if not self.w.lane.may_send():
+                raise LeaseLost(f"Lane {self.w.lane.number} of {self.w.destination.id} is not surely ours any more.")
+            now = time.monotonic()
+            if now > latest and self.missed < MISSED_IN_A_ROW:
+                self.missed += 1
+                raise _StartMissed
+            self.missed = 0
+            sent.append(now)
+
         try:
-            body = self.contacts.body(contact)
-            started = time.monotonic()
-            result = await self.send(contact, body) if started <= latest else None
-            if result is not None and not isinstance(result, LeaseLost):
-                called = Called(isinstance(result, Accepted), time.monotonic() - started)
+            result = await self.send(contact, self.contacts.body(contact), make_sure)
+            if sent:
+                called = Called(isinstance(result, Accepted), time.monotonic() - sent[-1])
             if not self.left:
-                await self.answer(contact, result)
+                self.ledger.count_calls(len(sent))
+                await self.answer(contact, result, sent[-1] if sent else 0.0)
         except Exception as error:  # noqa: BLE001  # the session ends by it
             self.broken = self.broken or error
         finally:
@@ -253,32 +268,26 @@ class _Loop:
             self.changed.set()
         return called
 
-    async def send(self, contact: Contact, body: bytes) -> Accepted | Exception:
+    async def send(self, contact: Contact, body: bytes, make_sure: Callable[[], None]) -> Accepted | Exception:
         try:
             calls = self.w.client.contacts
             with TRACES.call(self.w.destination.id, [entry.job_id for entry, _ in contact.group]):
-                return await (calls.post if contact.post else calls.patch)(body, before_sending=self.make_sure)
+                return await (calls.post if contact.post else calls.patch)(body, before_sending=make_sure)
         except Exception as error:  # noqa: BLE001  # what it means is decided by its class
             return error
 
-    def make_sure(self) -> None:
-        """Asked when all that a call waits for is there, right before it goes out."""
-        if not self.w.lane.may_send():
-            raise LeaseLost(f"Lane {self.w.lane.number} of {self.w.destination.id} is not surely ours any more.")
-
-    async def answer(self, contact: Contact, result: Accepted | Exception | None) -> None:
-        """What an answer means for the contact, the account or the destination; None when the start was missed."""
-        if isinstance(result, LeaseLost):
-            raise result
-        if result is not None:
-            self.ledger.count_call()
+    async def answer(self, contact: Contact, answer: Accepted | Exception, sent_at: float) -> None:
+        """What an answer means for the contact, the account or the destination."""
+        if isinstance(answer, LeaseLost):
+            raise answer
+        result = None if isinstance(answer, _StartMissed) else answer
         if isinstance(result, AccountThrottled):  # all of its lanes wait, and the contact is called again
             kind, wait_seconds = result.kind, result.wait_seconds
             seconds = await self.outlast(lambda: self.w.gate.refused(kind, wait_seconds))
             self.session = state.held(self.session, seconds)
             result = None
-        elif isinstance(result, AttributeRefused) and not self.reloaded:
-            await self.reload()
+        elif isinstance(result, AttributeRefused) and self.reloading.concerns(sent_at):
+            await self.reloading.wait()
             result = None
         contacts = self.contacts
         del contacts.in_flight[contact.key]
@@ -303,11 +312,10 @@ class _Loop:
             case _:
                 self.doubt(contact, unforeseen(result))
 
-    async def reload(self) -> None:
-        """Marketing Cloud does not know an attribute that the catalog knows: look once whether the catalog is old."""
-        self.reloaded = True
+    async def look_at_the_catalog(self) -> None:
+        """Marketing Cloud does not know an attribute that the catalog knows."""
         try:
-            self.contacts.mapping = await EVENT_LOOP.in_thread(self.w.reload_mapping)
+            self.contacts.mapping = await self.w.reload_mapping()
         except CallError as error:
             self.fail(error)
 

@@ -84,6 +84,7 @@ class Delivery:
             cpu_share=Cpu().share,
         )
         self._unchanged: Looks[bool] = Looks(SAME_LOOK_SECONDS)
+        self._reloads: Looks[CompiledMapping] = Looks(0.0)
         self._abandoned: list[tuple[Lane, bool]] = []
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
@@ -173,7 +174,9 @@ class Delivery:
             lane=lane,
             destination=destination,
             mapping=mapping,
-            reload_mapping=lambda: self.mapping(destination, refresh=True),
+            reload_mapping=lambda: self._reloads.get(
+                destination.id, destination.version, lambda: self.mapping(destination, refresh=True)
+            ),
             pepper=connected.pepper,
             client=client,
             gate=self._gates.of(destination.account.key, destination.limits),

@@ -29,7 +29,7 @@ class Work:
     lane: Lane
     destination: Destination
     mapping: CompiledMapping
-    reload_mapping: Callable[[], CompiledMapping]
+    reload_mapping: Callable[[], Awaitable[CompiledMapping]]
     pepper: bytes
     client: MarketingCloud
     gate: Gate

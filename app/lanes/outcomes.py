@@ -56,8 +56,9 @@ class Ledger:
         settlement, self.pending = self.pending, Settlement()
         return settlement
 
-    def count_call(self) -> None:
-        self.pending.count(counters.CALLS)
+    def count_calls(self, number: int) -> None:
+        if number:
+            self.pending.count(counters.CALLS, number)
 
     def note_left_out(self, entry: Entry, left_out: Sequence[str]) -> None:
         """What of the entry is not sent while the rest is: counted, field by field, when the entry has its outcome."""

@@ -79,10 +79,10 @@ class Bench:
         """Of a session that a test carries out itself."""
         return Ledger("camp", self.resources.ring, self.resources.settings, self.resources.measures)
 
-    def connect(self, *, key: str = "contactKey") -> Destination:
+    def connect(self, *, key: str = "contactKey", calls_per_minute: int = 600_000) -> Destination:
         """Connect the destination, or replace it, with the contact key in this namespace."""
         text = DESTINATION.format(
-            id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=600_000,
+            id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=calls_per_minute,
             max_in_flight=8, mapping_id=SEGMENTS["seg-1"],
         ).replace("IdentityMap: contactKey", f"IdentityMap: {key}")  # fmt: skip
         destination = load(text, environ={}, allow_local_hosts=True, where="camp")

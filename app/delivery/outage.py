@@ -1,0 +1,31 @@
+"""What a session does while Redis is away for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as TimedOut
+
+if TYPE_CHECKING:
+    from app.lanes.lane import Lane
+
+T = TypeVar("T")
+
+AWAY_SECONDS = 0.3  # Redis is asked again so often
+
+
+async def outlast(lane: Lane, act: Callable[[], Awaitable[T]]) -> T:
+    """Try again for as long as the lane cannot be another's: what calls have come to since the last settlement would be lost with
+    the session, and the calls made again. Then raises redis-py's error.
+    """
+    while True:
+        try:
+            return await act()
+        except (ConnectionFailed, TimedOut, ReadOnlyError):
+            if not lane.is_held:
+                raise
+        await asyncio.sleep(AWAY_SECONDS)
