@@ -92,6 +92,7 @@ class Gate:
             self._drop_late()
         self._line.want(place, place.destination_id, count, backfill=backfill)
         if not self._line:
+            self._room.leave(self._hand_out)
             return
         self._hand_out()
         if not of_its and not self._starts and self._line.waits(place.destination_id):
@@ -111,6 +112,8 @@ class Gate:
     def leave(self, place: Place) -> None:
         """The lane wants nothing more. A call that it has the turn for may still come."""
         self._line.want(place, place.destination_id, 0, backfill=False)
+        if not self._line:
+            self._room.leave(self._hand_out)
 
     def close(self) -> None:
         """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
@@ -129,6 +132,7 @@ class Gate:
         self._held_until = time.monotonic() + min(seconds, HOLD_SECONDS)
         self._unused += len(self._starts)
         self._starts.clear()
+        self._room.leave(self._hand_out)
 
     def _hand_out(self) -> None:
         """Give starts whose time has come to those whose turn it is, as far as permits go; and again at the time of the next."""
@@ -141,8 +145,10 @@ class Gate:
             self._next_start.cancel()
             self._next_start = None
         if not (self._starts and self._line and self._permits.free):
+            self._room.leave(self._hand_out)
             return
-        if self._room.free > 0:
+        self._room.come(self._hand_out, self._in_flight)
+        if self._room.has_place(self._hand_out, self._in_flight):
             self._next_start = loop.call_at(self._starts[0], self._hand_out)
         else:
             self._room.wait(self._hand_out)
@@ -182,8 +188,10 @@ class Gate:
         elif called.accepted:
             self._observed["accepted"] += 1
             self._observed["call_us"] += int(called.seconds * 1e6)
-        self._room.end_call()
-        self._hand_out()
+        self._room.end_call(self._hand_out)
+
+    def _in_flight(self) -> int:
+        return self._permits.in_use
 
     def _put_off(self) -> None:
         """Starts whose time came while all permits were in use come now, as far apart as they were, or calls would go in step with
@@ -199,7 +207,7 @@ class Gate:
 
     @property
     def _may_hand_out(self) -> bool:
-        return self._permits.free and self._room.free > 0
+        return self._permits.free and self._room.has_place(self._hand_out, self._in_flight)
 
     async def _run(self) -> None:
         try:

@@ -35,20 +35,52 @@ class Place:
     hold: Callable[[Held], None]
 
 
+HandOut = Callable[[], None]
+InFlight = Callable[[], int]
+
+
 class Room:
-    """How many calls this process may have in flight, over all accounts; gates that found it full have their turns."""
+    """How many calls this process may have in flight, over all accounts.
+
+    Gates that would make calls have a place left to them while others have more in flight than they: turns alone would give an
+    account with quick calls a place now and then, and all the others to those with slow ones. `hand_out` is the function that a gate
+    makes its calls by, and stands for it.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = self.free = size
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._coming: dict[HandOut, InFlight] = {}  # would make calls, soon or when there is a place
+        self._waiting: dict[HandOut, None] = {}  # found none
 
-    def wait(self, hand_out: Callable[[], None]) -> None:
-        """Have a gate's function called when a call has ended, of whatever gate."""
+    def come(self, hand_out: HandOut, in_flight: InFlight) -> None:
+        """The gate would make calls."""
+        self._coming.setdefault(hand_out, in_flight)
+
+    def leave(self, hand_out: HandOut) -> None:
+        """The gate would make none."""
+        self._coming.pop(hand_out, None)
+        self._waiting.pop(hand_out, None)
+
+    def has_place(self, hand_out: HandOut, in_flight: InFlight) -> bool:
+        """Whether the gate may begin a call, and leaves one place to each that has fewer."""
+        if self.free > len(self._coming):
+            return True
+        fewer = in_flight() - 1
+        return self.free > sum(count() < fewer for gate, count in self._coming.items() if gate != hand_out)
+
+    def wait(self, hand_out: HandOut) -> None:
+        """Have the gate's function called when a call has ended, of whatever gate."""
         self._waiting.setdefault(hand_out)
 
-    def end_call(self) -> None:
+    def end_call(self, hand_out: HandOut) -> None:
+        """A call of this gate has ended. Those that wait have their turn, who has the fewest calls first."""
         self.free += 1
-        if self._waiting:
-            hand_out = next(iter(self._waiting))
-            del self._waiting[hand_out]
-            hand_out()
+        waiting, self._waiting = self._waiting, {}
+        waiting.setdefault(hand_out)
+        passed_over: dict[HandOut, None] = {}
+        for gate in sorted(waiting, key=lambda gate: self._coming[gate]() if gate in self._coming else 0):
+            if self.free > 0 or gate == hand_out:  # which looks at its next start in any case
+                gate()  # and waits again if it would make more calls
+            else:
+                passed_over[gate] = None
+        self._waiting = passed_over | self._waiting

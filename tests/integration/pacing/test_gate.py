@@ -134,7 +134,8 @@ def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lane
     made = [lanes(gate) for gate in gates(redis, 4, limits(per_second=100, in_flight=8)) for _ in range(2)]
     wait_for(lambda: min(len(lane.calls) for lane in made) >= 5)  # by now they know of one another
     before = [len(lane.calls) for lane in made]
-    wait_for(lambda: sum(len(lane.calls) for lane in made) >= sum(before) + 300)
+    # what does not divide goes round from second to second: in three of them one may have three times as many as another
+    wait_for(lambda: sum(len(lane.calls) for lane in made) >= sum(before) + 900)
     calls = sorted(call for lane in made for call in lane.calls)
     seconds = calls[-1][0] - calls[0][0]
     assert len(calls) / seconds <= 103

@@ -2,22 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.pacing.place import Room
 
 
-def test_those_who_found_it_full_come_in_the_order_of_their_coming() -> None:
-    room, turns = Room(0), []
+@dataclass(eq=False)
+class Gate:
+    """Begins a call whenever it is asked and has a place, as long as it would make `more`."""
 
-    def first() -> None:
-        turns.append("first")
-        room.wait(first)  # it would make more calls
+    room: Room
+    more: int
+    in_flight: int = 0
+    is_due: bool = True
 
-    def second() -> None:
-        turns.append("second")
+    def hand_out(self) -> None:
+        while self.more and self.is_due and self.room.has_place(self.hand_out, self.calls):
+            self.room.free -= 1
+            self.in_flight += 1
+            self.more -= 1
+        if self.more:
+            self.room.come(self.hand_out, self.calls)
+            self.room.wait(self.hand_out)
+        else:
+            self.room.leave(self.hand_out)
 
-    for hand_out in (first, second, first):
-        room.wait(hand_out)
-    for free in (1, 2, 3):
-        room.end_call()
-        assert room.free == free
-    assert turns == ["first", "second", "first"]
+    def calls(self) -> int:
+        return self.in_flight
+
+    def end_call(self) -> None:
+        self.in_flight -= 1
+        self.room.end_call(self.hand_out)
+
+
+def test_all_of_it_is_for_one_that_is_alone() -> None:
+    gate = Gate(Room(8), more=50)
+    gate.hand_out()
+    assert (gate.in_flight, gate.room.free) == (8, 0)
+    gate.end_call()
+    assert (gate.in_flight, gate.room.free) == (8, 0)
+
+
+def test_what_comes_free_goes_to_who_has_the_fewest_calls_until_all_have_as_many() -> None:
+    room = Room(9)
+    slow, quick = Gate(room, more=500), Gate(room, more=500)
+    slow.hand_out()
+    quick.hand_out()
+    assert (slow.in_flight, quick.in_flight) == (9, 0)
+    for number in range(1, 5):
+        slow.end_call()
+        assert (slow.in_flight, quick.in_flight, room.free) == (9 - number, number, 0)
+    for _ in range(50):
+        quick.end_call()
+    assert quick.in_flight == 4, "its own places come back to it"
+    assert slow.in_flight == 5
+
+
+def test_a_place_is_left_to_one_whose_start_has_not_come_yet() -> None:
+    room = Room(9)
+    slow, quick = Gate(room, more=500), Gate(room, more=500)
+    slow.hand_out()
+    quick.is_due = False
+    quick.hand_out()
+    slow.end_call()
+    assert (slow.in_flight, room.free) == (8, 1)
+    quick.is_due = True
+    quick.hand_out()
+    assert (quick.in_flight, room.free) == (1, 0)
+
+
+def test_who_would_make_no_call_is_left_none() -> None:
+    room = Room(9)
+    slow, other = Gate(room, more=500), Gate(room, more=1)
+    slow.hand_out()
+    other.is_due = False
+    other.hand_out()
+    room.leave(other.hand_out)
+    slow.end_call()
+    assert (slow.in_flight, room.free) == (9, 0)
+
+
+def test_more_gates_than_places_have_them_in_turn() -> None:
+    room = Room(3)
+    gates = [Gate(room, more=100) for _ in range(10)]
+    for gate in gates:
+        gate.hand_out()
+    for number in range(500):
+        if gates[number % 10].in_flight:
+            gates[number % 10].end_call()
+    made = [100 - gate.more for gate in gates]
+    assert max(made) - min(made) <= 2
+    assert room.free == 0
