@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from app.clock import RedisClock
@@ -21,6 +22,8 @@ from app.sealing import KeyRing
 from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
+    from redis.connection import AbstractConnection
+
     from app.destinations.model import Destination
     from app.settings import Settings
 
@@ -84,7 +87,7 @@ def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = Non
     redis-py repeats a command by itself when the connection broke (10 times by default in version 8); three are enough to get
     over a restart of a connection, and all scripts are safe to repeat.
     """
-    return Redis.from_url(
+    client = Redis.from_url(
         url,
         # redis-py makes 100 and raises beyond; all threads of a worker may ask at once when Redis is slow
         max_connections=MOST_CONNECTIONS,
@@ -94,3 +97,31 @@ def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = Non
         health_check_interval=25,
         retry=retry or Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
     )
+    pool = client.connection_pool
+    pool.connection_class = _leaving_replicas(pool.connection_class)
+    return client
+
+
+@cache
+def _leaving_replicas(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Connections that are made anew after an answer that says that the server is a master no more: a fail-over may cut none, and the
+    address leads to another server by then (as redis-py does it for Sentinel alone).
+    """
+
+    class Leaving(kind):  # type: ignore[misc,valid-type]  # what the URL asks for: plain, TLS or a Unix socket
+        is_left = False
+
+        def connect(self) -> None:
+            if self.is_left:
+                self.disconnect()
+                self.is_left = False
+            super().connect()
+
+        def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                return super().read_response(*args, **options)
+            except ReadOnlyError:
+                self.is_left = True
+                raise
+
+    return Leaving

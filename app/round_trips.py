@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from app.lua import Word, script, sha, source
 
@@ -109,6 +109,9 @@ class RoundTrips:
         if self._connection is None:
             self._connection = self.redis.connection_pool.get_connection()
         replies = _exchange(self._connection, [step.command() for step in steps])
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # a master no more, as after a fail-over that cut no connection: the address may lead to another server by now
+            self._connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py gives it no types
         for index, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):  # Redis has started since
                 try:
