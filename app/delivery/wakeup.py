@@ -141,10 +141,12 @@ class Delivery:
 
     def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> WakeUpResult:
         try:
+            # before the lane is taken: definitions may take longer than a lease, which nobody would renew
+            error = self._fetch_ahead(connected.destination, state, probe=probe)
             if not lane.open():
                 return WakeUpResult()
             with self.leads.session(connected.destination.account.key):
-                result = self._work(lane, connected, state, probe=probe)
+                result = self._work(lane, connected, probe=probe) if error is None else Result(error=error)
             return self._conclude(lane, connected.destination, result, state, probe=probe)
         except EpochEnded as ended:
             log.info("%s", ended)
@@ -161,13 +163,23 @@ class Delivery:
             )
             return self._abandon(lane, blame=True)
 
-    def _work(self, lane: Lane, connected: Connected, state: State, *, probe: str) -> Result:
+    def _fetch_ahead(self, destination: Destination, state: State, *, probe: str) -> CallError | None:
+        """Have the mapping at hand; anew for a probe."""
+        if not probe and destination.id in self._mappings:
+            return None
+        try:
+            if probe and state.code == "missing_scope":
+                self.client(destination).forget_token()
+            self.mapping(destination, refresh=bool(probe))
+        except CallError as error:
+            return error
+        return None
+
+    def _work(self, lane: Lane, connected: Connected, *, probe: str) -> Result:
         destination, begun = connected.destination, time.monotonic()
         client = self.client(destination)
         try:
-            if probe and state.code == "missing_scope":
-                client.forget_token()
-            mapping = self.mapping(destination, refresh=bool(probe))
+            mapping = self.mapping(destination)
         except CallError as error:
             return Result(error=error)
         work = Work(
