@@ -1,7 +1,7 @@
 """The event loop of this process: one thread on which all calls to Marketing Cloud are made and all lanes are worked on.
 
 Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018). What has to
-block, as asking for a token does, runs on a thread of `in_thread`.
+block runs on a thread of `in_thread`, and what waits for Marketing Cloud, as for a token, on one of `in_slow_thread`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ import uvloop
 
 T = TypeVar("T")
 
-THREADS = 32  # for what blocks; names are resolved on others, the loop's own, so that these may wait for a call
+# For what blocks, and as many for what is slow; names are resolved on others, the loop's own, so that these may wait for a call
+THREADS = 32
 WITHOUT_PAUSE_SECONDS = 0.001  # so long one coroutine may compute before others have their turn
 
 
 class EventLoop:
-    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` alone."""
+    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` and
+    `in_slow_thread` alone.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()  # also asked for by a handler of signals
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._slow_threads: ThreadPoolExecutor | None = None
         self.computing = asyncio.Lock()  # held by a `LongComputation`
 
     @property
@@ -39,6 +43,7 @@ class EventLoop:
                 self._loop = uvloop.new_event_loop()
                 self.computing = asyncio.Lock()
                 self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocking")
+                self._slow_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slow")
                 self._process = os.getpid()
                 Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
             return self._loop
@@ -59,6 +64,10 @@ class EventLoop:
     async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
         """Wait for a function that blocks, without keeping the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
+
+    async def in_slow_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The same for what waits for Marketing Cloud: many that wait there must not keep what asks Redis."""
+        return await asyncio.get_running_loop().run_in_executor(self._slow_threads, act, *arguments)
 
 
 EVENT_LOOP = EventLoop()

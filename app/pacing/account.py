@@ -182,12 +182,12 @@ class Shown:
 
 def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
     keys = AccountKeys(account)
-    reply: Any = redis.hmget(keys.pace, "state", "blocked", "why", "look")
-    state, blocked, why, next_look = reply
+    reply: Any = redis.hmget(keys.pace, "state", "blocked", "since", "why", "look")
+    state, blocked, since, why, next_look = reply
     pace = _restore(state) or Pace.at_first(limits)
     seconds, micros = redis.time()
     now = seconds + micros / 1e6
-    wait = max(0.0, float(blocked or 0) / 1e6 - now)
+    wait = _wait_seconds(blocked, since, now)
     is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
     known = "learned" if pace.learned else "configured"
     return Shown(
@@ -203,9 +203,15 @@ def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
 
 def read_wait(redis: Redis, account: str) -> float:
     """For how many seconds an account that was asked for too much is left alone yet."""
-    until_us: Any = redis.hget(AccountKeys(account).pace, "blocked")
+    reply: Any = redis.hmget(AccountKeys(account).pace, "blocked", "since")
     seconds, micros = redis.time()
-    return max(0.0, float(until_us or 0) / 1e6 - seconds - micros / 1e6)
+    blocked, since = reply
+    return _wait_seconds(blocked, since, seconds + micros / 1e6)
+
+
+def _wait_seconds(blocked_us: Any, since_us: Any, now: float) -> float:
+    """None when the wait began later than now: the clock has gone back since."""
+    return 0.0 if float(since_us or 0) / 1e6 > now + 1 else max(0.0, float(blocked_us or 0) / 1e6 - now)
 
 
 def end_wait(redis: Redis, account: str) -> None:

@@ -16,7 +16,11 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local asked, jitter, first, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local blocked = tonumber(redis.call('HGET', KEYS[1], 'blocked')) or 0
+local pace = redis.call('HMGET', KEYS[1], 'blocked', 'since')
+local blocked = tonumber(pace[1]) or 0
+if (tonumber(pace[2]) or 0) > now + 1000000 then -- the clock has gone back: it is no wait of now
+  blocked = 0
+end
 local in_a_row
 if blocked > now then
   in_a_row = tonumber(redis.call('HGET', KEYS[1], 'in_a_row')) or 1

@@ -14,7 +14,8 @@
 -- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
 -- late; a backfill less far. What is urgent has one start beyond what all others reach, or the large backlog of one destination
 -- would keep out the few calls of another; not for a holder that is far beyond its share.
--- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches.
+-- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches, and no wait that began
+-- in what is the future now.
 -- After a refusal starts are given singly, until a call is accepted.
 -- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
 local now = tonumber(ARGV[1])
@@ -23,7 +24,7 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local holder, wanted = ARGV[2], tonumber(ARGV[3])
-local FORGET_US, SINGLY_US, SCARCE_US = 2000000, 1000000, 500000
+local FORGET_US, SINGLY_US, SCARCE_US, BACK_US = 2000000, 1000000, 500000, 1000000
 
 local accepted = false
 for index = 12, #ARGV, 2 do
@@ -34,8 +35,12 @@ if #ARGV > 11 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', n
   redis.call('EXPIRE', KEYS[4], 3600)
 end
 
-local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls', 'scarce')
+local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls', 'scarce',
+  'since')
 local tat, blocked, careful = tonumber(pace[1]) or 0, tonumber(pace[2]) or 0, pace[4] == '1'
+if (tonumber(pace[9]) or 0) > now + BACK_US then
+  blocked, careful = 0, false
+end
 local interval = math.max(tonumber(ARGV[4]), tonumber(pace[3]) or 0)
 local lead = tonumber(ARGV[11])
 tat = math.min(tat, now + lead + 2 * tonumber(ARGV[5]) + 3 * interval)

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from app.event_loop import EVENT_LOOP, LongComputation, Signal
+from app.event_loop import EVENT_LOOP, THREADS, LongComputation, Signal
 from app.round_trips import MOST_STEPS, RoundTrips, Step
 
 
@@ -173,3 +173,18 @@ def test_whoever_asks_hears_that_redis_is_away_and_the_next_that_it_is_back(redi
     client.connection_pool.reset()
     assert EVENT_LOOP.run(ask()) == [None, None, None]
     client.close()
+
+
+def test_what_is_slow_keeps_nothing_that_asks_redis() -> None:
+    """As token endpoints of many accounts that hang."""
+    held = threading.Event()
+
+    async def ask() -> str:
+        slow = [asyncio.ensure_future(EVENT_LOOP.in_slow_thread(held.wait, 20)) for _ in range(THREADS * 2)]
+        try:
+            return await asyncio.wait_for(EVENT_LOOP.in_thread(lambda: "answered"), 10)
+        finally:
+            held.set()
+            await asyncio.gather(*slow)
+
+    assert EVENT_LOOP.run(ask()) == "answered"

@@ -42,6 +42,7 @@ def test_lanes_come_together_and_outlive_their_leader(make_rig: Callable[..., Ri
     rig.kill(first, how)
     if how != signal.SIGKILL:
         rig.wait_until(lambda: rig.stack.restarts.count(first) > restarts, "it has ended")
+    if how == signal.SIGTERM:  # QUIT cancels tasks, and may leave permits to end by themselves
         assert not it & callers(rig, keys), "others lack its permits"
     assert rig.summary()["contact_ok"] < PROFILES - 100, "nearly all was done before: the test shows nothing"
 
@@ -50,7 +51,7 @@ def test_lanes_come_together_and_outlive_their_leader(make_rig: Callable[..., Ri
     assert len(rig.contacts()) == PROFILES
     repeated = rig.summary()["contact_ok"] - PROFILES
     assert repeated <= 16, "calls that were in flight when it was killed, and no more"
-    if how != signal.SIGKILL:
+    if how == signal.SIGTERM:
         assert repeated == 0
 
 

@@ -314,6 +314,16 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
     assert other.ask(1, backfill=False).interval_seconds == pytest.approx(60 / shown.learned_per_minute, rel=0.01)
 
 
+def test_a_wait_from_before_the_clock_went_back_is_none(redis: Redis) -> None:
+    one, ahead = holder(redis), (int(redis.time()[0]) + 3_600) * SECOND
+    one.back_off(Throttle.RATE, 5.0, now_us=ahead)
+    assert one.ask(1, backfill=False).count == 1
+    assert read_wait(redis, "acme") == read_pace(redis, "acme", LIMITS).wait_seconds == 0
+    assert 5 <= one.back_off(Throttle.RATE, 5.0) < 12, "a new one counts"
+    assert one.ask(1, backfill=False).why == "throttled"
+    assert read_wait(redis, "acme") > 4
+
+
 def test_an_account_that_is_called_no_more_uses_nothing(redis: Redis) -> None:
     asking = holder(redis)
     redis.hset(KEYS.observed, "since", int(redis.time()[0]) * SECOND - 2 * SECOND)
