@@ -33,7 +33,7 @@ test: $(DEV) ## everything that CI checks: format, lint, types, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not drill"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not drill"
 
 coverage: $(DEV) ## the same tests with coverage, which makes the unit tests take twice the time
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered

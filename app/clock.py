@@ -61,9 +61,8 @@ class RedisClock:
             except RedisError:
                 if self._asked_at == _UNKNOWN:
                     raise
-                now = (
-                    time.monotonic()
-                )  # the next question is as far away as after an answer, however long this one took
+                # the next question is as far away as after an answer, however long this one took
+                now = time.monotonic()
             else:
                 answered = time.monotonic()
                 self._server.learn(now, answered, reply[0] + reply[1] / 1e6)
