@@ -47,7 +47,8 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     return {
         # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last far less
         "visibility_timeout": 300,
-        "unacked_restore_interval": 5,
+        # a look at Redis by each worker, and not worth more than one in a tenth of that time
+        "unacked_restore_interval": 30,
         "unacked_restore_throttle": 1,
         # kombu passes None on, which would wait for a black-holed broker for ever
         "socket_connect_timeout": 3,
