@@ -132,11 +132,12 @@ class SealBroken(ActivationError):
 
 
 class Throttle(StrEnum):
-    """The three signals of an account that is asked for too much; each has its own answer."""
+    """The signals of an account that is asked for too much; each has its own answer."""
 
     RATE = "rate"  # 429 with errorcode 50100: wait for Retry-After
     BLOCKED = "blocked"  # 429 with errorcode 50200: too many at once, open the account's circuit
     UNAVAILABLE = "unavailable"  # 503 with errorcode 50300: wait for Retry-After
+    TOKENS = "tokens"  # 429 of the token endpoint: wait as well; it says nothing of the rate of calls
 
 
 class CallError(ActivationError):
@@ -192,7 +193,7 @@ class TokenRefused(CallError):
 
 
 class AccountThrottled(CallError):
-    """The account is asked for too much. `kind` tells which of three signals, `wait_seconds` the server's wish."""
+    """The account is asked for too much. `kind` tells which signal, `wait_seconds` the server's wish."""
 
     def __init__(self, text: str, *, kind: Throttle, wait_seconds: float | None = None, **more: object) -> None:
         super().__init__(text, code=f"throttled_{kind}", wait_seconds=wait_seconds, **more)  # type: ignore[arg-type]  # passed on as given

@@ -128,7 +128,7 @@ class Contacts:
             queued.behind += group
             self.put_back(queued)
         else:
-            self._plan(key, tag, queued.group + group, behind=queued.behind)
+            self._plan(key, tag, queued.group + group, behind=queued.behind, post=queued.post)
 
     def next(self) -> Contact:
         """The contact to call next, live ones first; it is in flight from now on."""
@@ -163,7 +163,9 @@ class Contacts:
         """A merged call was refused: find the guilty entry by sending each alone; a single one fails."""
         if len(contact.group) > 1:
             singles = deque([pair] for pair in contact.group)
-            self._plan(contact.key, contact.tag, singles.popleft(), apart=singles, behind=contact.behind)
+            self._plan(
+                contact.key, contact.tag, singles.popleft(), apart=singles, behind=contact.behind, post=contact.post
+            )
             return
         entry, _ = contact.group[0]
         address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._planner.has_email(
@@ -175,7 +177,7 @@ class Contacts:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL, "Marketing Cloud makes no contact without an address")
         else:
             self._ledger.fail(entry, error, now_ms=self.now_ms)
-        self._next_of(contact)
+        self._next_of(contact, post=contact.post)
 
     def may_create(self, contact: Contact) -> bool:
         return not contact.post and self._create_unknown and self._planner.has_email(contact.merged)
@@ -183,10 +185,7 @@ class Contacts:
     def create(self, contact: Contact) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it."""
         self._rows[contact.tag] = {}
-        self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind)
-        queued = self.live.get(contact.key) or self.backfill.get(contact.key)
-        if queued is not None:
-            queued.post = True
+        self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind, post=True)
 
     def doubt(self, contact: Contact, error: TransientFailure) -> int:
         """The call came to nothing; how many contacts in a row that is true of."""
@@ -221,7 +220,14 @@ class Contacts:
         return None if known is None else known[0]
 
     def _plan(
-        self, key: str, tag: bytes, group: Group, *, apart: deque[Group] | None = None, behind: Group | None = None
+        self,
+        key: str,
+        tag: bytes,
+        group: Group,
+        *,
+        apart: deque[Group] | None = None,
+        behind: Group | None = None,
+        post: bool = False,
     ) -> None:
         """Merge; what needs no call is done at once, the rest waits for its call."""
         apart, behind = apart or deque(), behind or []
@@ -237,7 +243,7 @@ class Contacts:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL, "options.without_email is exclude")
             else:
                 backfill = all(entry.backfill for entry, _ in group)
-                self.put_back(Contact(key, tag, backfill, group, merged, apart=apart, behind=behind))
+                self.put_back(Contact(key, tag, backfill, group, merged, post, apart=apart, behind=behind))
                 return
             if apart:
                 group = apart.popleft()
@@ -246,13 +252,13 @@ class Contacts:
             else:
                 return
 
-    def _next_of(self, contact: Contact) -> None:
-        """What came in meanwhile for this contact is next."""
+    def _next_of(self, contact: Contact, *, post: bool = False) -> None:
+        """What came in meanwhile for this contact is next; `post` when the contact still has to be created."""
         if contact.apart:
             first = contact.apart.popleft()
-            self._plan(contact.key, contact.tag, first, apart=contact.apart, behind=contact.behind)
+            self._plan(contact.key, contact.tag, first, apart=contact.apart, behind=contact.behind, post=post)
         elif contact.behind:
-            self._plan(contact.key, contact.tag, contact.behind)
+            self._plan(contact.key, contact.tag, contact.behind, post=post)
 
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from app.errors import CallError, DestinationBroken, SealBroken, TransientFailure
+from app.errors import CallError, DestinationBroken, SealBroken
 from app.lanes.append import seal_origin
 from app.mapping.compiled import Excluded
 
@@ -87,11 +87,4 @@ def set_aside(destination_id: str) -> CallError:
         code="seal_broken",
         remedy="Should the key be found, add it to the end of ACTIVATION_SECRET_KEYS, restart the workers and run "
         f"`activation failures {destination_id} --replay`.",
-    )
-
-
-def unforeseen(error: Exception) -> TransientFailure:
-    """What an error of ours while calling amounts to for the contact."""
-    return TransientFailure(
-        f"Unforeseen {type(error).__name__} while calling; please report it.", code="internal_error"
     )

@@ -32,7 +32,12 @@ LOOK_SECONDS = 1.0
 SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
 IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
-WAITS = {Throttle.RATE: (1.0, 60.0), Throttle.UNAVAILABLE: (2.0, 120.0), Throttle.BLOCKED: (60.0, 900.0)}
+WAITS = {
+    Throttle.RATE: (1.0, 60.0),
+    Throttle.UNAVAILABLE: (2.0, 120.0),
+    Throttle.BLOCKED: (60.0, 900.0),
+    Throttle.TOKENS: (10.0, 900.0),
+}
 _PACE_FORMAT = 1
 
 
@@ -168,7 +173,7 @@ class AccountPace:
 class Shown:
     """An account's pace for people: calls a minute allowed by the configuration, learned, and accepted of late; and why.
 
-    `why`: configured, learned, or throttled, blocked, unavailable while the account is left alone for `wait_seconds`.
+    `why`: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for `wait_seconds`.
     """
 
     allowed_per_minute: float

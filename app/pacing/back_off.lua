@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- Makes a whole account wait after a refusal for its rate, for too many calls at once, or because it is unavailable.
+-- Makes a whole account wait after a refusal for its rate, for too many calls at once or too many
+-- tokens, or because it is unavailable.
 --
 -- KEYS  1 pace, 2 observed
--- ARGV  1 now us (0: the clock of Redis), 2 kind (rate, blocked or unavailable), 3 us to wait as the server asks (0: it does not),
+-- ARGV  1 now us (0: the clock of Redis), 2 kind (rate, blocked, unavailable or tokens), 3 us to wait as the server asks (0: it does not),
 --       4 jitter 0..1, 5 first us to wait, 6 most us
 -- Reply us that the account waits from now
 --
 -- As long as the server asks, and at least twice as long each time in a row that no call was accepted between. That the account is
--- unavailable says nothing of its rate, and is no observation of it. A refusal that comes
+-- unavailable, or its token endpoint asked too often, says nothing of its rate, and is no observation of it. A refusal that comes
 -- while the account waits already is an echo of the same moment: it may lengthen the wait and changes nothing else, which is also
 -- why this is safe to repeat.
 local now = tonumber(ARGV[1])

@@ -94,7 +94,7 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
     if status == 403 and number == 40002:
         return TokenRefused("The access token does not hold for this host.", code="wrong_stack", **said)
     if status == 429:
-        return throttled(number, wait, **said)
+        return _throttled(number, wait, said)
     if status == 503 and (number == 50300 or wait is not None):
         return AccountThrottled("Marketing Cloud is unavailable.", kind=Throttle.UNAVAILABLE, wait_seconds=wait, **said)
     if 300 <= status < 400:
@@ -121,7 +121,7 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
     return _classify([("", text) for text in texts], f"The call was refused ({numbered}).", code, said)
 
 
-def throttled(number: int | None, wait: float | None, **said: Any) -> AccountThrottled:
+def _throttled(number: int | None, wait: float | None, said: dict[str, Any]) -> AccountThrottled:
     """HTTP 429: errorcode 50200 means too much at once and names no time; all others mean too much in a time."""
     if number == 50200:
         return AccountThrottled(

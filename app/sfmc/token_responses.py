@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app.errors import CallError, DestinationBroken, DestinationUnreachable
+from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, Throttle
 from app.sfmc.answers import error_number, quote, read_object, wait_seconds
-from app.sfmc.responses import throttled
 
 DOCUMENTED_LIFE_SECONDS = 1079  # of every token; the answer names it, and need not
+BLOCKED_SECONDS = (
+    60.0  # errorcode 50200 names no time, and asks for at least a minute (Salesforce, "Rate Limiting Errors")
+)
 
 
 class Granted(NamedTuple):
@@ -77,7 +79,11 @@ def _refusal(status: int, headers: Mapping[str, str], fields: dict[str, Any] | N
     said: dict[str, Any] = {"http_status": status, "service_message": quote(error, *words)}
     wait = wait_seconds(headers, known)
     if status == 429:
-        return throttled(error_number(known), wait, **said)
+        if wait is None and error_number(known) == 50200:
+            wait = BLOCKED_SECONDS
+        return AccountThrottled(
+            "The token endpoint is asked too often (HTTP 429).", kind=Throttle.TOKENS, wait_seconds=wait, **said
+        )
     if fields is None or status >= 500 or status == 408:
         return DestinationUnreachable(
             f"The token endpoint gave no usable answer (HTTP {status}).",

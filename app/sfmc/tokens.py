@@ -41,7 +41,7 @@ _RECHECK_SECONDS = 1.0  # how soon to look whether another process has the next 
 # that does not answer is asked again soon.
 _REFUSED_SECONDS = 30.0
 _UNREACHABLE_SECONDS = 5.0
-_THROTTLED_SECONDS = {Throttle.RATE: 10.0, Throttle.BLOCKED: 60.0, Throttle.UNAVAILABLE: 10.0}
+_THROTTLED_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 1200.0
 
 
@@ -266,7 +266,7 @@ class TokenSource:
     def _remember(self, refusal: CallError) -> None:
         """Let every process know, so that those that wait do not each get the same answer."""
         if isinstance(refusal, AccountThrottled):
-            life = refusal.wait_seconds or _THROTTLED_SECONDS[refusal.kind]
+            life = refusal.wait_seconds or _THROTTLED_SECONDS
         elif isinstance(refusal, DestinationBroken):
             life = _REFUSED_SECONDS
         else:

@@ -15,6 +15,7 @@ PURE = (
     "app.delivery.lead",
     "app.delivery.plan",
     "app.delivery.session",
+    "app.delivery.verdict",
     "app.destinations.model",
     "app.errors",
     "app.lanes.counters",

@@ -93,17 +93,18 @@ def test_an_unknown_client_id_and_a_bad_secret_have_different_remedies():
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "kind", "wait"),
+    ("body", "headers", "wait"),
     [
-        (rest(50200, "Your requests are temporarily blocked."), {}, "blocked", None),
-        (rest(50100, "Rate limit exceeded"), {"Retry-After": "5"}, "rate", 5.0),
-        (b"<html>", {}, "rate", None),
+        (rest(50200, "Your requests are temporarily blocked."), {}, 60.0),
+        (rest(50200, "Your requests are temporarily blocked."), {"Retry-After": "5"}, 5.0),
+        (rest(50100, "Rate limit exceeded"), {"Retry-After": "5"}, 5.0),
+        (b"<html>", {}, None),
     ],
 )
-def test_too_many_token_requests(body, headers, kind, wait):
+def test_too_many_token_requests_say_nothing_of_the_rate_of_calls(body, headers, wait):
     error = refused(429, body, headers)
     assert isinstance(error, AccountThrottled)
-    assert (error.kind, error.wait_seconds) == (kind, wait)
+    assert (error.kind, error.wait_seconds) == ("tokens", wait)
 
 
 @pytest.mark.parametrize(

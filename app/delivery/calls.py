@@ -1,0 +1,185 @@
+"""The calls of a session: one whenever the gate lets its lane in, and what comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from app.delivery import session as state
+from app.delivery.reloading import Reloading
+from app.delivery.verdict import StartMissed, Verdict, in_doubt, judge, outage
+from app.errors import (
+    AccountThrottled,
+    CallError,
+    ContactRefused,
+    ContactUnknown,
+    LeaseLost,
+)
+from app.pacing.place import Called, Held, Place
+from app.tracing import TRACES
+
+if TYPE_CHECKING:
+    from app.delivery.contacts import Contact
+    from app.delivery.in_hand import InHand
+    from app.sfmc.responses import Accepted
+
+# A token that is never at hand, as one that lives for a moment, must not keep every call away
+MISSED_IN_A_ROW = 20
+
+
+class Calls:
+    """Makes calls for what a session has in hand."""
+
+    def __init__(self, in_hand: InHand) -> None:
+        self._hand = in_hand
+        self._work = in_hand.work
+        self._contacts = in_hand.contacts
+        self._place = Place(self._work.destination.id, self._call, self._hold)
+        self._reloading = Reloading(self._look_at_catalog)
+        self._wanted = (0, False)  # calls and whether they are backfill, as the gate knows it
+        self._missed = 0  # starts, in a row
+        self._left = False
+
+    def want(self, count: int) -> None:
+        """So many calls would start now."""
+        wanted = (0 if self._reloading.is_under_way else count, not self._contacts.live)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._work.gate.want(self._place, wanted[0], backfill=wanted[1])
+
+    async def leave(self) -> None:
+        """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts.
+
+        What they come to is not noted any more.
+        """
+        hand, lane = self._hand, self._work.lane
+        self._work.gate.leave(self._place)
+        self._left = True
+        is_ours = True
+        while self._contacts.in_flight:
+            await hand.changed.wait(state.LOOK_SECONDS)
+            if is_ours and lane.renewal_is_due:
+                try:
+                    with suppress(RedisError):
+                        await self._work.trips.run(lane.renewing())
+                except LeaseLost:
+                    is_ours = False
+
+    # -- for the gate --------------------------------------------------------------------------------------------------
+
+    def _hold(self, held: Held) -> None:
+        self._hand.session = state.held(self._hand.session, held.seconds)
+        self._hand.changed.set()
+
+    async def _call(self, latest: float) -> Called | None:
+        """Call the next contact."""
+        hand, contacts = self._hand, self._contacts
+        self._wanted = (self._wanted[0] - 1, self._wanted[1])
+        if self._reloading.is_under_way or not hand.may_call():
+            return None
+        contact = contacts.next()
+        hand.started += 1
+        called = None
+        sent: list[float] = []  # once, or twice where the token was not good any more
+
+        def check_before_sending() -> None:
+            """Runs right before the call goes out, when all that it waited for is there, as a token is."""
+            if not self._work.lane.may_send():
+                raise LeaseLost(
+                    f"Lane {self._work.lane.number} of {self._work.destination.id} is not surely ours any more."
+                )
+            now = time.monotonic()
+            if now > latest and self._missed < MISSED_IN_A_ROW:
+                self._missed += 1
+                raise StartMissed
+            self._missed = 0
+            sent.append(now)
+
+        try:
+            result = await self._send(contact, contacts.body(contact), check_before_sending)
+            verdict = self._judge(contact, result, sent[-1] if sent else 0.0)
+            if sent:
+                called = Called(verdict.is_an_answer, time.monotonic() - sent[-1])
+            if not self._left:
+                hand.ledger.count_calls(len(sent))
+                await self._act(verdict, contact, result)
+        except Exception as error:  # noqa: BLE001  # the session ends by it
+            hand.error = hand.error or error
+        finally:
+            contacts.in_flight.pop(contact.key, None)
+            hand.changed.set()
+        return called
+
+    async def _send(
+        self, contact: Contact, body: bytes, check_before_sending: Callable[[], None]
+    ) -> Accepted | Exception:
+        try:
+            calls = self._work.client.contacts
+            with TRACES.call(self._work.destination.id, [entry.job_id for entry, _ in contact.group]):
+                return await (calls.post if contact.post else calls.patch)(body, before_sending=check_before_sending)
+        except Exception as error:  # noqa: BLE001  # what it means is decided by its class
+            return error
+
+    # -- what comes of a call ------------------------------------------------------------------------------------------
+
+    def _judge(self, contact: Contact, result: Accepted | Exception, sent_at: float) -> Verdict:
+        return judge(
+            result,
+            may_create=isinstance(result, ContactUnknown) and self._contacts.may_create(contact),
+            catalog_is_newer=self._reloading.concerns(sent_at),
+        )
+
+    async def _act(self, verdict: Verdict, contact: Contact, result: Accepted | Exception) -> None:
+        hand, contacts = self._hand, self._contacts
+        if verdict is Verdict.SESSION_ENDS and isinstance(result, Exception):
+            raise result
+        if verdict is Verdict.PAUSE_ACCOUNT and isinstance(result, AccountThrottled):
+            await self._pause(result)
+        elif verdict is Verdict.LOOK_AT_CATALOG:
+            await self._reloading.wait()
+        del contacts.in_flight[contact.key]
+        if verdict.tells_nothing:
+            hand.started -= 1
+        if verdict.is_an_answer:
+            hand.answered += 1
+            contacts.park_doubtful()
+        match verdict, result:
+            case Verdict.DELIVERED, _:
+                contacts.accept(contact)
+            case Verdict.REFUSED, ContactRefused():
+                contacts.refuse(contact, result)
+            case Verdict.CREATE, _:
+                contacts.create(contact)
+            case ((Verdict.CALL_AGAIN | Verdict.PAUSE_ACCOUNT | Verdict.LOOK_AT_CATALOG), _):
+                contacts.put_back(contact)
+            case Verdict.DESTINATION_FAILED, CallError():
+                hand.fail(result)
+            case _, Exception():
+                self._doubt(contact, result)
+
+    async def _pause(self, throttled: AccountThrottled) -> None:
+        """All lanes of the account wait."""
+        kind, wait_seconds = throttled.kind, throttled.wait_seconds
+        seconds = await self._hand.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
+        self._hand.session = state.held(self._hand.session, seconds)
+
+    async def _look_at_catalog(self) -> None:
+        """Marketing Cloud does not know an attribute that the catalog knows."""
+        try:
+            self._contacts.mapping = await self._work.reload_mapping()
+        except CallError as error:
+            self._hand.fail(error)
+
+    def _doubt(self, contact: Contact, result: Exception) -> None:
+        """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
+        error = in_doubt(result)
+        in_a_row = self._contacts.doubt(contact, error)
+        if self._work.one_call:
+            # the next probe is another contact's: this one's trouble may be its own
+            self._contacts.park_doubtful()
+        if (trouble := outage(error, in_a_row, is_probe=self._work.one_call)) is not None:
+            self._hand.fail(trouble)

@@ -1,0 +1,89 @@
+"""One call as a probe of a destination in trouble, and what calls that are not accepted tell of the account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.destinations.state import Status
+from app.errors import DestinationUnreachable
+from app.keys import LANES, AccountKeys
+from app.reporting.jobs import read_job
+from app.reporting.runs import read_backlog
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+
+def enqueue(bench: Bench, count: int) -> str:
+    return bench.producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(count)])
+
+
+def probe(bench: Bench) -> Status:
+    """Let a worker make one probe, at the lane of a profile that waits. Returns how the destination is by then."""
+    states = bench.resources.states
+    error = DestinationUnreachable("away", code="outage")
+    states.fail("camp", error, status=Status.DEGRADED, generation=states.get("camp").generation)
+    bench.redis.hset(bench.keys.state, "next_probe_ms", 0)
+    lane = next(number for number in range(LANES) if bench.redis.xlen(bench.keys.lane(number).live))
+    bench.workers[0].drain("camp", lane)
+    return states.get("camp").status
+
+
+@pytest.mark.parametrize(
+    ("settings", "faults"),
+    [
+        pytest.param({"patch_upserts": False}, [], id="a contact that has to be created"),
+        pytest.param({}, [{"kind": "fail", "result_code": "InvalidEmail"}], id="a contact that is refused"),
+        pytest.param({}, [{"kind": "rate_limited", "retry_after": 1}], id="an account that asks to wait"),
+    ],
+)
+def test_a_probe_that_was_answered_ends_the_trouble(
+    bench: Bench, settings: Mapping[str, Any], faults: list[Mapping[str, Any]]
+) -> None:
+    bench.admin("PATCH", "settings", settings)
+    for fault in faults:
+        bench.admin("POST", "faults", {"route": "contacts", "times": 1, **fault})
+    enqueue(bench, 1)
+    assert probe(bench) is Status.ENABLED
+
+
+def test_a_refused_contact_went_through_the_account_as_others_do(bench: Bench) -> None:
+    bench.admin("POST", "faults", {"kind": "fail", "result_code": "InvalidEmail", "route": "contacts", "times": None})
+    job = enqueue(bench, 10)
+    work_off(bench)
+    assert read_job(bench.redis, job).outcomes["failed"] == 10
+    assert int(observed(bench)["accepted"]) == 10
+
+
+def test_a_token_endpoint_that_asks_to_wait_says_nothing_of_the_rate(bench: Bench) -> None:
+    worker = bench.workers[0]
+    worker.mapping(bench.destination)
+    bench.admin("POST", "faults", {"kind": "rate_limited", "route": "token", "retry_after": 1, "times": 1})
+    worker.client(bench.destination).forget_token()
+    enqueue(bench, 10)
+    keys = AccountKeys(bench.destination.account.key)
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(work_off, bench)
+        while not (why := bench.redis.hget(keys.pace, "why")):
+            assert not working.done()
+            time.sleep(0.01)
+        seen = observed(bench)
+    assert why == b"tokens"
+    assert "since" in seen, "the account waits"
+    assert "throttled" not in seen
+
+
+def work_off(bench: Bench) -> None:
+    while read_backlog(bench.redis, "camp").total:
+        for number in range(LANES):
+            bench.workers[0].drain("camp", number)
+    bench.workers[0].give_back()
+
+
+def observed(bench: Bench) -> dict[str, str]:
+    reply: Any = bench.redis.hgetall(AccountKeys(bench.destination.account.key).observed)
+    return {name.decode(): value.decode() for name, value in reply.items()}

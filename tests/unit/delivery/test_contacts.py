@@ -1,0 +1,181 @@
+"""The contacts of a session: each in one place, each entry with one outcome, whatever calls come to."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from app.delivery.contacts import Contact, Contacts
+from app.errors import ContactRefused, TransientFailure
+from app.keys import LANES
+from app.lanes.delivered import contact_tag
+from app.lanes.entries import Entry, Origin
+from app.lanes.lane import lane_of
+from app.lanes.outcomes import Ledger
+from app.mapping.compiled import ContactUpdate, compile_mapping
+from app.reporting.measures import Measures
+from app.sealing import KeyRing, make_key
+from app.settings import Settings
+from tests.unit.mapping.campaign import CATALOG, EMAIL, FIRST, FIRST_ROW, NOW, destination, profile_of
+
+PEPPER = b"pepper"
+LANE = 3
+KEYS = list(islice((k for n in count() if lane_of(contact_tag(k := f"c-{n}", PEPPER), LANES) == LANE), 4))
+DESTINATION = destination(FIRST_ROW)
+MAPPING = compile_mapping(DESTINATION, CATALOG)
+REFUSED = ContactRefused("no", code="http_400")
+LOST = TransientFailure("lost", code="connection_lost")
+
+
+class Hand:
+    """Contacts of one lane, with a ledger, and entries for them."""
+
+    def __init__(self) -> None:
+        settings = Settings.from_env()
+        self.ledger = Ledger("demo", KeyRing((make_key(),)), settings, Measures())
+        self.contacts = Contacts(DESTINATION, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
+        self.contacts.now_ms = NOW
+        self._ids = count(1)
+
+    def arrive(self, key: str, first_name: str, *, backfill: bool = False) -> Entry:
+        """An entry of the contact, with this value and an address."""
+        number = next(self._ids)
+        origin = Origin("job", NOW, NOW + number, number, "b" if backfill else "", contact_tag(key, PEPPER))
+        entry = Entry(f"{number}-0".encode(), backfill, origin, 0, 0, b"")
+        profile = profile_of(
+            identityMap={"contactKey": [{"id": key}]}, personalEmail={"address": "a@mail.test"},
+            person={"name": {"firstName": first_name}},
+        )  # fmt: skip
+        update = MAPPING.resolve(profile, occurred_at_ms=NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number)
+        assert isinstance(update, ContactUpdate)
+        arrivals = self.contacts.arrange([(entry, update)])
+        self.contacts.learn(dict.fromkeys(self.contacts.unknown(arrivals)))
+        for arrival in arrivals:
+            self.contacts.take_in(arrival)
+        return entry
+
+    def call(self) -> Contact:
+        contact = self.contacts.next()
+        self.contacts.body(contact)
+        return contact
+
+    def end(self, contact: Contact) -> None:
+        del self.contacts.in_flight[contact.key]
+
+
+def test_a_contact_that_has_to_be_created_stays_so_when_more_comes_in() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    unknown = hand.call()
+    hand.end(unknown)
+    hand.contacts.create(unknown)
+    hand.arrive(KEYS[0], "Anna")
+    again = hand.call()
+    assert again.post
+    assert set(again.merged.full) == {EMAIL, FIRST}
+
+
+def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -> None:
+    hand = Hand()
+    for name in ("Ann", "Anna", "Anne"):
+        hand.arrive(KEYS[0], name)
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.create(contact)
+    posts = []
+    for verdict in ("refuse", "refuse", "accept", "accept"):
+        contact = hand.call()
+        posts.append(contact.post)
+        hand.end(contact)
+        if verdict == "refuse":
+            hand.contacts.refuse(contact, REFUSED)
+        else:
+            hand.contacts.accept(contact)
+    assert posts == [True, True, True, False]
+
+
+class Work(RuleBasedStateMachine):
+    """Arrivals and answers in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hand = Hand()
+        self.entries: list[Entry] = []
+        self.done: list[bytes] = []  # ids with an outcome, in order
+
+    @property
+    def contacts(self) -> Contacts:
+        return self.hand.contacts
+
+    @rule(key=st.sampled_from(KEYS), name=st.sampled_from(["Ann", "Bea", "Cia"]), backfill=st.booleans())
+    def arrive(self, key: str, name: str, backfill: bool) -> None:
+        self.entries.append(self.hand.arrive(key, name, backfill=backfill))
+
+    @precondition(lambda self: self.contacts.waiting)
+    @rule()
+    def call(self) -> None:
+        live = bool(self.contacts.live)
+        contact = self.hand.call()
+        assert contact.backfill is not live
+
+    @precondition(lambda self: self.contacts.in_flight)
+    @rule(what=st.sampled_from(["accept", "refuse", "create", "doubt", "again"]), data=st.data())
+    def answer(self, what: str, data: st.DataObject) -> None:
+        contact = self.contacts.in_flight[data.draw(st.sampled_from(sorted(self.contacts.in_flight)))]
+        self.hand.end(contact)
+        match what:
+            case "accept":
+                self.contacts.accept(contact)
+            case "refuse":
+                self.contacts.refuse(contact, REFUSED)
+            case "create" if self.contacts.may_create(contact):
+                self.contacts.create(contact)
+            case "doubt":
+                self.contacts.doubt(contact, LOST)
+            case _:
+                self.contacts.put_back(contact)
+
+    @rule()
+    def park(self) -> None:
+        self.contacts.park_doubtful()
+
+    @rule()
+    def settle(self) -> None:
+        settlement = self.hand.ledger.take()
+        self.done += settlement.live_ids + settlement.backfill_ids
+
+    @invariant()
+    def each_contact_is_in_one_place(self) -> None:
+        places = [*self.contacts.live, *self.contacts.backfill, *self.contacts.in_flight, *self.contacts.doubtful]
+        assert len(places) == len(set(places))
+
+    @invariant()
+    def each_entry_is_in_hand_or_has_one_outcome(self) -> None:
+        pending = self.hand.ledger.pending
+        done = [*self.done, *pending.live_ids, *pending.backfill_ids]
+        held = [
+            entry.id
+            for contact in (
+                *self.contacts.live.values(), *self.contacts.backfill.values(), *self.contacts.in_flight.values(),
+                *(contact for contact, _ in self.contacts.doubtful.values()),
+            )
+            for group in (contact.group, *contact.apart, contact.behind)
+            for entry, _ in group
+        ]  # fmt: skip
+        assert sorted(done + held) == sorted(entry.id for entry in self.entries)
+
+    def teardown(self) -> None:
+        self.contacts.park_doubtful()
+        while self.contacts.waiting or self.contacts.in_flight:
+            contact = next(iter(self.contacts.in_flight.values())) if self.contacts.in_flight else self.hand.call()
+            self.hand.end(contact)
+            self.contacts.accept(contact)
+        self.each_entry_is_in_hand_or_has_one_outcome()
+        assert len(self.done) + len(self.hand.ledger.pending) == len(self.entries)
+
+
+TestContacts = Work.TestCase
+TestContacts.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
