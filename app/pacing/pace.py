@@ -34,6 +34,7 @@ GUESS_GROWTH: Final = 0.02  # a second: what is only a guess is soon put to the 
 ECHO_SECONDS: Final = 0.4  # refusals of calls that were under way already tell nothing new
 MEASURE_SECONDS: Final = 4.0  # less is too short to tell what is accepted
 RECENT_SECONDS: Final = 5.0  # what is accepted is measured over about so long
+BOUND_SHARE: Final = 0.5  # of that time calls must have waited for a start, or what was accepted is no measure
 # Refusals that come too soon to measure anything: just after a measurement it was a little off, else who knows how far
 NEAR_CUTS: Final = (0.96, 0.9)
 FAR_CUT: Final = 0.8
@@ -79,10 +80,11 @@ class Pace:
 
     `calls_per_second` and `permits` hold now. `found` is the rate that was accepted when it last refused (0: it never did), `seconds`
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
-    the rate accepted of late. `near` counts refusals in a row that came too soon to measure anything; `guessed` tells that `found` is
-    what they amount to. `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time
-    before a trial of fewer that goes on, `tried_seconds` since its begin; the next trial comes when permits have held
-    calls up for `trial_after_seconds`, of which `bound_seconds` are over.
+    the rate accepted of late, `bound` the share of that time in which calls waited for a start. `near` counts refusals in a row that
+    came too soon to measure anything; `guessed` tells that `found` is what they amount to, or a refusal while nothing waited.
+    `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time before a trial of
+    fewer that goes on, `tried_seconds` since its begin; the next trial comes when permits have held calls up for
+    `trial_after_seconds`, of which `bound_seconds` are over.
     """
 
     calls_per_second: float
@@ -93,6 +95,7 @@ class Pace:
     waited_seconds: float = 0.0
     accepted: int = 0
     recent: float = 0.0
+    bound: float = 0.0
     near: int = 0
     guessed: bool = True
     ease_seconds: float = 0.0
@@ -115,11 +118,10 @@ class Pace:
 def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     """The pace after a look."""
     pace = replace(
-        pace,
+        _with_recent(pace, seen),
         active_seconds=pace.active_seconds + seen.active_seconds,
         waited_seconds=pace.waited_seconds + seen.waited_seconds,
         accepted=pace.accepted + seen.accepted,
-        recent=_recent(pace, seen),
     )
     pace = _after_refusal(pace) if seen.throttled else _grown(pace, seen)
     pace = _permits(pace, seen, limits)
@@ -143,24 +145,31 @@ def _after_refusal(pace: Pace) -> Pace:
         rate = pace.calls_per_second * (FAR_CUT if guessed else NEAR_CUTS[pace.near])
         found, near = rate / BACK_TO, pace.near + 1
     else:
-        guessed, near = False, 0
+        guessed, near = pace.bound < BOUND_SHARE, 0
         found = min(pace.calls_per_second, pace.recent)
-        if pace.waited_seconds > pace.active_seconds / 2:
+        if guessed:
+            # as many calls were made as there were: that they were accepted does not tell how many more would have been
+            found = max(found, pace.calls_per_second * FAR_CUT / BACK_TO)
+        elif pace.waited_seconds > pace.active_seconds / 2:
             # an account that makes us wait for as long as we call counts calls in a window, and the wait is part of it
             found = min(found, pace.accepted / (pace.active_seconds + pace.waited_seconds))
         rate = found * BACK_TO
     return replace(
         pace, calls_per_second=rate, found=found, near=near, guessed=guessed, seconds=0.0, active_seconds=0.0,
-        waited_seconds=0.0, accepted=0, recent=0.0,
+        waited_seconds=0.0, accepted=0, recent=0.0, bound=0.0,
     )  # fmt: skip
 
 
-def _recent(pace: Pace, seen: Observations) -> float:
-    """The mean rate of the last seconds; of all there were, when those are fewer."""
+def _with_recent(pace: Pace, seen: Observations) -> Pace:
+    """With the means over the last seconds; over all there were, when those are fewer."""
     if not seen.active_seconds:
-        return pace.recent
+        return pace
     weight = min(1.0, seen.active_seconds / min(pace.active_seconds + seen.active_seconds, RECENT_SECONDS))
-    return (1 - weight) * pace.recent + weight * seen.accepted / seen.active_seconds
+    return replace(
+        pace,
+        recent=(1 - weight) * pace.recent + weight * seen.accepted / seen.active_seconds,
+        bound=(1 - weight) * pace.bound + weight * seen.rate_bound,
+    )
 
 
 def _grown(pace: Pace, seen: Observations) -> Pace:

@@ -226,3 +226,14 @@ def test_without_refusals_the_pace_never_falls(looks: list[Observations]) -> Non
         after = next_pace(pace, replace(seen, throttled=0), CONFIGURED)
         assert after.calls_per_second >= pace.calls_per_second or after.seconds == 0
         pace = after
+
+
+def test_a_refusal_among_few_calls_does_not_take_them_for_what_the_account_accepts() -> None:
+    pace, second = Pace.at_first(CONFIGURED), Observations(1.0, accepted=1)
+    for _ in range(60):
+        pace = next_pace(pace, second, CONFIGURED)
+    pace = next_pace(pace, replace(second, throttled=1), CONFIGURED)
+    assert pace.calls_per_second == pytest.approx(pacing.FAR_CUT * 40, rel=0.01)
+    for _ in range(15):  # a big job has come
+        pace = next_pace(pace, Observations(1.0, accepted=int(pace.calls_per_second), rate_bound=True), CONFIGURED)
+    assert pace.calls_per_second >= 0.95 * 40
