@@ -20,7 +20,6 @@ from app.destinations.model import Destination
 from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
-from app.lanes.forget import count_delivered, forget_delivered
 from app.pacing.account import read_pace
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
@@ -107,7 +106,7 @@ def _print_changes(former: Destination, destination: Destination) -> None:
 
 
 def _confirm_move(made: Resources, name: str) -> None:
-    if contacts := count_delivered(made.redis, name):
+    if contacts := made.destinations.count_delivered(name):
         confirm(
             f"The file names another account or business unit than the one that {name} was connected to: what was delivered to "
             f"{contacts:,} contacts is forgotten, and sent anew as their profiles come. Go on?"
@@ -243,7 +242,6 @@ def disconnect(destination: str, yes: bool) -> None:
 def forget(destination: str) -> None:
     """Forget what was delivered to DESTINATION, for when others changed contacts there: every value is then sent anew."""
     with resources() as made:
-        made.destinations.get(destination)
-        contacts = forget_delivered(made.redis, destination)
+        contacts = made.destinations.forget_delivered(destination)
         note(made, "forget", destination, detail=f"{contacts} contacts")
     out.print(f"What was delivered to {contacts:,} contacts of {destination} is forgotten.", markup=False)

@@ -10,7 +10,7 @@ import orjson
 
 from app.destinations.model import Destination, dump, is_destination_id, restore, without_secret
 from app.errors import SealBroken, UnknownDestination
-from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, AccountKeys, DestinationKeys
+from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, LANES, AccountKeys, DestinationKeys
 from app.lua import write
 from app.sealing import Scope
 
@@ -109,7 +109,7 @@ class DestinationStore(Directory):
                 self._ring.seal(destination.account.client_secret.encode(), _secret_purpose(destination)),
             ),
             ("SET", keys.about, _about(destination)),
-            ("SET", keys.epoch, destination.epoch(pepper)),
+            ("SET", keys.epoch, self._epoch(destination, pepper)),
             since,
             keys=[keys.pepper, keys.config, keys.secret, keys.about, keys.epoch, keys.secret_since],
         )
@@ -122,7 +122,7 @@ class DestinationStore(Directory):
     def connected(self, destination_id: str) -> Connected:
         """The destination with its pepper and epoch. Raises `UnknownDestination` and `SealBroken`."""
         destination, pepper = self.get(destination_id), self.pepper(destination_id)
-        return Connected(destination, pepper, destination.epoch(pepper))
+        return Connected(destination, pepper, self._epoch(destination, pepper))
 
     def get(self, destination_id: str) -> Destination:
         """One MGET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`.
@@ -193,12 +193,39 @@ class DestinationStore(Directory):
         self._peppers.pop(destination_id, None)
         self._forget_unused_accounts()
 
+    def count_delivered(self, destination_id: str) -> int:
+        """Of how many contacts it is known what was delivered."""
+        return sum(int(self._redis.hlen(key)) for key in self._delivered(destination_id))
+
+    def forget_delivered(self, destination_id: str) -> int:
+        """Drop the delivered state of every contact; returns of how many. Versions go with it: an old update may be sent again.
+
+        A new epoch begins in the same step: sessions under way know contacts as they were, and would write that back. Raises
+        `UnknownDestination` and `SealBroken`.
+        """
+        connected, keys = self.connected(destination_id), DestinationKeys(destination_id)
+        contacts = self.count_delivered(destination_id)
+        mine = {keys.lane(lane).delivered(connected.destination.holdings) for lane in range(LANES)}
+        found = {key.decode() for key in self._delivered(destination_id)} | mine
+        name = secrets.token_hex(4)
+        epoch = _epoch(connected.destination, connected.pepper, name)
+        write(
+            self._redis, ("SET", keys.forgotten, name), ("SET", keys.epoch, epoch), ("UNLINK", *found),
+            keys=[keys.forgotten, keys.epoch, *found], only_with=keys.epoch,
+        )  # fmt: skip
+        return contacts
+
+    def _delivered(self, destination_id: str) -> list[bytes]:
+        return list(self._redis.scan_iter(match=DestinationKeys(destination_id).every_lane.delivered("*"), count=1000))
+
+    def _epoch(self, destination: Destination, pepper: bytes) -> str:
+        name = cast("bytes | None", self._redis.get(DestinationKeys(destination.id).forgotten))
+        return _epoch(destination, pepper, (name or b"").decode())
+
     def _forget_other_holdings(self, destination: Destination) -> None:
         """What was delivered to another account or business unit tells nothing of this one."""
-        lanes = DestinationKeys(destination.id).every_lane
         mine = f":{destination.holdings}".encode()
-        others = self._redis.scan_iter(match=lanes.delivered("*"), count=1000)
-        if found := [key for key in others if not key.endswith(mine)]:
+        if found := [key for key in self._delivered(destination.id) if not key.endswith(mine)]:
             self._redis.unlink(*found)
 
     def _forget_unused_accounts(self) -> None:
@@ -211,6 +238,11 @@ class DestinationStore(Directory):
                 continue  # being disconnected
         if unused := known - used:
             self._redis.srem(ACCOUNTS, *unused)
+
+
+def _epoch(destination: Destination, pepper: bytes, forgotten: str) -> str:
+    epoch = destination.epoch(pepper)
+    return f"{epoch}-{forgotten}" if forgotten else epoch
 
 
 def _purpose(destination_id: str) -> bytes:
