@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from app.delivery import session as state
+from app.delivery.outage import AWAY
 from app.delivery.reloading import Reloading
-from app.delivery.verdict import StartMissed, Verdict, in_doubt, judge, outage
+from app.delivery.verdict import NotSent, Verdict, in_doubt, judge, outage
 from app.errors import (
     AccountThrottled,
     CallError,
@@ -95,7 +96,7 @@ class Calls:
             now = time.monotonic()
             if now > latest and self._missed < MISSED_IN_A_ROW:
                 self._missed += 1
-                raise StartMissed
+                raise NotSent
             self._missed = 0
             sent.append(now)
 
@@ -121,6 +122,8 @@ class Calls:
             calls = self._work.client.contacts
             with TRACES.call(self._work.destination.id, [entry.job_id for entry, _ in contact.group]):
                 return await (calls.post if contact.post else calls.patch)(body, before_sending=check_before_sending)
+        except AWAY:
+            return NotSent()
         except Exception as error:  # noqa: BLE001  # what it means is decided by its class
             return error
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AWAY_SECONDS = 0.3  # Redis is asked again so often
+AWAY = (ConnectionFailed, TimedOut, ReadOnlyError)  # by its own errors: Redis does not answer, or is no master
+AWAY_SECONDS = 0.3  # it is asked again so often
 
 
 async def outlast(lane: Lane, act: Callable[[], Awaitable[T]]) -> T:
@@ -25,7 +26,7 @@ async def outlast(lane: Lane, act: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await act()
-        except (ConnectionFailed, TimedOut, ReadOnlyError):
+        except AWAY:
             if not lane.is_held:
                 raise
         await asyncio.sleep(AWAY_SECONDS)

@@ -19,8 +19,8 @@ from app.sfmc.responses import Accepted
 DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
 
 
-class StartMissed(Exception):  # no error: the call goes out at another start
-    """The moment for which the account had given a start was over before the call could go out."""
+class NotSent(Exception):  # no error: the call goes out at another start
+    """The call did not go out: its start was over by then, or Redis, which keeps the token, was away."""
 
 
 class Verdict(Enum):
@@ -60,7 +60,7 @@ def judge(result: Accepted | Exception, *, may_create: bool = False, catalog_is_
     match result:
         case Accepted():
             return Verdict.DELIVERED
-        case StartMissed():
+        case NotSent():
             return Verdict.CALL_AGAIN
         case AccountThrottled():
             return Verdict.PAUSE_ACCOUNT

@@ -13,10 +13,12 @@ import hashlib
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from redis.exceptions import RedisError
 
 from app import lua
 from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, SealBroken, Throttle
@@ -189,7 +191,8 @@ class TokenSource:
             self._held = held
             return held.token
         finally:
-            self._delete_if(keys=[self._lock_key], args=[holder])
+            with suppress(RedisError):  # the lock ends by itself
+                self._delete_if(keys=[self._lock_key], args=[holder])
 
     def _keep_for_now(self, held: _Held) -> Token:
         """The old token serves while the next one is on its way, or is refused: it is good until its end."""
@@ -213,25 +216,31 @@ class TokenSource:
             )
             token = Token(granted.access_token, trusted_rest_url(account, granted.named_url), granted.scopes)
         except CallError as refusal:
-            self._remember(refusal)
-            self._count("refused")
+            with suppress(RedisError):  # what was said counts more
+                self._remember(refusal)
+                self._count("refused")
             raise
-        self._count("granted")
-        ends_at = began + granted.life_seconds  # its life counts from before it was asked for: never too long
+        with suppress(RedisError):  # a token that cannot be shared just now is good here all the same
+            self._count("granted")
+            self._share(token, granted.life_seconds, began)
+        return _Held(token, began + granted.life_seconds * _REFRESH_AT, began + granted.life_seconds)
+
+    def _share(self, token: Token, life_seconds: float, began: float) -> None:
+        """Let other processes have the token."""
+        ends_at = began + life_seconds  # its life counts from before it was asked for: never too long
         left_ms = int((ends_at - time.monotonic()) * 1000 * _SHARED_LIFE)
         if left_ms > 0:
             clear = {
                 "token": token.value,
                 "url": token.rest_base_url,
                 "scopes": sorted(token.scopes),
-                "life_ms": granted.life_seconds * 1000,
+                "life_ms": life_seconds * 1000,
             }
             sealed = self._ring.seal(orjson.dumps(clear), self._purpose)
             lua.write(
                 self._redis, ("SET", self._key, sealed, "PX", left_ms), ("DEL", self._refused_key),
                 keys=[self._key, self._refused_key],
             )  # fmt: skip
-        return _Held(token, began + granted.life_seconds * _REFRESH_AT, ends_at)
 
     def _count(self, what: str) -> None:
         """Requests are few, so each is counted at once."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.delivery.wakeup import Delivery
 from app.destinations.state import Status
-from app.keys import LANES
+from app.keys import LANES, AccountKeys
 from app.reporting.jobs import Job, read_job
-from app.reporting.runs import read_backlog
+from app.reporting.runs import read_backlog, read_runs
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -60,3 +61,31 @@ def test_calls_that_are_refused_while_the_catalog_is_looked_at_fail_nobody(bench
     assert (state.status, state.code) == (Status.STOPPED, "mapping_broken")
     assert found.outcomes["failed"] == 0
     assert found.pending == 300, "all of it is kept for when the field is there again"
+
+
+@pytest.mark.parametrize("token", ["none", "not good any more"])
+def test_redis_may_be_away_while_a_token_is_fetched_or_dropped(bench: Bench, token: str) -> None:
+    destination, worker = bench.destination, bench.workers[0]
+    worker.mapping(destination)
+    bench.admin("PATCH", "settings", {"latency_ms": 500})
+    bench.admin("DELETE", "ledger")
+    if token == "none":
+        bench.admin("POST", "faults", {"kind": "slow", "route": "token", "times": 1, "delay_seconds": 0.5})
+        worker.client(destination).forget_token()
+    else:
+        bench.admin("POST", "faults", {"kind": "expired_token", "route": "contacts", "times": 1})
+    job = enqueue(bench, 20)
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(drain, bench, worker, job)
+        lock = AccountKeys(destination.account.key).token_lock(destination.account.client_tag)
+        while not bench.redis.exists(lock) and not bench.admin("GET", "ledger/summary")["max_concurrent"]:
+            assert not working.done()
+        bench.redis.execute_command("REPLICAOF", "127.0.0.1", "1")  # it refuses to write
+        time.sleep(1)  # longer than the call takes, or the token
+        bench.redis.execute_command("REPLICAOF", "NO", "ONE")
+        found = working.result()
+    while read_backlog(bench.redis, "camp").total:
+        found = drain(bench, worker, job)
+    assert found.outcomes["delivered"] == 20
+    assert bench.resources.states.get("camp").status is Status.ENABLED
+    assert sum(run.retried for run in read_runs(bench.redis, "camp")) == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.delivery.verdict import DOUBTFUL_IN_A_ROW, StartMissed, Verdict, in_doubt, judge, outage
+from app.delivery.verdict import DOUBTFUL_IN_A_ROW, NotSent, Verdict, in_doubt, judge, outage
 from app.errors import (
     AccountThrottled,
     AddressRequired,
@@ -39,7 +39,7 @@ LOST = TransientFailure("lost", code="connection_lost", remedy="wait", http_stat
         (UNKNOWN, {"may_create": False}, Verdict.REFUSED),
         (ATTRIBUTE, {"catalog_is_newer": True}, Verdict.LOOK_AT_CATALOG),
         (ATTRIBUTE, {"catalog_is_newer": False}, Verdict.REFUSED),
-        (StartMissed(), {}, Verdict.CALL_AGAIN),
+        (NotSent(), {}, Verdict.CALL_AGAIN),
         *((AccountThrottled("wait", kind=kind), {}, Verdict.PAUSE_ACCOUNT) for kind in Throttle),
         (LOST, {}, Verdict.IN_DOUBT),
         (KeyError("of our own"), {}, Verdict.IN_DOUBT),
