@@ -70,6 +70,12 @@ class RedisClock:
             self._asked_at = now
         return int((now + self._server.ahead_seconds) * 1000)
 
+    def known_ms(self) -> int | None:
+        """The same without asking, for who must not wait; None as long as nobody has asked."""
+        if self._asked_at == _UNKNOWN:
+            return None
+        return int((time.monotonic() + self._server.ahead_seconds) * 1000)
+
     def stamp(self, many: int = 1) -> tuple[int, int]:
         """The time in ms, and a number (24 bits) that tells it from the other stamps of that ms; each is greater than the last.
 

@@ -68,7 +68,7 @@ class Measures:
         self._flushed_at = 0.0
 
     def begin(self, clock: RedisClock) -> None:
-        """From now on ages are reckoned by this clock; without one they are not counted."""
+        """From now on ages are reckoned by this clock, once it was asked; without one they are not counted."""
         self._clock = clock
 
     def called(self, destination_id: str, seconds: float, error: CallError | None) -> None:
@@ -78,8 +78,9 @@ class Measures:
 
     def accepted(self, destination_id: str, enqueued_ms: int) -> None:
         """A profile was accepted that was enqueued then."""
-        if self._clock is not None:
-            self._count(destination_id, _ACCEPTANCE, max(0.0, (self._clock.now_ms() - enqueued_ms) / 1000))
+        now_ms = None if self._clock is None else self._clock.known_ms()
+        if now_ms is not None:
+            self._count(destination_id, _ACCEPTANCE, max(0.0, (now_ms - enqueued_ms) / 1000))
 
     def matched(self, destination_id: str, fields: Iterable[str]) -> None:
         """A profile was delivered that had a value for each of these fields."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class Presence:
     def _run(self) -> None:
         redis, clock, measures = self._r.redis, self._r.clock, self._r.measures
         process, note_at = None, 0.0
+        with suppress(RedisError):
+            clock.now_ms()  # known before the first call is accepted
         while not self._ended.wait(FLUSH_SECONDS):
             measures.flush_when_due(redis, clock)
             if time.monotonic() < note_at:

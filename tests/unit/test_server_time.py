@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import ServerTime
+from app.clock import RedisClock, ServerTime
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 AHEAD = 1_700_000_000.0  # seconds that the server's clock is ahead of ours
 
@@ -40,3 +45,21 @@ def test_it_is_never_off_by_more_than_half_of_the_first_answer(trips: list[tuple
     there, back = trips[0]
     drift = 0.001 * len(trips)
     assert abs(learnt(*answers) - AHEAD) <= (there + back) / 2 + drift + 1e-6
+
+
+class Server:
+    """One whose clock stands still."""
+
+    asked = 0
+
+    def time(self) -> tuple[int, int]:
+        self.asked += 1
+        return (1_700_000_000, 0)
+
+
+def test_what_is_known_of_a_clock_is_told_without_asking() -> None:
+    server = Server()
+    clock = RedisClock(cast("Redis", server))
+    assert clock.known_ms() is None
+    assert (clock.now_ms(), server.asked) == (pytest.approx(AHEAD * 1000, abs=1000), 1)
+    assert (clock.known_ms(), server.asked) == (pytest.approx(AHEAD * 1000, abs=1000), 1)
