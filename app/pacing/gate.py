@@ -23,10 +23,11 @@ from app.logs import say_once
 from app.pacing.account import TICK_SECONDS
 from app.pacing.line import Line
 from app.pacing.permits import Permits
-from app.pacing.place import Held, Place, Room
+from app.pacing.place import Held, Place
 
 if TYPE_CHECKING:
     from app.pacing.account import AccountPace, Starts
+    from app.pacing.room import Room
     from app.round_trips import RoundTrips
 
 
@@ -92,9 +93,9 @@ class Gate:
             self._drop_late()
         self._line.want(place, place.destination_id, count, backfill=backfill)
         if not self._line:
-            self._room.leave(self._hand_out)
+            self._room.leave(self)
             return
-        self._hand_out()
+        self.hand_out()
         if not of_its and not self._starts and self._line.waits(place.destination_id):
             self._urgent, waited = True, False
             self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
@@ -113,7 +114,7 @@ class Gate:
         """The lane wants nothing more. A call that it has the turn for may still come."""
         self._line.want(place, place.destination_id, 0, backfill=False)
         if not self._line:
-            self._room.leave(self._hand_out)
+            self._room.leave(self)
 
     def close(self) -> None:
         """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
@@ -132,9 +133,9 @@ class Gate:
         self._held_until = time.monotonic() + min(seconds, HOLD_SECONDS)
         self._unused += len(self._starts)
         self._starts.clear()
-        self._room.leave(self._hand_out)
+        self._room.leave(self)
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
         """Give starts whose time has come to those whose turn it is, as far as permits go; and again at the time of the next."""
         loop = asyncio.get_running_loop()  # its time is that of time.monotonic()
         while (turn := self._next_turn()) is not None:
@@ -145,13 +146,13 @@ class Gate:
             self._next_start.cancel()
             self._next_start = None
         if not (self._starts and self._line and self._permits.free):
-            self._room.leave(self._hand_out)
+            self._room.leave(self)
             return
-        self._room.come(self._hand_out, self._in_flight)
-        if self._room.has_place(self._hand_out, self._in_flight):
-            self._next_start = loop.call_at(self._starts[0], self._hand_out)
+        self._room.come(self)
+        if self._room.has_slot(self):
+            self._next_start = loop.call_at(self._starts[0], self.hand_out)
         else:
-            self._room.wait(self._hand_out)
+            self._room.wait(self)
 
     def _next_turn(self) -> tuple[Place, float] | None:
         """Who may call now, and not after which moment; None when nobody may yet."""
@@ -164,7 +165,7 @@ class Gate:
         if place is None:
             return None
         self._permits.begin()
-        self._room.free -= 1
+        self._room.take()
         return place, self._starts.popleft() + self._late_seconds
 
     def _drop_late(self) -> None:
@@ -188,9 +189,11 @@ class Gate:
         elif called.accepted:
             self._observed["accepted"] += 1
             self._observed["call_us"] += int(called.seconds * 1e6)
-        self._room.end_call(self._hand_out)
+        self._room.give_back(self)
 
-    def _in_flight(self) -> int:
+    @property
+    def in_flight(self) -> int:
+        """How many calls have not ended."""
         return self._permits.in_use
 
     def _put_off(self) -> None:
@@ -207,7 +210,7 @@ class Gate:
 
     @property
     def _may_hand_out(self) -> bool:
-        return self._permits.free and self._room.has_place(self._hand_out, self._in_flight)
+        return self._permits.free and self._room.has_slot(self)
 
     async def _run(self) -> None:
         try:
@@ -302,7 +305,7 @@ class Gate:
             self._permits.learn_of_shortage()
         if not leases:
             await self._permits.lease([start for start in self._starts if start < now + TICK_SECONDS], demand)
-        self._hand_out()
+        self.hand_out()
         delay_seconds = min(MOST_DELAY_SECONDS, time.monotonic() - starts.answered_at)
         self._delay_seconds = max(delay_seconds, DELAY_KEPT * self._delay_seconds)
         if waiting and (bound := self._bound_by(starts, cut=cut)):

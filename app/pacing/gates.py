@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from app.event_loop import EVENT_LOOP
 from app.pacing.account import AccountPace
 from app.pacing.gate import Gate
-from app.pacing.place import Room
+from app.pacing.room import Room
 
 if TYPE_CHECKING:
     from app.destinations.model import Limits
@@ -29,7 +29,7 @@ class Gates:
 
     def room_used_share(self) -> float:
         """How much of the calls that this process may have in flight is in use, from 0 to 1."""
-        return 1 - self._room.free / self._room.size
+        return self._room.used_share
 
     def close(self) -> None:
         """The process ends. Calls that have begun come to their end."""

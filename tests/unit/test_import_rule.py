@@ -24,6 +24,8 @@ PURE = (
     "app.mapping",
     "app.pacing.line",
     "app.pacing.pace",
+    "app.pacing.place",
+    "app.pacing.room",
 )
 OUTSIDE_WORLD = ("aiohttp", "celery", "http", "kombu", "redis", "requests", "socket", "subprocess", "urllib.request")
 CELERY = ("billiard", "celery", "kombu")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.pacing.place import Room
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.pacing.room import Room
 
 
 @dataclass(eq=False)
@@ -17,22 +20,19 @@ class Gate:
     is_due: bool = True
 
     def hand_out(self) -> None:
-        while self.more and self.is_due and self.room.has_place(self.hand_out, self.calls):
-            self.room.free -= 1
+        while self.more and self.is_due and self.room.has_slot(self):
+            self.room.take()
             self.in_flight += 1
             self.more -= 1
         if self.more:
-            self.room.come(self.hand_out, self.calls)
-            self.room.wait(self.hand_out)
+            self.room.come(self)
+            self.room.wait(self)
         else:
-            self.room.leave(self.hand_out)
-
-    def calls(self) -> int:
-        return self.in_flight
+            self.room.leave(self)
 
     def end_call(self) -> None:
         self.in_flight -= 1
-        self.room.end_call(self.hand_out)
+        self.room.give_back(self)
 
 
 def test_all_of_it_is_for_one_that_is_alone() -> None:
@@ -77,7 +77,7 @@ def test_who_would_make_no_call_is_left_none() -> None:
     slow.hand_out()
     other.is_due = False
     other.hand_out()
-    room.leave(other.hand_out)
+    room.leave(other)
     slow.end_call()
     assert (slow.in_flight, room.free) == (9, 0)
 
@@ -93,3 +93,26 @@ def test_more_gates_than_places_have_them_in_turn() -> None:
     made = [100 - gate.more for gate in gates]
     assert max(made) - min(made) <= 2
     assert room.free == 0
+
+
+@given(
+    st.integers(1, 6), st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["begin", "end", "wait"])), max_size=60)
+)
+def test_never_more_calls_than_slots_and_none_is_lost(size: int, steps: list[tuple[int, str]]) -> None:
+    room = Room(size)
+    gates = [Gate(room, more=20) for _ in range(5)]
+    for number, step in steps:
+        gate = gates[number]
+        gate.is_due = step != "wait"
+        if step == "end" and gate.in_flight:
+            gate.end_call()
+        else:
+            gate.hand_out()
+        assert 0 <= room.free == size - sum(gate.in_flight for gate in gates)
+        assert room.used_share == 1 - room.free / size
+    for gate in gates:
+        gate.is_due = True
+        gate.hand_out()
+    while busy := [gate for gate in gates if gate.in_flight]:
+        busy[0].end_call()
+    assert not any(gate.more for gate in gates), "and nobody waits for ever"

@@ -1,0 +1,75 @@
+"""The slots of a worker process for calls in flight, shared by all of its gates. Pure."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Caller(Protocol):
+    """A gate, as far as it makes calls."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many of its calls have not ended."""
+
+    def hand_out(self) -> None:
+        """Begin the calls that it may begin now."""
+
+
+class Room:
+    """How many calls this process may have in flight, over all accounts.
+
+    Gates that would make calls have a slot left to them while others have more in flight than they: turns alone would give an
+    account with quick calls a slot now and then, and all the others to those with slow ones.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._coming: dict[Caller, None] = {}  # would make calls, soon or when there is a slot
+        self._waiting: dict[Caller, None] = {}  # found none
+
+    @property
+    def free(self) -> int:
+        return self._free
+
+    @property
+    def used_share(self) -> float:
+        """From 0 to 1."""
+        return 1 - self._free / self._size
+
+    def come(self, gate: Caller) -> None:
+        """The gate would make calls."""
+        self._coming.setdefault(gate)
+
+    def leave(self, gate: Caller) -> None:
+        """The gate would make none."""
+        self._coming.pop(gate, None)
+        self._waiting.pop(gate, None)
+
+    def has_slot(self, gate: Caller) -> bool:
+        """Whether the gate may begin a call, and leaves one slot to each that has fewer."""
+        if self._free > len(self._coming):
+            return True
+        fewer = gate.in_flight - 1
+        return self._free > sum(other.in_flight < fewer for other in self._coming if other is not gate)
+
+    def wait(self, gate: Caller) -> None:
+        """Have the gate hand out when a call has ended, of whatever gate."""
+        self._waiting.setdefault(gate)
+
+    def take(self) -> None:
+        """A call begins."""
+        self._free -= 1
+
+    def give_back(self, gate: Caller) -> None:
+        """A call of this gate has ended. Those that wait have their turn, who has the fewest calls first."""
+        self._free += 1
+        waiting, self._waiting = self._waiting, {}
+        waiting.setdefault(gate)
+        passed_over: dict[Caller, None] = {}
+        for other in sorted(waiting, key=lambda other: other.in_flight if other in self._coming else 0):
+            if self._free > 0 or other is gate:  # which looks at its next start in any case
+                other.hand_out()  # and waits again if it would make more calls
+            else:
+                passed_over[other] = None
+        self._waiting = passed_over | self._waiting
