@@ -18,6 +18,7 @@ from app.clock import ServerTime
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
 from app.pacing.pace import Observations, Pace, next_pace, top_of
+from app.pacing.permits import PERMIT_LIFE_SECONDS
 from app.round_trips import Step
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-TICK_SECONDS = 0.1  # a gate asks so often
 REACH_SECONDS = 0.15  # starts are given so far ahead
-PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
 LOOK_SECONDS = 1.0
 SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
 IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate

@@ -1,24 +1,20 @@
-"""The permits of an account that one process holds: how many are in use, how many will be, and asking for them."""
+"""The permits of an account that one process holds: how many are in use, how many will be, and how many to ask for. Pure."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from app.pacing.account import PERMIT_LIFE_SECONDS, TICK_SECONDS
+from app.pacing.asking import TICK_SECONDS
 
-if TYPE_CHECKING:
-    from app.pacing.account import AccountPace
-    from app.round_trips import RoundTrips
-
+PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 AT_FIRST = 4  # taken for the most that there are until it was asked
 SPARE = 1  # calls do not take the same time each
 TIGHT_SECONDS = 5.0  # after somebody of the account was short
 KEPT_SECONDS = 1.0  # permits without use, while nobody is short: or most ticks would have to ask
+KEPT_SHARE = 0.9  # of what is known of how long calls take, at each that ends
 
 
 def permits_needed(begun: Iterable[float], starts: Iterable[float], call_seconds: float, *, now: float) -> int:
@@ -65,22 +61,29 @@ def starts_worth_having(
 
 
 class Permits:
-    """The permits of one account in this process. For coroutines of its event loop alone."""
+    """The permits of one account in this process. All times are of time.monotonic().
 
-    def __init__(self, account: AccountPace, trips: RoundTrips) -> None:
-        self._account = account
-        self._trips = trips
+    `limit`: how many the account has. A call takes `call_seconds`, lately (0: not known). `short`: fewer were given than were asked
+    for.
+    """
+
+    def __init__(self) -> None:
         self._begun: deque[float] = deque()
         self._held = 0
         self._leased_at = 0.0
-        self.limit = AT_FIRST  # of the account
-        self.call_seconds = 0.0  # a call takes so long, lately
-        self.short = False  # fewer were given than were asked for
         self._tight_until = 0.0
+        self.limit = AT_FIRST
+        self.call_seconds = 0.0
+        self.short = False
 
     @property
     def in_use(self) -> int:
         return len(self._begun)
+
+    @property
+    def begun(self) -> Sequence[float]:
+        """When the calls in flight began; ascending."""
+        return self._begun
 
     @property
     def free(self) -> bool:
@@ -91,41 +94,52 @@ class Permits:
         """When those in use have to be asked for again."""
         return self._leased_at + RENEW_SECONDS
 
-    def begin(self) -> None:
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> None:
         """A call begins, with a permit that is free."""
-        self._begun.append(time.monotonic())
+        self._begun.append(now)
 
     def end(self, seconds: float | None) -> None:
         """A call has ended; `seconds` of one that is like others."""
         self._begun.popleft()
         if seconds is not None:
-            self.call_seconds = 0.9 * self.call_seconds + 0.1 * seconds if self.call_seconds else seconds
+            known = self.call_seconds
+            self.call_seconds = KEPT_SHARE * known + (1 - KEPT_SHARE) * seconds if known else seconds
 
-    def worth_having(self, starts: Sequence[float], *, used_share: float) -> int:
-        """See `starts_worth_having`; `starts` are ascending."""
-        now = time.monotonic()
-        permits = max(self._held, 0 if self.short else 1) if self._tight(now) else self.limit
-        return starts_worth_having(
-            self._begun, starts, self.call_seconds, permits=permits, used_share=used_share, now=now
-        )
+    # -- asking for them -----------------------------------------------------------------------------------------------
 
-    async def lease(self, starts: Sequence[float], demand: int) -> None:
-        """See to it that there are permits for the `starts` that come soon, and not many more. Raises redis-py's errors.
+    def to_lease(self, starts: Sequence[float], demand: int, now: float) -> int | None:
+        """How many to ask for, so that there are permits for the `starts` that come soon, and not many more; None: there is no need.
+        What is in use does not grow from then until the answer is `granted`.
 
         `demand`: how many starts could be used within a tick if there were permits for them.
         """
-        now, in_use = time.monotonic(), self.in_use
         needed = self._needed(starts, demand, now)
         if not self._asks(needed, now):
-            return
-        self._held = in_use  # what is said to be in use must not grow until the answer is there
-        self._held, self.limit = await self._trips.run(self._account.lease(needed, in_use=in_use))
-        self._leased_at = now
-        self.short = self._held < needed
+            return None
+        self._held = self.in_use  # what is said to be in use must stay true until the answer is there
+        return needed
 
-    def learn_of_shortage(self) -> None:
+    def granted(self, held: int, limit: int, *, wanted: int, now: float) -> None:
+        """The answer to a question for `wanted` permits that was asked at `now`: so many, of so many that the account has."""
+        self._held, self.limit = held, limit
+        self._leased_at = now
+        self.short = held < wanted
+
+    def learn_of_shortage(self, now: float) -> None:
         """Somebody of the account is short of permits: only as many are held as calls take on average."""
-        self._tight_until = time.monotonic() + TIGHT_SECONDS
+        self._tight_until = now + TIGHT_SECONDS
+
+    def give_back(self) -> None:
+        """Nothing is held from now on; the account is to be told."""
+        self._held = 0
+
+    def to_reckon_with(self, now: float) -> int:
+        """How many there will be for starts to come."""
+        if self._tight(now):
+            return max(self._held, 0 if self.short else 1)
+        return self.limit
 
     def _needed(self, starts: Sequence[float], demand: int, now: float) -> int:
         if self._tight(now):
@@ -145,7 +159,3 @@ class Permits:
         if needed > self._held or self.short or now > self.renew_at:
             return True
         return needed < self._held and (self._tight(now) or now - self._leased_at > KEPT_SECONDS)
-
-    def give_back(self) -> None:
-        """Nothing is held from now on; the account is to be told."""
-        self._held = 0

@@ -22,10 +22,14 @@ PURE = (
     "app.lanes.delivered",
     "app.lanes.merge",
     "app.mapping",
+    "app.pacing.asking",
+    "app.pacing.demand",
     "app.pacing.line",
     "app.pacing.pace",
+    "app.pacing.permits",
     "app.pacing.place",
     "app.pacing.room",
+    "app.pacing.schedule",
 )
 OUTSIDE_WORLD = ("aiohttp", "celery", "http", "kombu", "redis", "requests", "socket", "subprocess", "urllib.request")
 CELERY = ("billiard", "celery", "kombu")

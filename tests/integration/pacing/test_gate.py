@@ -18,9 +18,11 @@ from app.destinations.model import Limits
 from app.errors import Throttle
 from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
-from app.pacing.gate import IDLE_SECONDS, Gate, late_seconds
+from app.pacing.asking import IDLE_SECONDS
+from app.pacing.gate import Gate
 from app.pacing.gates import Gates
 from app.pacing.place import Called, Held, Place
+from app.pacing.schedule import late_seconds
 from app.round_trips import RoundTrips, Step
 
 KEYS = AccountKeys("acme")
@@ -253,7 +255,7 @@ def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: 
     assert redis.exists(KEYS.permits), "a call is in flight"
     wait_for(lambda: lane.calls)
     ended = time.monotonic()
-    wait_for(lambda: gate._asking is None)
+    wait_for(lambda: gate._running is None)
     assert time.monotonic() - ended < IDLE_SECONDS, "one that does not close waits for so long"
     assert not redis.exists(KEYS.permits)
 
@@ -269,7 +271,7 @@ def test_a_gate_that_closes_does_not_wait_for_redis(redis_url: str, lanes: Calla
     connection.disconnect()
     in_loop(gate.leave, lane.place)
     process.close()
-    wait_for(lambda: gate._asking is None)
+    wait_for(lambda: gate._running is None)
 
 
 @pytest.fixture

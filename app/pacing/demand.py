@@ -1,0 +1,124 @@
+"""How many starts a gate asks for, and what its calls are held up by. Pure.
+
+Where permits let through less than the rate does, a start without a permit is of no use; where the schedule is given out for some time
+ahead, it is also one that others lack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.pacing.asking import TICK_SECONDS
+from app.pacing.permits import starts_worth_having
+
+if TYPE_CHECKING:
+    from app.pacing.permits import Permits
+    from app.pacing.schedule import Schedule
+
+STARTS_AT_FIRST = 4  # until it is known how long a call takes
+FAR_SHARE = 0.5  # of the rate, which permits let through at the most
+# Where the schedule is given out so far ahead, a start without a permit is one that others lack
+FULL_SECONDS = TICK_SECONDS / 3
+SPARE_STARTS = 2  # calls do not end evenly
+SPARE_TURNS = 2  # a tick does not begin with a start, and the next question may come late
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a gate knows when it asks, at `now` of time.monotonic().
+
+    `waiting` calls would start, while `free_slots` of the process are left. Starts `in_hand` and calls that have `begun` are ascending
+    moments. Of the account's `limit` of permits `permits` are to be reckoned with here. A call takes `call_seconds`, two starts of the
+    account are `interval_seconds` apart (0: not known), and its schedule was given out for `ahead_seconds` already.
+    """
+
+    now: float
+    waiting: int
+    free_slots: int
+    in_hand: Sequence[float]
+    begun: Sequence[float]
+    limit: int
+    permits: int
+    call_seconds: float
+    interval_seconds: float
+    ahead_seconds: float
+
+    @classmethod
+    def of(cls, schedule: Schedule, permits: Permits, *, waiting: int, free_slots: int, now: float) -> Situation:
+        return cls(
+            now=now,
+            waiting=waiting,
+            free_slots=free_slots,
+            in_hand=tuple(schedule),
+            begun=tuple(permits.begun),
+            limit=permits.limit,
+            permits=permits.to_reckon_with(now),
+            call_seconds=permits.call_seconds,
+            interval_seconds=schedule.interval_seconds,
+            ahead_seconds=schedule.ahead_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`usable` starts could be used within a tick if permits went as far as they do for the account, `wanted` more are asked for.
+
+    `cut`: these are fewer, for want of permits.
+    """
+
+    usable: int
+    wanted: int
+    cut: bool
+
+
+def demand(situation: Situation) -> Demand:
+    """What to ask for. Where starts may come later, some too many do no harm."""
+    usable = _usable(situation)
+    wanted = max(0, _worth_having(situation, usable) - len(situation.in_hand))
+    return Demand(usable, wanted, cut=len(situation.in_hand) + wanted < usable)
+
+
+def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> bool:
+    """Whether permits hold calls up long before the rate does: else a start that comes later is at the time of another's."""
+    return limit * interval_seconds < FAR_SHARE * call_seconds
+
+
+def bound_by(why: str, *, cut: bool, short: bool, starts_left: bool, far: bool, ahead_seconds: float) -> str:
+    """What calls that wait are waiting for, as a field of `Observations`; '' when for nothing.
+
+    `why` the answer gave no more starts, and whether these were `cut`; whether permits are `short`, starts are left in hand now that
+    all calls that could begin have begun, and the rate is `far` (`rate_is_far`).
+    """
+    full = ahead_seconds >= FULL_SECONDS
+    if short and (starts_left if far else cut and not full):
+        return "permits_bound"
+    return "rate_bound" if why == "rate" or (cut and full) else ""
+
+
+def _usable(situation: Situation) -> int:
+    waiting, in_use = situation.waiting, len(situation.begun)
+    if not situation.call_seconds:
+        return min(waiting, STARTS_AT_FIRST)
+    limit = min(situation.limit, in_use + situation.free_slots)
+    most = math.ceil(limit * (1 + TICK_SECONDS / situation.call_seconds)) + SPARE_STARTS - in_use
+    if situation.interval_seconds:
+        most = min(most, math.ceil(TICK_SECONDS / situation.interval_seconds) + SPARE_TURNS)
+    return max(0, min(waiting, most))
+
+
+def _worth_having(situation: Situation, usable: int) -> int:
+    """Of the starts in hand and those to come, up to `usable`."""
+    interval_seconds, in_hand = situation.interval_seconds, situation.in_hand
+    if not (usable and situation.call_seconds):
+        return usable
+    if rate_is_far(situation.limit, interval_seconds, situation.call_seconds):
+        return usable
+    first = in_hand[-1] + interval_seconds if in_hand else situation.now + TICK_SECONDS
+    coming = [first + number * interval_seconds for number in range(usable - len(in_hand))]
+    return starts_worth_having(
+        situation.begun, [*in_hand, *coming], situation.call_seconds,
+        permits=situation.permits, used_share=min(1.0, situation.ahead_seconds / FULL_SECONDS), now=situation.now,
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""The starts that a gate has in hand: when its next call may begin, and until when. Pure.
+
+A start that is missed by more than a share of the time between two is given up: a busy machine makes fewer calls and never a bunch of
+them. One that comes together with the next uses up what an account lets pass as a burst of two, and it stays used up, as the pace is
+only a little below what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.pacing.account import Starts
+
+LATEST_START = 0.75  # of the time between two starts: a later one is given up
+MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.1, 0.015
+# A slow Redis must not make every start too late: none is asked for that lies nearer than answers take
+MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
+
+
+def late_seconds(interval_seconds: float) -> float:
+    """By how much a call may begin too late where starts are so far apart."""
+    return min(MOST_LATE_SECONDS, max(LEAST_LATE_SECONDS, LATEST_START * interval_seconds))
+
+
+class Schedule:
+    """Starts, ascending; all times are of time.monotonic().
+
+    `unused`: starts that came to nothing, of which the account is to be told. `interval_seconds` between two starts of the account (0:
+    not known); for `ahead_seconds` its schedule was given out already, when last asked. `delay_seconds`: from an answer until its
+    starts can be used, lately.
+    """
+
+    def __init__(self) -> None:
+        self._starts: deque[float] = deque()
+        self._late_seconds = MOST_LATE_SECONDS
+        self.unused = 0
+        self.interval_seconds = 0.0
+        self.ahead_seconds = 0.0
+        self.delay_seconds = 0.0
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._starts)
+
+    @property
+    def first(self) -> float:
+        """When the next call may begin, if there is a start."""
+        return self._starts[0]
+
+    def before(self, moment: float) -> list[float]:
+        """The starts that come before then."""
+        return [start for start in self._starts if start < moment]
+
+    # -- using them ----------------------------------------------------------------------------------------------------
+
+    def is_due(self, now: float) -> bool:
+        """Whether a call may begin. What is missed by then is given up."""
+        self.drop_late(now)
+        return bool(self._starts) and self._starts[0] <= now
+
+    def take(self) -> float:
+        """Use the next start, which is due; the call must not begin after the moment returned."""
+        return self._starts.popleft() + self._late_seconds
+
+    def drop_late(self, now: float) -> None:
+        """Give up what is missed."""
+        late = now - self._late_seconds
+        while self._starts and self._starts[0] < late:
+            self._starts.popleft()
+            self.unused += 1
+
+    def put_off(self, now: float) -> None:
+        """Starts whose time came while all permits were in use come now, as far apart as they were, or calls would go in step with
+        the questions to Redis.
+        """
+        if self._starts and (seconds := now - self._starts[0]) > 0:
+            self._starts = deque(start + seconds for start in self._starts)
+
+    def clear(self) -> None:
+        """Give up all of them."""
+        self.unused += len(self._starts)
+        self._starts.clear()
+
+    def take_unused(self) -> int:
+        """How many came to nothing, to tell the account."""
+        unused, self.unused = self.unused, 0
+        return unused
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def learn(self, answer: Starts, *, wanted: int, lead_seconds: float) -> None:
+        """What an answer to a question for so many starts, none sooner than `lead_seconds`, tells of the account's schedule."""
+        self.interval_seconds = answer.interval_seconds
+        self._late_seconds = late_seconds(answer.interval_seconds)
+        if wanted:
+            self.ahead_seconds = answer.first_seconds - lead_seconds
+
+    def add(self, answer: Starts) -> None:
+        """Take the starts that were granted, behind those in hand."""
+        first = answer.answered_at + answer.first_seconds
+        if self._starts:
+            first = max(first, self._starts[-1] + answer.interval_seconds)
+        self._starts.extend(first + number * answer.interval_seconds for number in range(answer.count))
+
+    def used(self, answer: Starts, now: float) -> None:
+        """The starts of an answer can be used from now on: how long that took tells when to ask for."""
+        delay_seconds = min(MOST_DELAY_SECONDS, now - answer.answered_at)
+        self.delay_seconds = max(delay_seconds, DELAY_KEPT * self.delay_seconds)
