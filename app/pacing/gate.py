@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from app.event_loop import EVENT_LOOP, Signal
 from app.logs import say_once
-from app.pacing.asking import Ask, Asking, GiveBack, Load, Sleep
+from app.pacing.asking import RETRY_SECONDS, Ask, Asking, GiveBack, Load, Sleep
 from app.pacing.line import Line
 from app.pacing.permits import Permits
 from app.pacing.place import Held, Place
@@ -159,12 +159,13 @@ class Gate:
                 rests = await self._do_what_is_next()
             except RedisError as error:
                 say_once(log, "gate", "Starts cannot be asked for: %s. Lanes wait.", type(error).__name__)
-                self._asking.failed(time.monotonic())
-                if self._asking.is_closing:  # which does not wait until Redis is back
-                    self._questions.tell_nothing()
+                self._fail()
             except Exception:
-                log.exception("A gate ended in an error that nobody foresaw; the next call makes a new one.")
-                rests = True
+                log.exception("A gate met an error that nobody foresaw. It goes on in a moment, if anybody needs it.")
+                self._fail()
+                rests = not (self._line or self.in_flight)
+                if not rests:  # whatever it was, it must not keep the loop busy
+                    await self._changed.wait(RETRY_SECONDS)
         self._running = None
 
     async def _do_what_is_next(self) -> bool:
@@ -205,6 +206,11 @@ class Gate:
                 place.hold(Held(starts.wait_seconds, starts.why))
         if starts.look:
             await EVENT_LOOP.in_thread(self._questions.look)
+
+    def _fail(self) -> None:
+        self._asking.failed(time.monotonic())
+        if self._asking.is_closing:  # which does not wait until Redis is back
+            self._questions.tell_nothing()
 
     def _pause(self, seconds: float) -> None:
         self._asking.paused(seconds, time.monotonic())

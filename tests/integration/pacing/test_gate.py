@@ -401,6 +401,29 @@ def test_nothing_starts_after_a_refusal_that_came_with_starts(redis: Redis, lane
     assert not [start for start, _ in lane.calls if told < start < told + 0.8 * seconds]
 
 
+def test_a_gate_that_failed_in_a_way_nobody_foresaw_goes_on_while_lanes_wait(
+    redis: Redis, lanes: Callable[..., Lane], caplog: pytest.LogCaptureFixture
+) -> None:
+    (gate,) = gates(redis, 1, limits())
+    lane = lanes(gate)
+    wait_for(lambda: lane.calls)
+    redis.hset(KEYS.observed, "what another build counts", "no number")
+    wait_for(lambda: "nobody foresaw" in caplog.text)
+    before = len(lane.calls)  # what has its start already are a tenth of these at most
+    wait_for(lambda: len(lane.calls) >= before + 200)
+
+
+def test_a_gate_that_failed_while_a_call_was_in_flight_gives_its_permits_back(
+    redis: Redis, lanes: Callable[..., Lane], caplog: pytest.LogCaptureFixture
+) -> None:
+    (gate,) = gates(redis, 1, limits())
+    redis.hset(KEYS.observed, "what another build counts", "no number")
+    lane = lanes(gate, wanted=1, call_seconds=0.5)
+    wait_for(lambda: lane.calls and gate._running is None)
+    assert "nobody foresaw" in caplog.text
+    assert not redis.exists(KEYS.permits)
+
+
 def test_other_limits_are_another_gate(redis: Redis) -> None:
     process = process_of(redis)
     assert process.of("acme", limits()) is process.of("acme", limits())
