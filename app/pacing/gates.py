@@ -1,4 +1,4 @@
-"""The gates of a worker process, one for each account."""
+"""The gates of a worker process, one for each account, and for each of its limits where these have changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Gates:
         self._room = Room(calls_at_once)
         self._lock = Lock()
         self._holder = token_hex(8)
-        self._gates: dict[str, tuple[Limits, Gate]] = {}
+        self._gates: dict[tuple[str, Limits], Gate] = {}  # also of former limits: lanes may be at work with them
 
     def room_used_share(self) -> float:
         """How much of the calls that this process may have in flight is in use, from 0 to 1."""
@@ -34,7 +34,7 @@ class Gates:
     def close(self) -> None:
         """The process ends. Calls that have begun come to their end."""
         with self._lock:
-            gates = [gate for _, gate in self._gates.values()]
+            gates = list(self._gates.values())
         for gate in gates:
             EVENT_LOOP.call(gate.close)
 
@@ -44,7 +44,7 @@ class Gates:
 
     async def _rest(self, most_seconds: float) -> bool:
         with self._lock:
-            rests = [asyncio.ensure_future(gate.rest()) for _, gate in self._gates.values()]
+            rests = [asyncio.ensure_future(gate.rest()) for gate in self._gates.values()]
         if not rests:
             return True
         _, unfinished = await asyncio.wait(rests, timeout=most_seconds)
@@ -53,11 +53,11 @@ class Gates:
         return not unfinished
 
     def of(self, account: str, limits: Limits) -> Gate:
-        """The gate of an account; a new one when its limits have changed."""
+        """The gate of an account; another one when its limits have changed."""
         with self._lock:
-            known = self._gates.get(account)
-            if known is None or known[0] != limits:
+            gate = self._gates.get((account, limits))
+            if gate is None:
                 holder = f"{self._holder}-{len(self._gates)}-{token_hex(2)}"
                 gate = Gate(AccountPace(self._trips.redis, account, holder, limits), self._room, self._trips)
-                known = self._gates[account] = (limits, gate)
-            return known[1]
+                self._gates[account, limits] = gate
+            return gate

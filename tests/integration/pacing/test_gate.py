@@ -428,3 +428,13 @@ def test_other_limits_are_another_gate(redis: Redis) -> None:
     process = process_of(redis)
     assert process.of("acme", limits()) is process.of("acme", limits())
     assert process.of("acme", limits()) is not process.of("acme", limits(per_second=50))
+
+
+def test_a_gate_of_former_limits_gives_its_permits_back_as_well(redis: Redis, lanes: Callable[..., Lane]) -> None:
+    process = process_of(redis)
+    lane = lanes(process.of("acme", limits()), wanted=1)
+    wait_for(lambda: lane.calls)
+    process.of("acme", limits(per_second=50))
+    process.close()
+    assert process.wait_until_they_rest(30)
+    assert not redis.exists(KEYS.permits)
