@@ -20,7 +20,7 @@ from app.destinations.model import Destination
 from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
-from app.pacing.account import read_pace
+from app.pacing.shown import read_pace
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources

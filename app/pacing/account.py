@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 REACH_SECONDS = 0.15  # starts are given so far ahead
 LOOK_SECONDS = 1.0
-SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
 IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {
@@ -147,7 +146,7 @@ class AccountPace:
             pipeline.hmget(keys.pace, "state", "since", "blocked")
             observed, _, _, _, (state, since, blocked) = pipeline.execute()
         seen = _observations({name.decode(): int(value) for name, value in observed.items()}, since, blocked, now_us)
-        before = _restore(state) or Pace.at_first(self.limits)
+        before = restore(state) or Pace.at_first(self.limits)
         pace = next_pace(before, seen, self.limits)
         if pace != before:
             note: Any = {
@@ -166,56 +165,6 @@ class AccountPace:
         return [
             Step("", "HDEL", [key], [self._holder], lambda _: None) for key in (self._keys.permits, self._keys.shares)
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An account's pace for people: calls a minute allowed by the configuration, learned, and accepted of late; and why.
-
-    `why`: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for `wait_seconds`.
-    """
-
-    allowed_per_minute: float
-    learned_per_minute: float
-    used_per_minute: float
-    permits: int
-    max_in_flight: int
-    why: str
-    wait_seconds: float
-
-
-def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
-    keys = AccountKeys(account)
-    reply: Any = redis.hmget(keys.pace, "state", "blocked", "since", "why", "look")
-    state, blocked, since, why, next_look = reply
-    pace = _restore(state) or Pace.at_first(limits)
-    seconds, micros = redis.time()
-    now = seconds + micros / 1e6
-    wait = _wait_seconds(blocked, since, now)
-    is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
-    known = "learned" if pace.learned else "configured"
-    return Shown(
-        allowed_per_minute=limits.calls_per_minute,
-        learned_per_minute=min(pace.calls_per_second * 60, limits.calls_per_minute),
-        used_per_minute=pace.recent * 60 if is_called else 0.0,
-        permits=min(int(pace.permits), limits.max_in_flight),
-        max_in_flight=limits.max_in_flight,
-        why=(why.decode() if why else "throttled") if wait else known,
-        wait_seconds=wait,
-    )
-
-
-def read_wait(redis: Redis, account: str) -> float:
-    """For how many seconds an account that was asked for too much is left alone yet."""
-    reply: Any = redis.hmget(AccountKeys(account).pace, "blocked", "since")
-    seconds, micros = redis.time()
-    blocked, since = reply
-    return _wait_seconds(blocked, since, seconds + micros / 1e6)
-
-
-def _wait_seconds(blocked_us: Any, since_us: Any, now: float) -> float:
-    """None when the wait began later than now: the clock has gone back since."""
-    return 0.0 if float(since_us or 0) / 1e6 > now + 1 else max(0.0, float(blocked_us or 0) / 1e6 - now)
 
 
 def end_wait(redis: Redis, account: str) -> None:
@@ -241,8 +190,8 @@ def _observations(counts: Mapping[str, int], since: Any, blocked: Any, now_us: i
     )
 
 
-def _restore(raw: bytes | None) -> Pace | None:
-    """What was learned; None when nothing was, or by another build."""
+def restore(raw: bytes | None) -> Pace | None:
+    """What was learned, as the field `state` of the pace has it; None when nothing was, or by another build."""
     try:
         number, fields = orjson.loads(raw or b"[0, {}]")
         if number != _PACE_FORMAT:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.destinations.state import State, Status
 from app.errors import SealBroken, UnknownDestination
 from app.lanes.failures import count_failures
-from app.pacing.account import Shown, read_pace
+from app.pacing.shown import Shown, read_pace
 from app.reporting.histograms import Timed, most_frequent, read_histogram, together
 from app.reporting.quota import Quota, read_quota
 from app.reporting.runs import Backlog, Run, read_backlog, read_counts, run_of

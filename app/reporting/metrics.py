@@ -22,7 +22,7 @@ from app.errors import UnknownDestination
 from app.keys import REFUSED_COUNT, AccountKeys
 from app.lanes import counters
 from app.lanes.failures import count_failures
-from app.pacing.account import read_pace
+from app.pacing.shown import read_pace
 from app.reporting.alerts import read_open
 from app.reporting.histograms import Timed, read_histogram
 from app.reporting.metric_names import METRICS

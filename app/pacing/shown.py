@@ -1,0 +1,62 @@
+"""An account's pace for people: what is configured, what was learned, and for how long the account is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.keys import AccountKeys
+from app.pacing.account import restore
+from app.pacing.pace import Pace
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.destinations.model import Limits
+
+SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
+BACK_SECONDS = 1.0  # a wait that began so far in the future did so before the clock went back
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Calls a minute allowed by the configuration, learned, and accepted of late; and why.
+
+    `why`: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for `wait_seconds`.
+    """
+
+    allowed_per_minute: float
+    learned_per_minute: float
+    used_per_minute: float
+    permits: int
+    max_in_flight: int
+    why: str
+    wait_seconds: float
+
+
+def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
+    """The pace of an account with these limits, by the clock of Redis. Raises redis-py's errors."""
+    reply: Any = redis.hmget(AccountKeys(account).pace, "state", "blocked", "since", "why", "look")
+    state, blocked, since, why, next_look = reply
+    pace = restore(state) or Pace.at_first(limits)
+    seconds, micros = redis.time()
+    now = seconds + micros / 1e6
+    wait_seconds = _wait_seconds(blocked, since, now)
+    is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
+    known = "learned" if pace.learned else "configured"
+    return Shown(
+        allowed_per_minute=limits.calls_per_minute,
+        learned_per_minute=min(pace.calls_per_second * 60, limits.calls_per_minute),
+        used_per_minute=pace.recent * 60 if is_called else 0.0,
+        permits=min(int(pace.permits), limits.max_in_flight),
+        max_in_flight=limits.max_in_flight,
+        why=(why.decode() if why else "throttled") if wait_seconds else known,
+        wait_seconds=wait_seconds,
+    )
+
+
+def _wait_seconds(blocked_us: Any, since_us: Any, now: float) -> float:
+    """How long the account is left alone yet. 0 for a wait that began in what is the future: the clock has gone back since."""
+    if float(since_us or 0) / 1e6 > now + BACK_SECONDS:
+        return 0.0
+    return max(0.0, float(blocked_us or 0) / 1e6 - now)
