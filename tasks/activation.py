@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.exceptions import Reject
 
-from app.delivery.wakeup import WakeUpResult
+from app.delivery.work import WakeUpResult
 from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import ANY_WAKE_UP
 from app.lanes.refused import as_content

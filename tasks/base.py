@@ -11,7 +11,7 @@ from celery.worker.request import Request
 from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
-from app.delivery.wakeup import WakeUpResult
+from app.delivery.work import WakeUpResult
 from app.errors import ActivationError, SealBroken, ServiceUnreachable, UsageError
 from app.logs import say_once
 from app.queues import DELIVERY_QUEUE

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.lanes.lane import ANY_WAKE_UP
+
 if TYPE_CHECKING:
     from threading import Event
 
@@ -57,3 +59,15 @@ class Result:
     wait_seconds: float = 0.0
     moved_to: frozenset[int] = frozenset()
     epoch_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUpResult:
+    """What the task does after a wake-up: wake lanes now, at a certain `worker` or ('') whichever comes first, or come back in a while
+    with `wake_up_token`.
+    """
+
+    wake: tuple[int, ...] = ()
+    worker: str = ""
+    come_back_seconds: float | None = None
+    wake_up_token: str = ANY_WAKE_UP

@@ -1,0 +1,75 @@
+"""What is done when a session has ended: its destination's state is noted, its lane let go of, and others are woken."""
+
+from __future__ import annotations
+
+import logging
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from app.delivery.next_wake_up import countdown_seconds, ending, lanes_to_wake
+from app.delivery.work import WakeUpResult
+from app.lanes.lane import announce_wake_ups
+
+if TYPE_CHECKING:
+    from app.delivery.abandoned import Abandoned
+    from app.delivery.leads import Leads
+    from app.delivery.work import Result
+    from app.destinations.model import Destination
+    from app.destinations.state import State
+    from app.lanes.lane import Lane
+    from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+
+class Conclusion:
+    """Carries out what `app.delivery.next_wake_up` decides."""
+
+    def __init__(self, resources: Resources, leads: Leads, abandoned: Abandoned) -> None:
+        self._redis = resources.redis
+        self._states = resources.states
+        self._leads = leads
+        self._abandoned = abandoned
+        self._wake_up_seconds = resources.settings.wake_up_seconds
+
+    def conclude(
+        self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str
+    ) -> WakeUpResult:
+        """After a session that began with this state of its destination; `probe` is its token if it was one, else ''."""
+        end = ending(result, probe=bool(probe))
+        if end.is_uncertain:
+            return self.leave(lane)
+        if end.trouble is not None and result.error is not None:
+            state, news = self._states.fail(
+                destination.id, result.error, status=end.trouble, generation=state.generation, probe=probe
+            )
+            if news:
+                log.error("%s is %s: %s %s", destination.id, state.status, result.error, result.error.remedy)
+            return self._let_go(lane, state.wait_seconds)
+        if end.wait_seconds is not None:
+            return self._let_go(lane, end.wait_seconds)
+        is_well = end.is_well and self._states.succeed(destination.id, probe)
+        if is_well:
+            log.info("%s answers again; delivery goes on.", destination.id)
+        left = lane.release(wake_up_seconds=self._wake_up_seconds)
+        others = lanes_to_wake(result, lane.number, is_well=is_well)
+        woken = announce_wake_ups(self._redis, destination.id, others, wake_up_seconds=self._wake_up_seconds)
+        return WakeUpResult((*([lane.number] if left else []), *woken), self._leads.leader(destination.account.key))
+
+    def leave(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
+        """Leave a lane whose last steps are uncertain; with `blame`, because of what an entry made this worker do."""
+        return WakeUpResult((lane.number,)) if self._abandoned.leave(lane, blame=blame) else WakeUpResult()
+
+    def postpone(self, lane: Lane, wake_up_token: str, wait_seconds: float) -> WakeUpResult:
+        """The wake-up with this token comes back after so long, unless another one will."""
+        countdown, new_token = countdown_seconds(wait_seconds, at_least=1.0), token_hex(8)
+        if lane.postpone(wake_up_token, new_token, wake_up_seconds=countdown + self._wake_up_seconds):
+            return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)
+        return WakeUpResult()
+
+    def _let_go(self, lane: Lane, wait_seconds: float) -> WakeUpResult:
+        """Release the lane, to come back after a wait if anything is left."""
+        countdown, wake_up_token = countdown_seconds(wait_seconds, at_least=0.1), token_hex(8)
+        if lane.release(wake_up_seconds=countdown + self._wake_up_seconds, wake_up_token=wake_up_token):
+            return WakeUpResult(come_back_seconds=countdown, wake_up_token=wake_up_token)
+        return WakeUpResult()

@@ -1,0 +1,50 @@
+"""When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
+
+A stopped destination keeps its backlog: there someone has to act, however long that takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.destinations.state import State, Status
+from app.errors import DestinationUnreachable, LeaseLost
+from app.lanes.outcomes import Ledger, exhausted
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from app.lanes.lane import Lane
+    from app.settings import Settings
+
+
+def is_due(state: State, now_ms: int, settings: Settings) -> bool:
+    """Whether a destination of this state has been without an answer for so long, and asked often enough."""
+    return (
+        state.status is Status.DEGRADED
+        and state.tries >= settings.retry_minimum
+        and is_too_old(state.since_ms, now_ms, settings)
+    )
+
+
+def is_too_old(since_ms: int, now_ms: int, settings: Settings) -> bool:
+    """Whether the retry window is over for what began then."""
+    return now_ms - since_ms >= int(settings.retry_window_seconds * 1000)
+
+
+def give_up_old(
+    lane: Lane, ledger: Ledger, state: State, redis: Redis, settings: Settings, *, now_ms: int, wake_up_token: str
+) -> None:
+    """Make failures of the lane's old entries, if nobody else holds it; the wake-up with this token may come back."""
+    error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
+    try:
+        if not lane.open():
+            return
+        for entry in lane.waiting(most=settings.window_size):
+            if is_too_old(entry.origin.stamp_ms, now_ms, settings):
+                ledger.fail(entry, error, now_ms=now_ms)
+        if ledger.pending:
+            lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(redis)
+    except LeaseLost:
+        return
+    lane.release(wake_up_seconds=settings.wake_up_seconds, wake_up_token=wake_up_token)

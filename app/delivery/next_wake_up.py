@@ -1,0 +1,68 @@
+"""Whether a wake-up is to work at its destination, and what follows when its session has ended. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from app.destinations.state import Status
+from app.errors import DestinationBroken
+from app.keys import LANES
+
+if TYPE_CHECKING:
+    from app.delivery.work import Result
+    from app.destinations.state import State
+
+LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
+
+
+class Admission(StrEnum):
+    """What a wake-up may do."""
+
+    WORK = "work"
+    PROBE = "probe"  # make one call, if it is time for one and nobody else makes it
+    IGNORE = "ignore"
+
+
+def admission(state: State, *, stopping: bool) -> Admission:
+    """Whether a destination of this state may be worked at by a process that is, or is not, about to stop."""
+    if stopping or state.status is Status.PAUSED:
+        return Admission.IGNORE
+    return Admission.PROBE if state.on_probation else Admission.WORK
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session leaves its destination and its lane.
+
+    `trouble`: what the destination is to become for the session's error; its state tells then when the lane comes back. Else that
+    is after `wait_seconds`, None for at once. `is_well`: a probe was answered. `is_uncertain`: what became of the last steps is
+    not known, or counts no more.
+    """
+
+    trouble: Status | None = None
+    wait_seconds: float | None = None
+    is_well: bool = False
+    is_uncertain: bool = False
+
+
+def ending(result: Result, *, probe: bool) -> Ending:
+    """What follows from how a session, or a probe, has ended."""
+    if result.epoch_ended:
+        return Ending(is_uncertain=True)
+    if result.error is not None:
+        return Ending(trouble=Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.DEGRADED)
+    if result.wait_seconds:
+        return Ending(wait_seconds=result.wait_seconds)
+    return Ending(is_well=probe and result.answered > 0)
+
+
+def lanes_to_wake(result: Result, lane: int, *, is_well: bool) -> list[int]:
+    """The other lanes: all when the destination has become well, else those that got entries of this one."""
+    return [number for number in range(LANES) if number != lane and (is_well or number in result.moved_to)]
+
+
+def countdown_seconds(wait_seconds: float, *, at_least: float) -> float:
+    """How long a wake-up waits that is to come back after so long."""
+    return min(max(wait_seconds, at_least), LONGEST_COUNTDOWN_SECONDS)

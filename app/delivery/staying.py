@@ -1,0 +1,50 @@
+"""Whether a session of this process goes on with its lane when a slice is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.delivery.looks import Looks
+from app.destinations.state import Status
+from app.errors import UnknownDestination
+
+if TYPE_CHECKING:
+    from app.delivery.leads import Leads
+    from app.destinations.model import Destination
+    from app.resources import Resources
+
+SAME_LOOK_SECONDS = 0.5  # so long what one lane has found of its destination is good for the others
+
+
+class Staying:
+    """Asked by all sessions of a process: by their destination, the number of their lane, and when they began (time.monotonic()).
+    Raises redis-py's errors.
+    """
+
+    def __init__(self, resources: Resources, leads: Leads) -> None:
+        self._states = resources.states
+        self._destinations = resources.destinations
+        self._sessions_at_once = resources.settings.worker_concurrency
+        self._leads = leads
+        self._unchanged: Looks[bool] = Looks(SAME_LOOK_SECONDS)
+
+    async def stays(self, destination: Destination, lane: int, begun: float) -> bool:
+        """Whether this is the process that is to work at the lane."""
+        account, limits = destination.account.key, destination.limits
+        return await self._leads.stays(account, limits, (destination.id, lane), begun)
+
+    async def goes_on(self, destination: Destination, lane: int, begun: float) -> bool:
+        """Whether a lane may be worked on without a break: here is where, nobody waits for its slot, and nothing has changed."""
+        if not await self.stays(destination, lane, begun) or self._leads.sessions >= self._sessions_at_once:
+            return False
+        # the slices of a destination's lanes end at about the same time
+        return await self._unchanged.get(destination.id, destination.version, self._is_unchanged, destination)
+
+    def _is_unchanged(self, destination: Destination) -> bool:
+        try:
+            return (
+                self._states.get(destination.id).status is Status.ENABLED
+                and self._destinations.get(destination.id).version == destination.version
+            )
+        except UnknownDestination:
+            return False
