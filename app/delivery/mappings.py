@@ -26,9 +26,6 @@ class Mappings:
         self._known: dict[str, tuple[str, str, CompiledMapping]] = {}
         self._reloads: Looks[CompiledMapping] = Looks(0.0)
 
-    def __contains__(self, destination_id: str) -> bool:
-        return destination_id in self._known
-
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
         """The mapping compiled against the catalog; with `refresh`, or where there is none, against definitions fetched now.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination
     from app.destinations.state import State
     from app.destinations.store import Connected
+    from app.mapping.compiled import CompiledMapping
     from app.resources import Resources
 
 GIVE_BACK_SECONDS = 3.0
@@ -129,11 +130,14 @@ class Delivery:
     def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> WakeUpResult:
         try:
             # before the lane is taken: definitions may take longer than a lease, which nobody would renew
-            error = self._fetch_ahead(connected.destination, state, probe=probe)
+            mapping = self._prepare(connected.destination, state, probe=probe)
             if not lane.open():
                 return WakeUpResult()
-            with self.leads.session(connected.destination.account.key):
-                result = self._work(lane, connected, probe=probe) if error is None else Result(error=error)
+            if isinstance(mapping, CallError):
+                result = Result(error=mapping)
+            else:
+                with self.leads.session(connected.destination.account.key):
+                    result = self._work(lane, connected, mapping, probe=probe)
             return self._conclusion.conclude(lane, connected.destination, result, state, probe=probe)
         except EpochEnded as ended:
             log.info("%s", ended)
@@ -150,32 +154,24 @@ class Delivery:
             )
             return self._conclusion.leave(lane, blame=True)
 
-    def _fetch_ahead(self, destination: Destination, state: State, *, probe: str) -> CallError | None:
-        """Have the mapping at hand; anew for a probe."""
-        if not probe and destination.id in self._mappings:
-            return None
+    def _prepare(self, destination: Destination, state: State, *, probe: str) -> CompiledMapping | CallError:
+        """The mapping, for a probe against definitions fetched now; or why there is none."""
         try:
             if probe and state.code == "missing_scope":
                 self.client(destination).forget_token()
-            self.mapping(destination, refresh=bool(probe))
+            return self.mapping(destination, refresh=bool(probe))
         except CallError as error:
             return error
-        return None
 
-    def _work(self, lane: Lane, connected: Connected, *, probe: str) -> Result:
+    def _work(self, lane: Lane, connected: Connected, mapping: CompiledMapping, *, probe: str) -> Result:
         destination, begun = connected.destination, time.monotonic()
-        client = self.client(destination)
-        try:
-            mapping = self.mapping(destination)
-        except CallError as error:
-            return Result(error=error)
         work = Work(
             lane=lane,
             destination=destination,
             mapping=mapping,
             reload_mapping=lambda: self._mappings.reload(destination),
             pepper=connected.pepper,
-            client=client,
+            client=self.client(destination),
             gate=self._gates.of(destination.account.key, destination.limits),
             trips=self._trips,
             ring=self._r.ring,

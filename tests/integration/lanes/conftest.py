@@ -79,11 +79,13 @@ class Bench:
         """Of a session that a test carries out itself."""
         return Ledger("camp", self.resources.ring, self.resources.settings, self.resources.measures)
 
-    def connect(self, *, key: str = "contactKey", calls_per_minute: int = 600_000) -> Destination:
-        """Connect the destination, or replace it, with the contact key in this namespace."""
+    def connect(
+        self, *, key: str = "contactKey", mapping_id: str = SEGMENTS["seg-1"], calls_per_minute: int = 600_000
+    ) -> Destination:
+        """Connect the destination, or replace it, with the contact key in this namespace and the first segment in this field."""
         text = DESTINATION.format(
             id="camp", tenant="bench", secret="sandbox-secret", base=self.base, calls_per_minute=calls_per_minute,
-            max_in_flight=8, mapping_id=SEGMENTS["seg-1"],
+            max_in_flight=8, mapping_id=mapping_id,
         ).replace("IdentityMap: contactKey", f"IdentityMap: {key}")  # fmt: skip
         destination = load(text, environ={}, allow_local_hosts=True, where="camp")
         self.resources.destinations.save(destination)
