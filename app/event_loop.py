@@ -1,7 +1,8 @@
 """The event loop of this process: one thread on which all calls to Marketing Cloud are made and all lanes are worked on.
 
 Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018). What has to
-block runs on a thread of `in_thread`, and what waits for Marketing Cloud, as for a token, on one of `in_slow_thread`.
+block runs on a thread of `in_thread`; what waits for Marketing Cloud on one of `in_slow_thread` if it is a request for a token, or of
+`in_slowest_thread` if it is calls, which need a token themselves, as for definitions.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import uvloop
 
 T = TypeVar("T")
 
-# For what blocks, and as many for what is slow; names are resolved on others, the loop's own, so that these may wait for a call
+# Of each kind; names are resolved on others, the loop's own, so that these may wait for a call
 THREADS = 32
 WITHOUT_PAUSE_SECONDS = 0.001  # so long one coroutine may compute before others have their turn
 
 
 class EventLoop:
-    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` and
-    `in_slow_thread` alone.
+    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` and its slow
+    siblings alone.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._slow_threads: ThreadPoolExecutor | None = None
+        self._slowest_threads: ThreadPoolExecutor | None = None
         self.computing = asyncio.Lock()  # held by a `LongComputation`
 
     @property
@@ -44,6 +46,7 @@ class EventLoop:
                 self.computing = asyncio.Lock()
                 self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocking")
                 self._slow_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slow")
+                self._slowest_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slowest")
                 self._process = os.getpid()
                 Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
             return self._loop
@@ -68,6 +71,10 @@ class EventLoop:
     async def in_slow_thread(self, act: Callable[..., T], *arguments: Any) -> T:
         """The same for what waits for Marketing Cloud: many that wait there must not keep what asks Redis."""
         return await asyncio.get_running_loop().run_in_executor(self._slow_threads, act, *arguments)
+
+    async def in_slowest_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The same for what makes calls there: many of them may wait for a token, for which a slow thread has to be free."""
+        return await asyncio.get_running_loop().run_in_executor(self._slowest_threads, act, *arguments)
 
 
 EVENT_LOOP = EventLoop()

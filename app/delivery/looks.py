@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from app.event_loop import EVENT_LOOP
@@ -14,11 +14,14 @@ T = TypeVar("T")
 
 class Looks(Generic[T]):
     """Answers by name, each good until it is there, and for so long after it was asked for. For coroutines of the process' event loop
-    alone.
+    alone. `in_thread` is where they are found.
     """
 
-    def __init__(self, good_seconds: float) -> None:
+    def __init__(
+        self, good_seconds: float, in_thread: Callable[..., Coroutine[Any, Any, T]] = EVENT_LOOP.in_thread
+    ) -> None:
         self._good_seconds = good_seconds
+        self._in_thread = in_thread
         self._known: dict[str, tuple[object, float, asyncio.Future[T]]] = {}
 
     async def get(self, name: str, of: object, find: Callable[..., T], *arguments: Any) -> T:
@@ -31,7 +34,7 @@ class Looks(Generic[T]):
             or (known[2].done() and now - known[1] > self._good_seconds)
             or _failed(known[2])
         ):
-            known = (of, now, asyncio.ensure_future(EVENT_LOOP.in_thread(find, *arguments)))
+            known = (of, now, asyncio.ensure_future(self._in_thread(find, *arguments)))
             self._known[name] = known
         return await asyncio.shield(known[2])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.delivery.looks import Looks
 from app.destinations import catalogs
 from app.errors import DestinationBroken, UsageError
+from app.event_loop import EVENT_LOOP
 from app.mapping.compiled import CompiledMapping, compile_mapping
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Mappings:
         self._catalogs = store
         self._clock = clock
         self._known: dict[str, tuple[str, str, CompiledMapping]] = {}
-        self._reloads: Looks[CompiledMapping] = Looks(0.0)
+        self._reloads: Looks[CompiledMapping] = Looks(0.0, EVENT_LOOP.in_slowest_thread)
 
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
         """The mapping compiled against the catalog; with `refresh`, or where there is none, against definitions fetched now.

@@ -59,10 +59,10 @@ class Delivery:
             calls_share=self._gates.room_used_share,
             cpu_share=Cpu().share,
         )
-        self._clients = Clients(resources.client)
-        self._mappings = Mappings(self._clients, resources.catalogs, resources.clock)
-        self.client, self.mapping = self._clients.of, self._mappings.of
-        self._staying = Staying(resources, self.leads)
+        self.clients = Clients(resources.client)
+        self.mappings = Mappings(self.clients, resources.catalogs, resources.clock)
+        self.client, self.mapping = self.clients.of, self.mappings.of
+        self.staying = Staying(resources, self.leads)
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
@@ -169,7 +169,7 @@ class Delivery:
             lane=lane,
             destination=destination,
             mapping=mapping,
-            reload_mapping=lambda: self._mappings.reload(destination),
+            reload_mapping=lambda: self.mappings.reload(destination),
             pepper=connected.pepper,
             client=self.client(destination),
             gate=self._gates.of(destination.account.key, destination.limits),
@@ -179,8 +179,8 @@ class Delivery:
             settings=self._settings,
             measures=self._r.measures,
             stopping=self.stopping,
-            stays=lambda: self._staying.stays(destination, lane.number, begun),
-            goes_on=lambda: self._staying.goes_on(destination, lane.number, begun),
+            stays=lambda: self.staying.stays(destination, lane.number, begun),
+            goes_on=lambda: self.staying.goes_on(destination, lane.number, begun),
             one_call=bool(probe),
         )
         return EVENT_LOOP.run(carry_out(work))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from app.delivery.wakeup import Delivery
+from app.destinations.model import Destination
+from app.event_loop import EVENT_LOOP, THREADS
+from app.mapping.compiled import CompiledMapping
 from app.reporting.jobs import read_job
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
@@ -35,3 +42,41 @@ def test_definitions_may_take_longer_than_a_lease(hasty: Bench) -> None:
     ((lane, _),) = bench.wake_ups()
     worker.drain("camp", lane)
     assert read_job(bench.redis, job).outcomes["delivered"] == 1
+
+
+async def reload_many(worker: Delivery, destination: Destination) -> list[asyncio.Future[CompiledMapping]]:
+    """Of as many destinations as there are threads of a kind."""
+    return [
+        asyncio.ensure_future(worker.mappings.reload(replace(destination, id=f"camp-{number}")))
+        for number in range(THREADS)
+    ]
+
+
+def test_definitions_that_hang_keep_no_session_of_other_destinations(bench: Bench) -> None:
+    worker, destination = bench.workers[0], bench.destination
+    worker.mapping(destination)
+    bench.admin("POST", "faults", {"kind": "slow", "route": "definitions", "times": None, "delay_seconds": 4})
+
+    async def ask() -> tuple[bool, int]:
+        reloads = await reload_many(worker, destination)
+        await asyncio.sleep(0)  # each has its thread
+        goes_on = await worker.staying.goes_on(destination, 3, time.monotonic())
+        ended = sum(reload.done() for reload in reloads)
+        await asyncio.gather(*reloads)
+        return goes_on, ended
+
+    assert EVENT_LOOP.run(ask()) == (True, 0)
+
+
+def test_definitions_that_need_another_token_do_not_wait_for_one_another(bench: Bench) -> None:
+    """All threads that fetch definitions wait for a token, for which there has to be a thread."""
+    worker, destination = bench.workers[0], bench.destination
+    worker.mapping(destination)
+    bench.admin("POST", "faults", {"kind": "expired_token", "route": "definitions", "times": THREADS})
+
+    async def ask() -> list[object]:
+        reloads = await reload_many(worker, destination)
+        return await asyncio.wait_for(asyncio.gather(*reloads, return_exceptions=True), 60)
+
+    ended = EVENT_LOOP.run(ask())
+    assert any(isinstance(mapping, CompiledMapping) for mapping in ended)
