@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from app.delivery.leads import Leads
     from app.delivery.work import Result
     from app.destinations.model import Destination
-    from app.destinations.state import State
+    from app.destinations.state import State, Status
+    from app.errors import CallError
     from app.lanes.lane import Lane
     from app.resources import Resources
 
@@ -37,24 +39,22 @@ class Conclusion:
     ) -> WakeUpResult:
         """After a session that began with this state of its destination; `probe` is its token if it was one, else ''."""
         end = ending(result, probe=bool(probe))
-        if end.is_uncertain:
-            return self.leave(lane)
+        wait_seconds = end.wait_seconds
         if end.trouble is not None and result.error is not None:
-            state, news = self._states.fail(
-                destination.id, result.error, status=end.trouble, generation=state.generation, probe=probe
-            )
-            if news:
-                log.error("%s is %s: %s %s", destination.id, state.status, result.error, result.error.remedy)
-            return self._let_go(lane, state.wait_seconds)
-        if end.wait_seconds is not None:
-            return self._let_go(lane, end.wait_seconds)
+            wait_seconds = self._note(destination, result.error, end.trouble, state, probe)
         is_well = end.is_well and self._states.succeed(destination.id, probe)
         if is_well:
             log.info("%s answers again; delivery goes on.", destination.id)
-        left = lane.release(wake_up_seconds=self._wake_up_seconds)
+        seconds = self._wake_up_seconds
+        if end.is_uncertain:
+            left = self.leave(lane)
+        elif wait_seconds is not None:
+            left = self._let_go(lane, wait_seconds)
+        else:
+            left = WakeUpResult((lane.number,) if lane.release(wake_up_seconds=seconds) else ())
         others = lanes_to_wake(result, lane.number, is_well=is_well)
-        woken = announce_wake_ups(self._redis, destination.id, others, wake_up_seconds=self._wake_up_seconds)
-        return WakeUpResult((*([lane.number] if left else []), *woken), self._leads.leader(destination.account.key))
+        woken = announce_wake_ups(self._redis, destination.id, others, wake_up_seconds=seconds)
+        return replace(left, wake=(*left.wake, *woken), worker=self._leads.leader(destination.account.key))
 
     def leave(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
         """Leave a lane whose last steps are uncertain; with `blame`, because of what an entry made this worker do."""
@@ -66,6 +66,13 @@ class Conclusion:
         if lane.postpone(wake_up_token, new_token, wake_up_seconds=countdown + self._wake_up_seconds):
             return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)
         return WakeUpResult()
+
+    def _note(self, destination: Destination, error: CallError, trouble: Status, state: State, probe: str) -> float:
+        """Note an error of the destination; returns for how many seconds its lanes wait."""
+        state, news = self._states.fail(destination.id, error, status=trouble, generation=state.generation, probe=probe)
+        if news:
+            log.error("%s is %s: %s %s", destination.id, state.status, error, error.remedy)
+        return state.wait_seconds
 
     def _let_go(self, lane: Lane, wait_seconds: float) -> WakeUpResult:
         """Release the lane, to come back after a wait if anything is left."""

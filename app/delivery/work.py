@@ -63,8 +63,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class WakeUpResult:
-    """What the task does after a wake-up: wake lanes now, at a certain `worker` or ('') whichever comes first, or come back in a while
-    with `wake_up_token`.
+    """What the task does after a wake-up: wake lanes now, at a certain `worker` or ('') whichever comes first; and come back with
+    `wake_up_token` after `come_back_seconds`, unless that is None.
     """
 
     wake: tuple[int, ...] = ()

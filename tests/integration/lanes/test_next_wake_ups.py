@@ -1,0 +1,70 @@
+"""Which wake-ups are sent when a session ends otherwise than well: none is left to the sweep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.keys import LANES
+from app.lanes.delivered import contact_tag
+from app.lanes.lane import lane_of
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+LANE, OTHER = 3, 7
+
+
+def keys_of(bench: Bench, lane: int) -> Iterator[str]:
+    """Contact keys that belong to the lane."""
+    pepper = bench.resources.destinations.pepper("camp")
+    return (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper), LANES) == lane)
+
+
+def enqueue_one_that_stays_and_one_that_moves(bench: Bench) -> None:
+    """Both wait in LANE; by the contact key that is mapped since, one of them belongs to OTHER."""
+    here, there = keys_of(bench, LANE), keys_of(bench, OTHER)
+    bench.producer.enqueue(
+        "camp",
+        [
+            {
+                **profile("", email=f"{number}@mail.test"),
+                "identityMap": {"contactKey": [{"id": next(here)}], "other": [{"id": next(by)}]},
+            }
+            for number, by in enumerate((here, there))
+        ],
+    )
+    bench.connect(key="other")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "missing_scope", "times": 1},  # the destination is stopped
+        {"kind": "rate_limited", "times": 1, "retry_after": 30},  # the account is left alone
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_lane_that_got_entries_of_one_that_has_to_wait_is_woken(bench: Bench, fault: dict[str, Any]) -> None:
+    enqueue_one_that_stays_and_one_that_moves(bench)
+    bench.admin("POST", "faults", fault)
+    result = bench.workers[0].drain("camp", LANE)
+    assert result.come_back_seconds is not None
+    assert result.wake == (OTHER,)
+
+
+def test_a_lane_that_got_entries_before_the_epoch_ended_is_woken(bench: Bench) -> None:
+    enqueue_one_that_stays_and_one_that_moves(bench)
+    bench.admin("POST", "faults", {"kind": "slow", "times": 1, "delay_seconds": 2})
+    with ThreadPoolExecutor(1) as threads:
+        session = threads.submit(bench.workers[0].drain, "camp", LANE)
+        deadline = time.monotonic() + 10
+        while not bench.redis.xlen(bench.keys.lane(OTHER).live):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        bench.connect(key="contactKey")
+        result = session.result()
+    assert set(result.wake) == {LANE, OTHER}
