@@ -39,7 +39,7 @@ class Context:
     def __init__(self) -> None:
         self.resources = Resources.from_settings(Settings.from_env())
         self.producer = Producer(self.resources)
-        self.delivery = Delivery(self.resources)
+        self.delivery = Delivery(self.resources, wake=self.producer.wake)
         self.refused = RefusedMessages(self.resources)
         self.presence: Presence | None = None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from app.lanes.lane import Lane
+
+Wake = Callable[[str, Iterable[int]], None]  # sends the wake-ups of these lanes of a destination
 
 
 class Abandoned:
@@ -26,15 +29,20 @@ class Abandoned:
             self._untold.append((lane, blame))
             return False
 
-    def tell(self) -> None:
-        """This process is alive: lanes that it had to leave without a word are no crash of it. Raises redis-py's errors."""
+    def tell(self, wake: Wake) -> None:
+        """This process is alive: lanes that it had to leave without a word are no crash of it, and are woken.
+
+        Raises redis-py's errors; the lanes that are not told yet wait for the next time.
+        """
         while True:
             try:
                 lane, blame = self._untold.pop()
             except IndexError:
                 return
             try:
-                lane.abandon(wake_up_seconds=self._wake_up_seconds, blame=blame)
+                is_left = lane.abandon(wake_up_seconds=self._wake_up_seconds, blame=blame)
             except RedisError:
                 self._untold.append((lane, blame))
                 raise
+            if is_left:
+                wake(lane.destination_id, (lane.number,))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from app.delivery.abandoned import Abandoned
+from app.delivery.abandoned import Abandoned, Wake
 from app.delivery.clients import Clients
 from app.delivery.conclusion import Conclusion
 from app.delivery.giving_up import give_up_old, is_due
@@ -44,11 +44,15 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Drains lanes. One in a process, used by many threads."""
+    """Drains lanes. One in a process, used by many threads.
 
-    def __init__(self, resources: Resources) -> None:
+    `wake` sends the wake-ups of lanes other than the one that is drained; without it the sweep does.
+    """
+
+    def __init__(self, resources: Resources, wake: Wake = lambda *_: None) -> None:
         self._r = resources
         self._settings = resources.settings
+        self._wake = wake
         self.stopping = Event()
         self._trips = RoundTrips(resources.redis)
         self._gates = Gates(self._trips, resources.settings.calls_at_once)
@@ -68,7 +72,7 @@ class Delivery:
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
         """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
-        self._abandoned.tell()
+        self._abandoned.tell(self._wake)
         try:
             connected = self._r.destinations.connected(destination_id)
         except UnknownDestination:

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.delivery.wakeup import Delivery
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
-from app.lanes.lane import lane_of
+from app.lanes.lane import ANY_WAKE_UP, Lane, lane_of
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -68,3 +70,25 @@ def test_a_lane_that_got_entries_before_the_epoch_ended_is_woken(bench: Bench) -
         bench.connect(key="contactKey")
         result = session.result()
     assert set(result.wake) == {LANE, OTHER}
+
+
+@pytest.mark.parametrize("lane", [LANE, OTHER])
+def test_a_lane_that_was_left_without_a_word_is_woken_when_redis_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, lane: int
+) -> None:
+    """Whichever lane's wake-up comes next."""
+    worker = Delivery(bench.resources, wake=bench.producer.wake)
+    bench.producer.enqueue("camp", [profile(next(keys_of(bench, LANE)), email="a@mail.test")])
+
+    def away(*_: Any, **__: Any) -> None:
+        raise RedisConnectionError
+
+    monkeypatch.setattr(Lane, "settling", away)
+    monkeypatch.setattr(Lane, "abandon", away)
+    with pytest.raises(RedisConnectionError):
+        worker.drain("camp", LANE)
+    monkeypatch.undo()
+    bench.wake_ups()
+    worker.drain("camp", lane)
+    assert bench.wake_ups() == [(LANE, ANY_WAKE_UP)]
+    worker.give_back()
