@@ -35,16 +35,19 @@ def is_too_old(since_ms: int, now_ms: int, settings: Settings) -> bool:
 def give_up_old(
     lane: Lane, ledger: Ledger, state: State, redis: Redis, settings: Settings, *, now_ms: int, wake_up_token: str
 ) -> None:
-    """Make failures of the lane's old entries, if nobody else holds it; the wake-up with this token may come back."""
+    """Make failures of the lane's old entries, if nobody else holds it; the wake-up with this token may come back.
+
+    Raises redis-py's errors.
+    """
     error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
     try:
-        if not lane.open():
-            return
-        for entry in lane.waiting(most=settings.window_size):
-            if is_too_old(entry.origin.stamp_ms, now_ms, settings):
-                ledger.fail(entry, error, now_ms=now_ms)
-        if ledger.pending:
-            lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(redis)
+        if lane.open():
+            for entry in lane.waiting(most=settings.window_size):
+                if is_too_old(entry.origin.stamp_ms, now_ms, settings):
+                    ledger.fail(entry, error, now_ms=now_ms)
+            if ledger.pending:
+                lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(redis)
     except LeaseLost:
-        return
-    lane.release(wake_up_seconds=settings.wake_up_seconds, wake_up_token=wake_up_token)
+        pass  # nothing was settled: the entries are as they were
+    finally:  # also when it is not known whether the lane was opened; where another holds it, nothing happens
+        lane.release(wake_up_seconds=settings.wake_up_seconds, wake_up_token=wake_up_token)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.delivery.wakeup import Delivery
+from app.destinations.state import Status
+from app.errors import DestinationUnreachable
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.lane import ANY_WAKE_UP, Lane, lane_of
+from app.round_trips import Step
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -92,3 +96,43 @@ def test_a_lane_that_was_left_without_a_word_is_woken_when_redis_is_back(
     worker.drain("camp", lane)
     assert bench.wake_ups() == [(LANE, ANY_WAKE_UP)]
     worker.give_back()
+
+
+def away_for_the_whole_retry_window(bench: Bench) -> None:
+    states, settings = bench.resources.states, bench.resources.settings
+    error = DestinationUnreachable("away", code="outage")
+    states.fail("camp", error, status=Status.DEGRADED, generation=0)
+    bench.redis.hset(
+        bench.keys.state,
+        mapping={
+            "since_ms": 1,
+            "tries": settings.retry_minimum,
+            "next_probe_ms": bench.resources.clock.now_ms() + 60_000,
+        },
+    )
+
+
+@pytest.mark.parametrize("trouble", ["Redis is away", "the epoch ends"])
+def test_a_lane_is_free_when_giving_up_what_is_old_comes_to_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    bench.resources.clock.now_ms()
+    bench.resources.clock._server.ahead_seconds -= 2 * bench.resources.settings.retry_window_seconds
+    bench.producer.enqueue("camp", [profile(next(keys_of(bench, LANE)), email="a@mail.test")])
+    bench.resources.clock._server.ahead_seconds += 2 * bench.resources.settings.retry_window_seconds
+    away_for_the_whole_retry_window(bench)
+    settling, met = Lane.settling, []
+
+    def meet_trouble(lane: Lane, *arguments: Any, **more: Any) -> Step[None]:
+        met.append(lane.number)
+        if trouble == "Redis is away":
+            raise RedisConnectionError
+        bench.connect(key="other")
+        return settling(lane, *arguments, **more)
+
+    monkeypatch.setattr(Lane, "settling", meet_trouble)
+    with suppress(RedisConnectionError):
+        bench.workers[0].drain("camp", LANE)
+    assert met == [LANE]
+    assert not bench.redis.exists(bench.keys.lane(LANE).lease)
+    assert bench.redis.xlen(bench.keys.lane(LANE).live) == 1
