@@ -12,9 +12,8 @@ from app.errors import DestinationUnreachable, LeaseLost
 from app.lanes.outcomes import Ledger, exhausted
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from app.lanes.lane import Lane
+    from app.resources import Resources
     from app.settings import Settings
 
 
@@ -32,21 +31,23 @@ def is_too_old(since_ms: int, now_ms: int, settings: Settings) -> bool:
     return now_ms - since_ms >= int(settings.retry_window_seconds * 1000)
 
 
-def give_up_old(
-    lane: Lane, ledger: Ledger, state: State, redis: Redis, settings: Settings, *, now_ms: int, wake_up_token: str
-) -> None:
-    """Make failures of the lane's old entries, if nobody else holds it; the wake-up with this token may come back.
+def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: str) -> None:
+    """If it is due, make failures of the lane's old entries, unless another holds it; the wake-up with this token may come back.
 
     Raises redis-py's errors.
     """
+    settings, now_ms = resources.settings, resources.clock.now_ms()
+    if not is_due(state, now_ms, settings):
+        return
     error = exhausted(DestinationUnreachable(state.text, code=state.code, remedy=state.remedy), state.tries)
+    ledger = Ledger(lane.destination_id, resources.ring, settings, resources.measures)
     try:
         if lane.open():
             for entry in lane.waiting(most=settings.window_size):
                 if is_too_old(entry.origin.stamp_ms, now_ms, settings):
                     ledger.fail(entry, error, now_ms=now_ms)
             if ledger.pending:
-                lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(redis)
+                lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(resources.redis)
     except LeaseLost:
         pass  # nothing was settled: the entries are as they were
     finally:  # also when it is not known whether the lane was opened; where another holds it, nothing happens

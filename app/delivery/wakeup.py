@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from app.delivery.abandoned import Abandoned, Wake
 from app.delivery.clients import Clients
 from app.delivery.conclusion import Conclusion
-from app.delivery.giving_up import give_up_old, is_due
+from app.delivery.giving_up import give_up_old
 from app.delivery.leads import Cpu, Leads
 from app.delivery.loop import carry_out
 from app.delivery.mappings import Mappings
@@ -26,7 +26,6 @@ from app.delivery.work import Result, WakeUpResult, Work
 from app.errors import CallError, EpochEnded, LeaseLost, UnknownDestination
 from app.event_loop import EVENT_LOOP
 from app.lanes.lane import ANY_WAKE_UP, Lane
-from app.lanes.outcomes import Ledger
 from app.logs import say_once
 from app.pacing.gates import Gates
 from app.round_trips import RoundTrips
@@ -57,15 +56,12 @@ class Delivery:
         self._trips = RoundTrips(resources.redis)
         self._gates = Gates(self._trips, resources.settings.calls_at_once)
         self.leads = Leads(
-            resources.redis,
-            lease_seconds=self._settings.lease_seconds,
-            lanes=self._settings.worker_concurrency,
-            calls_share=self._gates.room_used_share,
-            cpu_share=Cpu().share,
-        )
-        self.clients = Clients(resources.client)
-        self.mappings = Mappings(self.clients, resources.catalogs, resources.clock)
-        self.client, self.mapping = self.clients.of, self.mappings.of
+            resources.redis, lease_seconds=self._settings.lease_seconds, lanes=self._settings.worker_concurrency,
+            calls_share=self._gates.room_used_share, cpu_share=Cpu().share,
+        )  # fmt: skip
+        clients = Clients(resources.client)
+        self.mappings = Mappings(clients, resources.catalogs, resources.clock)
+        self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
@@ -108,28 +104,20 @@ class Delivery:
     def _lane(self, connected: Connected, number: int) -> Lane:
         destination, settings = connected.destination, self._settings
         return Lane(
-            self._r.redis,
-            destination.id,
-            number,
-            epoch=connected.epoch,
-            holdings=destination.holdings,
-            lease_seconds=settings.lease_seconds,
-            margin_seconds=settings.lease_margin_seconds,
-        )
+            self._r.redis, destination.id, number, epoch=connected.epoch, holdings=destination.holdings,
+            lease_seconds=settings.lease_seconds, margin_seconds=settings.lease_margin_seconds,
+        )  # fmt: skip
 
     def _probe(self, lane: Lane, connected: Connected, state: State, wake_up_token: str) -> WakeUpResult:
         """A session of one call, if it is time for one and nobody else makes it."""
-        states, destination_id, now_ms = self._r.states, lane.destination_id, self._r.clock.now_ms()
-        if is_due(state, now_ms, self._settings):
-            ledger = Ledger(destination_id, self._r.ring, self._settings, self._r.measures)
-            give_up_old(lane, ledger, state, self._r.redis, self._settings, now_ms=now_ms, wake_up_token=wake_up_token)
-        state, mine = states.take_probe(destination_id, lane.token)
+        give_up_old(self._r, lane, state, wake_up_token)
+        state, mine = self._r.states.take_probe(lane.destination_id, lane.token)
         if not mine:
             return self._conclusion.postpone(lane, wake_up_token, state.wait_seconds)
         try:
             return self._session(lane, connected, state, probe=lane.token)
         finally:
-            states.leave_probe(destination_id, lane.token)
+            self._r.states.leave_probe(lane.destination_id, lane.token)
 
     def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> WakeUpResult:
         try:
@@ -153,9 +141,7 @@ class Delivery:
             self._conclusion.leave(lane)
             raise
         except Exception:
-            log.exception(
-                "A session at lane %d of %s ended in an error that nobody foresaw.", lane.number, lane.destination_id
-            )
+            log.exception("A session at lane %d of %s ended in an unexpected error.", lane.number, lane.destination_id)
             return self._conclusion.leave(lane, blame=True)
 
     def _prepare(self, destination: Destination, state: State, *, probe: str) -> CompiledMapping | CallError:
@@ -170,21 +156,13 @@ class Delivery:
     def _work(self, lane: Lane, connected: Connected, mapping: CompiledMapping, *, probe: str) -> Result:
         destination, begun = connected.destination, time.monotonic()
         work = Work(
-            lane=lane,
-            destination=destination,
-            mapping=mapping,
+            lane=lane, destination=destination, mapping=mapping, pepper=connected.pepper,
+            client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
+            trips=self._trips, ring=self._r.ring, clock=self._r.clock, settings=self._settings, measures=self._r.measures,
             reload_mapping=lambda: self.mappings.reload(destination),
-            pepper=connected.pepper,
-            client=self.client(destination),
-            gate=self._gates.of(destination.account.key, destination.limits),
-            trips=self._trips,
-            ring=self._r.ring,
-            clock=self._r.clock,
-            settings=self._settings,
-            measures=self._r.measures,
             stopping=self.stopping,
             stays=lambda: self.staying.stays(destination, lane.number, begun),
             goes_on=lambda: self.staying.goes_on(destination, lane.number, begun),
             one_call=bool(probe),
-        )
+        )  # fmt: skip
         return EVENT_LOOP.run(carry_out(work))

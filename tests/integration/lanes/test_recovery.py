@@ -135,7 +135,7 @@ def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypa
     assert Lane.settling is right
 
 
-def test_an_error_that_nobody_foresaw_is_held_against_the_entries_until_the_guilty_one_is_alone(
+def test_an_unexpected_error_is_held_against_the_entries_until_the_guilty_one_is_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = names_of(bench, 30)
