@@ -62,7 +62,7 @@ def test_definitions_that_hang_keep_no_session_of_other_destinations(bench: Benc
         await asyncio.sleep(0)  # each has its thread
         goes_on = await worker.staying.goes_on(destination, 3, time.monotonic())
         ended = sum(reload.done() for reload in reloads)
-        await asyncio.gather(*reloads)
+        await asyncio.gather(*reloads, return_exceptions=True)
         return goes_on, ended
 
     assert EVENT_LOOP.run(ask()) == (True, 0)
