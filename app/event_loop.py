@@ -1,8 +1,8 @@
 """The event loop of this process: one thread on which all calls to Marketing Cloud are made and all lanes are worked on.
 
 Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018). What has to
-block runs on a thread of `in_thread`; what waits for Marketing Cloud on one of `in_slow_thread` if it is a request for a token, or of
-`in_slowest_thread` if it is calls, which need a token themselves, as for definitions.
+block runs on a thread of `in_thread`; what waits for Marketing Cloud on one of `in_token_thread` if it is a request for a token, or of
+`in_fetch_thread` if it is calls, which need a token themselves, as for definitions.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class EventLoop:
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
-        self._slow_threads: ThreadPoolExecutor | None = None
-        self._slowest_threads: ThreadPoolExecutor | None = None
+        self._token_threads: ThreadPoolExecutor | None = None
+        self._fetch_threads: ThreadPoolExecutor | None = None
         self.computing = asyncio.Lock()  # held by a `LongComputation`
 
     @property
@@ -45,8 +45,8 @@ class EventLoop:
                 self._loop = uvloop.new_event_loop()
                 self.computing = asyncio.Lock()
                 self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocking")
-                self._slow_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slow")
-                self._slowest_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slowest")
+                self._token_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="token")
+                self._fetch_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
                 self._process = os.getpid()
                 Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
             return self._loop
@@ -68,13 +68,13 @@ class EventLoop:
         """Wait for a function that blocks, without keeping the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
 
-    async def in_slow_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The same for what waits for Marketing Cloud: many that wait there must not keep what asks Redis."""
-        return await asyncio.get_running_loop().run_in_executor(self._slow_threads, act, *arguments)
+    async def in_token_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The same for a request for a token: many that wait for one must not keep what asks Redis."""
+        return await asyncio.get_running_loop().run_in_executor(self._token_threads, act, *arguments)
 
-    async def in_slowest_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The same for what makes calls there: many of them may wait for a token, for which a slow thread has to be free."""
-        return await asyncio.get_running_loop().run_in_executor(self._slowest_threads, act, *arguments)
+    async def in_fetch_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The same for what makes calls there: many of them may wait for a token, for which such a thread has to be free."""
+        return await asyncio.get_running_loop().run_in_executor(self._fetch_threads, act, *arguments)
 
 
 EVENT_LOOP = EventLoop()

@@ -40,7 +40,7 @@ class EnqueueTask(ActivationTask):
     def unforeseen(self, error: Exception) -> None:
         """The message is kept for the operator, and does not come again."""
         content = as_content({"args": self.request.args, "kwargs": self.request.kwargs})
-        context().refused.keep(f"activation.enqueue met an error that nobody foresaw ({type(error).__name__})", content)
+        context().refused.keep(f"activation.enqueue met an unexpected error ({type(error).__name__})", content)
 
     def refuse(self, error: UsageError) -> None:
         """What can never be accepted is kept for the operator: the sender of a message hears nothing."""

@@ -49,7 +49,7 @@ class ActivationTask(Task):
     max_retries = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> str | None:
-        """Ack by returning; come back by `retry`. What nobody foresaw is logged without its text.
+        """Ack by returning; come back by `retry`. What is unexpected is logged without its text.
 
         What is returned is read in Flower's list and in the log: it names destination, lane and outcome.
         """
@@ -68,7 +68,7 @@ class ActivationTask(Task):
             raise
         except Exception as error:
             # its text may hold what was sent; Celery would put it into its log and its events
-            log.exception("%s ended in an error that nobody foresaw.", self.name)
+            log.exception("%s ended in an unexpected error.", self.name)
             self.unforeseen(error)
             return f"failed: {type(error).__name__}"
         if not isinstance(outcome, WakeUpResult):

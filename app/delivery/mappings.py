@@ -25,7 +25,7 @@ class Mappings:
         self._catalogs = store
         self._clock = clock
         self._known: dict[str, tuple[str, str, CompiledMapping]] = {}
-        self._reloads: Looks[CompiledMapping] = Looks(0.0, EVENT_LOOP.in_slowest_thread)
+        self._reloads: Looks[CompiledMapping] = Looks(0.0, EVENT_LOOP.in_fetch_thread)
 
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
         """The mapping compiled against the catalog; with `refresh`, or where there is none, against definitions fetched now.

@@ -158,7 +158,7 @@ class Delivery:
         work = Work(
             lane=lane, destination=destination, mapping=mapping, pepper=connected.pepper,
             client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
-            trips=self._trips, ring=self._r.ring, clock=self._r.clock, settings=self._settings, measures=self._r.measures,
+            trips=self._trips, ring=self._r.ring, settings=self._settings, measures=self._r.measures,
             reload_mapping=lambda: self.mappings.reload(destination),
             stopping=self.stopping,
             stays=lambda: self.staying.stays(destination, lane.number, begun),

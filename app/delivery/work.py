@@ -11,7 +11,6 @@ from app.lanes.lane import ANY_WAKE_UP
 if TYPE_CHECKING:
     from threading import Event
 
-    from app.clock import RedisClock
     from app.destinations.model import Destination
     from app.errors import CallError
     from app.lanes.lane import Lane
@@ -37,7 +36,6 @@ class Work:
     gate: Gate
     trips: RoundTrips
     ring: KeyRing
-    clock: RedisClock
     settings: Settings
     measures: Measures
     stopping: Event

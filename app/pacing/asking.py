@@ -9,7 +9,7 @@ SOON_SECONDS = 0.02  # for a destination that has just come
 REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
 # An account that has to be left alone is asked for again so often: an operator may have ended the wait
 HOLD_SECONDS = 5.0
-RETRY_SECONDS = 1.0  # while Redis is away, and after what nobody foresaw
+RETRY_SECONDS = 1.0  # while Redis is away, and after an unexpected error
 IDLE_SECONDS = 2.0  # so long after the last call it asks for nothing more
 
 

@@ -135,14 +135,14 @@ class Gate:
         try:
             called = await place.call(latest)
         except Exception:
-            log.exception("A call ended in an error that nobody foresaw.")
+            log.exception("A call ended in an unexpected error.")
             called = None
         if not self._may_hand_out and self._questions.rate_is_far:
             self._schedule.put_off(time.monotonic())
-        self._permits.end(called.seconds if called is not None and called.accepted else None)
+        self._permits.end(called.seconds if called is not None and called.let_through else None)
         if called is None:
             self._schedule.unused += 1
-        elif called.accepted:
+        elif called.let_through:
             self._questions.accepted(called.seconds)
         self._room.give_back(self)
 
@@ -161,7 +161,7 @@ class Gate:
                 say_once(log, "gate", "Starts cannot be asked for: %s. Lanes wait.", type(error).__name__)
                 self._fail()
             except Exception:
-                log.exception("A gate met an error that nobody foresaw. It goes on in a moment, if anybody needs it.")
+                log.exception("A gate met an unexpected error. It goes on in a moment, if anybody needs it.")
                 self._fail()
                 rests = not (self._line or self.in_flight)
                 if not rests:  # whatever it was, it must not keep the loop busy

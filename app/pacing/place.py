@@ -16,9 +16,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call was made, and took so long."""
+    """A call was made, and took so long. `let_through`: the account judged what it carried, whatever came of that."""
 
-    accepted: bool
+    let_through: bool
     seconds: float
 
 

@@ -121,7 +121,7 @@ class MarketingCloud:
         try:
             return await self._call_with(token, method, path, judge, body, when_lost)
         except TokenRefused:
-            await EVENT_LOOP.in_slow_thread(self._tokens.drop, token.value)
+            await EVENT_LOOP.in_token_thread(self._tokens.drop, token.value)
         token = await self._token()
         if before_sending is not None:
             before_sending()
@@ -143,7 +143,7 @@ class MarketingCloud:
         if token is not None and not is_due:
             return token
         if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.ensure_future(EVENT_LOOP.in_slow_thread(self._tokens.get))
+            self._fetching = asyncio.ensure_future(EVENT_LOOP.in_token_thread(self._tokens.get))
             self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits is told
         return token if token is not None else await asyncio.shield(self._fetching)
 

@@ -180,7 +180,7 @@ def test_what_is_slow_keeps_nothing_that_asks_redis() -> None:
     held = threading.Event()
 
     async def ask() -> str:
-        slow = [asyncio.ensure_future(EVENT_LOOP.in_slow_thread(held.wait, 20)) for _ in range(THREADS * 2)]
+        slow = [asyncio.ensure_future(EVENT_LOOP.in_token_thread(held.wait, 20)) for _ in range(THREADS * 2)]
         try:
             return await asyncio.wait_for(EVENT_LOOP.in_thread(lambda: "answered"), 10)
         finally:
