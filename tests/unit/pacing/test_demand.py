@@ -53,7 +53,9 @@ def test_starts_that_can_be_used_within_a_tick(situation: Situation, usable: int
         (replace(BUSY, waiting=0), 0, False),
         # few permits: where nobody else lacks the starts, some may find none, but not the last
         (replace(BUSY, limit=8, permits=1, call_seconds=0.07), 4, True),
-        (replace(BUSY, limit=8, permits=1, call_seconds=0.07, ahead_seconds=FULL_SECONDS / 3), 4, True),
+        (replace(BUSY, limit=8, permits=1, call_seconds=0.07, ahead_seconds=0.016), 4, True),
+        (replace(BUSY, limit=8, permits=1, call_seconds=0.07, ahead_seconds=0.018), 1, True),
+        (replace(BUSY, limit=8, permits=1, call_seconds=0.07, ahead_seconds=0.016, in_hand=since(0.0)), 3, True),
         (replace(BUSY, limit=8, permits=1, call_seconds=0.07, ahead_seconds=FULL_SECONDS), 1, True),
         (replace(BUSY, limit=8, permits=2, ahead_seconds=1.0), 2, True),
         (replace(BUSY, limit=8, permits=2, ahead_seconds=1.0, in_hand=since(0.01)), 1, True),

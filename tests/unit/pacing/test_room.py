@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,29 @@ def test_a_place_is_left_to_one_whose_start_has_not_come_yet() -> None:
     quick.is_due = True
     quick.hand_out()
     assert (quick.in_flight, room.free) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "free", "has_slot"),
+    [
+        (4, [], 1, True),
+        (4, [4, 5], 1, True),
+        (4, [3], 1, True),  # one less is not fewer: it would go to and fro
+        (4, [2], 1, False),
+        (4, [2], 2, True),
+        (4, [2, 0, 4], 2, False),
+        (0, [0, 0], 1, True),
+        (0, [], 0, False),
+    ],
+)
+def test_a_slot_is_left_to_each_that_has_fewer(own: int, others: list[int], free: int, has_slot: bool) -> None:
+    room = Room(own + sum(others) + free)
+    gate, *_ = gates = [Gate(room, more=0, in_flight=count) for count in (own, *others)]
+    for one in gates:
+        room.come(one)
+        for _ in range(one.in_flight):
+            room.take()
+    assert room.has_slot(gate) is has_slot
 
 
 def test_who_would_make_no_call_is_left_none() -> None:
