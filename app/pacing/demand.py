@@ -48,6 +48,7 @@ class Situation:
 
     @classmethod
     def of(cls, schedule: Schedule, permits: Permits, *, waiting: int, free_slots: int, now: float) -> Situation:
+        """As schedule and permits are now."""
         return cls(
             now=now,
             waiting=waiting,
