@@ -110,12 +110,13 @@ class Gate:
         if self._next_start is not None:
             self._next_start.cancel()
             self._next_start = None
-        if not (self._schedule and self._line and self._permits.free):
+        start = self._schedule.first
+        if start is None or not (self._line and self._permits.free):
             self._room.leave(self)
             return
         self._room.come(self)
         if self._room.has_slot(self):
-            self._next_start = loop.call_at(self._schedule.first, self.hand_out)
+            self._next_start = loop.call_at(start, self.hand_out)
         else:
             self._room.wait(self)
 

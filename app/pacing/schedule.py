@@ -48,9 +48,9 @@ class Schedule:
         return iter(self._starts)
 
     @property
-    def first(self) -> float:
-        """When the next call may begin, if there is a start."""
-        return self._starts[0]
+    def first(self) -> float | None:
+        """When the next call may begin; None when there is no start."""
+        return self._starts[0] if self._starts else None
 
     def before(self, moment: float) -> list[float]:
         """The starts that come before then."""
@@ -60,6 +60,8 @@ class Schedule:
 
     def is_due(self, now: float) -> bool:
         """Whether a call may begin. What is missed by then is given up."""
+        if not self._starts or self._starts[0] > now:
+            return False
         self.drop_late(now)
         return bool(self._starts) and self._starts[0] <= now
 
