@@ -36,8 +36,7 @@ act:{D}:secret                    string  destinations        its client secret,
 act:{D}:secret_since              string  destinations        when its client secret was connected first (ms); until disconnect
 act:{D}:about                     string  destinations        its name, account and limits in clear; until disconnect
 act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
-act:{D}:epoch                     string  destinations        names the account, contact key and connection that lanes work for; until disconnect
-act:{D}:forgotten                 string  destinations        names the last forgetting of what was delivered, a part of the epoch; until disconnect
+act:{D}:epoch                     string  destinations        names the account, contact key, connection and last forgetting that lanes work for; until disconnect
 act:{D}:state                     hash    destinations        enabled, paused or stopped, since, why, who probes; until disconnect
 act:{D}:catalog                   string  destinations        attribute-set definitions with their time; until disconnect
 act:{D}:catalog:failure           string  destinations        why the last fetch failed; until the next good one
@@ -195,10 +194,6 @@ class DestinationKeys:
     @property
     def epoch(self) -> str:
         return f"{self.base}:epoch"
-
-    @property
-    def forgotten(self) -> str:
-        return f"{self.base}:forgotten"
 
     @property
     def catalog(self) -> str:

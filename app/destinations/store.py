@@ -207,20 +207,20 @@ class DestinationStore(Directory):
         contacts = self.count_delivered(destination_id)
         mine = {keys.lane(lane).delivered(connected.destination.holdings) for lane in range(LANES)}
         found = {key.decode() for key in self._delivered(destination_id)} | mine
-        name = secrets.token_hex(4)
-        epoch = _epoch(connected.destination, connected.pepper, name)
+        epoch = f"{connected.destination.epoch(connected.pepper)}-{secrets.token_hex(4)}"
         write(
-            self._redis, ("SET", keys.forgotten, name), ("SET", keys.epoch, epoch), ("UNLINK", *found),
-            keys=[keys.forgotten, keys.epoch, *found], only_with=keys.epoch,
-        )  # fmt: skip
+            self._redis, ("SET", keys.epoch, epoch), ("UNLINK", *found), keys=[keys.epoch, *found], only_with=keys.epoch
+        )
         return contacts
 
     def _delivered(self, destination_id: str) -> list[bytes]:
         return list(self._redis.scan_iter(match=DestinationKeys(destination_id).every_lane.delivered("*"), count=1000))
 
     def _epoch(self, destination: Destination, pepper: bytes) -> str:
-        name = cast("bytes | None", self._redis.get(DestinationKeys(destination.id).forgotten))
-        return _epoch(destination, pepper, (name or b"").decode())
+        """Of a destination in which something was forgotten since it was connected, the epoch bears a mark of that."""
+        epoch = destination.epoch(pepper)
+        known = (cast("bytes | None", self._redis.get(DestinationKeys(destination.id).epoch)) or b"").decode()
+        return known if known.startswith(f"{epoch}-") else epoch
 
     def _forget_other_holdings(self, destination: Destination) -> None:
         """What was delivered to another account or business unit tells nothing of this one."""
@@ -238,11 +238,6 @@ class DestinationStore(Directory):
                 continue  # being disconnected
         if unused := known - used:
             self._redis.srem(ACCOUNTS, *unused)
-
-
-def _epoch(destination: Destination, pepper: bytes, forgotten: str) -> str:
-    epoch = destination.epoch(pepper)
-    return f"{epoch}-{forgotten}" if forgotten else epoch
 
 
 def _purpose(destination_id: str) -> bytes:
