@@ -3,8 +3,9 @@
 YAML is read with each scalar as text, so that `no` stays a word, `0123` keeps its zero and a date needs no quotes; the
 schema says what a text has to be. Only null is special. Nothing here evaluates anything.
 
-Variables are for the account alone: whatever else stands in a file is shown, or sent to contacts, and whoever writes a file does
-not own the environment that it is read in. Those of this product, its sealing keys first of all, are for no file at all.
+Variables are for the account, and for what channels of alerts keep secret: whatever else stands in a file is shown, or sent to
+contacts, and whoever writes a file does not own the environment that it is read in. Those of this product, its sealing keys
+first of all, are for no file at all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from app.settings import PREFIX
 
 _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CHANNEL_SECRETS = ("webhook", "slack", "secret")  # of an alert's channel
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -168,8 +170,11 @@ def _variable(
     escape, name = found.groups()
     if escape:
         return f"${{{name}}}"
-    if path[:1] != ("account",):
-        fault = "variables are for values of account only. Write the value here, or $${ for a plain ${."
+    if path[:1] != ("account",) and not (path[:1] == ("alerts",) and path[-1] in CHANNEL_SECRETS):
+        fault = (
+            "variables are for values of account, and for addresses and secrets of alerts. "
+            "Write the value here, or $${ for a plain ${."
+        )
     elif not _VARIABLE_NAME.fullmatch(name):
         fault = "${…} holds no name of a variable. Write $${ for a plain ${."
     elif name.startswith(PREFIX):

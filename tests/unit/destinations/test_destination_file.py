@@ -117,11 +117,34 @@ def test_variables_are_replaced_and_escaped_ones_kept():
     ],
 )
 def test_a_variable_outside_of_the_account_is_refused_with_the_remedy(old, new, place):
-    assert problems(changed(old, new), AWS_KEY=SECRET) == (
-        f"{place}: variables are for values of account only. Write the value here, or $${{ for a plain ${{.",
+    (problem,) = problems(changed(old, new), AWS_KEY=SECRET)
+    assert problem == (
+        f"{place}: variables are for values of account, and for addresses and secrets of alerts. "
+        "Write the value here, or $${ for a plain ${."
     )
     kept = read(changed("name: Spring campaign", "name: a $${AWS_KEY}"), AWS_KEY=SECRET)
     assert kept.name == "a ${AWS_KEY}"
+
+
+ALERTS = """
+alerts:
+  - {webhook: "https://ops.example/${PLACE}", secret: "${ALERT_SECRET}", kinds: [stopped, run_failed]}
+  - {slack: "${SLACK_URL}"}
+  - {email: marketing@example.com, kinds: [all]}
+"""
+
+
+def test_what_channels_of_alerts_keep_secret_may_be_in_variables():
+    environ = {"PLACE": "here", "ALERT_SECRET": "whsec_" + 32 * "a", "SLACK_URL": "https://hooks.example/secret"}
+    webhook, slack, email = read(GOOD + ALERTS, **environ).alerts
+    assert (webhook.target, webhook.secret) == ("https://ops.example/here", environ["ALERT_SECRET"])
+    assert slack.target == environ["SLACK_URL"]
+    assert email.target == "marketing@example.com"
+
+
+def test_an_alert_takes_no_variable_elsewhere():
+    found = problems(GOOD + "alerts:\n  - {email: '${WHO}@example.com'}\n", WHO="a")
+    assert any(problem.startswith("alerts[0].email: variables are for") for problem in found)
 
 
 @pytest.mark.parametrize("name", ["ACTIVATION_SECRET_KEYS", "ACTIVATION_REDIS_URL", "ACTIVATION_NO_SUCH"])
