@@ -16,8 +16,8 @@ import click
 from app.cli.fields import print_problems
 from app.cli.jobs import follow
 from app.cli.report import err, out, print_table
+from app.destinations import operating
 from app.destinations.file import load
-from app.destinations.preflight import preflight
 from app.devstack.sample import DESTINATION, Sample, make_sample
 from app.devstack.sending import send
 from app.devstack.stack import FLOWER_PORT, Stack, commands, listens, port_from, sandbox_command, tail
@@ -78,9 +78,8 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
         stack.start(name, command)
     resources = Resources.from_settings(settings)
     destination = load(DESTINATION.format(base_url=base_url), environ={}, allow_local_hosts=True, where="demo.yaml")
-    problems = preflight(destination, resources.client(destination), resources.catalogs)
+    problems = operating.connect(resources, destination).problems
     print_problems(problem for problem in problems if problem.level == "error")
-    resources.destinations.save(destination)
     out.print("[green]✔[/] Connected")
     _, key = SourceStore(resources.redis, resources.ring).add("demo", [destination.id])
     stack.wait_for("intake", lambda: listens(intake_port))

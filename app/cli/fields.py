@@ -9,8 +9,7 @@ import click
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
-from app.destinations import catalogs
-from app.destinations.preflight import preflight
+from app.destinations import catalogs, operating
 from app.durability import find_storage_problems
 from app.errors import CallError, WorkHasProblems
 from app.mapping.paths import spell_target
@@ -69,9 +68,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
 def check(destination: str, as_json: bool) -> None:
     """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""
     with resources() as made:
-        target = made.destinations.get(destination)
-        problems = preflight(target, made.client(target), made.catalogs)
-        problems += find_storage_problems(made.redis)
+        problems = [*operating.check(made, destination).problems, *find_storage_problems(made.redis)]
     errors = [problem for problem in problems if problem.level == "error"]
     if as_json:
         print_json(

@@ -58,7 +58,7 @@ def connect_destination(ask: Ask) -> Any:
         raise UsageError("The file has another id than the address.")
     of_account = bool(ask.given.get("limits_of_account"))
     if ask.given.get("test_only"):
-        problems = tuple(operating.try_destination(ask.resources, destination, limits_of_account=of_account))
+        problems = operating.try_destination(ask.resources, destination, limits_of_account=of_account).problems
     else:
         connection = operating.connect(ask.resources, destination, limits_of_account=of_account)
         problems = connection.problems

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.destinations import catalogs
 from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
-from app.destinations.preflight import preflight
+from app.destinations.preflight import Preflight, preflight
 from app.lanes.locked import note_locked_aside
 from app.pacing.account import end_wait
 from app.producer import Producer
@@ -37,33 +37,45 @@ class Connection:
         return not any(problem.level == "error" for problem in self.problems)
 
 
-def try_destination(
-    resources: Resources, destination: Destination, *, limits_of_account: bool = False
-) -> list[Problem]:
+def try_destination(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Preflight:
     """The preflight, and whether the account's other destinations have the same limits, unless those are to be changed as well.
 
-    Raises `DestinationUnreachable` and `AccountThrottled`.
+    Changes nothing. Raises `DestinationUnreachable` and `AccountThrottled`.
     """
-    problems = preflight(destination, resources.client(destination), resources.catalogs)
+    found = preflight(destination, resources.client(destination))
     if limits_of_account:
-        return problems
-    return [*problems, *find_disagreements(destination, others_of_account(destination, resources.destinations))]
+        return found
+    disagreements = find_disagreements(destination, others_of_account(destination, resources.destinations))
+    return replace(found, problems=(*found.problems, *disagreements))
 
 
 def connect(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Connection:
     """Create or replace a destination after a live test. Raises as `try_destination` does, and `SealBroken`."""
-    problems = tuple(try_destination(resources, destination, limits_of_account=limits_of_account))
-    connection = Connection(problems)
-    if not connection.connected:
-        return connection
+    found = try_destination(resources, destination, limits_of_account=limits_of_account)
+    if not found.ok:
+        return Connection(found.problems)
     others = others_of_account(destination, resources.destinations)
     resources.destinations.save(destination)
+    if found.catalog is not None:
+        resources.catalogs.put(destination.id, found.catalog)
     given = spread_limits(destination, others, resources.destinations)
     resumed = None
     if resources.states.get(destination.id).on_probation:
         resumed = resources.states.resume(destination.id)
     Producer(resources).wake_all(destination.id)
-    return Connection(problems, resumed, tuple(given))
+    return Connection(found.problems, resumed, tuple(given))
+
+
+def check(resources: Resources, destination_id: str) -> Preflight:
+    """The preflight of a connected destination; where all is well it has the definitions as they are now.
+
+    Raises `UnknownDestination`, `SealBroken`, `DestinationUnreachable` and `AccountThrottled`.
+    """
+    target = resources.destinations.get(destination_id)
+    found = preflight(target, resources.client(target))
+    if found.ok and found.catalog is not None:
+        resources.catalogs.put(target.id, found.catalog, if_connected=True)
+    return found
 
 
 def pause(resources: Resources, destination_id: str) -> State:

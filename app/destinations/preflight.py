@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from app.mapping.catalog import DEMOGRAPHICS
 from app.mapping.compiled import Problem, find_problems
 
 if TYPE_CHECKING:
-    from app.destinations.catalogs import CatalogStore
     from app.destinations.model import Destination, Limits
     from app.mapping.catalog import Catalog
     from app.sfmc import MarketingCloud
@@ -28,20 +28,32 @@ _MINUTES_A_DAY = 1440
 _SHORT_QUOTA_DAYS = 30
 
 
-def preflight(destination: Destination, client: MarketingCloud, store: CatalogStore) -> list[Problem]:
-    """Ask the account itself: credentials, scopes, definitions, and whether the mapping fits them.
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was found. Problems of level `error` stop deliveries, a `warning` is worth knowing. `catalog` is of the definitions as they
+    are now; None when they could not be fetched.
+    """
 
-    Problems of level `error` stop deliveries, a `warning` is worth knowing. Without a token nothing else is asked. The
-    definitions are kept in `store` when no error was found, so that a failed test leaves a running destination's alone.
-    Raises `DestinationUnreachable` or `AccountThrottled` when the account cannot be asked now: that says nothing about
-    the destination.
+    problems: tuple[Problem, ...]
+    catalog: Catalog | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not any(problem.level == "error" for problem in self.problems)
+
+
+def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
+    """Ask the account itself: credentials, scopes, definitions, and whether the mapping fits them. Nothing is kept.
+
+    Without a token nothing else is asked. Raises `DestinationUnreachable` or `AccountThrottled` when the account cannot be asked now:
+    that says nothing about the destination.
     """
     try:
         token = client.test_connection()
     except (DestinationUnreachable, AccountThrottled):
         raise
     except CallError as error:
-        return [_of_call(error, "account")]
+        return Preflight((_of_call(error, "account"),))
     problems = list(_scope_problems(token.scopes))
     time_ms = int(time.time() * 1000)
     found: Catalog | None = None
@@ -55,12 +67,10 @@ def preflight(destination: Destination, client: MarketingCloud, store: CatalogSt
     problems += find_problems(destination, found)
     if found is not None:
         problems += _size_problems(found)
-        if not any(problem.level == "error" for problem in problems):
-            store.put(destination.id, found)
     problems += _sharing_problems(destination)
     problems += _date_problems(destination, datetime.fromtimestamp(time_ms / 1000, UTC).date())
     problems += _quota_problems(destination.limits)
-    return problems
+    return Preflight(tuple(problems), found)
 
 
 def _of_call(error: CallError, where: str) -> Problem:

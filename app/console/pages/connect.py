@@ -200,16 +200,17 @@ def _review(visit: Visit, draft: Draft) -> Response:
         draft.tested = why
         return _page(visit, draft, status=422)
     try:
-        draft.said = operating.try_destination(visit.resources, draft.destination, limits_of_account=_of_account(visit))
+        found = operating.try_destination(visit.resources, draft.destination, limits_of_account=_of_account(visit))
     except (AccountThrottled, CallError) as error:
         draft.tested = f"{error} {error.remedy}".strip()
         return _page(visit, draft, status=422)
+    draft.said = list(found.problems)
     before = _before(visit, draft.destination.id)
     means = warnings(before, draft.destination) if before is not None else []
     return visit.page(
         "connect_review.html", draft=draft, before=before, lines=diff(before, draft.destination), sealed=_seal(visit, draft),
         means=means,
-        ok=not any(item.level == "error" for item in draft.said), fields=list(visit.form.multi_items()),
+        ok=found.ok, fields=list(visit.form.multi_items()),
     )  # fmt: skip
 
 

@@ -6,12 +6,15 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app.delivery.wakeup import Delivery
-from app.destinations.model import Destination
+from app.destinations import operating
+from app.destinations.model import Destination, Limits
 from app.event_loop import EVENT_LOOP, THREADS
+from app.keys import DestinationKeys
 from app.mapping.compiled import CompiledMapping
 from app.reporting.jobs import read_job
 from tests.integration.lanes.conftest import Bench
@@ -80,3 +83,29 @@ def test_definitions_that_need_another_token_do_not_wait_for_one_another(bench: 
 
     ended = EVENT_LOOP.run(ask())
     assert any(isinstance(mapping, CompiledMapping) for mapping in ended)
+
+
+def catalog(bench: Bench, destination_id: str = "camp") -> Any:
+    return bench.redis.get(DestinationKeys(destination_id).catalog)
+
+
+def test_who_only_tries_a_destination_changes_nothing_of_the_connected_one(bench: Bench) -> None:
+    bench.workers[0].mapping(bench.destination)
+    before = catalog(bench)
+    bench.admin("PUT", "attributes", {"add": [{"name": "made_since"}]})
+    assert operating.try_destination(bench.resources, bench.destination).ok
+    disagreeing = replace(bench.destination, id="other", limits=Limits(calls_per_minute=60))
+    assert not operating.connect(bench.resources, disagreeing).connected
+    assert catalog(bench) == before
+    assert not list(bench.redis.scan_iter(DestinationKeys("other").everything))
+
+
+@pytest.mark.parametrize("how", ["connected", "checked"])
+def test_who_is_connected_or_checked_has_the_definitions_of_now(bench: Bench, how: str) -> None:
+    bench.workers[0].mapping(bench.destination)
+    bench.admin("PUT", "attributes", {"add": [{"name": "made_since"}]})
+    if how == "connected":
+        assert operating.connect(bench.resources, bench.destination).connected
+    else:
+        assert operating.check(bench.resources, "camp").ok
+    assert b"made_since" in catalog(bench)
