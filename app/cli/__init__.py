@@ -1,4 +1,4 @@
-"""The command line: `activation`. One module for each group of commands; this one binds them and ends them rightly.
+"""The command line: `activation`. One module for each group of commands; this one finds them and ends them rightly.
 
 Exit codes: 0 done, 1 the work has problems (listed), 2 wrong usage or configuration, 3 a service is unreachable.
 """
@@ -8,47 +8,63 @@ from __future__ import annotations
 import io
 import math
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 from redis.exceptions import RedisError
 
-from app.cli.acl import acl, data_keys
-from app.cli.alerts import alerts
-from app.cli.console import console
-from app.cli.contact import contact
-from app.cli.demo import demo
-from app.cli.destinations import connect, destinations, disconnect, forget, pause, resume
-from app.cli.doctor import doctor
-from app.cli.enqueue import enqueue
-from app.cli.failures import failures
-from app.cli.fields import check, fields
-from app.cli.intake import intake, source
-from app.cli.jobs import job, jobs
-from app.cli.preview import preview
 from app.cli.report import complain
-from app.cli.runs import runs
-from app.cli.senders import refused, sender_key
-from app.cli.stack import down, metrics, sandbox, status, up
-from app.cli.users import api_key, audit, user
-from app.cli.watch import watch
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
 from app.text import is_whole
 
+_COMMANDS = {
+    "app.cli.acl": ("acl", "data-keys"),
+    "app.cli.alerts": ("alerts",),
+    "app.cli.console": ("console",),
+    "app.cli.contact": ("contact",),
+    "app.cli.demo": ("demo",),
+    "app.cli.destinations": ("connect", "destinations", "disconnect", "forget", "pause", "resume"),
+    "app.cli.doctor": ("doctor",),
+    "app.cli.enqueue": ("enqueue",),
+    "app.cli.failures": ("failures",),
+    "app.cli.fields": ("check", "fields"),
+    "app.cli.intake": ("intake", "source"),
+    "app.cli.jobs": ("job", "jobs"),
+    "app.cli.preview": ("preview",),
+    "app.cli.runs": ("runs",),
+    "app.cli.senders": ("refused", "sender-key"),
+    "app.cli.stack": ("down", "metrics", "sandbox", "status", "up"),
+    "app.cli.users": ("api-key", "audit", "user"),
+    "app.cli.watch": ("watch",),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(Mapping[str, click.Command]):
+    """By name, each imported when it is asked for: all of them together take as long as most commands do."""
+
+    def __init__(self) -> None:
+        self._modules = {name: module for module, names in _COMMANDS.items() for name in names}
+
+    def __getitem__(self, name: str) -> click.Command:
+        command: click.Command = getattr(import_module(self._modules[name]), name.replace("-", "_"))
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+@click.group(
+    commands=_Commands(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="activation-pipeline", prog_name="activation")
 def activation() -> None:
     """Stream audience profiles into Salesforce Marketing Cloud."""
-
-
-for command in (
-    demo, up, status, down, doctor, watch, sandbox, metrics, intake, source, connect, destinations, pause, resume, disconnect,
-    forget, fields,
-    check, contact, preview, enqueue, job, jobs, runs, alerts, failures, refused, sender_key, acl, data_keys,
-    console, user, api_key, audit,
-):  # fmt: skip
-    activation.add_command(command)
 
 
 def _check_arguments(words: list[str]) -> None:
