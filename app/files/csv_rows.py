@@ -1,10 +1,15 @@
-"""CSV in UTF-8 with a header: one profile a row, separated by comma, semicolon, tab or bar."""
+"""CSV in UTF-8 with a header: one profile a row, separated by comma, semicolon, tab or bar.
+
+A row with a fault is one line, whatever its quotes would have it be: the reader goes on at the next one. Else a quote that is not
+closed would take the rows of other people into a cell of this one.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from app.files.columns import BadCell, Column, Columns
 from app.files.json_lines import bounded_lines
@@ -13,18 +18,31 @@ from app.files.records import Record, too_large
 from app.mapping.compiled import Reason
 
 _Row = tuple[list[str], str]  # the cells, and what is wrong with them
-_LONG_CELL = f"a quote that is not closed, or a cell of more than {csv.field_size_limit():,} characters"
 _TOO_LONG = "a line that is too long"
+_OPEN_QUOTE = "a quote that is not closed, or a cell of more than {limit:,} characters"
+_ROWS_IN_A_CELL = (
+    "a quote that is not closed: the lines after it look like rows of their own; double the quotes within cells"
+)
+_FAULTS = {
+    "new-line": "a carriage return within a cell that is not quoted",
+    "expected after": "a quote within a quoted cell that is not doubled",
+}
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+    fault: str
 
 
 class CsvRows:
     """Reads the header at once. Raises `UsageError` when it has problems."""
 
     def __init__(self, stream: BinaryIO, given: Mapping[str, Column] | None) -> None:
-        self._lines = bounded_lines(stream)
-        self._fault = ""
-        self._number = 0
-        first = next((line for line in self._text() if line.strip()), "")
+        self._lines = self._decoded(bounded_lines(stream))
+        self._again: deque[_Line] = deque()  # read already, by a row that turned out to be one line
+        self._taken: list[_Line] = []  # by the row that is read
+        first = next((line.text for line in self._lines if line.text.strip()), "")
         self._delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
         header = next(csv.reader([first], delimiter=self._delimiter))
         self._width = len(header)
@@ -32,26 +50,57 @@ class CsvRows:
 
     def items(self) -> Iterator[tuple[int, _Row]]:
         """By the number of the line on which the row begins."""
-        begins = self._number + 1
-        rows = csv.reader(self._text(), delimiter=self._delimiter)
+        rows = self._reader()
         while True:
-            self._fault = ""
+            self._taken.clear()
             try:
-                cells = next(rows)
+                cells, fault = next(rows), ""
             except StopIteration:
                 return
-            except csv.Error:
-                cells, self._fault = [], self._fault or _LONG_CELL
-            if cells or self._fault:
-                yield begins, (cells, self._fault)
-            begins = self._number + 1
+            except csv.Error as error:
+                cells, fault = [], _fault_of(error)
+                rows = self._reader()
+            first, *others = self._taken
+            if others:
+                fault = next((line.fault for line in self._taken if line.fault), fault) or self._fault_of_lines(cells)
+                if fault:
+                    self._again.extendleft(reversed(others))
+            fault = first.fault or fault
+            if cells or fault:
+                yield first.number, (cells, fault)
+
+    def _reader(self) -> Iterator[list[str]]:
+        return csv.reader(self._next_lines(), delimiter=self._delimiter, strict=True)
+
+    def _next_lines(self) -> Iterator[str]:
+        while (line := self._again.popleft() if self._again else next(self._lines, None)) is not None:
+            self._taken.append(line)
+            yield line.text
+
+    def _fault_of_lines(self, cells: list[str]) -> str:
+        """What is wrong with a row of several lines; '' for one whose cells just hold breaks of lines."""
+        if len(cells) != self._width:
+            return self._fault_of_width(cells)
+        first, *others = self._taken
+        # where each cell is quoted, the next row's first quote would have ended this cell
+        if first.text.startswith('"') or not all(map(self._looks_like_a_row, others)):
+            return ""
+        return _ROWS_IN_A_CELL
+
+    def _looks_like_a_row(self, line: _Line) -> bool:
+        """Prose seldom has as many commas, and a space behind them."""
+        cells = next(csv.reader([line.text.rstrip("\r\n")], delimiter=self._delimiter), [])
+        return len(cells) == self._width and cells[0] != "" and not any(cell.startswith(" ") for cell in cells)
+
+    def _fault_of_width(self, cells: list[str]) -> str:
+        return f"{len(cells)} cells, where the header has {self._width}"
 
     def record(self, number: int, item: _Row) -> Record:
         cells, fault = item
         if fault == _TOO_LONG:
             return too_large(number)
         if not fault and len(cells) != self._width:
-            fault = f"{len(cells)} cells, where the header has {self._width}"
+            fault = self._fault_of_width(cells)
         if not fault:
             try:
                 return Record(number, self.columns.profile(cells))
@@ -59,16 +108,20 @@ class CsvRows:
                 fault = str(problem)
         return Record(number, None, Reason.MALFORMED_PROFILE, fault)
 
-    def _text(self) -> Iterator[str]:
-        """The lines; what is wrong with one of them is noted for its row."""
-        for number, line in self._lines:
-            self._number = number
+    def _decoded(self, lines: Iterator[tuple[int, bytes | None]]) -> Iterator[_Line]:
+        for number, line in lines:
             if line is None:
-                self._fault = _TOO_LONG
-                yield "\n"
+                yield _Line(number, "\n", _TOO_LONG)
                 continue
             try:
-                yield line.decode()
+                yield _Line(number, line.decode(), "")
             except UnicodeDecodeError as error:
-                self._fault = self._fault or f"not UTF-8 at byte {error.start + 1} of line {number}"
-                yield line.decode(errors="replace")
+                fault = f"not UTF-8 at byte {error.start + 1} of line {number}"
+                yield _Line(number, line.decode(errors="replace"), fault)
+
+
+def _fault_of(error: csv.Error) -> str:
+    for word, fault in _FAULTS.items():
+        if word in str(error):
+            return fault
+    return _OPEN_QUOTE.format(limit=csv.field_size_limit())

@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -61,6 +62,77 @@ def test_a_broken_row_is_excluded_alone() -> None:
         (6, Reason.TOO_LARGE, "longer than 4,000,000 bytes"),
         (8, Reason.MALFORMED_PROFILE, "a quote that is not closed, or a cell of more than 131,072 characters"),
     ]
+
+
+OPEN = "a quote that is not closed, or a cell of more than 131,072 characters"
+ROWS = "a quote that is not closed: the lines after it look like rows of their own; double the quotes within cells"
+STRAY = "a quote within a quoted cell that is not doubled"
+
+
+@pytest.mark.parametrize(
+    ("damaged", "fault"),
+    [
+        ('c1,a@b.co,"Ann', OPEN),
+        ('c1,a@b.co,"Ann"e', STRAY),
+        ('c1,"a@b.co,Ann', OPEN),
+        ('"c1,a@b.co,Ann', OPEN),
+        ("c1,a@b.co,A\rnn", "a carriage return within a cell that is not quoted"),
+    ],
+)
+def test_a_quote_takes_nothing_from_the_rows_after_it(damaged: str, fault: str) -> None:
+    others = "".join(f"c{n},c{n}@b.co,Bob\n" for n in range(2, 9))
+    found = read(f"a,b,c\nc0,c0@b.co,Zoe\n{damaged}\n{others}".encode())
+    assert [record.number for record in found] == list(range(2, 11))
+    assert [record.found for record in found if record.reason] == [fault]
+    assert [record.profile["a"] for record in found if record.profile] == ["c0", *(f"c{n}" for n in range(2, 9))]
+
+
+@pytest.mark.parametrize(
+    ("closing", "fault", "others"),
+    [
+        ('c3,c@b.co,Cy"', ROWS, ["c2", "c3"]),
+        ('c3,c@b.co",Cy', "4 cells, where the header has 3", ["c2", "c3"]),
+        ('c3,"c@b.co",Cy', STRAY, ["c2", "c3"]),
+    ],
+)
+def test_a_quote_that_a_later_row_closes_takes_nothing_either(closing: str, fault: str, others: list[str]) -> None:
+    found = read(f'a,b,c\nc1,a@b.co,"Ann\nc2,b@b.co,Bob\n{closing}\nc4,d@b.co,Di\n'.encode())
+    assert [record.found for record in found if record.reason] == [fault]
+    assert [record.profile["a"] for record in found if record.profile] == [*others, "c4"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5, High Street\nLondon",
+        "Dear Ann,\nthank you, dear, and so on, Bob",
+        'she said "yes, twice, today"\nand left',
+        "a\n\nb",
+        "a\n",
+    ],
+)
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_texts_of_several_lines_are_read(text: str, quoting: Any) -> None:
+    target = io.StringIO(newline="")
+    csv.writer(target, quoting=quoting).writerows([("a", "b", "c"), ("c1", "a@b.co", text), ("c2", text, "b")])
+    assert [record.profile for record in read(target.getvalue().encode())] == [
+        {"a": "c1", "b": "a@b.co", "c": text}, {"a": "c2", "b": text, "c": "b"},
+    ]  # fmt: skip
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.text(st.sampled_from("ab1 @."), min_size=1, max_size=5)] * 3), min_size=1, max_size=8),
+    damage=st.tuples(st.integers(0, 7), st.integers(0, 20)),
+)
+def test_one_damaged_row_takes_no_more_than_itself(rows: list[tuple[str, str, str]], damage: tuple[int, int]) -> None:
+    lines = [",".join(row) for row in rows]
+    which, where = damage[0] % len(lines), damage[1] % (len(lines[damage[0] % len(lines)]) + 1)
+    lines[which] = lines[which][:where] + '"' + lines[which][where:]
+    found = {record.number - 2: record for record in read("\n".join(["a,b,c", *lines]).encode())}
+    assert set(found) == set(range(len(rows)))
+    for number, (a, b, c) in enumerate(rows):
+        if number != which:
+            assert found[number].profile == {"a": a, "b": b, "c": c}
 
 
 def test_a_header_with_a_fault() -> None:
