@@ -83,7 +83,9 @@ class Register:
 
     def make_token(self, source: Source) -> str:
         """An access token: the name and its times, sealed. It needs no memory, so it holds after a restart and in every process."""
-        now_ms = self.now_ms
+        now_ms = max(
+            self.now_ms, source.tokens_since_ms
+        )  # a clock that is a little behind must not make what has ended
         clear = orjson.dumps([source.name, now_ms, now_ms + TOKEN_LIFE_SECONDS * 1000])
         return TOKEN_PREFIX + base64.urlsafe_b64encode(self._ring.seal(clear, _TOKEN_PURPOSE)).decode().rstrip("=")
 

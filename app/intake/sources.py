@@ -149,7 +149,8 @@ class SourceStore:
         made = Key(digest_of(key), self._now_ms())
 
         def change(known: Source | None) -> Source:
-            source = known or Source(name, ())
+            # tokens of a source of this name that was revoked stay ended
+            source = known or Source(name, (), tokens_since_ms=self._now_ms())
             return replace(
                 source,
                 destinations=tuple(dict.fromkeys((*source.destinations, *destinations))),

@@ -108,6 +108,20 @@ def test_a_token_survives_a_restart_and_the_rotation_of_its_key_but_no_revocatio
     wait_until(lambda: intake.post(person(1), key=access).status_code == 401, "its tokens end")
 
 
+def test_a_token_does_not_come_back_with_another_source_of_the_name(intake: Installation) -> None:
+    _, key = intake.sources.add("leaked", ["camp"])
+    wait_until(lambda: intake.post(person(1), key=key).status_code == 202, "the source is there")
+    access = token(intake, client_id="leaked", client_secret=key).json()["access_token"]
+    assert intake.post(person(1), key=access).status_code == 202
+    intake.sources.revoke("leaked")
+    wait_until(lambda: intake.post(person(1), key=access).status_code == 401, "it ends with its source")
+    _, key = intake.sources.add("leaked", ["camp"])
+    wait_until(lambda: intake.post(person(1), key=key).status_code == 202, "the source is back")
+    assert intake.post(person(1), key=access).status_code == 401
+    again = token(intake, client_id="leaked", client_secret=key).json()["access_token"]
+    assert intake.post(person(1), key=again).status_code == 202
+
+
 def test_a_source_sends_to_its_own_destinations(intake: Installation) -> None:
     intake.connect("second")
     assert intake.post(person(1), destination="second").status_code == 403
