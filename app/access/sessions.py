@@ -82,10 +82,15 @@ class Sessions:
         self._redis.delete(session(_digest(token)))
 
     def make_link(self, name: str, role: Role, *, asks_password: bool) -> str:
-        """A token that signs in once, within the hour. `asks_password`: and has a password chosen first."""
+        """A token that signs in once, within the hour. `asks_password`: the user of this name, who chooses a password first; the link
+        ends when the user's role changes, a password is chosen, or the user is removed.
+        """
         token = secrets.token_urlsafe(32)
         key = sign_in_link(_digest(token))
-        document = {"name": name, "role": role, "asks_password": asks_password}
+        user = self._users.get(name) if asks_password else None
+        document = {
+            "name": name, "role": role, "asks_password": asks_password, "generation": user.generation if user else None,
+        }  # fmt: skip
         self._redis.set(key, self._ring.seal(orjson.dumps(document), key.encode()), ex=LINK_SECONDS)
         return token
 
@@ -95,7 +100,12 @@ class Sessions:
         document = self._open(key, self._redis.getdel(key) if use else self._redis.get(key))
         if document is None:
             return None
-        return Actor(document["name"], read_role(document["role"])), bool(document["asks_password"])
+        if not document["asks_password"]:
+            return Actor(document["name"], read_role(document["role"])), False
+        user = self._users.get(document["name"])
+        if user is None or user.generation != document.get("generation"):
+            return None
+        return Actor(user.name, user.role), True
 
     def _open(self, key: str, sealed: Any) -> dict[str, Any] | None:
         """What rests at a key; None when nothing does, or nothing that we have sealed for it."""

@@ -31,7 +31,9 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`password_hash` is '' until a password was chosen. `generation` ends sessions when it changes."""
+    """`password_hash` is '' until a password was chosen. `generation` ends sessions and links when it changes; it never comes again,
+    also not when a user is removed and another one gets the name.
+    """
 
     name: str
     role: Role
@@ -68,7 +70,7 @@ class Users:
             )
         known = self.get(name)
         user = (
-            User(name, role, now_ms)
+            User(name, role, now_ms, generation=now_ms)
             if known is None
             else replace(known, role=role, generation=known.generation + (known.role is not role))
         )

@@ -92,8 +92,10 @@ def link(visit: Visit) -> Response:
             )
     if visit.context.sessions.read_link(token, use=True) is None:
         return _link_is_gone(visit)
-    user = visit.context.users.choose_password(actor.name, password) if asks_password else None
-    return sign_in(visit, actor, "one-time link", user=user)
+    if not asks_password:
+        return sign_in(visit, actor, "one-time link")
+    user = visit.context.users.choose_password(actor.name, password)
+    return sign_in(visit, Actor(user.name, user.role), "one-time link", user=user)
 
 
 def _link_is_gone(visit: Visit) -> Response:

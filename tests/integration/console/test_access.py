@@ -99,6 +99,35 @@ def test_a_new_user_chooses_a_password_and_signs_in_with_it(console):
     assert ("ann", "sign in") in acts(console)
 
 
+@pytest.mark.parametrize("change", ["role", "password", "removed", "removed and added"])
+def test_a_link_ends_with_what_it_was_made_for(console, change):
+    console.users.add("bob", Role.MANAGE, now_ms=1)
+    token = console.sessions.make_link("bob", Role.MANAGE, asks_password=True)
+    match change:
+        case "role":
+            console.users.add("bob", Role.VIEW, now_ms=2)
+        case "password":
+            console.users.choose_password("bob", PASSWORD + "2")
+        case _:
+            console.users.remove("bob")
+            if change == "removed and added":
+                console.users.add("bob", Role.VIEW, now_ms=2)
+    client = console.client()
+    assert client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD}).status_code == 410
+    assert client.get("/", allow_redirects=False).status_code == 303
+
+
+def test_a_session_does_not_come_back_with_another_user_of_the_name(console):
+    console.users.add("ann", Role.MANAGE, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    client = console.client()
+    assert client.post("/login", data={"name": "ann", "password": PASSWORD}).status_code == 200
+    console.users.remove("ann")
+    console.users.add("ann", Role.VIEW, now_ms=2)
+    console.users.choose_password("ann", PASSWORD + "2")
+    assert client.get("/", allow_redirects=False).status_code == 303
+
+
 @pytest.mark.parametrize("elsewhere", ["https://evil.test", "//evil.test", "/\\evil.test", "evil"])
 def test_signing_in_leads_nowhere_else(console, elsewhere):
     console.users.add("ann", Role.VIEW, now_ms=1)
