@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol with what it leaves out: when a request began, and an end to heads that never come."""
+"""Uvicorn's HTTP protocol with what it leaves out: when a request began, an end to heads that never come, upgrades not heard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.intake.application import BEGIN_TO_STOP
+from app.intake.parser import RequestParser
 from app.intake.posts import FIRST_BYTE
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class IntakeProtocol(HttpToolsProtocol):
     _waiting: TimerHandle | None = None  # for the head of a request
     _begun = False  # a head has begun and is not complete
     _stopping = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)  # type: ignore[assignment]  # it is used as one
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Gathering(transport))  # type: ignore[arg-type]  # it is used as one

@@ -87,6 +87,38 @@ def test_a_connection_is_kept_and_requests_may_follow_without_waiting(intake: In
     assert line.ended()
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["in one packet", "body in a later packet"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_who_asks_for_another_protocol_is_taken_in_this_one(
+    intake: Installation, protocol: str, chunked: bool, later: bool
+) -> None:
+    inner = json.dumps(person(9)).encode()
+    # a body that is a request itself, the profile in its second line
+    hidden = intake.head(f"Content-Length: {len(inner)}") + inner
+    for body, status in ((json.dumps(person(1)).encode(), 202), (hidden, 400)):
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+        head = intake.head(
+            "Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAAQ", framing
+        )
+        sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+        following = intake.head(f"Content-Length: {len(inner)}") + inner
+        line = intake.line()
+        for _ in range(2):
+            line.send(head if later else head + sent + following)
+            if later:
+                requests.get(f"{intake.url}/livez", timeout=10)  # by its answer the head has been read
+                line.send(sent + following)
+            assert [line.answer().status for _ in range(2)] == [status, 202]
+        line.send(following.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\r\nConnection: close\r\n", 1))
+        assert line.answer().status == 202
+        assert line.ended()
+    assert (
+        sorted(one["personalEmail"]["address"] for one in intake.profiles())
+        == ["c1@mail.test"] * 2 + ["c9@mail.test"] * 6
+    )
+
+
 def test_one_bad_profile_of_ten_is_counted_and_sinks_no_other(intake: Installation) -> None:
     ten = [*(person(number) for number in range(9)), {"person": {"name": {"firstName": "Nobody"}}}]
     answer = intake.post(ten, query="?job=j")
