@@ -31,6 +31,7 @@ from app.files.records import Record
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
+from app.lanes.entries import REPLAY_JOB
 from app.lanes.lane import announce_wake_ups
 from app.logs import say_once
 from app.lua import write
@@ -169,7 +170,7 @@ class Producer:
 
         One that no key opens stays where it is. Raises as `enqueue` does.
         """
-        job = f"replay-{uuid4().hex}"
+        job = f"{REPLAY_JOB}{uuid4().hex}"
         ring, locked, count = self._r.ring, 0, 0
         rest = iter(failures)
 

@@ -27,6 +27,7 @@ from app.errors import SealBroken
 from app.lanes.merge import Stamp
 from app.sealing import KeyRing
 
+REPLAY_JOB = "replay-"  # ids of jobs that are replays begin so
 FORCE = "x"
 BACKFILL = "b"
 

@@ -147,6 +147,10 @@ def changes(
             made.append(Change(None, OpenAlert(alert, now_ms, now_ms), What.OPENED))
         elif now_ms - before.told_ms >= repeat_ms:
             made.append(Change(before, OpenAlert(alert, before.opened_ms, now_ms), What.REPEATED))
+        elif alert.remedy != before.alert.remedy:  # another cause: what was told leads nowhere by now
+            tells = alert.severity is Severity.CRITICAL
+            told_ms = now_ms if tells else before.told_ms
+            made.append(Change(before, OpenAlert(alert, before.opened_ms, told_ms), What.REPEATED if tells else None))
         elif before.gone_ms:
             made.append(Change(before, replace(before, gone_ms=0), None))
     for name in judged:

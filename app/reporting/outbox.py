@@ -54,28 +54,39 @@ def has_due(redis: Redis, *, now_ms: int) -> bool:
 
 
 def deliver_due(resources: Resources, *, most: int = 100) -> int:
-    """Send the messages that are due, each by one process at a time; returns how many were taken by their channels."""
-    redis = resources.redis
+    """Send the messages that are due, the oldest first, each by one process at a time; returns how many were taken by their channels.
+
+    A channel that fails is left alone until the next time: what waits for it must not hold up the others.
+    """
+    redis, now_ms = resources.redis, resources.clock.now_ms()
     raw: Any = redis.hgetall(ALERTS_OUTBOX)
-    taken = 0
-    for name, value in list(raw.items())[:most]:
-        message = orjson.loads(value)
-        now_ms = resources.clock.now_ms()
-        if message["due_ms"] > now_ms:
+    waiting = [(name, value, orjson.loads(value)) for name, value in raw.items()]
+    due = sorted((item for item in waiting if item[2]["due_ms"] <= now_ms), key=lambda item: item[2]["due_ms"])
+    taken, failed = 0, set[str]()
+    for name, value, message in due:
+        channel = message["channel"]
+        if channel in failed:
             continue
-        claimed = orjson.dumps({**message, "due_ms": now_ms + CLAIM_MS})
-        if _replace(redis, name, value, claimed):
-            taken += _deliver(resources, name.decode(), message, claimed)
+        claimed = orjson.dumps({**message, "due_ms": resources.clock.now_ms() + CLAIM_MS})
+        if not _replace(redis, name, value, claimed):
+            continue
+        is_taken = _deliver(resources, name.decode(), message, claimed)
+        taken += bool(is_taken)
+        if is_taken is False:
+            failed.add(channel)
+        if taken + len(failed) >= most:
+            break
     return taken
 
 
-def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool:
+def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:
+    """Whether the channel took it; None when there is no such channel any more."""
     event = _read_event(message["event"])
     now_ms = resources.clock.now_ms()
     channel = _channel(resources, message["channel"])
     if channel is None:  # not configured any more
         _replace(resources.redis, name, claimed, b"")
-        return False
+        return None
     try:
         send(channel, event, name, resources.settings)
     except ChannelFailed as failed:

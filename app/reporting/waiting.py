@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
+from app.lanes.entries import REPLAY_JOB
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -38,9 +39,12 @@ def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: 
 
 
 def _stamp_ms(first: Any) -> int | None:
-    """When the first entry of a stream was enqueued; None without one. What no producer wrote counts from when it was appended."""
+    """When the first entry of a stream was enqueued; None without one. What was replayed, and what no producer wrote, counts from when
+    it was appended.
+    """
     if not first:
         return None
     entry_id, fields = first[0]
-    stamp = fields.get(b"s", entry_id).partition(b"-")[0]
+    is_replayed = fields.get(b"j", b"").startswith(REPLAY_JOB.encode())
+    stamp = (entry_id if is_replayed else fields.get(b"s", entry_id)).partition(b"-")[0]
     return int(stamp) if stamp.isdigit() else int(entry_id.partition(b"-")[0])

@@ -131,20 +131,18 @@ def _keeping(facts: DestinationFacts) -> list[Alert]:
 
 
 def _ending(facts: DestinationFacts) -> list[Alert]:
-    found = []
     quota = facts.quota
-    for percent in (95, 80):
-        if quota.share >= percent / 100:
-            found.append(
-                Alert(
-                    f"quota_{percent}",
-                    facts.id,
-                    f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
-                    f"at the present rate it will be {quota.forecast:,}.",
-                    "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations.",
-                )
-            )
-            break
+    found = [
+        Alert(
+            f"quota_{percent}",
+            facts.id,
+            f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
+            f"at the present rate it will be {quota.forecast:,}.",
+            "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations.",
+        )
+        for percent in (95, 80)
+        if quota.share >= percent / 100
+    ]
     if facts.secret_days is not None and facts.secret_days >= SECRET_WARNING_DAYS:
         found.append(
             Alert(

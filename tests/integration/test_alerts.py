@@ -21,8 +21,19 @@ from app.errors import DestinationBroken
 from app.intake.counts import Counts
 from app.keys import ALERTS_OUTBOX, LANES, SWEPT
 from app.lanes.refused import RefusedMessages
-from app.reporting.alerts import ANY, Alert, Mute, What, mute, raise_alert, read_alerts, read_open, unmute
-from app.reporting.outbox import deliver_due, has_due
+from app.reporting.alerts import (
+    ANY,
+    Alert,
+    AlertEvent,
+    Mute,
+    What,
+    mute,
+    raise_alert,
+    read_alerts,
+    read_open,
+    unmute,
+)
+from app.reporting.outbox import deliver_due, has_due, messages_for
 from app.reporting.processes import note_process, this_process
 from app.resources import Resources
 from app.sweep import sweep
@@ -198,6 +209,18 @@ def test_a_channel_that_does_not_take_it_gets_it_again_and_no_redirect_is_follow
     assert receiver.seen[0][1]["webhook-id"] == receiver.seen[1][1]["webhook-id"]
     assert "HTTP 302" in caplog.text
     assert "secret-path" not in caplog.text
+
+
+def test_a_channel_that_is_away_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=f"{receiver.url}/well", alert_slack_url="http://127.0.0.1:1/away")
+    event = AlertEvent(What.OPENED, made.clock.now_ms(), Alert("no_worker", "", "None."), made.clock.now_ms())
+    (well, away) = sorted(messages_for(event, made.settings, None), key=lambda message: b"slack" in message)
+    for number in range(150):
+        bench.redis.hset(ALERTS_OUTBOX, f"away-{number}", away)
+    bench.redis.hset(ALERTS_OUTBOX, "well", well)
+    assert deliver_due(made) == 1
+    tried = [orjson.loads(value)["tries"] for value in bench.redis.hvals(ALERTS_OUTBOX)]
+    assert sorted(tried) == [0] * 149 + [1]
 
 
 def test_after_a_day_it_is_given_up(bench: Bench, receiver: Receiver) -> None:

@@ -177,6 +177,15 @@ def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:
     assert alone.parked is None
 
 
+def test_what_is_replayed_waits_since_then(bench: Bench) -> None:
+    lane = bench.keys.lane(0)
+    old = bench.resources.clock.now_ms() - 100_000
+    bench.redis.xadd(lane.live, {"j": "replay-1", "s": f"{old}-1"})
+    found = oldest_waiting_age_seconds(bench.redis, "camp")
+    assert found.live is not None
+    assert found.live < 60
+
+
 def test_processes_and_sweeps_show_whether_they_are_alive(bench: Bench) -> None:
     now_ms = bench.resources.clock.now_ms()
     process = this_process("worker-1@here", "worker", now_ms=now_ms, queues=("delivery",))

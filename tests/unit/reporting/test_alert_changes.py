@@ -12,6 +12,9 @@ from app.reporting.alerts import ANY, Alert, Mute, OpenAlert, What, changes
 HOUR = 3_600_000
 ALERT = Alert("stopped", "camp", "It stands still.")
 OTHER = Alert("stopped", "camp", "It stands still for another reason.")
+MENDED_OTHERWISE = Alert("stopped", "camp", "It stands still for another reason.", "Do something else.")
+WARNING = Alert("degraded", "camp", "Nobody answers.", "Wait.")
+WARNING_OTHERWISE = Alert("degraded", "camp", "Nobody answers.", "Wait longer.")
 FIELD = ALERT.field
 
 
@@ -26,6 +29,12 @@ def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
         (known(), [ALERT], [FIELD], HOUR, []),
         (known(), [OTHER], [FIELD], HOUR, []),
         (known(), [OTHER], [FIELD], 6 * HOUR, [(What.REPEATED, OpenAlert(OTHER, 0, 6 * HOUR))]),
+        (known(), [MENDED_OTHERWISE], [FIELD], HOUR, [(What.REPEATED, OpenAlert(MENDED_OTHERWISE, 0, HOUR))]),
+        (known(gone_ms=100), [MENDED_OTHERWISE], [FIELD], 9_000, [(What.REPEATED, OpenAlert(MENDED_OTHERWISE, 0, 9_000))]),
+        (
+            {WARNING.field: OpenAlert(WARNING, 0, 5)}, [WARNING_OTHERWISE], [WARNING.field], HOUR,
+            [(None, OpenAlert(WARNING_OTHERWISE, 0, 5))],
+        ),
         (known(), [], [FIELD], 100, [(None, OpenAlert(ALERT, 0, 0, 100))]),
         (known(gone_ms=100), [], [FIELD], 60_099, []),
         (known(gone_ms=100), [], [FIELD], 60_100, [(What.CLOSED, None)]),
@@ -34,7 +43,8 @@ def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
         ({}, [], [FIELD], HOUR, []),
     ],
     ids=[
-        "opens", "stays", "stays with another text", "is repeated with the new text", "its cause goes", "waits a little",
+        "opens", "stays", "stays with another text", "is repeated with the new text", "is told with another remedy",
+        "comes back with another remedy", "a warning has another remedy in silence", "its cause goes", "waits a little",
         "closes", "comes back within a minute", "what was not judged stays", "what is not open does not close",
     ],
 )  # fmt: skip

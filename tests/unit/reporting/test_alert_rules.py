@@ -49,7 +49,7 @@ def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
         ({"failures_kept": 81, "failures_most": 100}, ["failures_filling_up"]),
         ({"quota": Quota(799, 1_000, 900)}, []),
         ({"quota": Quota(800, 1_000, 900)}, ["quota_80"]),
-        ({"quota": Quota(950, 1_000, 990)}, ["quota_95"]),
+        ({"quota": Quota(950, 1_000, 990)}, ["quota_95", "quota_80"]),
         ({"secret_days": 149.0}, []),
         ({"secret_days": 150.0}, ["secret_ending"]),
         ({"catalog_seconds": 86_400.0}, []),
