@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
             allow_local_hosts=local is not None,
             where="standard input" if str(file) == "-" else str(file),
             local_names=local or frozenset(),
+            connected=partial(_former, made),
         )
         former = _former(made, destination.id)
         # a script is warned like everybody else, and goes on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -34,15 +34,20 @@ def empty() -> dict[str, Any]:
         "segments": [{}],
         "limits": {},
         "options_yaml": "",
+        "alerts_yaml": "",
     }
 
 
 def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """The form of a file that was read."""
-    form = {**empty(), **{name: value for name, value in document.items() if name not in ("options", "segments")}}
+    form = {
+        **empty(),
+        **{name: value for name, value in document.items() if name not in ("options", "segments", "alerts")},
+    }
     form["segments"] = list(document.get("segments") or [])
     form["mapping"] = [row | {"source": _joined(row.get("source", ""))} for row in form["mapping"]]
-    form["options_yaml"] = to_yaml(document["options"]) if document.get("options") else ""
+    for section in ("options", "alerts"):
+        form[f"{section}_yaml"] = to_yaml(document[section]) if document.get(section) else ""
     form["account"] = {key: value for key, value in dict(form["account"] or {}).items() if key != "client_secret"}
     return form
 
@@ -57,7 +62,8 @@ def read_document(text: str) -> dict[str, Any]:
         raise UsageError(
             "This is no destination file.", remedy="Open a YAML file as `activation connect` takes it, or begin anew."
         )
-    for name, kind in (("account", dict), ("mapping", list), ("segments", list), ("limits", dict), ("options", dict)):
+    for name, kind in (("account", dict), ("mapping", list), ("segments", list), ("limits", dict), ("options", dict),
+                       ("alerts", list)):  # fmt: skip
         value = document.get(name)
         if value in (None, "") or not isinstance(value, kind):
             document.pop(name, None)
@@ -68,14 +74,16 @@ def read_document(text: str) -> dict[str, Any]:
 
 def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The form as a browser sends it."""
-    form: dict[str, Any] = {"account": {}, "limits": {}, "options_yaml": ""}
+    form: dict[str, Any] = {"account": {}, "limits": {}, "options_yaml": "", "alerts_yaml": ""}
     lists: dict[str, dict[int, dict[str, str]]] = {"mapping": {}, "segments": {}}
     for name, raw in fields:
         value = raw.strip()
         if found := _INDEXED.fullmatch(name):
             lists[found[1]].setdefault(int(found[2]), {})[found[3]] = value
-        elif name in ("id", "name", "description", "options_yaml"):
-            form[name] = raw.replace("\r\n", "\n") if name == "options_yaml" else value
+        elif name in ("options_yaml", "alerts_yaml"):
+            form[name] = raw.replace("\r\n", "\n")
+        elif name in ("id", "name", "description"):
+            form[name] = value
         elif name.startswith(("account.", "limits.")):
             section, _, key = name.partition(".")
             form[section][key] = value
@@ -85,7 +93,7 @@ def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of the file that the form makes, without empty fields and rows. Raises `UsageError` for options that are no YAML."""
+    """The content of the file that the form makes, without empty fields and rows. Raises `UsageError` for a part that is no YAML."""
     made: dict[str, Any] = {"id": form.get("id", ""), "name": form.get("name", "")}
     if form.get("description"):
         made["description"] = form["description"]
@@ -98,16 +106,24 @@ def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
     if limits := _filled(form["limits"], LIMITS):
         made["limits"] = limits
     if form["options_yaml"].strip():
-        try:
-            options = yaml.load(form["options_yaml"], Loader=yaml.BaseLoader)  # noqa: S506  # as above
-        except (yaml.YAMLError, RecursionError):
-            options = None
-        if not isinstance(options, dict):
-            raise UsageError(
-                "A problem.", problems=("options: must hold names and values, such as `html_enabled: always`.",)
-            )
-        made["options"] = options
+        made["options"] = _typed(form["options_yaml"], dict)
+        if made["options"] is None:
+            problem = "options: must hold names and values, such as `html_enabled: always`."
+            raise UsageError("A problem.", problems=(problem,))
+    if form["alerts_yaml"].strip():
+        made["alerts"] = _typed(form["alerts_yaml"], list)
+        if made["alerts"] is None:
+            raise UsageError("A problem.", problems=("alerts: must be a list, such as `- email: ops@example.com`.",))
     return made
+
+
+def _typed(text: str, kind: type) -> Any:
+    """The plain content of a part of the file that is written as YAML; None when it is of no such kind."""
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  # as above
+    except (yaml.YAMLError, RecursionError):
+        return None
+    return found if isinstance(found, kind) else None
 
 
 def _joined(source: Any) -> str:
@@ -136,12 +152,13 @@ def places(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 def as_destination(
-    form: Mapping[str, Any], *, secret: str, allow_local_hosts: bool, local_names: frozenset[str]
-) -> Destination:
+    form: Mapping[str, Any], *, secret: str, allow_local_hosts: bool, local_names: frozenset[str],
+    connected: Callable[[str], Destination | None],
+) -> Destination:  # fmt: skip
     """Raises `UsageError` with a line for each problem, as the command does for a file. No variable of this process is read."""
     return load(
         to_yaml(to_document(form)), environ={SECRET_VARIABLE: secret or "-"}, allow_local_hosts=allow_local_hosts,
-        local_names=local_names,
+        local_names=local_names, connected=connected,
     )  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from app.access.roles import Role
 from app.console.api import Ask, Operation
+from app.console.pages.connect import former
 from app.console.pages.failures import describe, discard, replay
 from app.destinations import operating
 from app.destinations.file import load
@@ -52,7 +54,7 @@ def connect_destination(ask: Ask) -> Any:
     local = ask.resources.settings.local_hosts
     destination = load(
         ask.given["file"], environ={SECRET_VARIABLE: ask.given.get("client_secret", "")}, where="file",
-        allow_local_hosts=local is not None, local_names=local or frozenset(),
+        allow_local_hosts=local is not None, local_names=local or frozenset(), connected=partial(former, ask.resources),
     )  # fmt: skip
     if destination.id != ask.destination_id:
         raise UsageError("The file has another id than the address.")
@@ -229,7 +231,7 @@ def list_acts(ask: Ask) -> Any:
 _D = "/v1/destinations/{destination}"
 OPERATIONS = [
     Operation("GET", "/v1/destinations", Role.VIEW, "Every destination with state, backlog, quota and pace", list_destinations),
-    Operation("GET", _D, Role.VIEW, "One destination, with its file (without the secret)", get_destination),
+    Operation("GET", _D, Role.VIEW, "One destination, with its file (without secrets and addresses of alerts)", get_destination),
     Operation(
         "PUT", _D, Role.MANAGE, "Connect or replace after a live test; `test_only` changes nothing", connect_destination,
         body={"file": "text", "client_secret": "text", "test_only": "flag", "limits_of_account": "flag"}, needed=("file",),

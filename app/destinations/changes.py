@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from app.destinations.channels import pair
+
 if TYPE_CHECKING:
-    from app.destinations.model import Destination, MappingRow, Segment
+    from app.destinations.model import AlertChannel, Destination, MappingRow, Segment
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
 _NEW_IDENTITIES = (
@@ -25,6 +27,7 @@ def changes(old: Destination, new: Destination) -> list[str]:
     found = [f"{CHANGED} {name}: {_said(was)} → {_said(now)}" for name, was, now in _plain(old, new) if was != now]
     found += _by_key("mapping", _rows(old), _rows(new))
     found += _by_key("segments", _segments(old), _segments(new))
+    found += _channels(old.alerts, new.alerts)
     if old.account.client_secret == new.account.client_secret:
         return [*found, "  account.client_secret: unchanged"]
     return [*found, f"{CHANGED} account.client_secret: changed"]
@@ -89,6 +92,33 @@ def _by_key(part: str, was: dict[str, str], now: dict[str, str]) -> Iterator[str
             yield f"{ADDED} {part}: {key} ← {now[key]}"
         elif was[key] != now[key]:
             yield f"{CHANGED} {part}: {key} ← {was[key]} → {now[key]}"
+
+
+def _channels(was: Sequence[AlertChannel], now: Sequence[AlertChannel]) -> Iterator[str]:
+    """By kind and place; neither addresses nor secrets are told."""
+    for old, new in pair(was, now):
+        if new is None:
+            assert old is not None
+            yield f"{REMOVED} alerts[{old}]: {_channel(was[old])}"
+        elif old is None:
+            yield f"{ADDED} alerts[{new}]: {_channel(now[new])}"
+        elif found := _changed(was[old], now[new]):
+            yield f"{CHANGED} alerts[{new}]: {now[new].channel}: {', '.join(found)}"
+
+
+def _changed(old: AlertChannel, new: AlertChannel) -> list[str]:
+    found = ["another address"] if old.target != new.target else []
+    if old.secret != new.secret:
+        found.append("another secret" if old.secret and new.secret else "a secret" if new.secret else "no secret")
+    return [*found, f"{_kinds(old)} → {_kinds(new)}"] if old.kinds != new.kinds else found
+
+
+def _channel(channel: AlertChannel) -> str:
+    return f"{channel.channel}: {_kinds(channel)}{', signed' if channel.secret else ''}"
+
+
+def _kinds(channel: AlertChannel) -> str:
+    return " ".join(channel.kinds) or "warnings and worse"
 
 
 def _said(value: Any) -> str:

@@ -11,7 +11,7 @@ first of all, are for no file at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -21,6 +21,7 @@ from yaml.composer import ComposerError
 from yaml.events import AliasEvent
 from yaml.reader import ReaderError
 
+from app.destinations.channels import names_connected, put_back
 from app.destinations.fields import naming_local
 from app.destinations.model import Destination
 from app.destinations.schema import DESTINATION
@@ -40,12 +41,14 @@ def load(
     allow_local_hosts: bool,
     where: str = "file",
     local_names: frozenset[str] = frozenset(),
+    connected: Callable[[str], Destination | None] = lambda _: None,
 ) -> Destination:
     """The destination that a file's text describes.
 
     `local_names` are hosts that count as local besides loopback. `${NAME}` in a value of `account` is replaced from `environ`,
-    `$${NAME}` stays as `${NAME}` everywhere. Raises `UsageError`, which holds one
-    line per problem in `problems`: its path in the file, what is wrong, what to do. No line quotes a value.
+    `$${NAME}` stays as `${NAME}` everywhere. `connected` finds the destination of an id as it is connected now, for what of its
+    alert channels stays (`app.destinations.channels`). Raises `UsageError`, which holds one line per problem in `problems`: its
+    path in the file, what is wrong, what to do. No line quotes a value.
     """
     try:
         raw, twice = _read_yaml(text)
@@ -58,6 +61,10 @@ def load(
         )
     unset: dict[str, str] = {}
     filled = _fill_in(raw, (), environ, unset)
+    if names_connected(filled.get("alerts")):
+        former = connected(str(filled.get("id", "")).strip())
+        filled["alerts"], kept = put_back(filled["alerts"], () if former is None else former.alerts)
+        unset |= kept
     problems = dict.fromkeys([*twice, *(f"{path}: {problem}" for path, problem in unset.items())])
     destination: Destination | None = None
     found: list[tuple[str, str]] = []

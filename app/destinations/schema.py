@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from app.destinations.channels import KINDS_OF_CHANNEL
 from app.destinations.fields import (
     Day,
     LocalUrl,
@@ -224,15 +225,14 @@ class AlertChannelSchema(_Section):
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _one_channel(self, data: Mapping[str, Any], given: Any, **_: Any) -> None:
         # as it was given: a channel whose address is none was named all the same
-        if not isinstance(given, Mapping) or len(given.keys() & {"webhook", "slack", "email"}) != 1:
+        if not isinstance(given, Mapping) or len(given.keys() & set(KINDS_OF_CHANNEL)) != 1:
             raise ValidationError("must name one of webhook, slack and email.")
-        if data.get("secret") and "webhook" not in data:
+        if data.get("secret") and "webhook" not in given:
             raise ValidationError("signs what a webhook is sent. Remove it.", "secret")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> AlertChannel:
-        channels: tuple[Literal["webhook", "slack", "email"], ...] = ("webhook", "slack", "email")
-        (channel,) = (name for name in channels if name in data)
+        (channel,) = (name for name in KINDS_OF_CHANNEL if name in data)
         return AlertChannel(channel, data[channel], data["secret"], tuple(data["kinds"]))
 
 

@@ -1,6 +1,7 @@
 """A destination as the text of its file: what `app.destinations.file` reads gives the same destination again. Pure.
 
-The client secret is never written; a variable stands in its place.
+The client secret is never written; a variable stands in its place. Nor are addresses and secrets of alert channels: what is connected
+stays, by its place (`app.destinations.channels`).
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from app.destinations.channels import describe
 from app.destinations.model import Limits, Options
 from app.mapping.paths import spell
 
 if TYPE_CHECKING:
-    from app.destinations.model import Destination, MappingRow
+    from collections.abc import Sequence
+
+    from app.destinations.model import AlertChannel, Destination, MappingRow
 
 SECRET_VARIABLE = "SFMC_CLIENT_SECRET"  # noqa: S105  # its name, not its value
 
 
-def document(destination: Destination) -> dict[str, Any]:
-    """As it stands in the file; what has its default is left out."""
+def document(destination: Destination, *, connected: Sequence[AlertChannel] | None = None) -> dict[str, Any]:
+    """As it stands in the file; what has its default is left out. `connected` are the alert channels of now, if not these."""
     account = destination.account
     made: dict[str, Any] = {"id": destination.id, "name": destination.name}
     if destination.description:
@@ -59,6 +63,8 @@ def document(destination: Destination) -> dict[str, Any]:
         if consent := options.get("consent"):
             options["consent"] = {"source": f"xdm: {spell(consent['path'])}", "allowed": list(consent["allowed"])}
         made["options"] = options
+    if destination.alerts:
+        made["alerts"] = describe(destination.alerts, destination.alerts if connected is None else connected)
     escaped: dict[str, Any] = _escaped(made)
     return escaped
 
@@ -103,4 +109,5 @@ def as_file(destination: Destination) -> str:
 def diff(before: Destination | None, after: Destination) -> list[str]:
     """Lines of a unified diff between two destinations' files; all of it is new when there was none."""
     old = [] if before is None else as_file(before).splitlines()
-    return list(difflib.unified_diff(old, as_file(after).splitlines(), "connected", "new", n=3, lineterm=""))[2:]
+    new = to_yaml(document(after, connected=() if before is None else before.alerts)).splitlines()
+    return list(difflib.unified_diff(old, new, "connected", "new", n=3, lineterm=""))[2:]

@@ -17,6 +17,7 @@ PURE = (
     "app.delivery.plan",
     "app.delivery.session",
     "app.delivery.verdict",
+    "app.destinations.channels",
     "app.destinations.model",
     "app.errors",
     "app.lanes.counters",

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from app.console.visit import Visit
     from app.destinations.model import Destination
     from app.mapping.catalog import Catalog
+    from app.resources import Resources
 
 _PURPOSE = b"account:draft:"
 WELL_KNOWN = (
@@ -62,8 +64,9 @@ def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
     local = visit.resources.settings.local_hosts
     try:
         draft.destination = connect_form.as_destination(
-            form, secret=secret, allow_local_hosts=local is not None, local_names=local or frozenset()
-        )
+            form, secret=secret, allow_local_hosts=local is not None, local_names=local or frozenset(),
+            connected=partial(former, visit.resources),
+        )  # fmt: skip
     except UsageError as error:
         draft.fields, draft.others = connect_form.sort_problems(map(connect_form.split, error.problems), form)
         return draft
@@ -78,15 +81,16 @@ def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
     return draft
 
 
-def _before(visit: Visit, name: str) -> Destination | None:
+def former(resources: Resources, name: str) -> Destination | None:
+    """As it is connected now, if it is and a key opens it."""
     try:
-        return visit.resources.destinations.get(name)
+        return resources.destinations.get(name)
     except (UnknownDestination, SealBroken):
         return None
 
 
 def _same_account(visit: Visit, destination: Destination) -> bool:
-    before = _before(visit, destination.id)
+    before = former(visit.resources, destination.id)
     return before is not None and before.account.key == destination.account.key
 
 
@@ -99,7 +103,7 @@ def _secret(visit: Visit, form: dict[str, Any]) -> str:
         return visit.resources.ring.open(sealed, _PURPOSE + _owner(visit)).decode()
     except (SealBroken, ValueError, binascii.Error):
         pass
-    before = _before(visit, str(form.get("id", "")))
+    before = former(visit.resources, str(form.get("id", "")))
     account = form["account"]
     if before is not None and (before.account.subdomain, before.account.client_id, before.account.rest_base_url) == (
         account.get("subdomain"), account.get("client_id"), account.get("rest_base_url") or before.account.rest_base_url,
@@ -173,6 +177,7 @@ def _test(visit: Visit, draft: Draft) -> Draft:
         "segments": [],
         "limits": {},
         "options_yaml": "",
+        "alerts_yaml": "",
     }
     asked = _check(visit, {**bare, "mapping": connect_form.empty()["mapping"]}, draft.secret)
     if why := _may_ask(visit, asked):
@@ -205,7 +210,7 @@ def _review(visit: Visit, draft: Draft) -> Response:
         draft.tested = f"{error} {error.remedy}".strip()
         return _page(visit, draft, status=422)
     draft.said = list(found.problems)
-    before = _before(visit, draft.destination.id)
+    before = former(visit.resources, draft.destination.id)
     means = warnings(before, draft.destination) if before is not None else []
     return visit.page(
         "connect_review.html", draft=draft, before=before, lines=diff(before, draft.destination), sealed=_seal(visit, draft),
@@ -244,7 +249,7 @@ def _seal(visit: Visit, draft: Draft) -> str:
 
 def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
     name = str(draft.form.get("id", ""))
-    seen = read_sources(visit.resources, name) if name and _before(visit, name) is not None else []
+    seen = read_sources(visit.resources, name) if name and former(visit.resources, name) is not None else []
     known = {source for source, _, _ in seen}
     return visit.page(
         "connect.html", status=status, draft=draft, form=draft.form, sealed=_seal(visit, draft),
@@ -252,7 +257,7 @@ def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
                  *((source, kind) for source, kind in WELL_KNOWN if source not in known)],
         used_by=_used_by(visit), local=visit.resources.settings.local_hosts is not None, variable=SECRET_VARIABLE,
         may_ask=visit.resources.ring.opens(Scope.ACCOUNT), limits_of_account=_of_account(visit),
-        replaces=_before(visit, name) is not None,
+        replaces=former(visit.resources, name) is not None,
     )  # fmt: skip
 
 
@@ -260,7 +265,7 @@ def _used_by(visit: Visit) -> dict[str, int]:
     """Attribute -> how many destinations write it."""
     counts: Counter[str] = Counter()
     for name in visit.resources.destinations.ids():
-        destination = _before(visit, name)
+        destination = former(visit.resources, name)
         if destination is not None:
             counts.update({row.target.qualified for row in destination.mapping if row.target.kind == "attribute"})
             counts.update({f"Email Demographics.{segment.mapping_id}" for segment in destination.segments})

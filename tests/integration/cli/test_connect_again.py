@@ -50,6 +50,21 @@ def test_what_is_added_removed_and_changed(shell: Shell) -> None:
     assert "- mapping: Attribute: Email Demographics.Tier ← xdm: tier" in back.out
 
 
+def test_alert_channels_are_kept_by_their_place_and_told_of(shell: Shell) -> None:
+    text = DESTINATION % {"base": shell.base}
+    alerts = "alerts:\n  - {slack: 'https://hooks.test/hidden'}\n  - {email: hidden@mail.test}\n"
+    assert "alerts" not in shell("connect", shell.file(text + alerts)).out
+    kept = shell("connect", shell.file(text + "alerts:\n  - {email: <connected 1>, kinds: [all]}\n"))
+    assert kept.out.splitlines()[1:3] == [
+        "  ~ alerts[0]: email: warnings and worse → all",
+        "  - alerts[0]: slack: warnings and worse",
+    ]
+    gone = shell("connect", shell.file(text))
+    assert "  - alerts[0]: email: all" in gone.out.splitlines()
+    assert "hidden" not in kept.said + gone.said
+    assert shell("connect", shell.file(text + "alerts:\n  - {email: <connected 0>}\n")).code == 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "warned"),
     [

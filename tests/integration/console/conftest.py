@@ -17,6 +17,7 @@ from app.access.sessions import Sessions
 from app.access.users import Users
 from app.console.server import make_server
 from app.destinations.file import load
+from app.destinations.model import Destination
 from app.devstack.stack import listens, port_from
 from app.resources import Resources
 from app.sealing import make_key
@@ -38,6 +39,11 @@ mapping:
   - {{source: "xdm: person.name.firstName", target: "Attribute: Email Demographics.First Name"}}
 segments:
   - {{id: seg-1, name: One, mapping_id: salesforce_mc_segment_1}}
+"""
+ALERTS = """\
+alerts:
+  - {webhook: "https://ops.test/unseen", secret: unseen-secret, kinds: [stopped]}
+  - {email: unseen@mail.test}
 """
 
 
@@ -71,8 +77,12 @@ class Console:
         self._thread.join()
         self.resources.redis.close()
 
-    def connect(self, name: str = "camp") -> None:
-        self.resources.destinations.save(load(FILE.format(id=name, base=self.base), environ={}, allow_local_hosts=True))
+    def connect(self, name: str = "camp", *, more: str = "") -> Destination:
+        """`more` is the end of its file."""
+        text = FILE.format(id=name, base=self.base) + more
+        made = load(text, environ={}, allow_local_hosts=True)
+        self.resources.destinations.save(made)
+        return made
 
     def client(self, role: Role | None = None) -> Client:
         client = Client(self.url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import requests
 from openapi_spec_validator import validate
@@ -11,7 +13,7 @@ from app.console.operations import OPERATIONS
 from app.destinations.file import load
 from app.destinations.state import Status
 from app.reporting.audit import read_acts
-from tests.integration.console.conftest import FILE
+from tests.integration.console.conftest import ALERTS, FILE
 
 
 @pytest.fixture
@@ -93,6 +95,20 @@ def test_the_file_of_a_destination_has_no_secret_and_can_be_connected_again(cons
     assert again == console.resources.destinations.get("camp")
     sent = call("PUT", "/v1/destinations/camp", json={"file": told["file"], "client_secret": "sandbox-secret"})
     assert sent.status_code == 200, sent.text
+
+
+def test_alert_channels_are_not_shown_and_stay_when_the_file_comes_back(console, call):
+    before = console.connect(more=ALERTS)
+    told = call("GET", "/v1/destinations/camp").json()
+    assert "unseen" not in str(told)
+    body = {"file": told["file"].replace("name: Camp", "name: Other"), "client_secret": "sandbox-secret"}
+    assert call("PUT", "/v1/destinations/camp", json=body).status_code == 200
+    assert console.resources.destinations.get("camp") == replace(before, name="Other")
+    body["file"] = told["file"].replace("webhook: <connected 0>", "webhook: https://evil.test")
+    answer = call("PUT", "/v1/destinations/camp", json=body)
+    assert (answer.status_code, "unseen" in answer.text) == (400, False)
+    (problem,) = answer.json()["problems"]
+    assert problem.startswith("alerts[0].secret: stays with the address")
 
 
 def test_a_file_reads_no_variable_of_the_server(console, call, monkeypatch):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from html import unescape
+
 import orjson
 import pytest
 
@@ -14,6 +18,7 @@ from app.lanes.failures import seal_failure
 from app.producer import Producer
 from app.reporting.contact import read_contact
 from app.reporting.failure_search import Wanted, find_failures
+from tests.integration.console.conftest import ALERTS
 
 LONG = ("too_long", "First Name is too long.")
 
@@ -189,6 +194,47 @@ def test_the_secret_of_a_destination_goes_to_no_other_host(console):
     answer = client.send_form("/connect", do="review", **fields)
     assert answer.status_code == 422
     assert "Give the client secret first" in answer.text
+
+
+def sent(page):
+    """The form of a page as a browser sends it."""
+    form = page.partition('action="/connect" ' if "<textarea" in page else 'action="/connect">')[2]
+    found = {name: unescape(value) for name, value in re.findall(r'name="([^"]+)"[^>]*? value="([^"]*)"', form)}
+    areas = re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.DOTALL)
+    found |= {name: unescape(text) for name, text in areas}
+    return {name: value for name, value in found.items() if name not in ("do", "csrf", "limits_of_account")}
+
+
+@pytest.mark.parametrize("way", ["edit", "open"])
+def test_what_is_edited_keeps_its_alert_channels_and_shows_none_of_them(console, way):
+    before = console.connect(more=ALERTS)
+    client = console.client(Role.MANAGE)
+    page = client.get("/connect?from=camp")
+    if way == "open":
+        opened = client.send_form("/connect", do="download", **sent(page.text)).text
+        assert "unseen" not in opened
+        page = client.send_form("/connect", do="open", text=opened)
+    assert "&lt;connected 1&gt;" in page.text
+    fields = sent(page.text) | {"name": "Other"}
+    review = client.send_form("/connect", do="review", **fields)
+    assert ("Replace camp?" in review.text, "-name: Camp" in review.text) == (True, True)
+    assert "&lt;connected" not in review.text.partition("</pre>")[0]
+    assert "Connected camp." in client.send_form("/connect", do="connect", **sent(review.text)).text
+    assert console.resources.destinations.get("camp") == replace(before, name="Other")
+    assert "unseen" not in page.text + review.text
+    checked = client.send_form("/connect/check", **fields)
+    assert (checked.json()["others"], "unseen" in checked.text) == ([], False)
+
+
+def test_channels_that_are_taken_away_stand_in_the_review(console):
+    console.connect(more=ALERTS)
+    client = console.client(Role.MANAGE)
+    fields = sent(client.get("/connect?from=camp").text) | {"alerts_yaml": "- email: <connected 1>"}
+    review = client.send_form("/connect", do="review", **fields).text
+    assert "-  - webhook: &lt;connected 0&gt;" in review
+    assert "-  - email" not in review
+    copied = client.send_form("/connect", do="review", **fields | {"id": "copied"})
+    assert (copied.status_code, "keeps what is not connected as email" in copied.text) == (422, True)
 
 
 def test_a_console_with_data_keys_opens_no_account(console, make_console, redis):

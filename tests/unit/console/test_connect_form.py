@@ -27,17 +27,32 @@ mapping:
 segments:
   - {id: seg-1, namespace: other, name: One, mapping_id: s1, start: 2026-01-01, end: 2026-12-31}
 limits: {calls_per_minute: 600, stop_at_yearly_quota: true}
+alerts:
+  - {webhook: "https://ops.test/hidden", secret: hush, kinds: [stopped, run_failed]}
+  - {slack: "https://hooks.test/hidden"}
+  - {email: hidden@mail.test, kinds: [all]}
 options: {html_enabled: always, consent: {source: "xdm: consents['x y'].val", allowed: [y, "true"]}, status_values: {exited: gone}}
 """
 
 
-def read(text):
-    return load(text, environ={"SFMC_CLIENT_SECRET": "s"}, allow_local_hosts=False)
+def read(text, connected=None):
+    return load(
+        text, environ={"SFMC_CLIENT_SECRET": "s"}, allow_local_hosts=False, connected={connected and connected.id: connected}.get
+    )  # fmt: skip
+
+
+def made_of(form, connected=None):
+    return connect_form.as_destination(
+        form, secret="s", allow_local_hosts=False, local_names=frozenset(),
+        connected={connected and connected.id: connected}.get,
+    )  # fmt: skip
 
 
 def fields_of(form):
     """As a browser would send it."""
-    found = [(name, form[name]) for name in ("id", "name", "description", "options_yaml") if form.get(name)]
+    found = [
+        (name, form[name]) for name in ("id", "name", "description", "options_yaml", "alerts_yaml") if form.get(name)
+    ]
     for section in ("account", "limits"):
         found += [(f"{section}.{name}", str(value)) for name, value in form[section].items()]
     for section in ("mapping", "segments"):
@@ -52,8 +67,10 @@ EXAMPLE = (ROOT / "docs/examples/spring-campaign.yaml").read_text()
 @pytest.mark.parametrize("text", [FILE, EXAMPLE], ids=["everything", "example"])
 def test_a_file_that_is_written_reads_as_the_same_destination(text):
     destination = read(text)
-    again = read(as_file(destination))
+    again = read(as_file(destination), destination)
     assert again == destination
+    assert "hidden" not in as_file(destination)
+    assert "hush" not in as_file(destination)
     assert "client_secret: ${SFMC_CLIENT_SECRET}" in as_file(destination)
 
 
@@ -61,11 +78,11 @@ def test_a_file_that_is_written_reads_as_the_same_destination(text):
 def test_a_file_goes_through_the_form_unchanged(text):
     destination = read(text)
     form = connect_form.from_fields(fields_of(connect_form.from_document(document(destination))))
-    assert (
-        connect_form.as_destination(form, secret="s", allow_local_hosts=False, local_names=frozenset()) == destination
-    )
+    assert made_of(form, destination) == destination
+    assert "hidden" not in str(form)
     opened = connect_form.from_document(connect_form.read_document(text))
     assert "s" not in opened["account"].values()
+    assert made_of(opened) == destination
 
 
 @given(st.text(min_size=1, max_size=60).filter(lambda text: text.strip() and text.isprintable()))
@@ -78,7 +95,7 @@ def test_any_constant_survives(text):
     destination = read(
         FILE.replace('  - {source: "const: $${X} #1", target: "Attribute: Email Demographics.Market"}', row)
     )
-    assert read(as_file(destination)) == destination
+    assert read(as_file(destination), destination) == destination
 
 
 def test_no_variable_of_this_process_is_read(monkeypatch):
@@ -86,7 +103,7 @@ def test_no_variable_of_this_process_is_read(monkeypatch):
     form = connect_form.from_document(document(read(EXAMPLE)))
     form["account"]["client_id"] = "${HIDDEN}"
     with pytest.raises(UsageError) as caught:
-        connect_form.as_destination(form, secret="s", allow_local_hosts=False, local_names=frozenset())
+        made_of(form)
     assert any("account.client_id" in problem for problem in caught.value.problems)
 
 
@@ -118,3 +135,26 @@ def test_a_diff_tells_what_changes_and_no_secret():
     lines = diff(before, after)
     assert [line for line in lines if line[0] in "+-"] == ["-description: Rental offers", "+description: Other offers"]
     assert diff(before, before) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('  - {slack: "https://hooks.test/hidden"}\n', "", ["-  - slack: <connected 1>"]),
+        ("https://hooks.test/hidden", "https://hooks.test/hidden2", ["-  - slack: <connected 1>", "+  - slack: <not shown>"]),
+        ("secret: hush", "secret: hush2", ["-    secret: <connected 0>", "+    secret: <not shown>"]),
+        ("kinds: [all]", "kinds: [stopped]", ["-      - all", "+      - stopped"]),
+    ],
+)  # fmt: skip
+def test_a_diff_tells_of_channels_and_no_address(old, new, expected):
+    lines = diff(read(FILE), read(FILE.replace(old, new)))
+    assert [line for line in lines if line[0] in "+-"] == expected
+    assert "hidden" not in str(diff(None, read(FILE)))
+
+
+@pytest.mark.parametrize("text", ["a: b", "just words", "a: [", "- a\n- b"])
+def test_alerts_that_are_none_are_named(text):
+    form = connect_form.from_document(document(read(EXAMPLE))) | {"alerts_yaml": text}
+    with pytest.raises(UsageError) as refused:
+        made_of(form)
+    assert all(problem.startswith("alerts") for problem in refused.value.problems)

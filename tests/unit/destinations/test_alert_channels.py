@@ -55,6 +55,7 @@ def test_a_channel_is_read_and_kept(channel, expected):
             "{email: ops@mail.test, slack: 'https://hooks.test'}",
             "alerts[0]: must name one of webhook, slack and email.",
         ),
+        ("{webhook: '<connected 0>'}", "alerts[0].webhook: keeps what is not connected as webhook. Write the address."),
         ("{email: ops@mail.test, secret: s3}", "alerts[0].secret: signs what a webhook is sent. Remove it."),
         ("{email: ops@mail.test, kinds: [stoped]}", "alerts[0].kinds[0]: is no kind of alert"),
         ("{mail: ops@mail.test}", "alerts[0].mail: is unknown here. Did you mean email?"),
