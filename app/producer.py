@@ -99,7 +99,7 @@ class Producer:
         if isinstance(profiles, Mapping | str | bytes):  # they can be gone through as well, by keys or letters
             raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
         job = job_id or repeat_id or uuid4().hex
-        if not _JOB_ID.fullmatch(job if isinstance(job, str) else ""):  # type: ignore[redundant-expr]  # programs without types call it
+        if not is_job_id(job):
             raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")
         call = repeat_id or uuid4().hex
 
@@ -298,6 +298,11 @@ class Replayed:
     count: int
     locked: int
     job_id: str
+
+
+def is_job_id(value: object) -> bool:
+    """Whether a job can bear this id."""
+    return isinstance(value, str) and _JOB_ID.fullmatch(value) is not None
 
 
 def _epoch_ms(moment: datetime | str | int | None) -> int | None:

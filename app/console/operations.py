@@ -16,7 +16,8 @@ from app.destinations.writing import SECRET_VARIABLE, as_file
 from app.errors import UsageError
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
-from app.producer import Producer
+from app.mapping.xdm import parse_time
+from app.producer import Producer, is_job_id
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
 from app.reporting.contact import account_copy, read_contact
@@ -117,15 +118,28 @@ def list_runs(ask: Ask) -> Any:
 
 
 def enqueue_profiles(ask: Ask) -> Any:
-    try:
-        job = Producer(ask.resources).enqueue(
-            ask.destination_id, ask.given["profiles"], occurred_at=ask.given.get("occurred_at"), job_id=ask.given.get("job"),
-            backfill=ask.given.get("backfill", False),
-        )  # fmt: skip
-    except ValueError as error:
-        raise UsageError("occurred_at is no time.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
+    problems = []
+    job, occurred_at = ask.given.get("job"), ask.given.get("occurred_at")
+    if job is not None and not is_job_id(job):
+        problems.append("job: must be 1 to 128 letters, digits and _ . : + -.")
+    if occurred_at is not None and not _is_time(occurred_at):
+        problems.append("occurred_at: must be a time with date, time of day and time zone, like 2026-11-22T10:00:00Z.")
+    if problems:
+        raise UsageError("The request has problems.", problems=tuple(problems))
+    job = Producer(ask.resources).enqueue(
+        ask.destination_id, ask.given["profiles"], occurred_at=occurred_at, job_id=job,
+        backfill=ask.given.get("backfill", False),
+    )  # fmt: skip
     ask.note("enqueue", ask.destination_id, f"{len(ask.given['profiles'])} as job {job}")
     return {"job": job}
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_time(text)
+    except ValueError:
+        return False
+    return True
 
 
 def preview(ask: Ask) -> Any:

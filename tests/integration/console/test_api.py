@@ -133,6 +133,26 @@ def test_what_is_enqueued_can_be_followed_and_looked_up(console, call):
     )
 
 
+JOB_WRONG = "job: must be 1 to 128 letters, digits and _ . : + -."
+TIME_WRONG = "occurred_at: must be a time with date, time of day and time zone, like 2026-11-22T10:00:00Z."
+
+
+@pytest.mark.parametrize(
+    ("members", "problems"),
+    [
+        ({"job": "nightly load 1"}, [JOB_WRONG]),
+        ({"job": ""}, [JOB_WRONG]),
+        ({"occurred_at": "yesterday"}, [TIME_WRONG]),
+        ({"job": "a b", "occurred_at": "2026-11-22T10:00:00"}, [JOB_WRONG, TIME_WRONG]),
+    ],
+)
+def test_what_is_wrong_with_a_job_is_named_by_its_member_and_nothing_is_enqueued(console, call, members, problems):
+    profile = {"identityMap": {"contactKey": [{"id": "c-1"}]}}
+    answer = call("POST", "/v1/destinations/camp/profiles", json={"profiles": [profile], **members})
+    assert (answer.status_code, answer.json()["problems"]) == (400, problems)
+    assert call("GET", "/v1/jobs").json() == {"jobs": []}
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
