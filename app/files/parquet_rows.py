@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -13,6 +14,7 @@ from app.files.records import Damaged, Record
 from app.mapping.compiled import Reason
 
 ROWS_AT_ONCE = 500
+_UNREADABLE = object()  # in the place of a cell
 
 
 class ParquetRows:
@@ -27,14 +29,15 @@ class ParquetRows:
                 f"{path} is a Parquet file, and what reads them is not installed.",
                 remedy="pip install 'activation-pipeline[parquet]'.",
             ) from None
+        self._arrow = pa
         self._broken: type[Exception] = pa.ArrowException
         try:
             self._file: Any = parquet.ParquetFile(path, buffer_size=1_000_000, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise Damaged from error
         self._rows = 0
-        names = list(self._file.schema_arrow.names)
-        self.columns = Columns(names, given)
+        self._names = list(self._file.schema_arrow.names)
+        self.columns = Columns(self._names, given)
 
     @property
     def share(self) -> float:
@@ -44,7 +47,7 @@ class ParquetRows:
     def items(self) -> Iterator[tuple[int, list[Any]]]:
         try:
             for batch in self._file.iter_batches(batch_size=ROWS_AT_ONCE):
-                for cells in zip(*(column.to_pylist(maps_as_pydicts="lossy") for column in batch.columns), strict=True):
+                for cells in zip(*map(self._values, batch.columns), strict=True):
                     self._rows += 1
                     yield self._rows, list(cells)
         except (self._broken, OSError) as error:
@@ -53,17 +56,43 @@ class ParquetRows:
             self._file.close()
 
     def record(self, number: int, item: list[Any]) -> Record:
+        unreadable = [name for name, cell in zip(self._names, item, strict=True) if cell is _UNREADABLE]
+        if unreadable:
+            fault = f"column {unreadable[0]} holds a value that cannot be read, such as a time beyond the year 9999"
+            return Record(number, None, Reason.MALFORMED_PROFILE, fault)
         try:
             return Record(number, self.columns.profile([_plain(cell) for cell in item]))
         except BadCell as problem:
             return Record(number, None, Reason.MALFORMED_PROFILE, str(problem))
 
+    def _values(self, column: Any) -> list[Any]:
+        """Python's values; where one of them has none, the others do."""
+        types = self._arrow.types
+        if (
+            types.is_timestamp(column.type) and column.type.unit == "ns"
+        ):  # finer than Python's times, and than anything here
+            column = column.cast(self._arrow.timestamp("us", column.type.tz), safe=False)
+        try:
+            return list(column.to_pylist(maps_as_pydicts="lossy"))
+        except Exception:  # noqa: BLE001  # each type has errors of its own
+            return [_value(cell) for cell in column]
+
+
+def _value(cell: Any) -> Any:
+    try:
+        return cell.as_py(maps_as_pydicts="lossy")
+    except Exception:  # noqa: BLE001  # as above
+        return _UNREADABLE
+
 
 def _plain(value: Any) -> Any:
-    """As JSON has it; what is null within an object is not mentioned."""
+    """As JSON has it; what is null within an object, or no number, is not mentioned."""
     match value:
+        case float() if math.isnan(value):  # how pandas writes that there is none
+            return None
         case dict():
-            return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+            plain = ((key, _plain(inner)) for key, inner in value.items())
+            return {key: inner for key, inner in plain if inner is not None}
         case list():
             return [_plain(inner) for inner in value]
         case datetime():

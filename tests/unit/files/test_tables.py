@@ -185,6 +185,31 @@ def test_parquet_as_platform_writes_it_and_with_paths_as_names(tmp_path) -> None
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pytest.param(pa.array([2**60, 0], pa.timestamp("us")), id="a time beyond what Python has"),
+        pytest.param(pa.array([2**30, 0], pa.date32()), id="a day beyond it"),
+        pytest.param(pa.array([[2**60], [0]], pa.list_(pa.timestamp("us"))), id="one within a list"),
+    ],
+)
+def test_a_parquet_cell_that_cannot_be_read_excludes_its_row_alone(tmp_path, cells) -> None:
+    rows = written(tmp_path / "p", pa.table({"a": ["1", "2"], "seen": cells}))
+    first, second = [rows.record(*row) for row in rows.items()]
+    assert (first.number, first.reason, first.profile) == (1, Reason.MALFORMED_PROFILE, None)
+    assert first.found.startswith("column seen holds a value that cannot be read")
+    assert second.profile is not None
+    assert second.profile["a"] == "2"
+
+
+def test_parquet_times_to_the_nanosecond_and_numbers_that_are_none(tmp_path) -> None:
+    seen = pa.array([1_795_341_600_123_456_789, None], pa.timestamp("ns", "UTC"))
+    rows = written(tmp_path / "p", pa.table({"seen": seen, "points": [float("nan"), 1.5]}))
+    assert [rows.record(*row).profile for row in rows.items()] == [
+        {"seen": "2026-11-22T10:00:00.123456+00:00"}, {"points": 1.5},
+    ]  # fmt: skip
+
+
 def test_nulls_within_objects_are_not_mentioned(tmp_path) -> None:
     rows = written(tmp_path / "p", pa.table({"person": [{"name": None, "born": {"year": 1, "month": None}}]}))
     assert [rows.record(*row).profile for row in rows.items()] == [{"person": {"born": {"year": 1}}}]
