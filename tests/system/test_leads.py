@@ -12,7 +12,7 @@ from redis import Redis
 from app.keys import AccountKeys
 from tests.system.rig import Rig, profile
 
-PROFILES = 350
+PROFILES = 600
 
 
 def leader(rig: Rig, keys: AccountKeys) -> str:
