@@ -6,7 +6,6 @@ Its content type is not asked: Adobe Experience Platform does not document which
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -17,6 +16,9 @@ MOST_BYTES = 8_000_000  # as it comes
 MOST_INFLATED = 16_000_000
 MOST_PROFILES = 10_000
 MOST_VALUES = 1_000_000  # what a value costs in memory is far more than the two bytes that it may take in a body
+_MOST_MEMBERS = 1_000
+_PIECE_BYTES = 65_536
+_BYTES_A_VALUE = 120  # of memory, and a measure of the work as well: most of it goes with the values
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 _ZLIB_METHOD = 8
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -28,6 +30,14 @@ def too_large(what: str) -> RequestRefused:
 
 def inflate(body: bytes, content_encoding: str) -> bytes:
     """The body without its content encodings: gzip, deflate (with or without its zlib head), identity. Raises `RequestRefused`."""
+    plain = inflate_within(MOST_INFLATED, body, content_encoding)
+    if plain is None:
+        raise too_large(f"is more than {MOST_INFLATED:,} bytes once inflated")
+    return plain
+
+
+def inflate_within(most: int, body: bytes, content_encoding: str) -> bytes | None:
+    """As `inflate`; None as soon as it is seen to be more than so many bytes."""
     names = [name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
     if len(names) > 2 or any(name not in ("gzip", "x-gzip", "deflate") for name in names):
         raise RequestRefused(
@@ -35,9 +45,11 @@ def inflate(body: bytes, content_encoding: str) -> bytes:
             status=415,
             code="unknown_encoding",
         )
+    plain: bytes | None = body
     for name in reversed(names):
-        body = b"".join(_inflated(body, _window(body) if name == "deflate" else _GZIP))
-    return body
+        if plain is not None:
+            plain = _inflated(plain, _window(plain) if name == "deflate" else _GZIP, most)
+    return plain
 
 
 def _window(body: bytes) -> int:
@@ -46,35 +58,48 @@ def _window(body: bytes) -> int:
     return _ZLIB if headed else _RAW
 
 
-def _inflated(body: bytes, window: int) -> Iterator[bytes]:
-    room = MOST_INFLATED
-    while body:  # gzip may have several members
+def _inflated(body: bytes, window: int, most: int) -> bytes | None:
+    parts: list[bytes] = []
+    at, members, room = 0, 0, most
+    while at < len(body) and (window == _GZIP or not members):  # gzip may have several members
+        if members == _MOST_MEMBERS:
+            raise too_large(f"has more than {_MOST_MEMBERS:,} gzip members")
         inflater = zlib.decompressobj(window)
-        try:
-            part = inflater.decompress(body, room + 1)
-        except zlib.error:
-            raise _broken() from None
-        room -= len(part)
-        if room < 0:
-            raise too_large(f"is more than {MOST_INFLATED:,} bytes once inflated")
-        if not inflater.eof:
-            raise _broken()
-        yield part
-        body = inflater.unused_data if window == _GZIP else b""
+        while not inflater.eof:
+            piece = body[at : at + _PIECE_BYTES]  # what follows a member is copied each time
+            if not piece:
+                raise _broken()
+            try:
+                part = inflater.decompress(piece, room + 1)
+            except zlib.error:
+                raise _broken() from None
+            at += len(piece) - len(inflater.unused_data)
+            room -= len(part)
+            if room < 0:
+                return None
+            parts.append(part)
+        members += 1
+    return b"".join(parts)
 
 
 def _broken() -> RequestRefused:
     return RequestRefused("The body cannot be inflated: it is broken or cut short.", status=400, code="broken_encoding")
 
 
+def weigh(body: bytes) -> int:
+    """About how many bytes of memory a body takes together with its profiles. Raises `RequestRefused` for too many values."""
+    values = body.count(b",") + body.count(b"{") + body.count(b"[") + body.count(b"\n")
+    if values > MOST_VALUES:
+        raise too_large(f"holds more than {MOST_VALUES:,} values")
+    return 2 * len(body) + _BYTES_A_VALUE * values
+
+
 def read_profiles(body: bytes) -> list[Any]:
     """The profiles of one object, an array, `{"profiles": […]}` or NDJSON; a line that is no JSON is None, which is excluded.
 
-    Raises `RequestRefused` when the body as a whole is none of these, or holds too many.
+    Of a body that was weighed. Raises `RequestRefused` when the body as a whole is none of these, or holds too many.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
-    if body.count(b",") + body.count(b"{") + body.count(b"[") + body.count(b"\n") > MOST_VALUES:
-        raise too_large(f"holds more than {MOST_VALUES:,} values")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

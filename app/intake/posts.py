@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from app.errors import ActivationError, RequestRefused, UnknownDestination
-from app.intake.bodies import MOST_BYTES, inflate, read_profiles, too_large
+from app.intake.bodies import MOST_BYTES, too_large
 from app.intake.commits import Post
 from app.intake.counts import NOBODY
 from app.intake.parameters import read_parameters
 from app.intake.problems import answer, problem, unavailable
+from app.intake.reading import Read, Reader
 from app.logs import say_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 1.5  # from the end of the body; Adobe Experience Platform gives up after 2
 BODY_SECONDS = 30.0
 STOPPING_SECONDS = 3.0
-LARGE_BYTES = 256_000  # such a body is taken apart beside the event loop
-MOST_WAITING_BYTES = 128_000_000  # of bodies, in one process; what comes beyond is to come again
+MOST_WAITING_BYTES = 128_000_000  # of bodies as they come, in one process; what comes beyond is to come again
 FIRST_BYTE = "activation.first_byte"  # in the scope: when the request began, by time.monotonic()
 JSON = b"application/json"
 
@@ -54,8 +53,7 @@ class Profiles:
         self._reading: set[asyncio.Timeout] = set()
         self._stopping = False
         self._waiting_bytes = 0
-        # two at once: what such a body holds takes far more memory than the body
-        self._large = ThreadPoolExecutor(2, "intake-large-bodies")
+        self._reader = Reader()
 
     def begin_to_stop(self) -> None:
         """What is under way gets its answer; bodies that are still coming have some seconds."""
@@ -100,19 +98,19 @@ class Profiles:
                 await self._read(receive, headers, body)
                 deadline = self._loop.time() + ANSWER_SECONDS
                 content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-                plain, profiles = await self._profiles(bytes(body), content_encoding)
+                found = await self._profiles(bytes(body), content_encoding, deadline)
                 post = Post(
                     destination=scope["path_params"]["destination"],
                     job=parameters.job or self._hourly(source.name),
-                    body=plain,
-                    profiles=profiles,
+                    body=found.plain,
+                    profiles=found.profiles,
                     first_byte=first_byte,
                     occurred_at_ms=parameters.occurred_at_ms,
                     backfill=parameters.backfill,
                     source=source.name,
                     profiles_per_second=source.profiles_per_second,
                 )
-                await self._commit(post, deadline)
+                await self._commit(post, deadline, found.leave)
             except RequestRefused:
                 raise
             except UnknownDestination:
@@ -159,24 +157,22 @@ class Profiles:
                 f"The body did not come within {BODY_SECONDS:g} s.", status=408, code="slow_body"
             ) from None
 
-    async def _profiles(self, body: bytes, content_encoding: str) -> tuple[bytes, list[Any]]:
-        """The body as it was before it was encoded, and its profiles."""
+    async def _profiles(self, body: bytes, content_encoding: str, deadline: float) -> Read:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._reader.read(body, content_encoding)
+        except TimeoutError:
+            raise unavailable("The intake cannot read the body in time.", "overloaded") from None
 
-        def read() -> tuple[bytes, list[Any]]:
-            plain = inflate(body, content_encoding) if content_encoding else body
-            return plain, read_profiles(plain)
-
-        if content_encoding or len(body) > LARGE_BYTES:
-            return await self._loop.run_in_executor(self._large, read)
-        return read()
-
-    async def _commit(self, post: Post, deadline: float) -> None:
+    async def _commit(self, post: Post, deadline: float, leave: Callable[[], None]) -> None:
+        """Have it appended; `leave` is called when that has ended, be it long after its sender was answered."""
         future: asyncio.Future[None] = self._loop.create_future()
+        future.add_done_callback(lambda _: leave())
         post.waiter = future
         self._commits.submit(post)
         try:
             async with asyncio.timeout_at(deadline):
-                await future
+                await asyncio.shield(future)
         except TimeoutError:
             raise unavailable("Redis does not take the profiles in time.", "storage_slow") from None
         finally:
@@ -201,7 +197,7 @@ class _Gone(Exception):
 def wake(posts: list[Post]) -> None:
     """In the event loop: these have been committed, or could not be."""
     for post in posts:
-        if post.waiter is not None and not post.waiter.done():
+        if post.waiter is not None:
             post.waiter.set_result(None)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import orjson
 import psutil
 import pytest
 import requests
@@ -239,3 +242,16 @@ def test_an_error_of_ours_is_nothing_that_a_sender_could_mend(
     assert asked_to_come_again(impatient.post(person(1)))
     monkeypatch.undo()
     assert impatient.post(person(1)).status_code == 202
+
+
+def test_many_large_bodies_at_once_keep_nobody_else(impatient: Installation) -> None:
+    profiles = [{**person(number), "loyalty": {f"points{n}": n for n in range(25)}} for number in range(9_000)]
+    packed = gzip.compress(orjson.dumps(profiles), compresslevel=1)
+    large = {"data": packed, "headers": {"Content-Encoding": "gzip"}}
+    with ThreadPoolExecutor(12) as threads:
+        answers = [threads.submit(impatient.post, **large) for _ in range(12)]
+        small = [impatient.post(person(1)).status_code for _ in range(20)]
+        statuses = Counter(answer.result().status_code for answer in answers)
+    assert small == [202] * 20
+    assert set(statuses) <= {202, 503}
+    assert statuses[202] >= 1, "whatever comes at once, one is taken"

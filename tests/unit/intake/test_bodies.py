@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RequestRefused
-from app.intake.bodies import MOST_BYTES, MOST_INFLATED, MOST_PROFILES, MOST_VALUES, inflate, read_profiles
+from app.intake.bodies import MOST_BYTES, MOST_INFLATED, MOST_PROFILES, MOST_VALUES, inflate, read_profiles, weigh
 
 PROFILE = {"identityMap": {"contactKey": [{"id": "c-1"}]}}
 OBJECT = orjson.dumps(PROFILE)
@@ -77,8 +77,12 @@ def test_what_is_no_profiles_is_told_so(body):
     ids=["array", "lines", "empty objects", "numbers"],
 )
 def test_too_much_is_refused(body):
-    with pytest.raises(RequestRefused) as caught:
+    def read():
+        weigh(body)
         read_profiles(body)
+
+    with pytest.raises(RequestRefused) as caught:
+        read()
     assert caught.value.status == 413
 
 
