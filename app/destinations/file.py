@@ -4,7 +4,8 @@ YAML is read with each scalar as text, so that `no` stays a word, `0123` keeps i
 schema says what a text has to be. Only null is special. Nothing here evaluates anything.
 
 Variables are for the account, and for what channels of alerts keep secret: whatever else stands in a file is shown, or sent to
-contacts, and whoever writes a file does not own the environment that it is read in. Those of this product, its sealing keys
+contacts, and whoever writes a file does not own the environment that it is read in. The one that stands for the client secret is for
+that alone: in the console it is the secret that is connected, which nobody is shown. Those of this product, its sealing keys
 first of all, are for no file at all.
 """
 
@@ -25,6 +26,7 @@ from app.destinations.channels import names_connected, put_back
 from app.destinations.fields import naming_local
 from app.destinations.model import Destination
 from app.destinations.schema import DESTINATION
+from app.destinations.writing import SECRET_VARIABLE
 from app.errors import UsageError
 from app.settings import PREFIX
 
@@ -182,6 +184,8 @@ def _variable(
             "variables are for values of account, and for addresses and secrets of alerts. "
             "Write the value here, or $${ for a plain ${."
         )
+    elif name == SECRET_VARIABLE and path != ("account", "client_secret"):
+        fault = f"{SECRET_VARIABLE} stands for the client secret alone; whoever sees this value would see it. Write the value here."
     elif not _VARIABLE_NAME.fullmatch(name):
         fault = "${…} holds no name of a variable. Write $${ for a plain ${."
     elif name.startswith(PREFIX):

@@ -142,6 +142,22 @@ def test_what_channels_of_alerts_keep_secret_may_be_in_variables():
     assert email.target == "marketing@example.com"
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (changed("client_id: r23kxxxxxxxx0z05xxxxxx", "client_id: ${SFMC_CLIENT_SECRET}"), "account.client_id"),
+        (GOOD + "alerts:\n  - webhook: 'https://elsewhere.test/${SFMC_CLIENT_SECRET}'\n", "alerts[0].webhook"),
+        (GOOD + "alerts:\n  - {slack: 'https://a.test/b', secret: '${SFMC_CLIENT_SECRET}'}\n", "alerts[0].secret"),
+    ],
+)
+def test_the_client_secret_stands_in_its_own_place_alone(text, place):
+    found = problems(text, SFMC_CLIENT_SECRET=SECRET)
+    assert any(
+        problem.startswith(f"{place}: SFMC_CLIENT_SECRET stands for the client secret alone") for problem in found
+    )
+    assert SECRET not in str(found)
+
+
 def test_an_alert_takes_no_variable_elsewhere():
     found = problems(GOOD + "alerts:\n  - {email: '${WHO}@example.com'}\n", WHO="a")
     assert any(problem.startswith("alerts[0].email: variables are for") for problem in found)
