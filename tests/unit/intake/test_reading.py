@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RequestRefused
+from app.event_loop import EVENT_LOOP
 from app.intake.bodies import inflate, inflate_within, weigh
 from app.intake.reading import LARGE_BYTES, MOST_LARGE_BYTES, Read, Reader
 from app.intake.room import Room
@@ -70,7 +71,7 @@ def test_what_is_read_is_the_body_and_its_profiles(plain: bytes, encoding: str) 
     async def read() -> Read:
         return await Reader().read(body, encoding)
 
-    found = asyncio.run(read())
+    found = EVENT_LOOP.run(read())
     assert found.plain == plain
     document = orjson.loads(found.plain)
     assert found.profiles == (document if isinstance(document, list) else [document])
@@ -93,7 +94,7 @@ def test_of_many_huge_ones_one_is_read_and_the_others_come_again_while_small_one
                 one.leave()
         return found, small, await reader.read(packed, "gzip")
 
-    found, small, again = asyncio.run(read())
+    found, small, again = EVENT_LOOP.run(read())
     assert small.profiles == [{"a": 1}]
     taken = [one for one in found if isinstance(one, Read)]
     refused = [one for one in found if isinstance(one, RequestRefused)]
@@ -116,7 +117,7 @@ def test_a_sender_that_gives_up_leaves_its_room() -> None:
             except RequestRefused:
                 await asyncio.sleep(0.01)
 
-    assert len(asyncio.run(asyncio.wait_for(read(), 60)).profiles) == 9_000
+    assert len(EVENT_LOOP.run(asyncio.wait_for(read(), 60)).profiles) == 9_000
 
 
 def test_a_body_that_is_no_profiles_leaves_its_room() -> None:
@@ -128,4 +129,4 @@ def test_a_body_that_is_no_profiles_leaves_its_room() -> None:
                     await reader.read(body, "")
                 assert refused.value.status == 400
 
-    asyncio.run(read())
+    EVENT_LOOP.run(read())
