@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
@@ -109,7 +110,7 @@ class DestinationStore(Directory):
                 self._ring.seal(destination.account.client_secret.encode(), _secret_purpose(destination)),
             ),
             ("SET", keys.about, _about(destination)),
-            ("SET", keys.epoch, self._epoch(destination, pepper)),
+            ("SET", keys.epoch, _epoch(destination, pepper, cast("bytes | None", self._redis.get(keys.epoch)))),
             since,
             keys=[keys.pepper, keys.config, keys.secret, keys.about, keys.epoch, keys.secret_since],
         )
@@ -121,8 +122,10 @@ class DestinationStore(Directory):
 
     def connected(self, destination_id: str) -> Connected:
         """The destination with its pepper and epoch. Raises `UnknownDestination` and `SealBroken`."""
-        destination, pepper = self.get(destination_id), self.pepper(destination_id)
-        return Connected(destination, pepper, self._epoch(destination, pepper))
+        destination, keys = self.get(destination_id), DestinationKeys(destination_id)
+        sealed, epoch = cast("list[bytes | None]", self._redis.mget(keys.pepper, keys.epoch))
+        pepper = self._open_pepper(destination_id, sealed)
+        return Connected(destination, pepper, _epoch(destination, pepper, epoch))
 
     def get(self, destination_id: str) -> Destination:
         """One MGET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`.
@@ -153,6 +156,9 @@ class DestinationStore(Directory):
         Looked up each time: a destination that was disconnected and connected again has another one.
         """
         sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).pepper))
+        return self._open_pepper(destination_id, sealed)
+
+    def _open_pepper(self, destination_id: str, sealed: bytes | None) -> bytes:
         if sealed is None:
             self._peppers.pop(destination_id, None)
             raise UnknownDestination(destination_id)
@@ -195,7 +201,7 @@ class DestinationStore(Directory):
 
     def count_delivered(self, destination_id: str) -> int:
         """Of how many contacts it is known what was delivered."""
-        return sum(int(self._redis.hlen(key)) for key in self._delivered(destination_id))
+        return self._count(self._delivered(destination_id))
 
     def forget_delivered(self, destination_id: str) -> int:
         """Drop the delivered state of every contact; returns of how many. Versions go with it: an old update may be sent again.
@@ -204,23 +210,21 @@ class DestinationStore(Directory):
         `UnknownDestination` and `SealBroken`.
         """
         connected, keys = self.connected(destination_id), DestinationKeys(destination_id)
-        contacts = self.count_delivered(destination_id)
+        known = self._delivered(destination_id)
+        contacts = self._count(known)
         mine = {keys.lane(lane).delivered(connected.destination.holdings) for lane in range(LANES)}
-        found = {key.decode() for key in self._delivered(destination_id)} | mine
+        found = {key.decode() for key in known} | mine
         epoch = f"{connected.destination.epoch(connected.pepper)}-{secrets.token_hex(4)}"
         write(
             self._redis, ("SET", keys.epoch, epoch), ("UNLINK", *found), keys=[keys.epoch, *found], only_with=keys.epoch
         )
         return contacts
 
+    def _count(self, delivered: Iterable[bytes]) -> int:
+        return sum(int(self._redis.hlen(key)) for key in delivered)
+
     def _delivered(self, destination_id: str) -> list[bytes]:
         return list(self._redis.scan_iter(match=DestinationKeys(destination_id).every_lane.delivered("*"), count=1000))
-
-    def _epoch(self, destination: Destination, pepper: bytes) -> str:
-        """Of a destination in which something was forgotten since it was connected, the epoch bears a mark of that."""
-        epoch = destination.epoch(pepper)
-        known = (cast("bytes | None", self._redis.get(DestinationKeys(destination.id).epoch)) or b"").decode()
-        return known if known.startswith(f"{epoch}-") else epoch
 
     def _forget_other_holdings(self, destination: Destination) -> None:
         """What was delivered to another account or business unit tells nothing of this one."""
@@ -238,6 +242,13 @@ class DestinationStore(Directory):
                 continue  # being disconnected
         if unused := known - used:
             self._redis.srem(ACCOUNTS, *unused)
+
+
+def _epoch(destination: Destination, pepper: bytes, stored: bytes | None) -> str:
+    """The epoch `stored` bears a mark where something was forgotten since the destination was connected: it stays."""
+    epoch = destination.epoch(pepper)
+    known = (stored or b"").decode()
+    return known if known.startswith(f"{epoch}-") else epoch
 
 
 def _purpose(destination_id: str) -> bytes:

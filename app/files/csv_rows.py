@@ -19,7 +19,7 @@ from app.mapping.compiled import Reason
 
 _Row = tuple[list[str], str]  # the cells, and what is wrong with them
 _TOO_LONG = "a line that is too long"
-_OPEN_QUOTE = "a quote that is not closed, or a cell of more than {limit:,} characters"
+_OPEN_QUOTE = f"a quote that is not closed, or a cell of more than {csv.field_size_limit():,} characters"
 _ROWS_IN_A_CELL = (
     "a quote that is not closed: the lines after it look like rows of their own; double the quotes within cells"
 )
@@ -124,4 +124,4 @@ def _fault_of(error: csv.Error) -> str:
     for word, fault in _FAULTS.items():
         if word in str(error):
             return fault
-    return _OPEN_QUOTE.format(limit=csv.field_size_limit())
+    return _OPEN_QUOTE
