@@ -8,7 +8,6 @@ from typing import Any
 
 from app.access.roles import Role
 from app.console.api import Ask, Operation
-from app.console.pages.connect import former
 from app.console.pages.failures import describe, discard, replay
 from app.destinations import operating
 from app.destinations.file import load
@@ -55,7 +54,7 @@ def connect_destination(ask: Ask) -> Any:
     local = ask.resources.settings.local_hosts
     destination = load(
         ask.given["file"], environ={SECRET_VARIABLE: ask.given.get("client_secret", "")}, where="file",
-        allow_local_hosts=local is not None, local_names=local or frozenset(), connected=partial(former, ask.resources),
+        allow_local_hosts=local is not None, local_names=local or frozenset(), connected=partial(operating.former, ask.resources),
     )  # fmt: skip
     if destination.id != ask.destination_id:
         raise UsageError("The file has another id than the address.")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from app.destinations import catalogs
 from app.destinations.agreement import find_disagreements, others_of_account, spread_limits
 from app.destinations.preflight import Preflight, preflight
+from app.errors import SealBroken, UnknownDestination
 from app.lanes.locked import note_locked_aside
+from app.mapping.problems import has_error
 from app.pacing.account import end_wait
 from app.producer import Producer
 
@@ -34,7 +36,15 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        return not any(problem.level == "error" for problem in self.problems)
+        return not has_error(self.problems)
+
+
+def former(resources: Resources, destination_id: str) -> Destination | None:
+    """As it is connected now, if it is and a key opens it."""
+    try:
+        return resources.destinations.get(destination_id)
+    except (UnknownDestination, SealBroken):
+        return None
 
 
 def try_destination(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Preflight:

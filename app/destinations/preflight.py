@@ -13,6 +13,7 @@ from app.destinations import catalogs
 from app.errors import AccountThrottled, CallError, DestinationUnreachable
 from app.mapping.catalog import DEMOGRAPHICS
 from app.mapping.compiled import Problem, find_problems
+from app.mapping.problems import has_error
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination, Limits
@@ -39,7 +40,7 @@ class Preflight:
 
     @property
     def ok(self) -> bool:
-        return not any(problem.level == "error" for problem in self.problems)
+        return not has_error(self.problems)
 
 
 def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
@@ -62,7 +63,7 @@ def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
     except (DestinationUnreachable, AccountThrottled):
         raise
     except CallError as error:
-        if not (error.code == "missing_scope" and any(problem.level == "error" for problem in problems)):
+        if not (error.code == "missing_scope" and has_error(problems)):
             problems.append(_of_call(error, "attribute-set definitions"))
     problems += find_problems(destination, found)
     if found is not None:

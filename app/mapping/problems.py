@@ -42,6 +42,11 @@ class Problem:
     remedy: str = ""
 
 
+def has_error(problems: Iterable[Problem]) -> bool:
+    """Whether one of them keeps everything from being delivered."""
+    return any(problem.level == "error" for problem in problems)
+
+
 def find_problems(destination: Destination, catalog: Catalog | None) -> list[Problem]:
     """Every finding. Without a catalog, only what the file alone shows."""
     problems = [*_missing_rows(destination), *_form_of_mapping_ids(destination), *_doubles(destination)]

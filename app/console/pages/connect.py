@@ -17,7 +17,7 @@ from app.console.visit import page
 from app.destinations import catalogs, operating
 from app.destinations.changes import warnings
 from app.destinations.writing import SECRET_VARIABLE, diff, document, to_yaml
-from app.errors import AccountThrottled, CallError, SealBroken, UnknownDestination, UsageError
+from app.errors import AccountThrottled, CallError, SealBroken, UsageError
 from app.mapping.problems import find_problems
 from app.reporting.sources import read_sources
 from app.sealing import Scope
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from app.console.visit import Visit
     from app.destinations.model import Destination
     from app.mapping.catalog import Catalog
-    from app.resources import Resources
 
 _PURPOSE = b"account:draft:"
 WELL_KNOWN = (
@@ -65,7 +64,7 @@ def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
     try:
         draft.destination = connect_form.as_destination(
             form, secret=secret, allow_local_hosts=local is not None, local_names=local or frozenset(),
-            connected=partial(former, visit.resources),
+            connected=partial(operating.former, visit.resources),
         )  # fmt: skip
     except UsageError as error:
         draft.fields, draft.others = connect_form.sort_problems(map(connect_form.split, error.problems), form)
@@ -81,16 +80,8 @@ def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
     return draft
 
 
-def former(resources: Resources, name: str) -> Destination | None:
-    """As it is connected now, if it is and a key opens it."""
-    try:
-        return resources.destinations.get(name)
-    except (UnknownDestination, SealBroken):
-        return None
-
-
 def _same_account(visit: Visit, destination: Destination) -> bool:
-    before = former(visit.resources, destination.id)
+    before = operating.former(visit.resources, destination.id)
     return before is not None and before.account.key == destination.account.key
 
 
@@ -103,7 +94,7 @@ def _secret(visit: Visit, form: dict[str, Any]) -> str:
         return visit.resources.ring.open(sealed, _PURPOSE + _owner(visit)).decode()
     except (SealBroken, ValueError, binascii.Error):
         pass
-    before = former(visit.resources, str(form.get("id", "")))
+    before = operating.former(visit.resources, str(form.get("id", "")))
     account = form["account"]
     if before is not None and (before.account.subdomain, before.account.client_id, before.account.rest_base_url) == (
         account.get("subdomain"), account.get("client_id"), account.get("rest_base_url") or before.account.rest_base_url,
@@ -210,7 +201,7 @@ def _review(visit: Visit, draft: Draft) -> Response:
         draft.tested = f"{error} {error.remedy}".strip()
         return _page(visit, draft, status=422)
     draft.said = list(found.problems)
-    before = former(visit.resources, draft.destination.id)
+    before = operating.former(visit.resources, draft.destination.id)
     means = warnings(before, draft.destination) if before is not None else []
     return visit.page(
         "connect_review.html", draft=draft, before=before, lines=diff(before, draft.destination), sealed=_seal(visit, draft),
@@ -249,7 +240,7 @@ def _seal(visit: Visit, draft: Draft) -> str:
 
 def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
     name = str(draft.form.get("id", ""))
-    seen = read_sources(visit.resources, name) if name and former(visit.resources, name) is not None else []
+    seen = read_sources(visit.resources, name) if name and operating.former(visit.resources, name) is not None else []
     known = {source for source, _, _ in seen}
     return visit.page(
         "connect.html", status=status, draft=draft, form=draft.form, sealed=_seal(visit, draft),
@@ -257,7 +248,7 @@ def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
                  *((source, kind) for source, kind in WELL_KNOWN if source not in known)],
         used_by=_used_by(visit), local=visit.resources.settings.local_hosts is not None, variable=SECRET_VARIABLE,
         may_ask=visit.resources.ring.opens(Scope.ACCOUNT), limits_of_account=_of_account(visit),
-        replaces=former(visit.resources, name) is not None,
+        replaces=operating.former(visit.resources, name) is not None,
     )  # fmt: skip
 
 
@@ -265,7 +256,7 @@ def _used_by(visit: Visit) -> dict[str, int]:
     """Attribute -> how many destinations write it."""
     counts: Counter[str] = Counter()
     for name in visit.resources.destinations.ids():
-        destination = former(visit.resources, name)
+        destination = operating.former(visit.resources, name)
         if destination is not None:
             counts.update({row.target.qualified for row in destination.mapping if row.target.kind == "attribute"})
             counts.update({f"Email Demographics.{segment.mapping_id}" for segment in destination.segments})
