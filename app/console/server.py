@@ -21,6 +21,8 @@ def make_server(resources: Resources, host: str, port: int, *, url: str) -> uvic
     sign_on = SingleSignOn(resources.settings, url) if resources.settings.console_oidc_issuer else None
     config = uvicorn.Config(
         make_application(make_context(resources, url, sign_on)), host=host, port=port, log_level="warning", access_log=False,
-               date_header=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off", h11_max_incomplete_event_size=65_536,
+               date_header=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off",
+               # httptools reads what follows `Upgrade: h2c`, which Java's clients send, as another request
+               http="h11", h11_max_incomplete_event_size=65_536,
     )  # fmt: skip  # no access log: an address may name a link
     return uvicorn.Server(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,21 @@ def test_pausing_and_resuming_is_done_and_written_down(console, call):
     assert call("POST", "/v1/destinations/camp/resume", Role.ACTIVATE).json()["status"] == "enabled"
     noted = [(act.who, act.what) for _, act in read_acts(console.resources.redis, console.resources.ring)]
     assert noted == [("key activate", "resume"), ("key activate", "pause")]
+
+
+def test_who_asks_for_another_protocol_is_heard_in_this_one(console, call):
+    """As Java's clients and `curl --http2` ask. The body is a request itself, and must not be read as one."""
+    hidden = b"POST /v1/destinations/camp/resume HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    head = (
+        f"POST /v1/destinations/camp/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {console.key(Role.ACTIVATE)}\r\n"
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(hidden)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", console.port), timeout=20) as line:
+        line.sendall(head.encode() + hidden + b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: line.recv(65_536), b""))
+    statuses = [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]]
+    assert (statuses, console.resources.states.get("camp").status) == ([b"200", b"401"], Status.PAUSED)
 
 
 def test_connecting_tests_the_account_first(console, call):
