@@ -44,7 +44,7 @@ def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: s
     try:
         if lane.open():
             for entry in lane.waiting(most=settings.window_size):
-                if is_too_old(entry.origin.stamp_ms, now_ms, settings):
+                if is_too_old(entry.enqueued_ms, now_ms, settings):
                     ledger.fail(entry, error, now_ms=now_ms)
             if ledger.pending:
                 lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(resources.redis)

@@ -83,6 +83,13 @@ class Entry:
     def job_id(self) -> str:
         return self.origin.job_id
 
+    @property
+    def enqueued_ms(self) -> int:
+        """When it was enqueued; a replay, whose stamp is that of the first time, or what no producer wrote: when it was appended."""
+        if self.origin is not _FOREIGN and not self.job_id.startswith(REPLAY_JOB):
+            return self.origin.stamp_ms
+        return int(self.id.partition(b"-")[0])
+
     def open(self, ring: KeyRing, destination_id: str) -> Any:
         """The profile. Raises `SealBroken`: `tampered` when its key is known and it still does not open."""
         if self.origin is _FOREIGN:

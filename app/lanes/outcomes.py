@@ -73,12 +73,12 @@ class Ledger:
         self._log(logging.DEBUG, "A profile is %s.", outcome, entry)
         self.pending.count(outcome)
         self.pending.count_job(entry.job_id, outcome)
-        TRACES.settled(self._destination_id, entry.job_id, outcome, entry.origin.stamp_ms)
+        TRACES.settled(self._destination_id, entry.job_id, outcome, entry.enqueued_ms)
 
     def deliver(self, entry: Entry, fields: Collection[str]) -> None:
         """Marketing Cloud has accepted what the entry holds: values of these fields."""
         self.close(entry, Outcome.DELIVERED)
-        self._measures.accepted(self._destination_id, entry.origin.stamp_ms)
+        self._measures.accepted(self._destination_id, entry.enqueued_ms)
         self._measures.matched(self._destination_id, fields)
 
     def close_all(self, entries: Iterable[Entry], outcome: Outcome) -> None:

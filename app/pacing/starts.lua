@@ -17,7 +17,8 @@
 -- A clock that goes back, as by a fail-over, leaves no schedule that lies farther ahead than any holder reaches, and no wait that began
 -- in what is the future now.
 -- After a refusal starts are given singly, until a call is accepted.
--- Safe to repeat: a second run leaves a gap in the schedule and counts twice what was observed; never a call too many.
+-- Safe to repeat: a second run leaves a gap in the schedule, counts twice what was observed, and its own starts as well as those that
+-- were not used: the year's count may be off by as many either way. Never a call beyond the rate.
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')

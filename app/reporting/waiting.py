@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
-from app.lanes.entries import REPLAY_JOB
+from app.lanes.entries import read_entry
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,7 +23,7 @@ class OldestWaiting:
 
 
 def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: bool = False) -> OldestWaiting:
-    """By the stamp of enqueueing, which a profile keeps through parking and moving. Plain reads; a third of them with `live_only`."""
+    """By when it was enqueued, which a profile keeps through parking and moving. Plain reads; a third of them with `live_only`."""
     keys = DestinationKeys(destination_id)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
@@ -33,18 +34,16 @@ def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: 
         (seconds, micros), *firsts = pipeline.execute()
     now_ms = seconds * 1000 + micros // 1000
     kinds = 1 if live_only else 3
-    ages = [[_stamp_ms(first) for first in firsts[kind::kinds]] if kind < kinds else [] for kind in range(3)]
-    oldest = [min((stamp for stamp in stamps if stamp), default=None) for stamps in ages]
-    return OldestWaiting(*(None if stamp is None else max(0.0, (now_ms - stamp) / 1000) for stamp in oldest))
+    enqueued = [_enqueued_ms(firsts[kind::kinds]) if kind < kinds else [] for kind in range(3)]
+    oldest = [min(times, default=None) for times in enqueued]
+    return OldestWaiting(*(None if at_ms is None else max(0.0, (now_ms - at_ms) / 1000) for at_ms in oldest))
 
 
-def _stamp_ms(first: Any) -> int | None:
-    """When the first entry of a stream was enqueued; None without one. What was replayed, and what no producer wrote, counts from when
-    it was appended.
-    """
-    if not first:
-        return None
-    entry_id, fields = first[0]
-    is_replayed = fields.get(b"j", b"").startswith(REPLAY_JOB.encode())
-    stamp = (entry_id if is_replayed else fields.get(b"s", entry_id)).partition(b"-")[0]
-    return int(stamp) if stamp.isdigit() else int(entry_id.partition(b"-")[0])
+def _enqueued_ms(firsts: Sequence[Any]) -> list[int]:
+    """When the first entry of each stream was enqueued."""
+    pairs = [
+        ([entry_id, [part for pair in fields.items() for part in pair]])
+        for first in firsts
+        for entry_id, fields in first
+    ]
+    return [read_entry(raw, backfill=False).enqueued_ms for raw in pairs]

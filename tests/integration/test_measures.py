@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -161,12 +162,17 @@ def test_nothing_is_written_for_a_destination_that_is_gone(bench: Bench) -> None
     assert list(bench.redis.scan_iter(DestinationKeys("camp").everything)) == []
 
 
+def waiting(job_id: str, stamp_ms: int) -> Any:
+    """An entry as it lies in a lane."""
+    return {"j": job_id, "o": stamp_ms, "s": f"{stamp_ms}-1", "f": "", "c": "c", "p": "p"}
+
+
 def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:
     assert oldest_waiting_age_seconds(bench.redis, "camp").live is None
     bench.producer.enqueue("camp", [profile("a", email="a@mail.test")])
     lane = next(bench.keys.lane(n) for n in range(16) if bench.redis.xlen(bench.keys.lane(n).live))
     old = bench.resources.clock.now_ms() - 100_000
-    bench.redis.xadd(lane.parked, {"s": f"{old}-1"})
+    bench.redis.xadd(lane.parked, waiting("job-1", old))
     found = oldest_waiting_age_seconds(bench.redis, "camp")
     assert found.live is not None
     assert found.live < 60
@@ -180,7 +186,7 @@ def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:
 def test_what_is_replayed_waits_since_then(bench: Bench) -> None:
     lane = bench.keys.lane(0)
     old = bench.resources.clock.now_ms() - 100_000
-    bench.redis.xadd(lane.live, {"j": "replay-1", "s": f"{old}-1"})
+    bench.redis.xadd(lane.live, waiting("replay-1", old))
     found = oldest_waiting_age_seconds(bench.redis, "camp")
     assert found.live is not None
     assert found.live < 60

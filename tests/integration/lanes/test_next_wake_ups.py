@@ -112,14 +112,18 @@ def away_for_the_whole_retry_window(bench: Bench) -> None:
     )
 
 
-@pytest.mark.parametrize("trouble", ["Redis is away", "the epoch ends"])
-def test_a_lane_is_free_when_giving_up_what_is_old_comes_to_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: str
-) -> None:
+def enqueue_long_ago(bench: Bench) -> None:
     bench.resources.clock.now_ms()
     bench.resources.clock._server.ahead_seconds -= 2 * bench.resources.settings.retry_window_seconds
     bench.producer.enqueue("camp", [profile(next(keys_of(bench, LANE)), email="a@mail.test")])
     bench.resources.clock._server.ahead_seconds += 2 * bench.resources.settings.retry_window_seconds
+
+
+@pytest.mark.parametrize("trouble", ["Redis is away", "the epoch ends"])
+def test_a_lane_is_free_when_giving_up_what_is_old_comes_to_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    enqueue_long_ago(bench)
     away_for_the_whole_retry_window(bench)
     settling, met = Lane.settling, []
 
@@ -136,3 +140,15 @@ def test_a_lane_is_free_when_giving_up_what_is_old_comes_to_nothing(
     assert met == [LANE]
     assert not bench.redis.exists(bench.keys.lane(LANE).lease)
     assert bench.redis.xlen(bench.keys.lane(LANE).live) == 1
+
+
+def test_what_is_replayed_to_a_destination_that_is_still_away_is_not_given_up_at_once(bench: Bench) -> None:
+    """A replay keeps the stamp of its first time, by which it would be as old as the retry window is long."""
+    enqueue_long_ago(bench)
+    away_for_the_whole_retry_window(bench)
+    bench.workers[0].drain("camp", LANE)
+    store = bench.resources.failures("camp")
+    assert len(store) == 1
+    bench.producer.replay("camp", store, list(store.all()))
+    bench.workers[0].drain("camp", LANE)
+    assert (len(store), bench.redis.xlen(bench.keys.lane(LANE).live)) == (0, 1)
