@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator
 
-import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from app.cli import main
 from app.sealing import make_key
+from tests.commands import run_command
 from tests.integration.sandbox.client import Sandbox, start, stop
 
 Run = Callable[..., Result]
@@ -38,26 +36,9 @@ segments:
 _names = itertools.count(1)
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def _entry(words: tuple[str, ...]) -> None:
-    """The entry point of the installed command: it reads `sys.argv` and ends by `sys.exit`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["activation", *words])
-        main()
-
-
 @pytest.fixture
 def run() -> Run:
-    """Run `activation WORDS`; its exit code and both streams. A traceback instead of a message fails the test."""
-
-    def activation(*words: object, stdin: str | bytes = "") -> Result:
-        result = CliRunner().invoke(_entry, ["--", *map(str, words)], input=stdin)
-        assert isinstance(result.exception, SystemExit | None), f"ended by {result.exception!r}"
-        assert "Traceback" not in result.output
-        return result
-
-    return activation
+    return run_command
 
 
 @pytest.fixture(autouse=True)

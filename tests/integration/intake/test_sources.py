@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from app.intake.counts import read_counts
 from app.intake.sources import SourceStore
 from app.keys import INTAKE_COUNTS, SOURCES
 from app.sealing import KeyRing, make_key
+from tests.commands import run_command
 from tests.integration.intake.conftest import Installation, person, wait_until
 
 
@@ -28,13 +27,8 @@ def token(intake: Installation, *, auth: Any = None, **form: str) -> requests.Re
 
 
 def run(intake: Installation, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *words],
-        env=environment(intake.settings, "cli"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == code, done.stderr
+    done = run_command(*words, environ=environment(intake.settings, "cli"))
+    assert done.exit_code == code, done.stderr
     return done.stdout
 
 
