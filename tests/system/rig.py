@@ -19,6 +19,7 @@ from app.reporting.jobs import Job, read_job
 from app.reporting.runs import read_runs
 from app.resources import Resources
 from app.settings import Settings
+from tests.system.preloaded import PreloadedStack
 
 SEGMENTS = {"seg-1": "salesforce_mc_segment_1", "seg-2": "salesforce_mc_segment_2"}
 DESTINATION = """\
@@ -56,6 +57,8 @@ QUICK = {
 
 
 class Rig:
+    make_stack: type[Stack] = PreloadedStack
+
     def __init__(
         self,
         home: Any,
@@ -67,7 +70,7 @@ class Rig:
         **changes: Any,
     ):
         settings = replace(Settings.from_env(), home=home, allow_local_hosts="true", **{**QUICK, **changes})
-        self.stack = Stack(settings)
+        self.stack = self.make_stack(settings)
         self.stack.__enter__()
         self.settings = settings = self.stack.start_redis(shared=shared_redis)
         self.resources = Resources.from_settings(settings)
