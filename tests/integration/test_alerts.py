@@ -38,7 +38,7 @@ from app.reporting.processes import note_process, this_process
 from app.resources import Resources
 from app.sweep import sweep
 from app.sweep.alerts import Judgement
-from tests.integration.lanes.conftest import Bench
+from tests.integration.lanes.conftest import Bench, waiting
 from tests.system.rig import profile
 
 DAY_MS = 86_400_000
@@ -294,7 +294,7 @@ def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Re
     receiver.seen.clear()
     bench.redis.hset(bench.keys.run(hour - 1), "failed", 5)
     empty = next(lane for lane in map(bench.keys.lane, range(LANES)) if not bench.redis.exists(lane.live))
-    bench.redis.xadd(empty.live, {"s": f"{made.clock.now_ms() - 9_100_000}-1"})
+    bench.redis.xadd(empty.live, waiting("job-1", made.clock.now_ms() - 9_100_000))
     sweep(made, bench.producer)
     deliver_due(made)
     kinds = [orjson.loads(body)["kind"] for _, _, body in receiver.seen]

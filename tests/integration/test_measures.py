@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -21,7 +20,7 @@ from app.reporting.runs import read_backlog, read_runs
 from app.reporting.totals import fold_runs, read_latency, read_totals
 from app.reporting.waiting import oldest_waiting_age_seconds
 from app.resources import Resources, connect
-from tests.integration.lanes.conftest import Bench
+from tests.integration.lanes.conftest import Bench, waiting
 from tests.system.rig import profile
 
 HOUR_MS = 3_600_000
@@ -160,11 +159,6 @@ def test_nothing_is_written_for_a_destination_that_is_gone(bench: Bench) -> None
     bench.resources.destinations.remove("camp")
     measures.flush(bench.redis, bench.resources.clock)
     assert list(bench.redis.scan_iter(DestinationKeys("camp").everything)) == []
-
-
-def waiting(job_id: str, stamp_ms: int) -> Any:
-    """An entry as it lies in a lane."""
-    return {"j": job_id, "o": stamp_ms, "s": f"{stamp_ms}-1", "f": "", "c": "c", "p": "p"}
 
 
 def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:

@@ -54,6 +54,11 @@ def take_in(contacts: Contacts, lane: HeldLane, updates: Sequence[Pair]) -> None
         contacts.take_in(arrival)
 
 
+def waiting(job_id: str, stamp_ms: int) -> Any:
+    """An entry as it lies in a lane."""
+    return {"j": job_id, "o": stamp_ms, "s": f"{stamp_ms}-1", "f": "", "c": "c", "p": "p"}
+
+
 class Bench:
     """One destination, one producer, any number of workers, and the wake-ups that are under way."""
 
