@@ -177,18 +177,7 @@ class Stack:
         held = lock.take()
         log = os.open(self.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            process = subprocess.Popen(  # noqa: S603  # our own command lines
-                command,
-                # a `tasks` package in the caller's folder must not be taken for ours
-                cwd=self.settings.home,
-                env=environment(self.settings, name),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is for us; the children are told in order
-                pass_fds=[] if held is None else [held],
-                umask=0o077,
-            )
+            process = self._begin(name, command, log, held)
             if held is not None:
                 lock.name_holder(held, process.pid)
         finally:
@@ -196,6 +185,21 @@ class Stack:
             if held is not None:
                 os.close(held)
         return process
+
+    def _begin(self, name: str, command: list[str], log: int, held: int | None) -> subprocess.Popen[bytes]:
+        """A process that writes into the descriptor `log`, and keeps the lock `held` for as long as it lives."""
+        return subprocess.Popen(  # noqa: S603  # our own command lines
+            command,
+            # a `tasks` package in the caller's folder must not be taken for ours
+            cwd=self.settings.home,
+            env=environment(self.settings, name),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for us; the children are told in order
+            pass_fds=[] if held is None else [held],
+            umask=0o077,
+        )
 
     def log_of(self, name: str) -> Path:
         """Of a child, or of a private server, which writes its own."""

@@ -68,27 +68,17 @@ class Forked:
 
 
 class PreloadedStack(Stack):
-    """Not for what starts processes itself, as an intake of several does: multiprocessing has that of a process of its own only."""
+    """Not for an intake of several processes, which multiprocessing cannot start from one that it has forked itself."""
 
-    def _spawn(self, name: str, command: list[str]) -> Any:
+    def _begin(self, name: str, command: list[str], log: int, held: int | None) -> Any:
         if command[:2] != [sys.executable, "-m"]:
-            return super()._spawn(name, command)
-        lock = self.home.lock(name)
-        held = lock.take()
-        log = os.open(self.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            return super()._begin(name, command, log, held)
         descriptors = [_Descriptor(number) for number in (log, held) if number is not None]
-        try:
-            process = _forks.Process(
-                name=name, args=(command[2:], str(self.settings.home), environment(self.settings, name), *descriptors),
-                target=_run,
-            )  # fmt: skip
-            process.start()
-            if held is not None:
-                lock.name_holder(held, process.pid or 0)
-        finally:
-            os.close(log)
-            if held is not None:
-                os.close(held)
+        process = _forks.Process(
+            name=name, target=_run,
+            args=(command[2:], str(self.settings.home), environment(self.settings, name), *descriptors),
+        )  # fmt: skip
+        process.start()
         return Forked(process)
 
 
