@@ -35,7 +35,7 @@ class _Descriptor:
         self._number = number
 
     def __reduce__(self) -> tuple[Any, tuple[Any]]:
-        return _receive, (DupFd(self._number),)  # type: ignore[no-untyped-call]  # the types lack it
+        return _receive, (DupFd(self._number),)
 
 
 def _receive(sent: Any) -> int:
@@ -96,5 +96,5 @@ def _run(words: list[str], folder: str, environ: dict[str, str], log: int, held:
     try:
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     finally:
-        threading._shutdown()  # type: ignore[attr-defined]  # as an interpreter ends, which a fork of multiprocessing does not
+        threading._shutdown()  # as an interpreter ends, which a fork of multiprocessing does not
         atexit._run_exitfuncs()
