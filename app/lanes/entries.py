@@ -18,6 +18,7 @@ and has no key can drop or delay a profile, but neither change it nor make it lo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +107,16 @@ class Entry:
 
 
 def read_entry(raw: list[Any], *, backfill: bool) -> Entry:
-    """An entry from Redis' reply `[id, [field, value, …]]`; nothing is opened.
+    """An entry from the reply `[id, [field, value, …]]` of a script; nothing is opened. See `read_fields`."""
+    entry_id, pairs = raw
+    return read_fields(entry_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), backfill=backfill)
+
+
+def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: bool) -> Entry:
+    """An entry as redis-py gives it; nothing is opened.
 
     What lacks a field, or has one that is no number, was not written by a producer: it is read as one that does not open.
     """
-    entry_id, pairs = raw
-    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
     try:
         stamp_ms, _, number = fields[b"s"].partition(b"-")
         origin = Origin(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import EpochEnded, LeaseLost
 from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
-from app.lanes.entries import Entry, read_entry
+from app.lanes.entries import Entry, read_entry, read_fields
 from app.lanes.locked import read_locked_aside_ms
 from app.lua import script
 from app.round_trips import Step
@@ -199,11 +199,7 @@ class Lane:
         found: list[Entry] = []
         for key, backfill in ((self._keys.live, False), (self._keys.backfill, True)):
             raws: Any = self._redis.xrange(key, count=most)
-            # the client returns pairs of id and dict here, not Redis' flat reply
-            for entry_id, fields in raws:
-                found.append(
-                    read_entry([entry_id, [part for pair in fields.items() for part in pair]], backfill=backfill)
-                )
+            found += [read_fields(*raw, backfill=backfill) for raw in raws]
         return found
 
     def delivered(self, tags: Sequence[bytes]) -> Step[Mapping[bytes, bytes | None]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import SealBroken
 from app.keys import LANES, DestinationKeys
-from app.lanes.entries import read_entry
+from app.lanes.entries import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,7 +77,7 @@ def _profiles(resources: Resources, destination_id: str) -> Iterator[Any]:
         for stream, backfill in ((keys.lane(number).live, False), (keys.lane(number).backfill, True)):
             entries: Any = resources.redis.xrevrange(stream, count=LOOKED_AT // LANES + 1)
             for entry_id, fields in entries:
-                entry = read_entry([entry_id, [part for pair in fields.items() for part in pair]], backfill=backfill)
+                entry = read_fields(entry_id, fields, backfill=backfill)
                 try:
                     yield entry.open(resources.ring, destination_id)
                 except SealBroken:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
-from app.lanes.entries import read_entry
+from app.lanes.entries import read_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -41,9 +41,4 @@ def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: 
 
 def _enqueued_ms(firsts: Sequence[Any]) -> list[int]:
     """When the first entry of each stream was enqueued."""
-    pairs = [
-        ([entry_id, [part for pair in fields.items() for part in pair]])
-        for first in firsts
-        for entry_id, fields in first
-    ]
-    return [read_entry(raw, backfill=False).enqueued_ms for raw in pairs]
+    return [read_fields(*entry, backfill=False).enqueued_ms for first in firsts for entry in first]

@@ -13,7 +13,7 @@ from app.access.roles import Role
 from app.errors import ContactRefused
 from app.intake.counts import Counts
 from app.intake.sources import SourceStore
-from app.lanes.entries import read_entry
+from app.lanes.entries import read_fields
 from app.lanes.failures import seal_failure
 from app.producer import Producer
 from app.reporting.contact import read_contact
@@ -53,7 +53,7 @@ def entry_of(console, key):
     lane = read_contact(console.resources, "camp", key).lane
     tag = bytes.fromhex(read_contact(console.resources, "camp", key).tag)
     for entry_id, fields in console.resources.redis.xrange(f"act:{{camp}}:lane:{lane}:live"):
-        entry = read_entry([entry_id, [part for pair in fields.items() for part in pair]], backfill=False)
+        entry = read_fields(entry_id, fields, backfill=False)
         if entry.origin.tag == tag:
             return entry
     raise AssertionError(key)
