@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.delivery.plan import Group, Pair, Planner, Row
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
+
+
+MOST_ROWS = 500  # that a session remembers of contacts it is done with
 
 
 @dataclass(slots=True)
@@ -113,6 +117,15 @@ class Contacts:
         """The delivered rows of contacts, by their tags."""
         for tag, row in rows.items():
             self._rows[tag] = decode(row)
+
+    def forget_settled(self, *, most: int = MOST_ROWS) -> None:
+        """Forget the delivered rows of contacts that are done with and settled, once these are more. They can be learned again."""
+        if len(self._rows) <= most + self.waiting:
+            return
+        doubtful = (contact for contact, _ in self.doubtful.values())
+        in_hand = chain(self.live.values(), self.backfill.values(), self.in_flight.values(), doubtful)
+        needed = {contact.tag for contact in in_hand} | self._ledger.pending.delivered.keys()
+        self._rows = {tag: row for tag, row in self._rows.items() if tag in needed}
 
     def take_in(self, arrival: Arrival) -> None:
         """Give a contact what came in for it, and plan its call if it is free."""

@@ -36,7 +36,7 @@ class InHand:
         self.rules = state.Rules(
             settings.window_size, settings.slice_seconds, one_call=work.one_call,
             # lanes that began together must not end together: none would call while all wait for their calls in flight
-            slices=random.randint(state.SLICES_AT_LEAST, state.SLICES_AT_MOST),  # noqa: S311  # spread, not a secret
+            reads_seconds=random.uniform(state.READS_SECONDS_AT_LEAST, state.READS_SECONDS_AT_MOST),  # noqa: S311  # spread, not a secret
             # a lease is renewed once a third of it is over, and nothing is sent in its last part
             rest_seconds=min(state.REST_SECONDS, settings.lease_seconds / 20),
         )  # fmt: skip
@@ -88,6 +88,10 @@ class InHand:
         return Result(
             self.answered, session.error, session.wait_seconds, frozenset(self._moved_to), session.epoch_ended
         )
+
+    async def goes_on(self) -> bool:
+        """Asked after each slice: whether another may follow. Not where entries were moved: the session's end wakes their lanes."""
+        return not self._moved_to and await self.outlast(self.work.goes_on)
 
     async def outlast(self, act: Callable[[], Awaitable[T]]) -> T:
         return await outlast(self.work.lane, act)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def carry_out(work: Work) -> Result:
-    """Work until the lane is empty, the slice is over or something stops it. Raises `LeaseLost` and redis-py's errors."""
+    """Work until the lane is empty, it is time for others or something stops it. Raises `LeaseLost` and redis-py's errors."""
     in_hand = InHand(work)
     calls = Calls(in_hand)
     try:
@@ -25,8 +25,9 @@ async def carry_out(work: Work) -> Result:
                 case state.Settle():
                     await _settle(in_hand, close_doubtful=command.close_doubtful)
                 case state.LookAround():
-                    goes_on = await in_hand.outlast(work.goes_on)
+                    goes_on = await in_hand.goes_on()
                     in_hand.session = state.slice_over(in_hand.session, in_hand.rules, goes_on=goes_on)
+                    in_hand.contacts.forget_settled()
                 case state.Read():
                     await read_more(in_hand, command)
                 case state.Wait():

@@ -23,23 +23,26 @@ BACKFILL_BATCH = 16
 MUCH_ENTRIES = 16  # for a first look to find: they take a while, and may be another process' work
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
 UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
-SLICES_AT_LEAST, SLICES_AT_MOST = 8, 15  # what a session remembers of contacts grows with it
+# What a session has read and not called when it ends is read again by the next one. So it reads for long, then works off what it
+# holds. All of it, a last call of up to two minutes included, is over before the broker would give its wake-up to another worker
+READS_SECONDS_AT_LEAST, READS_SECONDS_AT_MOST, FINISHES_SECONDS = 60.0, 90.0, 80.0
 
 
 class Phase(StrEnum):
     WORKING = "working"
-    ENDING = "ending"
+    FINISHING = "finishing"  # reads no more, and works off what is live of what it has in hand
+    ENDING = "ending"  # starts nothing more
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`slices` end a session that always has work. `one_call` is for a probe: a single call, and then the end. `rest_seconds` is the
-    longest wait for an event.
+    """`reads_seconds` end a session that always has work. `one_call` is for a probe: a single call, and then the end. `rest_seconds`
+    is the longest wait for an event.
     """
 
     window_size: int
     slice_seconds: float
-    slices: int = SLICES_AT_MOST
+    reads_seconds: float = READS_SECONDS_AT_MOST
     one_call: bool = False
     rest_seconds: float = REST_SECONDS
 
@@ -120,7 +123,7 @@ class Session:
     """
 
     slice_ends: float
-    last_slice_ends: float
+    reads_until: float
     phase: Phase = Phase.WORKING
     read_at: float = float("-inf")
     found: bool = False
@@ -137,7 +140,7 @@ class Session:
     def begun(cls, now: float, rules: Rules) -> Session:
         return cls(
             slice_ends=now + rules.slice_seconds,
-            last_slice_ends=now + rules.slices * rules.slice_seconds,
+            reads_until=now + rules.reads_seconds,
             settled_at=now,
         )
 
@@ -160,29 +163,32 @@ def next_command(session: Session, load: Load, now: float, rules: Rules) -> Comm
         if load.doubtful or (load.unsettled and not session.epoch_ended):
             return Settle(close_doubtful=True)
         return End()
-    wanted = min(1, load.waiting) if rules.one_call else load.waiting
+    wanted = load.live if session.phase is Phase.FINISHING else load.waiting
+    if rules.one_call:
+        wanted = min(1, wanted)
     return Wait(wanted if working else 0, _rest(session, load, now, rules))
 
 
 def goes_on(session: Session, load: Load, rules: Rules) -> bool:
     """Whether calls may be started."""
-    return session.phase is Phase.WORKING and not (rules.one_call and load.started)
+    has_to_do = session.phase is Phase.WORKING or (session.phase is Phase.FINISHING and load.live > 0)
+    return has_to_do and not (rules.one_call and load.started)
 
 
 def _rest(session: Session, load: Load, now: float, rules: Rules) -> float:
     rest = rules.rest_seconds
     if load.unsettled:
         rest = min(rest, session.settled_at + SETTLE_AFTER_SECONDS - now)
-    if session.phase is Phase.WORKING:
+    if session.phase is not Phase.ENDING:
         rest = min(rest, session.slice_ends - now)
-        if load.backfill or load.waiting <= load.in_flight:
+        if session.phase is Phase.WORKING and (load.backfill or load.waiting <= load.in_flight):
             rest = min(rest, session.read_at + _look_seconds(load) - now)
     return max(0.001, rest)
 
 
 def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | None:
     """What to read, if there is room and need."""
-    if load.held >= UNSETTLED_ENTRIES:
+    if session.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
         return None
     room = rules.window_size - load.live
     if room <= rules.window_size // 2 or (session.recovering and not load.idle):
@@ -235,7 +241,9 @@ def slice_over(session: Session, rules: Rules, *, goes_on: bool) -> Session:
     """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed."""
     ends = session.slice_ends + rules.slice_seconds
     session = replace(session, slice_ends=ends)
-    return session if goes_on and ends <= session.last_slice_ends else told_to_end(session)
+    if not goes_on or ends > session.reads_until + FINISHES_SECONDS:
+        return told_to_end(session)
+    return session if ends <= session.reads_until else replace(session, phase=Phase.FINISHING)
 
 
 def told_to_end(session: Session) -> Session:

@@ -67,7 +67,7 @@ class Delivery:
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-        """Work at a lane for one slice. Raises redis-py's errors when Redis is away; everything waits in the lane."""
+        """Work at a lane until it is empty or others have their turn. Raises redis-py's errors; everything waits in the lane then."""
         self._abandoned.tell(self._wake)
         try:
             connected = self._r.destinations.connected(destination_id)

@@ -8,12 +8,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.delivery.contacts import Contact, Contacts
+from app.delivery.contacts import Arrival, Contact, Contacts
 from app.errors import ContactRefused, TransientFailure
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
-from app.lanes.lane import lane_of
+from app.lanes.lane import Settlement, lane_of
 from app.lanes.outcomes import Ledger
 from app.mapping.compiled import ContactUpdate, compile_mapping
 from app.reporting.measures import Measures
@@ -38,6 +38,7 @@ class Hand:
         self.ledger = Ledger("demo", KeyRing((make_key(),)), settings, Measures())
         self.contacts = Contacts(DESTINATION, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
         self.contacts.now_ms = NOW
+        self.delivered: dict[bytes, bytes] = {}  # what Redis has of it
         self._ids = count(1)
 
     def arrive(self, key: str, first_name: str, *, backfill: bool = False) -> Entry:
@@ -52,7 +53,7 @@ class Hand:
         update = MAPPING.resolve(profile, occurred_at_ms=NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number)
         assert isinstance(update, ContactUpdate)
         arrivals = self.contacts.arrange([(entry, update)])
-        self.contacts.learn(dict.fromkeys(self.contacts.unknown(arrivals)))
+        self.contacts.learn({tag: self.delivered.get(tag) for tag in self.contacts.unknown(arrivals)})
         for arrival in arrivals:
             self.contacts.take_in(arrival)
         return entry
@@ -61,6 +62,11 @@ class Hand:
         contact = self.contacts.next()
         self.contacts.body(contact)
         return contact
+
+    def settle(self) -> Settlement:
+        settlement = self.ledger.take()
+        self.delivered |= settlement.delivered
+        return settlement
 
     def end(self, contact: Contact) -> None:
         del self.contacts.in_flight[contact.key]
@@ -97,6 +103,23 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
     assert posts == [True, True, True, False]
 
 
+def test_a_session_remembers_no_more_contacts_than_it_needs() -> None:
+    hand = Hand()
+    for key in KEYS:
+        hand.arrive(key, "Ann")
+    hand.contacts.accept(settled := hand.call())
+    hand.end(settled)
+    hand.settle()
+    hand.contacts.accept(unsettled := hand.call())
+    hand.end(unsettled)
+    hand.call()
+    needed = [contact_tag(key, PEPPER) for key in KEYS if key != settled.key]
+    hand.contacts.forget_settled(most=3)
+    assert not hand.contacts.unknown([Arrival(settled.key, settled.tag, [])]), "so few do no harm"
+    hand.contacts.forget_settled(most=2)
+    assert hand.contacts.unknown([Arrival("", tag, []) for tag in [settled.tag, *needed]]) == [settled.tag]
+
+
 class Work(RuleBasedStateMachine):
     """Arrivals and answers in any order."""
 
@@ -105,6 +128,7 @@ class Work(RuleBasedStateMachine):
         self.hand = Hand()
         self.entries: list[Entry] = []
         self.done: list[bytes] = []  # ids with an outcome, in order
+        self.there: dict[str, object] = {}  # first names that are surely at Marketing Cloud, by contact
 
     @property
     def contacts(self) -> Contacts:
@@ -120,6 +144,8 @@ class Work(RuleBasedStateMachine):
         live = bool(self.contacts.live)
         contact = self.hand.call()
         assert contact.backfill is not live
+        if contact.key in self.there and not contact.post:
+            assert contact.merged.send.get(FIRST) != self.there[contact.key], "it is there already"
 
     @precondition(lambda self: self.contacts.in_flight)
     @rule(what=st.sampled_from(["accept", "refuse", "create", "doubt", "again"]), data=st.data())
@@ -129,12 +155,15 @@ class Work(RuleBasedStateMachine):
         match what:
             case "accept":
                 self.contacts.accept(contact)
+                self.there[contact.key] = contact.merged.full[FIRST]
             case "refuse":
                 self.contacts.refuse(contact, REFUSED)
             case "create" if self.contacts.may_create(contact):
                 self.contacts.create(contact)
+                self.there.pop(contact.key, None)
             case "doubt":
                 self.contacts.doubt(contact, LOST)
+                self.there.pop(contact.key, None)
             case _:
                 self.contacts.put_back(contact)
 
@@ -144,8 +173,12 @@ class Work(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        settlement = self.hand.ledger.take()
+        settlement = self.hand.settle()
         self.done += settlement.live_ids + settlement.backfill_ids
+
+    @rule()
+    def forget(self) -> None:
+        self.contacts.forget_settled(most=0)
 
     @invariant()
     def each_contact_is_in_one_place(self) -> None:

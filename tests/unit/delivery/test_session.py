@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.broker import broker_settings
 from app.delivery import session as machine
 from app.delivery.session import End, Load, LookAround, Phase, Read, Rules, Session, Settle, Wait, next_command
 from app.errors import DestinationBroken, DestinationUnreachable
+from app.settings import Settings
 
 NOW = 1000.0
 RULES = Rules(window_size=200, slice_seconds=2.0)
@@ -18,6 +20,7 @@ PROBE = Rules(window_size=200, slice_seconds=2.0, one_call=True)
 BEGUN = Session.begun(NOW, RULES)
 WORKING = replace(BEGUN, read_at=NOW)
 DRY = replace(WORKING, dry=True)
+FINISHING = replace(WORKING, phase=Phase.FINISHING)
 ENDING = machine.told_to_end(WORKING)
 
 
@@ -49,6 +52,12 @@ ENDING = machine.told_to_end(WORKING)
         (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 0.001)),
         (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
         (replace(WORKING, slice_ends=NOW + 0.3), Load(live=5), Wait(5, pytest.approx(0.3))),
+        (replace(FINISHING, read_at=NOW - 9), Load(live=5, in_flight=2), Wait(5, 1.0)),
+        (replace(FINISHING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
+        (FINISHING, Load(live=5, backfill=7), Wait(5, 1.0)),
+        (FINISHING, Load(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
+        (FINISHING, Load(backfill=7), End()),
+        (FINISHING, Load(unsettled=1), Settle(close_doubtful=True)),
         (ENDING, Load(live=5, in_flight=1), Wait(0, 1.0)),
         (ENDING, Load(live=5, unsettled=1), Settle(close_doubtful=True)),
         (ENDING, Load(live=5, doubtful=1), Settle(close_doubtful=True)),
@@ -95,13 +104,27 @@ def test_a_look_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> No
     assert not after.dry
 
 
-def test_slices_follow_each_other_until_there_were_enough_or_somebody_waits() -> None:
-    session = BEGUN
-    for _ in range(RULES.slices - 1):
+def test_a_session_reads_for_long_then_works_off_what_it_holds_and_ends() -> None:
+    session, phases = BEGUN, []
+    while session.phase is not Phase.ENDING:
+        phases.append(session.phase)
         session = machine.slice_over(session, RULES, goes_on=True)
-        assert session.phase is Phase.WORKING
-    assert machine.slice_over(session, RULES, goes_on=True).phase is Phase.ENDING
-    assert machine.slice_over(BEGUN, RULES, goes_on=False).phase is Phase.ENDING
+    reading, finishing = phases.count(Phase.WORKING), phases.count(Phase.FINISHING)
+    assert phases == [Phase.WORKING] * reading + [Phase.FINISHING] * finishing
+    assert reading * RULES.slice_seconds == RULES.reads_seconds
+    assert finishing * RULES.slice_seconds == machine.FINISHES_SECONDS
+
+
+@pytest.mark.parametrize("session", [BEGUN, FINISHING])
+def test_a_session_ends_after_its_slice_when_somebody_waits(session: Session) -> None:
+    assert machine.slice_over(session, RULES, goes_on=False).phase is Phase.ENDING
+
+
+def test_a_session_is_over_before_the_broker_gives_its_wake_up_to_another_worker() -> None:
+    visibility_seconds = broker_settings("redis://localhost/0")["broker_transport_options"]["visibility_timeout"]
+    last_call_seconds = Settings().connect_timeout_seconds + Settings().read_timeout_seconds
+    longest = machine.READS_SECONDS_AT_MOST + machine.FINISHES_SECONDS + last_call_seconds
+    assert longest < visibility_seconds
 
 
 def test_only_a_first_look_that_finds_much_asks_whether_to_go_on_here() -> None:
@@ -140,7 +163,7 @@ loads = st.builds(
 )  # fmt: skip
 sessions = st.builds(
     Session,
-    slice_ends=st.floats(NOW - 5, NOW + 5), last_slice_ends=st.just(NOW + 30), phase=st.sampled_from(Phase),
+    slice_ends=st.floats(NOW - 5, NOW + 5), reads_until=st.just(NOW + 30), phase=st.sampled_from(Phase),
     read_at=st.floats(NOW - 5, NOW), found=st.booleans(), dry=st.booleans(),
     recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
     epoch_ended=st.booleans(),
@@ -154,12 +177,15 @@ def test_the_end_leaves_nothing_behind(session: Session, load: Load) -> None:
         assert not load.in_flight
         assert not load.doubtful
         assert not load.unsettled or session.epoch_ended
-        assert not load.waiting or session.phase is Phase.ENDING
+        assert not (load.live if session.phase is Phase.FINISHING else load.waiting) or session.phase is Phase.ENDING
     if isinstance(command, Wait):
         assert command.seconds > 0
-        assert command.want == (load.waiting if session.phase is Phase.WORKING else 0)
+        wanted = {Phase.WORKING: load.waiting, Phase.FINISHING: load.live, Phase.ENDING: 0}
+        assert command.want == wanted[session.phase]
     if session.phase is Phase.ENDING:
-        assert not isinstance(command, Read | LookAround)
+        assert not isinstance(command, LookAround)
+    if session.phase is not Phase.WORKING:
+        assert not isinstance(command, Read)
 
 
 @given(sessions, loads)
