@@ -76,8 +76,8 @@ def test_the_overview_tells_state_and_reason(open_page, bed):
     page.goto(bed.url)
     row = page.get_by_role("row", name=re.compile("Newsletter"))
     assert "stopped" in row.inner_text()
-    assert page.get_by_text("The client secret is wrong or has expired.").is_visible()
-    assert page.get_by_text("Rotate it in Setup").is_visible()
+    page.get_by_text("The client secret is wrong or has expired.").wait_for()
+    page.get_by_text("Rotate it in Setup").wait_for()
     picture(page, "overview")
     dark = open_page(color_scheme="dark")
     dark.goto(bed.url)
@@ -103,10 +103,10 @@ def test_a_destination_is_paused_and_resumed(open_page, bed):
     page.goto(f"{bed.url}/destinations/spring-campaign")
     picture(page, "destination")
     page.get_by_role("button", name="Pause").click()
-    assert page.get_by_role("status").filter(has_text="spring-campaign is paused").is_visible()
+    page.get_by_role("status").filter(has_text="spring-campaign is paused").wait_for()
     assert bed.rig.resources.states.get("spring-campaign").status is Status.PAUSED
     page.get_by_role("button", name="Resume").click()
-    assert page.get_by_role("status").filter(has_text="spring-campaign is enabled").is_visible()
+    page.get_by_role("status").filter(has_text="spring-campaign is enabled").wait_for()
     assert bed.rig.resources.states.get("spring-campaign").status is Status.ENABLED
 
 
@@ -127,10 +127,10 @@ def test_a_failure_is_seen_and_replayed(open_page, bed):
     assert ("olga", "reveal failure") in [(act.who, act.what) for _, act in read_acts(rig.redis, rig.resources.ring)]
     page.goto(f"{bed.url}/failures?destination=spring-campaign")
     page.get_by_role("button", name=f"Replay {count}").click()
-    assert page.get_by_role("heading", name=f"Replay {count} failed profiles?").is_visible()
+    page.get_by_role("heading", name=f"Replay {count} failed profiles?").wait_for()
     assert grave(page) == []
     page.get_by_role("button", name=f"Replay {count}").click()
-    assert page.get_by_role("status").filter(has_text=f"{count} are enqueued again").is_visible()
+    page.get_by_role("status").filter(has_text=f"{count} are enqueued again").wait_for()
     # refused again: nobody has mended the addresses
     rig.wait_until(lambda: len(rig.resources.failures("spring-campaign")) == count, "failed again")
 
@@ -167,7 +167,7 @@ def test_a_profile_is_tried(open_page, bed):
     assert grave(page) == []
     page.get_by_label("A profile (JSON)").fill("{not json")
     page.get_by_role("button", name="Try").click()
-    assert page.get_by_role("alert").filter(has_text="This is no JSON").is_visible()
+    page.get_by_role("alert").filter(has_text="This is no JSON").wait_for()
     assert bed.rig.calls("spring-campaign") == before
     viewer = open_page(Role.VIEW)
     viewer.goto(f"{bed.url}/preview")
@@ -186,7 +186,7 @@ def test_an_alert_is_muted(open_page, bed):
     picture(page, "alerts")
     assert grave(page) == []
     page.get_by_role("button", name="Mute").first.click()
-    assert page.get_by_role("status").filter(has_text="is muted for an hour").is_visible()
+    page.get_by_role("status").filter(has_text="is muted for an hour").wait_for()
     assert len(read_alerts(bed.rig.redis).muted) == 1
     page.get_by_role("button", name="Unmute").click()
     assert read_alerts(bed.rig.redis).muted == ()
@@ -205,11 +205,7 @@ def test_a_destination_is_connected(open_page, bed):
     }.items():  # fmt: skip
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_role("button", name="Test the account").click()
-    assert (
-        page.get_by_role("alert")
-        .filter(has_text=re.compile("secret|credentials|client", re.IGNORECASE))
-        .first.is_visible()
-    )
+    page.get_by_role("alert").filter(has_text=re.compile("secret|credentials|client", re.IGNORECASE)).first.wait_for()
     page.get_by_label("Client secret").fill("sandbox-secret")
     page.get_by_role("button", name="Test the account").click()
     page.get_by_text("The account answers").wait_for()
@@ -228,11 +224,11 @@ def test_a_destination_is_connected(open_page, bed):
     page.get_by_text("Mapping ID of 1").wait_for()
     assert grave(page) == []
     page.get_by_role("button", name="Test all and review").click()
-    assert page.get_by_role("heading", name="Connect autumn?").is_visible()
+    page.get_by_role("heading", name="Connect autumn?").wait_for()
     assert "sandbox-secret" not in page.content()
     assert grave(page) == []
     page.get_by_role("button", name="Connect", exact=True).click()
-    assert page.get_by_role("status").filter(has_text="Connected autumn.").is_visible()
+    page.get_by_role("status").filter(has_text="Connected autumn.").wait_for()
     assert bed.rig.resources.destinations.get("autumn").account.client_secret == "sandbox-secret"
 
 
@@ -241,8 +237,8 @@ def test_a_change_shows_what_it_replaces(open_page, bed):
     page.goto(f"{bed.url}/connect?from=newsletter")
     page.get_by_label("Description").fill("The monthly letter")
     page.get_by_role("button", name="Test all and review").click()
-    assert page.get_by_text("-description: The weekly letter").is_visible()
-    assert page.get_by_text("+description: The monthly letter").is_visible()
+    page.get_by_text("-description: The weekly letter").wait_for()
+    page.get_by_text("+description: The monthly letter").wait_for()
     picture(page, "review")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the file").click()
@@ -269,7 +265,7 @@ def test_a_role_is_refused_what_it_may_not(open_page, bed):
     assert page.get_by_role("button", name="Pause").count() == 0
     assert page.get_by_role("link", name="Connect").count() == 0
     page.goto(f"{bed.url}/connect")
-    assert page.get_by_text("This needs the role manage.").is_visible()
+    page.get_by_text("This needs the role manage.").wait_for()
     assert grave(page) == []
 
 
@@ -293,10 +289,10 @@ def test_everything_is_reached_by_keyboard(open_page, bed):
 def test_a_link_signs_in(open_page, bed):
     page = open_page(None)
     page.goto(bed.link())
-    assert page.get_by_role("heading", name="Welcome").is_visible()
+    page.get_by_role("heading", name="Welcome").wait_for()
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{bed.url}/")
-    assert page.get_by_text("local (manage)").is_visible()
+    page.get_by_text("local (manage)").wait_for()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url(f"{bed.url}/login")
 
@@ -313,5 +309,5 @@ def test_a_user_is_added_and_chooses_a_password(open_page, bed):
     other.get_by_label("Choose a password").fill("correct horse battery")
     other.get_by_label("The same again").fill("correct horse battery")
     other.get_by_role("button", name="Sign in").click()
-    assert other.get_by_text("ann (activate)").is_visible()
+    other.get_by_text("ann (activate)").wait_for()
     picture(page, "people")
