@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from app.access.resealing import reseal
 from app.access.roles import Actor, Role, read_role
 from app.access.sessions import same
 from app.errors import SealBroken, UsageError
@@ -62,6 +63,10 @@ class ApiKeys:
     def revoke(self, name: str) -> bool:
         """False when there was none of this name."""
         return bool(self._redis.hdel(API_KEYS, name))
+
+    def reseal(self) -> int:
+        """Seal all with the ring's first key; how many they are."""
+        return reseal(self._redis, self._ring, API_KEYS, _purpose)
 
     def find(self, key: str) -> Actor | None:
         """Whose key it is; None when it does not hold."""

@@ -14,6 +14,7 @@ import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from app.access.resealing import reseal
 from app.access.roles import Role, read_role
 from app.errors import SealBroken, UsageError
 from app.keys import USERS
@@ -80,6 +81,10 @@ class Users:
     def remove(self, name: str) -> bool:
         """Also ends its sessions. False when there is none of this name."""
         return bool(self._redis.hdel(USERS, name))
+
+    def reseal(self) -> int:
+        """Seal all with the ring's first key; how many they are."""
+        return reseal(self._redis, self._ring, USERS, _purpose)
 
     def choose_password(self, name: str, password: str) -> User:
         """Sessions that began before end. Raises `UsageError` for a password that is none, and an unknown user."""

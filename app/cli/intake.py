@@ -34,7 +34,7 @@ def intake(host: str, port: int, processes: int) -> None:
             listener = listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         out.print(f"Intake   http://{shown}:{listener.getsockname()[1]}", markup=False)
-        configure(settings.log_level)
+        configure(settings.log_level, form=settings.log_format)
         serve(listener, environment(settings, "intake"), processes=processes)
 
 

@@ -107,6 +107,14 @@ def link(name: str | None, as_json: bool) -> None:
         _print_link(made, found.name, found.role, asks_password=True, as_json=as_json)
 
 
+@user.command("reseal")
+def reseal() -> None:
+    """Seal all users and API keys with the first key of ACTIVATION_SECRET_KEYS, before an old one is dropped."""
+    with resources() as made:
+        users, keys = Users(made.redis, made.ring).reseal(), ApiKeys(made.redis, made.ring).reseal()
+    out.print(f"{users:,} users and {keys:,} API keys are sealed with the first key.")
+
+
 @click.group("api-key")
 def api_key() -> None:
     """Keys of programs that use the console's JSON API."""

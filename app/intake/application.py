@@ -49,7 +49,7 @@ class Intake:
 def create() -> Starlette:
     """From the environment. Raises `UsageError`."""
     settings = Settings.from_env()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, form=settings.log_format)
     retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
     resources = Resources.from_settings(
         settings, connect(settings.redis_url, answer_seconds=REDIS_SECONDS, retry=retry)

@@ -1,7 +1,7 @@
 """`POST /v1/destinations/ID/profiles`: who sends, what was sent, and the answer when it is durable.
 
-Adobe Experience Platform repeats 403, 408, 429 and 5xx, and drops what is answered with 400, 401, 413 and 415. So whatever is not the
-sender's own doing is 503.
+Adobe Experience Platform repeats 403, 408, 409, 429 and 5xx, and drops what is answered with 400, 401, 413 and 415. So whatever is not
+the sender's own doing is 503.
 """
 
 from __future__ import annotations

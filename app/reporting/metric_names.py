@@ -72,6 +72,9 @@ scrape and are true for the whole installation; scrape one of the processes that
 settles them. Times and answers are gathered by each process and added once a second: a process that is killed loses its last second.
 Labels hold ids, codes and states, and nothing of a profile.
 
+The intake serves its own at its `/metrics`: `activation_intake_requests_total` (`source`, `status`), `activation_intake_profiles_total`
+(`source`, `outcome`), `activation_intake_source_seen_seconds` (`source`) and the histogram `activation_intake_answer_seconds`.
+
 | metric | kind | labels | meaning |
 |---|---|---|---|
 """

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
+
+from app.sealing import make_key
 
 PROFILE = {
     "identityMap": {"contactKey": [{"id": "c-1"}]}, "personalEmail": {"address": "ann@mail.test"},
@@ -63,6 +66,21 @@ def test_a_key_is_shown_once_and_all_of_it_is_in_the_audit(shell):
         ("api-key add", "nightly activate"),
     ]
     assert all(act["who"].startswith("command line (") for act in acts)
+
+
+def test_users_and_keys_outlive_a_change_of_the_sealing_key(shell):
+    old, new = os.environ["ACTIVATION_SECRET_KEYS"], make_key()
+    shell("user", "add", "ann", "--role", "activate")
+    shell("api-key", "add", "nightly", "--role", "view")
+    shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", f"{new},{old}")
+    assert shell("user", "reseal").out.strip() == "1 users and 1 API keys are sealed with the first key."
+    shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", new)
+    assert [one["user"] for one in json.loads(shell("user", "list", "--json").out)] == ["ann"]
+    assert [one["name"] for one in json.loads(shell("api-key", "list", "--json").out)] == ["nightly"]
+    shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", make_key())
+    assert "0 users and 0 API keys" in shell("user", "reseal").out
+    shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", new)
+    assert len(json.loads(shell("user", "list", "--json").out)) == 1, "what no key opened is as it was"
 
 
 def test_a_contact_is_looked_up_without_and_with_the_account(shell):
