@@ -177,17 +177,27 @@ def goes_on(session: Session, load: Load, rules: Rules) -> bool:
 
 def _rest(session: Session, load: Load, now: float, rules: Rules) -> float:
     rest = rules.rest_seconds
-    if load.unsettled:
+    if load.unsettled and not session.epoch_ended:
         rest = min(rest, session.settled_at + SETTLE_AFTER_SECONDS - now)
-    if session.phase is not Phase.ENDING:
+    if goes_on(session, load, rules):
         rest = min(rest, session.slice_ends - now)
-        if session.phase is Phase.WORKING and (load.backfill or load.waiting <= load.in_flight):
-            rest = min(rest, session.read_at + _look_seconds(load) - now)
+        if (reads_at := _reads_at(session, load, rules)) is not None:
+            rest = min(rest, reads_at - now)
     return max(0.001, rest)
 
 
 def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | None:
     """What to read, if there is room and need."""
+    reads_at = _reads_at(session, load, rules)
+    if reads_at is None or now < reads_at:
+        return None
+    room = rules.window_size - load.live
+    wants_backfill = not load.live and load.backfill <= session.backfill_batch // 4
+    return Read(room, min(room, session.backfill_batch) if wants_backfill else 0)
+
+
+def _reads_at(session: Session, load: Load, rules: Rules) -> float | None:
+    """When to read more, if nothing happens before; None: not before something does."""
     if session.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
         return None
     room = rules.window_size - load.live
@@ -195,14 +205,11 @@ def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | N
         return None
     if load.live > max(1, load.in_flight):
         return None  # what has come since has its turn after these
-    since_read = now - session.read_at
     if load.idle:
-        if session.dry and since_read < FRESH_SECONDS:
-            return None
-    elif since_read < _look_seconds(load) and (not session.found or load.waiting > load.in_flight):
-        return None
-    wants_backfill = not load.live and load.backfill <= session.backfill_batch // 4
-    return Read(room, min(room, session.backfill_batch) if wants_backfill else 0)
+        return session.read_at + FRESH_SECONDS if session.dry else session.read_at
+    if session.found and load.waiting <= load.in_flight:
+        return session.read_at
+    return session.read_at + _look_seconds(load)
 
 
 def _look_seconds(load: Load) -> float:
@@ -238,7 +245,9 @@ def settled(session: Session, now: float) -> Session:
 
 
 def slice_over(session: Session, rules: Rules, *, goes_on: bool) -> Session:
-    """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed."""
+    """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed. It may have been told to end meanwhile."""
+    if session.phase is Phase.ENDING:
+        return session
     ends = session.slice_ends + rules.slice_seconds
     session = replace(session, slice_ends=ends)
     if not goes_on or ends > session.reads_until + FINISHES_SECONDS:

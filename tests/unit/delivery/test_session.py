@@ -42,20 +42,22 @@ ENDING = machine.told_to_end(WORKING)
         (replace(WORKING, read_at=NOW - 0.2), Load(backfill=3, in_flight=2), Read(200, 16)),
         (replace(WORKING, read_at=NOW - 0.05), Load(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
         (replace(WORKING, read_at=NOW - 9), Load(live=120, in_flight=2), Wait(120, 1.0)),  # no room
-        (replace(WORKING, read_at=NOW - 9), Load(in_flight=2, held=5_000), Wait(0, 0.001)),  # too much unsettled
-        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(in_flight=2), Wait(0, 0.001)),
+        (replace(WORKING, read_at=NOW - 9), Load(in_flight=2, held=5_000), Wait(0, 1.0)),  # too much unsettled
+        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(in_flight=2), Wait(0, 1.0)),
+        (replace(WORKING, read_at=NOW - 9), Load(live=5, backfill=3, in_flight=2), Wait(8, 1.0)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(close_doubtful=True)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(), Read(200, 16)),
         (WORKING, Load(live=5, unsettled=100), Settle()),
         (WORKING, Load(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
         (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=1), Settle()),
-        (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 0.001)),
+        (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 1.0)),
         (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
         (replace(WORKING, slice_ends=NOW + 0.3), Load(live=5), Wait(5, pytest.approx(0.3))),
         (replace(FINISHING, read_at=NOW - 9), Load(live=5, in_flight=2), Wait(5, 1.0)),
         (replace(FINISHING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
         (FINISHING, Load(live=5, backfill=7), Wait(5, 1.0)),
         (FINISHING, Load(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
+        (replace(FINISHING, slice_ends=NOW - 9), Load(in_flight=1), Wait(0, 1.0)),
         (FINISHING, Load(backfill=7), End()),
         (FINISHING, Load(unsettled=1), Settle(close_doubtful=True)),
         (ENDING, Load(live=5, in_flight=1), Wait(0, 1.0)),
@@ -113,6 +115,13 @@ def test_a_session_reads_for_long_then_works_off_what_it_holds_and_ends() -> Non
     assert phases == [Phase.WORKING] * reading + [Phase.FINISHING] * finishing
     assert reading * RULES.slice_seconds == RULES.reads_seconds
     assert finishing * RULES.slice_seconds == machine.FINISHES_SECONDS
+
+
+@pytest.mark.parametrize("seconds", [1, 61])
+def test_what_was_told_to_end_while_it_looked_around_ends(seconds: int) -> None:
+    broken = machine.destination_failed(WORKING, DestinationBroken("broken", code="bad_client"))
+    session = replace(broken, slice_ends=NOW + seconds)
+    assert machine.slice_over(session, replace(RULES, reads_seconds=60), goes_on=True) == session
 
 
 @pytest.mark.parametrize("session", [BEGUN, FINISHING])
@@ -196,6 +205,15 @@ def test_a_look_that_found_nothing_is_not_repeated_at_once(session: Session, loa
     if isinstance(command, Read):
         after = machine.read_done(session, command, live=0, backfill=0, recovered=False, now=NOW)
         assert not isinstance(next_command(after, load, NOW, RULES), Read)
+
+
+@given(sessions, loads, st.booleans())
+def test_a_wait_is_for_something(session: Session, load: Load, one_call: bool) -> None:
+    """Once it is over and nothing has happened, something else is next, or the longest wait."""
+    rules = replace(RULES, one_call=one_call)
+    command = next_command(session, load, NOW, rules)
+    if isinstance(command, Wait) and command.seconds < rules.rest_seconds:
+        assert not isinstance(next_command(session, load, NOW + command.seconds + 0.002, rules), Wait)
 
 
 @given(sessions, loads)
