@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,12 +39,16 @@ class Contact:
 
     key: str
     tag: bytes
-    backfill: bool
     group: Group
     merged: Merged
     post: bool = False
     apart: deque[Group] = field(default_factory=deque)
     behind: Group = field(default_factory=list)
+
+    @property
+    def backfill(self) -> bool:
+        """Whether nothing live waits for it, whatever its next call carries."""
+        return all(entry.backfill for group in (self.group, *self.apart, self.behind) for entry, _ in group)
 
 
 class Arrival(NamedTuple):
@@ -72,7 +77,6 @@ class Contacts:
         move: Callable[[Entry, bytes, int], None],
     ) -> None:
         self.mapping = mapping
-        self.now_ms = 0
         self.live: dict[str, Contact] = {}
         self.backfill: dict[str, Contact] = {}
         self.in_flight: dict[str, Contact] = {}
@@ -84,6 +88,16 @@ class Contacts:
         self._lane = lane
         self._move = move
         self._rows: dict[bytes, Row] = {}
+        self._told_ms, self._told_at = 0, time.monotonic()
+
+    @property
+    def now_ms(self) -> int:
+        """By the clock of Redis, reckoned from when it was told last, by setting this."""
+        return self._told_ms + int((time.monotonic() - self._told_at) * 1000)
+
+    @now_ms.setter
+    def now_ms(self, now_ms: int) -> None:
+        self._told_ms, self._told_at = now_ms, time.monotonic()
 
     @property
     def waiting(self) -> int:
@@ -255,8 +269,7 @@ class Contacts:
                 for entry, _ in group:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL, "options.without_email is exclude")
             else:
-                backfill = all(entry.backfill for entry, _ in group)
-                self.put_back(Contact(key, tag, backfill, group, merged, post, apart=apart, behind=behind))
+                self.put_back(Contact(key, tag, group, merged, post, apart=apart, behind=behind))
                 return
             if apart:
                 group = apart.popleft()

@@ -80,8 +80,7 @@ class InHand:
 
     def hour(self) -> int:
         """Hours since 1970 by the clock of Redis, told at the last look into the lane: it need not be asked."""
-        since_read_ms = (time.monotonic() - self.session.read_at) * 1000
-        return int(self.contacts.now_ms + since_read_ms) // 3_600_000
+        return self.contacts.now_ms // 3_600_000
 
     def result(self) -> Result:
         session = self.session

@@ -103,6 +103,26 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
     assert posts == [True, True, True, False]
 
 
+def test_a_live_update_does_not_wait_as_backfill_behind_backfill_of_its_contact() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", backfill=True)
+    contact = hand.call()
+    hand.arrive(KEYS[0], "Bea")
+    hand.end(contact)
+    hand.contacts.put_back(contact)
+    assert list(hand.contacts.live) == [KEYS[0]]
+
+
+def test_a_live_update_does_not_wait_as_backfill_when_a_call_is_taken_apart() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", backfill=True)
+    hand.arrive(KEYS[0], "Bea")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.refuse(contact, REFUSED)
+    assert list(hand.contacts.live) == [KEYS[0]]
+
+
 def test_a_session_remembers_no_more_contacts_than_it_needs() -> None:
     hand = Hand()
     for key in KEYS:
