@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -205,6 +206,24 @@ def test_a_look_that_found_nothing_is_not_repeated_at_once(session: Session, loa
     if isinstance(command, Read):
         after = machine.read_done(session, command, live=0, backfill=0, recovered=False, now=NOW)
         assert not isinstance(next_command(after, load, NOW, RULES), Read)
+
+
+@given(
+    sessions,
+    st.sampled_from([
+        lambda session: machine.read_done(session, Read(200, 16), live=3, backfill=0, recovered=False, now=NOW),
+        lambda session: machine.settled(session, NOW),
+        lambda session: machine.slice_over(session, RULES, goes_on=True),
+        lambda session: machine.held(session, 1.0),
+        lambda session: machine.held(session, 60.0),
+        lambda session: machine.destination_failed(session, DestinationUnreachable("away", code="outage")),
+        machine.epoch_over,
+    ]),
+)  # fmt: skip
+def test_nothing_that_happens_brings_an_ended_session_back(
+    session: Session, event: Callable[[Session], Session]
+) -> None:
+    assert event(machine.told_to_end(session)).phase is Phase.ENDING
 
 
 @given(sessions, loads, st.booleans())
