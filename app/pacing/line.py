@@ -9,23 +9,45 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 P = TypeVar("P")
-Places = OrderedDict[P, int]
-"""Places of one destination, and how many calls each would like to start."""
+IN_A_ROW = 4  # calls of one lane, so that what they come to is settled together
+
+
+@dataclass(slots=True)
+class _Places(Generic[P]):
+    """Places of one destination, and how many calls each would like to start. `last` had as many turns in a row as `in_a_row`."""
+
+    wanted: OrderedDict[P, int] = field(default_factory=OrderedDict)
+    last: P | None = None
+    in_a_row: int = 0
+
+    def next(self) -> P:
+        """Some turns in a row for each, as deficit round robin has its quantum."""
+        place = next(iter(self.wanted))
+        self.in_a_row = self.in_a_row + 1 if place is self.last else 1
+        self.last = place
+        self.wanted[place] -= 1
+        if not self.wanted[place]:
+            del self.wanted[place]
+        elif self.in_a_row >= IN_A_ROW:
+            self.wanted.move_to_end(place)
+            self.last = None
+        return place
 
 
 @dataclass(slots=True)
 class _Turns(Generic[P]):
     """The destinations of one kind: which came since they last had a turn, and which wait for another."""
 
-    new: OrderedDict[str, Places[P]] = field(default_factory=OrderedDict)
-    waiting: OrderedDict[str, Places[P]] = field(default_factory=OrderedDict)
+    new: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
     last: str = ""
     last_was_new: bool = False
 
-    def of(self, destination_id: str) -> Places[P] | None:
+    def of(self, destination_id: str) -> _Places[P] | None:
         return self.new.get(destination_id) or self.waiting.get(destination_id)
 
     def drop(self, destination_id: str) -> None:
@@ -40,16 +62,14 @@ class _Turns(Generic[P]):
         )
         self.last, places = (self.new if takes_new else self.waiting).popitem(last=False)
         self.last_was_new = takes_new
-        place, count = places.popitem(last=False)
-        if count > 1:
-            places[place] = count - 1
-        if places:
+        place = places.next()
+        if places.wanted:
             self.waiting[self.last] = places
         return place
 
-    def all(self) -> Iterator[Places[P]]:
-        yield from self.new.values()
-        yield from self.waiting.values()
+    def all(self) -> Iterator[OrderedDict[P, int]]:
+        for places in chain(self.new.values(), self.waiting.values()):
+            yield places.wanted
 
     def __bool__(self) -> bool:
         return bool(self.new or self.waiting)
@@ -68,11 +88,11 @@ class Line(Generic[P]):
             places = turns.of(destination_id)
             if count > 0 and wants_backfill == backfill:
                 if places is None:
-                    places = turns.new[destination_id] = OrderedDict()
-                places[place] = count
+                    places = turns.new[destination_id] = _Places()
+                places.wanted[place] = count
             elif places is not None:
-                places.pop(place, None)
-                if not places:
+                places.wanted.pop(place, None)
+                if not places.wanted:
                     turns.drop(destination_id)
 
     def next(self) -> P | None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.pacing.line import Line
+from app.pacing.line import IN_A_ROW, Line
 
 
 def order(line: Line[str]) -> list[str]:
@@ -22,7 +24,32 @@ def test_destinations_take_turns_however_many_lanes_they_have() -> None:
     for lane in range(3):
         line.want(f"big-{lane}", "big", 2, backfill=False)
     line.want("small", "small", 3, backfill=False)
-    assert order(line) == ["big-0", "small", "big-1", "small", "big-2", "small", "big-0", "big-1", "big-2"]
+    assert order(line) == ["big-0", "small", "big-0", "small", "big-1", "small", "big-1", "big-2", "big-2"]
+
+
+def test_lanes_of_a_destination_take_turns_of_some_calls() -> None:
+    line: Line[str] = Line()
+    for lane in ("a", "b"):
+        line.want(lane, "big", 6, backfill=False)
+    for _ in range(3):
+        line.next()
+    line.want("b", "big", 0, backfill=False)
+    line.want("b", "big", 6, backfill=False)
+    assert order(line) == [*"a", *"bbbb", *"aa", *"bb"]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=16), st.integers(1, 30))
+def test_no_lane_waits_for_more_than_some_calls_of_each_other(wants: list[int], others: int) -> None:
+    line: Line[int] = Line()
+    for lane, count in enumerate(wants):
+        line.want(lane, "big", count, backfill=False)
+    line.want(-1, "other", others, backfill=False)
+    served = [place for place in iter(line.next, None) if place != -1]
+    assert [served.count(lane) for lane in range(len(wants))] == wants
+    for lane in range(len(wants)):
+        turns = [at for at, place in enumerate(served) if place == lane]
+        gaps = [after - before - 1 for before, after in pairwise([-1, *turns])]
+        assert max(gaps) <= IN_A_ROW * (len(wants) - 1)
 
 
 def test_who_comes_is_next() -> None:
