@@ -9,8 +9,8 @@
 --
 -- As long as the server asks, and at least twice as long each time in a row that no call was accepted between. That the account is
 -- unavailable, or its token endpoint asked too often, says nothing of its rate, and is no observation of it. A refusal that comes
--- while the account waits already is an echo of the same moment: it may lengthen the wait and changes nothing else, which is also
--- why this is safe to repeat.
+-- while the account waits already is an echo of the same moment: it may lengthen the wait, and counts as one more refusal of the rate,
+-- which the pace takes for an echo; else it changes nothing, which is also why this is safe to repeat.
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
@@ -23,7 +23,8 @@ if (tonumber(pace[2]) or 0) > now + 1000000 then -- the clock has gone back: it 
   blocked = 0
 end
 local in_a_row
-if blocked > now then
+local is_echo = blocked > now
+if is_echo then
   in_a_row = tonumber(redis.call('HGET', KEYS[1], 'in_a_row')) or 1
 else
   in_a_row = redis.call('HINCRBY', KEYS[1], 'in_a_row', 1)
@@ -40,7 +41,7 @@ if now + wait > blocked then
 end
 redis.call('EXPIRE', KEYS[1], 86400)
 local observed = { rate = 'throttled', blocked = 'crowded' }
-if observed[ARGV[2]] then
+if observed[ARGV[2]] and not (is_echo and ARGV[2] == 'blocked') then -- permits are halved once for one moment
   redis.call('HINCRBY', KEYS[2], observed[ARGV[2]], 1)
 end
 redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now))

@@ -123,9 +123,11 @@ def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
         waited_seconds=pace.waited_seconds + seen.waited_seconds,
         accepted=pace.accepted + seen.accepted,
     )
+    top = top_of(limits)
+    if not pace.found:
+        pace = replace(pace, calls_per_second=top)  # what is configured holds, also where it was less a moment ago
     pace = _after_refusal(pace) if seen.throttled else _grown(pace, seen)
     pace = _permits(pace, seen, limits)
-    top = top_of(limits)
     if pace.calls_per_second >= top:
         # all that is configured is accepted again: nothing learned is left to show
         pace = replace(pace, found=0.0, seconds=0.0, near=0, guessed=True, calls_per_second=top)

@@ -234,6 +234,15 @@ def test_of_its_rate_an_account_that_is_unavailable_says_nothing(redis: Redis) -
     assert redis.hget(KEYS.observed, "throttled") == b"1"
 
 
+def test_refusals_of_one_moment_for_too_much_at_once_count_as_one(redis: Redis) -> None:
+    asking = holder(redis)
+    for later in range(4):
+        asking.back_off(Throttle.BLOCKED, 30, now_us=NOW + later * SECOND)
+    assert redis.hget(KEYS.observed, "crowded") == b"1"
+    asking.back_off(Throttle.BLOCKED, 30, now_us=NOW + 10_000 * SECOND)
+    assert redis.hget(KEYS.observed, "crowded") == b"2"
+
+
 def test_an_accepted_call_ends_the_row(redis: Redis) -> None:
     asking = holder(redis)
     asking.back_off(Throttle.RATE, None, now_us=NOW)

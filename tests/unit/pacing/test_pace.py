@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.destinations.model import Limits
 from app.pacing import pace as pacing
-from app.pacing.pace import Observations, Pace, growth, next_pace
+from app.pacing.pace import Observations, Pace, growth, next_pace, top_of
 from tests.unit.pacing.servers import FixedWindow, Gcra, SlidingWindow, simulate
 
 CONFIGURED = Limits(calls_per_minute=2_400, max_in_flight=100)
@@ -102,6 +102,18 @@ def test_refusals_of_calls_that_were_under_way_change_nothing() -> None:
 def test_what_held_nothing_up_teaches_nothing() -> None:
     idle = Observations(seconds=1.0, accepted=2, call_seconds=0.2, rate_bound=False)
     assert next_pace(LEARNED, idle, CONFIGURED).calls_per_second == 19.0
+
+
+@pytest.mark.parametrize(("before", "after"), [(60, 2_400), (2_400, 60), (1_200, 1_201)])
+def test_a_configured_rate_that_changes_holds_at_the_next_look(before: int, after: int) -> None:
+    limits = [Limits(calls_per_minute=minute, max_in_flight=100) for minute in (before, after)]
+    pace = next_pace(Pace.at_first(limits[0]), calls(1.0, bound=False), limits[0])
+    assert next_pace(pace, calls(1.0), limits[1]).calls_per_second == top_of(limits[1])
+
+
+def test_what_was_learned_holds_when_the_configured_rate_is_raised() -> None:
+    raised = replace(CONFIGURED, calls_per_minute=4_800)
+    assert next_pace(LEARNED, calls(1.0, bound=False), raised).calls_per_second == LEARNED.calls_per_second
 
 
 def test_all_that_is_configured_is_no_knowledge() -> None:
