@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -127,7 +127,7 @@ class CompiledMapping:
                 segment.id,
                 segment.namespace,
                 None if segment.start is None else _day_ms(segment.start.isoformat()),
-                None if segment.end is None else _day_ms((segment.end + timedelta(days=1)).isoformat()),
+                None if segment.end is None else _day_ms(segment.end.isoformat()) + _DAY_MS,
             )
             shared.setdefault(f"{DEMOGRAPHICS}.{segment.mapping_id}", []).append((number, compiled))
         self._fields = tuple(
@@ -300,6 +300,9 @@ def _sha256(value: Any) -> str:
     if isinstance(value, dict | list):
         raise BadValue("is a list or an object, not one value")
     return hashlib.sha256(str(value).encode()).hexdigest()
+
+
+_DAY_MS = 86_400_000
 
 
 def _day_ms(day: str) -> int:

@@ -26,6 +26,7 @@ from app.names import fold, nearest
 if TYPE_CHECKING:
     from app.destinations.model import Destination, MappingRow
     from app.mapping.catalog import Attribute, Catalog
+    from app.mapping.values import Check
 
 # AEP's guardrails, both of them soft
 MANY_SEGMENTS = 250
@@ -137,10 +138,7 @@ def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
 
 def _constants(destination: Destination, number: int, row: MappingRow, attribute: Attribute) -> Iterator[Problem]:
     """A constant is known before any profile comes, and so is whether it can be written."""
-    options = destination.options
-    check = checker(
-        attribute, date_format=options.date_format, documented_characters=options.characters == "documented"
-    )
+    check = _check_of(destination, attribute)
     for source in row.sources:
         if source.kind == "const" and row.transform is None:
             try:
@@ -167,6 +165,26 @@ def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem
         if found := not_a_mapping_id(attribute):
             why, remedy = found
             yield Problem("error", where, f"The field {name!r} {why}.", remedy)
+            continue
+        yield from _statuses(destination, where, attribute)
+
+
+def _statuses(destination: Destination, where: str, attribute: Attribute) -> Iterator[Problem]:
+    """What is written for a status is known before any profile comes, and so is whether the field takes it."""
+    check = _check_of(destination, attribute)
+    for value in dict.fromkeys(destination.options.status_values.values()):
+        try:
+            check(value)
+        except BadValue as problem:
+            yield Problem(
+                "error", where, f"The field {attribute.name!r} does not take the status {value!r}: it {problem}.",
+                "Change the field in Contact Builder, or options.status_values.",
+            )  # fmt: skip
+
+
+def _check_of(destination: Destination, attribute: Attribute) -> Check:
+    options = destination.options
+    return checker(attribute, date_format=options.date_format, documented_characters=options.characters == "documented")
 
 
 def near_miss(name: str, attributes: Iterable[Attribute]) -> str:

@@ -60,6 +60,17 @@ def test_mapping_ids(make: Make, catalog: Catalog, mapping_id: str, text: str, r
     assert remedy in found[0].remedy
 
 
+def test_a_field_that_does_not_take_a_status(make: Make, catalog: Catalog) -> None:
+    name = f"Email Demographics.{FITTING['mapping_id']}"
+    field = replace(catalog.attributes[name], restricted_values=("realized", "existing", "gone"))
+    restricted = replace(catalog, attributes={**catalog.attributes, name: field})
+    [problem] = find_problems(make(segments=[FITTING]), restricted)
+    assert (problem.level, problem.where) == ("error", "segments[0].mapping_id")
+    assert "does not take the status 'exited'" in problem.text
+    statuses = {"realized": "realized", "existing": "realized", "exited": "gone"}
+    assert find_problems(make(segments=[FITTING], status_values=statuses), restricted) == []
+
+
 def test_a_field_of_another_type(make: Make, catalog: Catalog) -> None:
     problems = find_problems(make(segments=[{**FITTING, "mapping_id": "Tier"}]), catalog)
     assert "'Tier' is Text of length 20" in problems[0].text

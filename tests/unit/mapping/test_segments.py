@@ -116,6 +116,12 @@ class TestSegments:
         else:
             assert found == Excluded(Reason.NOTHING_MAPPED)
 
+    def test_the_first_and_the_last_day_of_all_are_days(self) -> None:
+        found = update(
+            profile_of(**member(s1=is_("realized"))), segments=(Segment("s1", "renters", start=date.min, end=date.max),)
+        )
+        assert found.statuses == {"s1": "realized"}
+
     def test_outside_its_days_a_segment_does_not_speak_for_a_shared_field(self) -> None:
         segments = (Segment("s1", "renters", end=date(2026, 1, 1)), Segment("s2", "renters"))
         found = update(profile_of(**member(s1=is_("realized"), s2=is_("exited"))), segments=segments)
