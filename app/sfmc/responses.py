@@ -115,6 +115,9 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         # 403 without JSON is a firewall on the way, which may dislike what one contact carries.
         code = {403: "forbidden_by_gateway", 408: "request_timeout", 409: "conflict"}[status]
         return TransientFailure(f"Not possible just now ({numbered}).", code=code, **said)
+    if fields is None and status != 413:
+        # A page of something on the way. Were it the contact's fault, one after another would fail while that has trouble
+        return TransientFailure(f"Something on the way answered ({numbered}).", code=f"gateway_{status}", **said)
     if status == 404 and number == 30003:
         return ContactUnknown("The contact does not exist (HTTP 404, errorcode 30003).", code="contact_unknown", **said)
     code = f"http_{status}" if number is None else f"rest_{number}"
@@ -194,7 +197,9 @@ _ADDRESS_WORDS = re.compile(
     r"\b(?:channel|email) address(?:es)?\b.*\b(?:required|must be)\b", re.IGNORECASE | re.DOTALL
 )
 _UNKNOWN_CODES = {"contactnotfound", "contactkeynotfound"}
-_UNKNOWN_WORDS = re.compile(rf"\bcontact(?: ?key| ?id)?\b[^.;]*{_GONE}|{_GONE}[^.;]{{0,20}}\bcontact\b", re.IGNORECASE)
+_UNKNOWN_WORDS = re.compile(
+    rf"\bcontact(?: ?key| ?id)?\b(?:[^.;]|\.(?=\S))*{_GONE}|{_GONE}[^.;]{{0,20}}\bcontact\b", re.IGNORECASE
+)
 _CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re.IGNORECASE)
 
 
