@@ -210,6 +210,8 @@ def check_alert_url(value: str) -> None:
     """Where alerts are posted: https, or plain http on this machine."""
     try:
         url = urlsplit(value)
+        _ = url.port  # asked for, it is checked
+        (url.hostname or "").encode("idna")
         encrypted = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url))
     except ValueError:
         raise ValidationError("is no URL.") from None

@@ -56,15 +56,20 @@ def channels_of(settings: Settings) -> dict[str, AlertChannel]:
 
 
 def send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Settings) -> None:
-    """Raises `ChannelFailed`; its text names the channel's kind and holds nothing of its address."""
-    match channel.channel:
-        case "webhook":
-            body = orjson.dumps(document_of(event))
-            _post(channel.target, body, _signed(body, channel.secret, message_id))
-        case "slack":
-            _post(channel.target, orjson.dumps({"text": _slack_text(event)}), {})
-        case "email":
-            _mail(channel.target, event, message_id, settings)
+    """Raises `ChannelFailed`, whatever is wrong; its text holds nothing of the address."""
+    try:
+        match channel.channel:
+            case "webhook":
+                body = orjson.dumps(document_of(event))
+                _post(channel.target, body, _signed(body, channel.secret, message_id))
+            case "slack":
+                _post(channel.target, orjson.dumps({"text": _slack_text(event)}), {})
+            case "email":
+                _mail(channel.target, event, message_id, settings)
+    except ChannelFailed:
+        raise
+    except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise what they do not tell of
+        raise ChannelFailed(f"nothing can be sent to it ({type(error).__name__})") from None
 
 
 def document_of(event: AlertEvent) -> dict[str, Any]:

@@ -59,6 +59,9 @@ class Presence:
                 self._watch()
             except RedisError as error:
                 say_once(log, "presence", "Redis does not take signs of life (%s).", type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # a process whose signs of life end is taken for gone
+                text = "What this process looks after beside its work failed (%s). It is tried again."
+                say_once(log, "watch", text, type(error).__name__, level=logging.ERROR)
         try:
             measures.flush(redis, clock)
             end_process(redis, self._name)

@@ -34,7 +34,8 @@ from app.reporting.alerts import (
     unmute,
 )
 from app.reporting.outbox import deliver_due, has_due, messages_for
-from app.reporting.processes import note_process, this_process
+from app.reporting.presence import Presence
+from app.reporting.processes import note_process, read_processes, this_process
 from app.resources import Resources
 from app.sweep import sweep
 from app.sweep.alerts import Judgement
@@ -221,6 +222,41 @@ def test_a_channel_that_is_away_holds_up_no_other(bench: Bench, receiver: Receiv
     assert deliver_due(made) == 1
     tried = [orjson.loads(value)["tries"] for value in bench.redis.hvals(ALERTS_OUTBOX)]
     assert sorted(tried) == [0] * 149 + [1]
+
+
+def test_a_channel_whose_address_leads_nowhere_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    nowhere = AlertChannel("webhook", "https://hooks..example.test/x")
+    bench.resources.destinations.save(replace(bench.destination, alerts=(nowhere,)))
+    break_it(bench)
+    sweep(made, bench.producer)
+    assert deliver_due(made) == 1
+    (left,) = bench.redis.hvals(ALERTS_OUTBOX)
+    assert (orjson.loads(left)["channel"], orjson.loads(left)["tries"]) == ("camp/0", 1)
+
+
+def test_a_process_goes_on_saying_that_it_is_alive_whatever_its_watch_meets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.reporting.presence.FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("app.reporting.presence.NOTE_SECONDS", 0.0)
+    again, met = threading.Event(), list[int]()
+
+    def watch() -> None:
+        met.append(1)
+        if len(met) > 1:
+            again.set()
+        raise ValueError("of something secret")
+
+    presence = Presence(bench.resources, "worker-2@here", "worker", ("delivery",), watch)
+    presence.begin()
+    try:
+        assert again.wait(10)
+        assert "worker-2@here" in [process.name for process in read_processes(bench.redis)]
+    finally:
+        presence.end()
+    assert "ValueError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_after_a_day_it_is_given_up(bench: Bench, receiver: Receiver) -> None:

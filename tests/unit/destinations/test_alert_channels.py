@@ -49,6 +49,9 @@ def test_a_channel_is_read_and_kept(channel, expected):
     [
         ("{webhook: 'http://ops.test/x'}", "alerts[0].webhook: must be a URL that begins with https://."),
         ("{slack: 'no url'}", "alerts[0].slack: must be a URL that begins with https://."),
+        ("{webhook: 'https://hooks..ops.test/x'}", "alerts[0].webhook: is no URL."),
+        (f"{{webhook: 'https://{'a' * 64}.ops.test/x'}}", "alerts[0].webhook: is no URL."),
+        ("{slack: 'https://hooks.test:port/x'}", "alerts[0].slack: is no URL."),
         ("{email: ops}", "alerts[0].email: is no email address."),
         ("{kinds: [stopped]}", "alerts[0]: must name one of webhook, slack and email."),
         (
