@@ -107,12 +107,12 @@ def _destinations(made: Resources, now_ms: int) -> Iterator[Finding]:
     for name in names:
         try:
             destination, state = made.destinations.get(name), made.states.get(name)
+            found = destination_alerts(gather(made, name, state, now_ms=now_ms))
         except SealBroken as error:
             yield problem(name, str(error), error.remedy)
             continue
         except UnknownDestination:
             continue
-        found = destination_alerts(gather(made, destination, state, now_ms=now_ms))
         if not found:
             yield well(name, f"{state.status}; `activation check {name}` asks the account itself")
         for alert in found:

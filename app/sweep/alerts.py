@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.errors import SealBroken, UnknownDestination
 from app.intake.counts import read_counts
@@ -54,14 +54,15 @@ class Judgement:
         self._found: list[Alert] = []
         self._looked_at: set[str] = set()
 
-    def look_at(self, destination: Destination, state: State) -> None:
-        """Judge one destination by its rules, and tell of its runs."""
-        facts = gather(self._r, destination, state, now_ms=self._now_ms)
+    def look_at(self, destination_id: str, state: State) -> None:
+        """Judge one destination by its rules, and tell of its runs; no key is asked for. Raises `UnknownDestination`."""
+        facts = gather(self._r, destination_id, state, now_ms=self._now_ms)
         self._found += destination_alerts(facts)
-        self._looked_at.add(destination.id)
+        self._looked_at.add(destination_id)
         for alert, hour in notices(facts):
             event = AlertEvent(What.NOTED, self._now_ms, alert, self._now_ms)
-            messages = [] if self._muted(alert) else messages_for(event, self._r.settings, destination)
+            told = not self._muted(alert)
+            messages = messages_for(event, self._r.settings, self._destination(destination_id)) if told else []
             note_run(self._r.redis, alert, hour, messages)
 
     def conclude(self, connected: Sequence[str], *, up_seconds: float) -> None:
@@ -119,19 +120,19 @@ class Judgement:
             return None
 
 
-def gather(resources: Resources, destination: Destination, state: State, *, now_ms: int) -> DestinationFacts:
-    """The facts that the rules ask for."""
-    redis, settings, name = resources.redis, resources.settings, destination.id
+def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> DestinationFacts:
+    """The facts that the rules ask for, of what is told of a destination without any key. Raises `UnknownDestination`."""
+    redis, settings = resources.redis, resources.settings
+    about = resources.destinations.about(name)
     hour = now_ms // 3_600_000
     runs = {run.hour: run for run in read_runs(redis, name, hours=2)}
     since_ms = resources.destinations.secret_since_ms(name)
     catalog = resources.catalogs.get(name)
     failure = resources.catalogs.last_failure(name)
-    quota: Any = read_quota(redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
     return DestinationFacts(
         id=name,
         state=state,
-        quota=quota,
+        quota=read_quota(redis, about.account, calls_per_year=about.calls_per_year),
         oldest_live_seconds=oldest_waiting_age_seconds(redis, name, live_only=True).live,
         current=runs.get(hour),
         finished=runs.get(hour - 1),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.broker import purge_queue, worker_queue
 from app.destinations.state import State, Status
-from app.errors import ActivationError, ServiceUnreachable, UnknownDestination
+from app.errors import ActivationError, SealBroken, ServiceUnreachable, UnknownDestination
 from app.keys import LANES, SWEEP
 from app.lanes.lane import announce_wake_ups
 from app.lua import write
@@ -50,12 +51,14 @@ def sweep(resources: Resources, producer: Producer) -> int:
                 )
                 producer.wake(destination_id, lanes)
                 woken += len(lanes)
-            destination = resources.destinations.get(destination_id)
             bound_failures(resources, destination_id)
-            clean_lane(resources, destination)
             forget_old_jobs(resources, destination_id)
             fold_runs(resources.redis, destination_id, now_ms)
-            judgement.look_at(destination, state)
+            try:
+                clean_lane(resources, resources.destinations.get(destination_id))
+            except SealBroken as error:
+                state = unreadable(state, error)
+            judgement.look_at(destination_id, state)
         except UnknownDestination:
             continue  # disconnected since
         except ActivationError as error:
@@ -82,6 +85,12 @@ def _first(resources: Resources, guard_ms: int) -> bool:
     if resources.redis.exists(SWEEP):
         return False
     return write(resources.redis, ("SET", SWEEP, "1", "PX", guard_ms), keys=[SWEEP])
+
+
+def unreadable(state: State, error: SealBroken) -> State:
+    """What is to be said of a destination that does not open: it stands still until someone mends it, whatever its state."""
+    code = "seal_tampered" if error.tampered else "seal_broken"
+    return replace(state, status=Status.STOPPED, code=code, text=str(error), remedy=error.remedy)
 
 
 def may_wake(state: State) -> bool:

@@ -37,6 +37,7 @@ from app.reporting.outbox import deliver_due, has_due, messages_for
 from app.reporting.presence import Presence
 from app.reporting.processes import note_process, read_processes, this_process
 from app.resources import Resources
+from app.sealing import make_key
 from app.sweep import sweep
 from app.sweep.alerts import Judgement
 from tests.integration.lanes.conftest import Bench, waiting
@@ -307,6 +308,27 @@ def test_what_happened_opens_an_alert_that_closes_an_hour_later(bench: Bench) ->
     assert events(bench) == [("opened", "message_refused"), ("closed", "message_refused")]
 
 
+def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench: Bench, receiver: Receiver) -> None:
+    lost = with_settings(bench, alert_url=receiver.url, secret_keys=make_key(), failures_kept=1)
+    now_ms = lost.clock.now_ms()
+    bench.redis.xadd(bench.keys.lane(0).live, waiting("job-1", now_ms - 5 * 3_600_000))
+    bench.redis.zadd(bench.keys.failures, {"a": now_ms - 2, "b": now_ms - 1})
+    bench.redis.hset(bench.keys.failed, mapping={"a": b"x", "b": b"x"})
+    bench.redis.hset(bench.keys.run(bench.hour() - 1), mapping={"received": 10, "failed": 10})
+    sweep(lost, bench.producer)
+    found = {item.alert.kind: item.alert for item in read_alerts(bench.redis).open}
+    assert found.keys() >= {"stopped", "run_delayed", "run_failed"}
+    assert "(seal_broken)" in found["stopped"].text
+    assert "ACTIVATION_SECRET_KEYS" in found["stopped"].remedy
+    assert bench.redis.zrange(bench.keys.failures, 0, -1) == [b"b"], "what is kept is bounded all the same"
+    assert deliver_due(lost) >= 3
+    for _ in range(2):
+        sweep(bench.resources, bench.producer)
+        later(bench.resources, 61)
+    assert ("closed", "stopped") in events(bench)
+    assert "stopped|camp" not in read_open(bench.redis)
+
+
 def test_alerts_of_a_destination_that_is_gone_close(bench: Bench) -> None:
     break_it(bench)
     sweep(bench.resources, bench.producer)
@@ -372,7 +394,7 @@ def test_an_alert_that_another_process_changed_is_left_alone(bench: Bench) -> No
     judgements = [Judgement(bench.resources) for _ in range(2)]
     state = bench.resources.states.get("camp")
     for judgement in judgements:
-        judgement.look_at(bench.destination, state)
+        judgement.look_at("camp", state)
     for judgement in judgements:
         judgement.conclude(["camp"], up_seconds=0)
     assert events(bench) == [("opened", "stopped")]
