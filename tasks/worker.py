@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from functools import cache
 from threading import Lock, Timer
 from types import FrameType
@@ -21,10 +22,8 @@ from app.producer import Producer
 from app.queues import DELIVERY_QUEUE, QUEUES
 from app.reporting.outbox import deliver_due
 from app.reporting.presence import Presence
-from app.reporting.processes import read_sweep_age_seconds
 from app.resources import Resources
 from app.settings import Settings
-from app.sweep.alert_rules import NO_SWEEP_SECONDS
 from app.sweep.alerts import Judgement
 from app.tracing import TRACES
 
@@ -37,6 +36,7 @@ class Context:
     """Resources, producer and delivery of this process, made on first use."""
 
     def __init__(self) -> None:
+        self._begun = time.monotonic()
         self.resources = Resources.from_settings(Settings.from_env())
         self.producer = Producer(self.resources)
         self.delivery = Delivery(self.resources, wake=self.producer.wake)
@@ -45,8 +45,7 @@ class Context:
 
     def watch(self) -> None:
         """Nobody else may be there to tell that sweeps have ended, nor to send what is to be said of it."""
-        Judgement(self.resources).watch()
-        if (read_sweep_age_seconds(self.resources.redis, now_ms=self.resources.clock.now_ms()) or 0) > NO_SWEEP_SECONDS:
+        if Judgement(self.resources).watch(up_seconds=time.monotonic() - self._begun):
             deliver_due(self.resources, most=3)
 
 

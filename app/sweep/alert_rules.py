@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from app.destinations.state import State, Status
@@ -193,16 +194,22 @@ def sweep_alerts(*, delivering: int, settled_in: bool) -> list[Alert]:
     ]
 
 
-def watch_alerts(*, sweep_seconds: float | None, maintaining: int) -> list[Alert]:
-    """What a worker sees of those that sweep: the age of the last sweep, and how many workers take maintenance."""
-    if sweep_seconds is None or sweep_seconds < NO_SWEEP_SECONDS:
+def watch_alerts(*, sweep_seconds: float | None, up_seconds: float, maintaining: int) -> list[Alert]:
+    """What a worker that is up for so long sees of those that sweep: the age of the last sweep, None when there never was one, and
+    how many workers take maintenance.
+    """
+    seen_seconds = min(
+        inf if sweep_seconds is None else sweep_seconds, up_seconds
+    )  # after a downtime a sweep is on its way
+    if seen_seconds < NO_SWEEP_SECONDS:
         return []
     who = "beat sends nothing" if maintaining else "no worker takes the queue maintenance"
+    how_long = "" if sweep_seconds is None else f" for {_span(sweep_seconds)}"
     return [
         Alert(
             "no_beat",
             "",
-            f"Nothing has been swept for {_span(sweep_seconds)}: {who}.",
+            f"Nothing has been swept{how_long}: {who}.",
             f"Start {'beat' if maintaining else 'the maintenance worker'} again; until then sleeping lanes are not woken.",
         )
     ]

@@ -83,17 +83,21 @@ class Judgement:
         ]  # fmt: skip
         self._carry_out(changes(known, self._found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
 
-    def watch(self) -> None:
-        """What the workers look after, since the sweep itself may have ended."""
+    def watch(self, *, up_seconds: float) -> bool:
+        """What the workers look after, since the sweep itself may have ended. Whether it has, as far as a process can tell that is
+        up for so long.
+        """
         redis = self._r.redis
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
         found = watch_alerts(
             sweep_seconds=read_sweep_age_seconds(redis, now_ms=self._now_ms),
+            up_seconds=up_seconds,
             maintaining=sum(MAINTENANCE_QUEUE in process.queues for process in alive),
         )
         known = read_open(redis)
         judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
         self._carry_out(changes(known, found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
+        return bool(found)
 
     @property
     def _repeat_ms(self) -> int:

@@ -363,14 +363,20 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
     made = with_settings(bench, alert_url=receiver.url)
     now_ms = made.clock.now_ms()
     bench.redis.set(SWEPT, now_ms - 30_000)
-    Judgement(made).watch()
-    assert read_open(bench.redis) == {}
+    assert not Judgement(made).watch(up_seconds=900)
     bench.redis.set(SWEPT, now_ms - 70_000)
-    Judgement(made).watch()
-    sweep_open = read_open(bench.redis)
-    assert list(sweep_open) == ["no_beat|"]
+    assert not Judgement(made).watch(up_seconds=1), "it may be on its way, as after a downtime"
+    assert read_open(bench.redis) == {}
+    assert Judgement(made).watch(up_seconds=900)
+    assert list(read_open(bench.redis)) == ["no_beat|"]
     deliver_due(made)
     assert orjson.loads(receiver.seen[0][2])["kind"] == "no_beat"
+
+
+def test_a_worker_tells_that_nothing_was_ever_swept(bench: Bench) -> None:
+    assert not Judgement(bench.resources).watch(up_seconds=1)
+    assert Judgement(bench.resources).watch(up_seconds=61)
+    assert read_open(bench.redis)["no_beat|"].alert.text.startswith("Nothing has been swept: ")
 
 
 def test_requests_that_the_intake_did_not_take_are_told(bench: Bench) -> None:

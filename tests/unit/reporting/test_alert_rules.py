@@ -87,10 +87,19 @@ def test_workers_that_deliver(delivering, settled_in, kinds):
 
 
 @pytest.mark.parametrize(
-    ("sweep_seconds", "maintaining", "text"),
-    [(None, 1, ""), (59.0, 1, ""), (61.0, 1, "beat sends nothing"), (61.0, 0, "no worker takes the queue maintenance")],
-)
-def test_sweeps_go_on(sweep_seconds, maintaining, text):
-    found = watch_alerts(sweep_seconds=sweep_seconds, maintaining=maintaining)
-    assert [alert.kind for alert in found] == (["no_beat"] if text else [])
-    assert text in "".join(alert.text for alert in found)
+    ("sweep_seconds", "up_seconds", "maintaining", "text"),
+    [
+        (59.0, 900.0, 1, ""),
+        (61.0, 900.0, 1, "Nothing has been swept for 61 seconds: beat sends nothing."),
+        (61.0, 900.0, 0, "Nothing has been swept for 61 seconds: no worker takes the queue maintenance."),
+        (28_800.0, 59.0, 1, ""),
+        (28_800.0, 60.0, 1, "Nothing has been swept for 8 hours: beat sends nothing."),
+        (None, 59.0, 1, ""),
+        (None, 60.0, 1, "Nothing has been swept: beat sends nothing."),
+    ],
+    ids=["swept", "beat is away", "maintenance is away", "begins after a downtime", "nobody swept after a downtime",
+         "begins anew", "never swept"],
+)  # fmt: skip
+def test_sweeps_go_on(sweep_seconds, up_seconds, maintaining, text):
+    found = watch_alerts(sweep_seconds=sweep_seconds, up_seconds=up_seconds, maintaining=maintaining)
+    assert [(alert.kind, alert.text) for alert in found] == ([("no_beat", text)] if text else [])
