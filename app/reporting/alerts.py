@@ -7,7 +7,7 @@ the messages about it change in one step (`alert.lua`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from secrets import token_hex
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KEPT = 1_000
 SIGNAL_SECONDS = 3_600  # an alert that something happened stays open for so long after it happened last
+NOT_TOLD = 0  # so long ago that it is due
 CLOSE_AFTER_SECONDS = 60  # what comes and goes within so long opens no new alert each time
 ANY = "*"
 
@@ -64,7 +65,8 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """Times are epoch ms: when it opened, when its channels were told last, since when its cause is gone (0: it is there).
+    """Times are epoch ms: when it opened, when its channels were told last (0: not of what it is now), since when its cause is gone
+    (0: it is there).
 
     `raw` is what it was read from.
     """
@@ -99,8 +101,11 @@ class Mute:
         return (
             self.kind in (ANY, alert.kind)
             and self.destination in (ANY, alert.destination)
-            and (not self.until_ms or now_ms < self.until_ms)
+            and not self.has_ended(now_ms)
         )
+
+    def has_ended(self, now_ms: int) -> bool:
+        return 0 < self.until_ms <= now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +139,25 @@ def changes(
     judged: Iterable[str],
     now_ms: int,
     repeat_ms: int,
+    muted: Callable[[Alert], bool],
 ) -> list[Change]:
     """What is to change, given the alerts that are called for now. Pure.
 
     `judged` are the fields of the open alerts that `found` would hold if they were still called for; others stay as they are.
+    What opens while it is `muted`, or would be repeated, is told once it is not muted any more.
     """
     made: list[Change] = []
     called = {alert.field: alert for alert in found}
     for name, alert in called.items():
-        before = known.get(name)
+        before, is_muted = known.get(name), muted(alert)
+        tell_ms = NOT_TOLD if is_muted else now_ms
         if before is None:
-            made.append(Change(None, OpenAlert(alert, now_ms, now_ms), What.OPENED))
-        elif now_ms - before.told_ms >= repeat_ms:
+            made.append(Change(None, OpenAlert(alert, now_ms, tell_ms), What.OPENED))
+        elif now_ms - before.told_ms >= repeat_ms and not is_muted:
             made.append(Change(before, OpenAlert(alert, before.opened_ms, now_ms), What.REPEATED))
         elif alert.remedy != before.alert.remedy:  # another cause: what was told leads nowhere by now
             tells = alert.severity is Severity.CRITICAL
-            told_ms = now_ms if tells else before.told_ms
+            told_ms = tell_ms if tells else before.told_ms
             made.append(Change(before, OpenAlert(alert, before.opened_ms, told_ms), What.REPEATED if tells else None))
         elif before.gone_ms:
             made.append(Change(before, replace(before, gone_ms=0), None))
@@ -239,13 +247,13 @@ def read_open(redis: Redis) -> dict[str, OpenAlert]:
 
 
 def read_mutes(redis: Redis, *, now_ms: int) -> list[Mute]:
-    """Those that hold now; those that have ended are dropped."""
+    """Those that hold now. Plain reads."""
     raw: Any = redis.hgetall(ALERTS_MUTED)
     found = []
     for name, until in raw.items():
         kind, _, destination = name.decode().partition("|")
         mute = Mute(kind, destination, int(until))
-        if not mute.until_ms or mute.until_ms > now_ms:
+        if not mute.has_ended(now_ms):
             found.append(mute)
     return sorted(found, key=lambda mute: (mute.kind, mute.destination))
 
@@ -258,6 +266,14 @@ def mute(redis: Redis, mute: Mute) -> None:
 def unmute(redis: Redis, kind: str, destination: str) -> bool:
     """False when this was not muted."""
     return bool(redis.hdel(ALERTS_MUTED, f"{kind}|{destination}"))
+
+
+def forget_ended_mutes(redis: Redis, *, now_ms: int) -> None:
+    """One that was begun anew meanwhile stays."""
+    raw: Any = redis.hgetall(ALERTS_MUTED)
+    for name, until in raw.items():
+        if Mute(ANY, ANY, int(until)).has_ended(now_ms):
+            _alter(redis, ALERTS_MUTED, name.decode(), until, b"", b"", ())
 
 
 def read_alerts(redis: Redis, *, most: int = 100) -> Alerts:

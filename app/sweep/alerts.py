@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.errors import SealBroken, UnknownDestination
@@ -14,6 +14,7 @@ from app.reporting.alerts import (
     Alert,
     AlertEvent,
     Change,
+    OpenAlert,
     What,
     apply_change,
     changes,
@@ -81,7 +82,7 @@ class Judgement:
             and (not item.alert.destination or item.alert.destination in self._looked_at
                  or item.alert.destination not in connected)
         ]  # fmt: skip
-        self._carry_out(changes(known, self._found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
+        self._carry_out(known, self._found, judged)
 
     def watch(self, *, up_seconds: float) -> bool:
         """What the workers look after, since the sweep itself may have ended. Whether it has, as far as a process can tell that is
@@ -96,18 +97,17 @@ class Judgement:
         )
         known = read_open(redis)
         judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
-        self._carry_out(changes(known, found, judged=judged, now_ms=self._now_ms, repeat_ms=self._repeat_ms))
+        self._carry_out(known, found, judged)
         return bool(found)
-
-    @property
-    def _repeat_ms(self) -> int:
-        return int(self._r.settings.alert_repeat_seconds * 1000)
 
     def _muted(self, alert: Alert) -> bool:
         return any(mute.covers(alert, self._now_ms) for mute in self._mutes)
 
-    def _carry_out(self, made: Iterable[Change]) -> None:
-        for change in made:
+    def _carry_out(self, known_alerts: Mapping[str, OpenAlert], found: Iterable[Alert], judged: Iterable[str]) -> None:
+        repeat_ms = int(self._r.settings.alert_repeat_seconds * 1000)
+        for change in changes(
+            known_alerts, found, judged=judged, now_ms=self._now_ms, repeat_ms=repeat_ms, muted=self._muted
+        ):
             alert, muted, messages = change.alert, self._muted(change.alert), list[bytes]()
             if change.event is not None and not muted:
                 known = change.before or change.after

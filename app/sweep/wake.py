@@ -16,7 +16,7 @@ from app.errors import ActivationError, SealBroken, ServiceUnreachable, UnknownD
 from app.keys import LANES, SWEEP
 from app.lanes.lane import announce_wake_ups
 from app.lua import write
-from app.reporting.alerts import forget_alerts_of
+from app.reporting.alerts import forget_alerts_of, forget_ended_mutes
 from app.reporting.processes import end_process, long_gone_processes, note_sweep
 from app.reporting.totals import fold_runs
 from app.sweep.alerts import Judgement
@@ -65,6 +65,7 @@ def sweep(resources: Resources, producer: Producer) -> int:
             log.error("Sweeping %s: %s %s", destination_id, error, error.remedy)  # noqa: TRY400  # the text says it all
     judgement.conclude(connected, up_seconds=time.monotonic() - _BEGUN)
     forget_alerts_of(resources.redis, connected)
+    forget_ended_mutes(resources.redis, now_ms=now_ms)
     for process in long_gone_processes(resources.redis, now_ms=now_ms):
         _forget(resources, process)
     return woken

@@ -19,7 +19,7 @@ from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
-from app.keys import ALERTS_OUTBOX, LANES, SWEPT
+from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, SWEPT
 from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import (
     ANY,
@@ -293,6 +293,22 @@ def test_a_muted_alert_opens_and_tells_nobody(bench: Bench, receiver: Receiver) 
     assert bench.redis.hlen(ALERTS_OUTBOX) == 0
     assert unmute(bench.redis, "stopped", ANY)
     assert not unmute(bench.redis, "stopped", ANY)
+
+
+def test_what_opens_while_it_is_muted_is_told_when_the_mute_has_ended(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    mute(bench.redis, Mute(ANY, ANY, made.clock.now_ms() + 3_600_000))
+    break_it(bench)
+    for _ in range(2):
+        sweep(made, bench.producer)
+    assert [(event.what, event.muted) for event in read_alerts(bench.redis).events] == [("opened", True)]
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 0
+    later(made, 3_601)
+    for _ in range(2):
+        sweep(made, bench.producer)
+    assert events(bench) == [("opened", "stopped"), ("repeated", "stopped")]
+    assert deliver_due(made) == 1
+    assert bench.redis.hlen(ALERTS_MUTED) == 0, "what has ended is not kept"
 
 
 def test_what_happened_opens_an_alert_that_closes_an_hour_later(bench: Bench) -> None:

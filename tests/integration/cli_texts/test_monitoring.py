@@ -66,7 +66,7 @@ def test_doctor_without_redis_says_so(run, monkeypatch, closed_port):
 def stopped(redis, spring) -> Alert:
     """An alert that is open."""
     alert = Alert("stopped", "spring", "It stands still.", "Mend it.")
-    (change,) = changes({}, [alert], judged=[], now_ms=1_764_000_000_000, repeat_ms=1)
+    (change,) = changes({}, [alert], judged=[], now_ms=1_764_000_000_000, repeat_ms=1, muted=lambda _: False)
     assert change.event is What.OPENED
     assert apply_change(redis, change, now_ms=1_764_000_000_000, muted=False, messages=[])
     assert isinstance(change.after, OpenAlert)

@@ -49,8 +49,35 @@ def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
     ],
 )  # fmt: skip
 def test_changes(before, found, judged, now_ms, expected):
-    made = changes(before, found, judged=judged, now_ms=now_ms, repeat_ms=6 * HOUR)
+    made = changes(before, found, judged=judged, now_ms=now_ms, repeat_ms=6 * HOUR, muted=lambda _: False)
     assert [(change.event, change.after) for change in made] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "now_ms", "expected", "is_told_after"),
+    [
+        ({}, ALERT, 7 * HOUR, [(What.OPENED, OpenAlert(ALERT, 7 * HOUR, 0))], True),
+        (known(), ALERT, 7 * HOUR, [], True),
+        (known(told_ms=HOUR), ALERT, 7 * HOUR, [], True),
+        (known(told_ms=2 * HOUR), ALERT, 7 * HOUR, [], False),
+        (
+            known(told_ms=6 * HOUR), MENDED_OTHERWISE, 7 * HOUR,
+            [(What.REPEATED, OpenAlert(MENDED_OTHERWISE, 0, 0))], True,
+        ),
+        (
+            {WARNING.field: OpenAlert(WARNING, 0, 6 * HOUR)}, WARNING_OTHERWISE, 7 * HOUR,
+            [(None, OpenAlert(WARNING_OTHERWISE, 0, 6 * HOUR))], False,
+        ),
+        (known(told_ms=6 * HOUR, gone_ms=5), ALERT, 7 * HOUR, [(None, OpenAlert(ALERT, 0, 6 * HOUR))], False),
+    ],
+    ids=["opens", "stays untold", "is due", "is not due", "has another remedy", "a warning has another remedy", "comes back"],
+)  # fmt: skip
+def test_what_is_muted_is_told_once_it_is_not(before, found, now_ms, expected, is_told_after):
+    made = changes(before, [found], judged=list(before), now_ms=now_ms, repeat_ms=6 * HOUR, muted=lambda _: True)
+    assert [(change.event, change.after) for change in made] == expected
+    after = {found.field: made[0].after if made else before[found.field]}
+    told = changes(after, [found], judged=[], now_ms=now_ms + 1, repeat_ms=6 * HOUR, muted=lambda _: False)
+    assert [change.event for change in told] == ([What.REPEATED] if is_told_after else [])
 
 
 @pytest.mark.parametrize(
