@@ -17,6 +17,7 @@ act:{!alerts}:signals             hash    alerts              KIND|DESTINATION -
 act:{!alerts}:muted               hash    alerts              KIND|DESTINATION, either may be *, -> until when (ms, 0: for good); until unmuted
 act:{!alerts}:noted               hash    alerts              KIND|DESTINATION -> the hour of the run that was told last; while connected, swept
 act:{!alerts}:outbox              hash    alerts              id -> a message that its channel has not taken yet; a day
+act:{!alerts}:sending             string  alerts              one task sends messages at a time; a minute
 act:processes                     hash    presence            process -> what it is and when it was seen; an hour, swept
 act:swept                         string  sweep               time (ms) of the last sweep; for good
 act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
@@ -88,6 +89,7 @@ ALERTS_SIGNALS = f"{ALERTS}:signals"
 ALERTS_MUTED = f"{ALERTS}:muted"
 ALERTS_NOTED = f"{ALERTS}:noted"
 ALERTS_OUTBOX = f"{ALERTS}:outbox"
+ALERTS_SENDING = f"{ALERTS}:sending"
 PROCESSES = "act:processes"
 SWEPT = "act:swept"
 SWEEP = "act:sweep"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from app.backoff import full_jitter
 from app.errors import SealBroken, UnknownDestination
-from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX
+from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX, ALERTS_SENDING
 from app.lua import script
 from app.reporting.alert_kinds import is_wanted
 from app.reporting.alerts import KEPT, Alert, AlertEvent, What
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 GIVE_UP_MS = 86_400_000
 CLAIM_MS = 60_000  # whoever sends a message has it for so long
+RUN_SECONDS = 10.0
 BASE_SECONDS, CAP_SECONDS = 10.0, 900.0
 
 log = logging.getLogger(__name__)
@@ -53,30 +56,50 @@ def has_due(redis: Redis, *, now_ms: int) -> bool:
     return any(orjson.loads(value)["due_ms"] <= now_ms for value in raw)
 
 
-def deliver_due(resources: Resources, *, most: int = 100) -> int:
-    """Send the messages that are due, the oldest first, each by one process at a time; returns how many were taken by their channels.
+def in_order(waiting: Mapping[bytes, Mapping[str, Any]], *, now_ms: int) -> list[bytes]:
+    """The ids of messages that are due: the oldest first, and last those for channels that have failed to take one. Pure."""
+    failing = {message["channel"] for message in waiting.values() if message["tries"]}
+    due = [name for name, message in waiting.items() if message["due_ms"] <= now_ms]
+    return sorted(due, key=lambda name: (waiting[name]["channel"] in failing, waiting[name]["due_ms"]))
 
-    A channel that fails is left alone until the next time: what waits for it must not hold up the others.
+
+def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float = RUN_SECONDS) -> int:
+    """Send the messages that are due, each by one process at a time; returns how many were taken by their channels.
+
+    A channel that fails is left alone until the next time: what waits for it must not hold up the others. After `within_seconds`
+    no further message is begun.
     """
     redis, now_ms = resources.redis, resources.clock.now_ms()
+    deadline = time.monotonic() + within_seconds
     raw: Any = redis.hgetall(ALERTS_OUTBOX)
-    waiting = [(name, value, orjson.loads(value)) for name, value in raw.items()]
-    due = sorted((item for item in waiting if item[2]["due_ms"] <= now_ms), key=lambda item: item[2]["due_ms"])
+    waiting = {name: orjson.loads(value) for name, value in raw.items()}
     taken, failed = 0, set[str]()
-    for name, value, message in due:
+    for name in in_order(waiting, now_ms=now_ms):
+        message = waiting[name]
         channel = message["channel"]
         if channel in failed:
             continue
         claimed = orjson.dumps({**message, "due_ms": resources.clock.now_ms() + CLAIM_MS})
-        if not _replace(redis, name, value, claimed):
+        if not _replace(redis, name, raw[name], claimed):
             continue
         is_taken = _deliver(resources, name.decode(), message, claimed)
         taken += bool(is_taken)
         if is_taken is False:
             failed.add(channel)
-        if taken + len(failed) >= most:
+        if taken + len(failed) >= most or time.monotonic() >= deadline:
             break
     return taken
+
+
+def deliver_alone(resources: Resources) -> int:
+    """`deliver_due`, unless another task is at it: channels that hang would occupy every thread of a worker, which sweeps need too."""
+    token = token_hex(8)
+    if script(resources.redis, "app.sfmc", "lock")(keys=[ALERTS_SENDING], args=[token, CLAIM_MS]) != 1:
+        return 0
+    try:
+        return deliver_due(resources)
+    finally:
+        script(resources.redis, "app.sfmc", "release")(keys=[ALERTS_SENDING], args=[token])
 
 
 def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:

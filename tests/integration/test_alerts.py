@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -33,13 +33,14 @@ from app.reporting.alerts import (
     read_open,
     unmute,
 )
-from app.reporting.outbox import deliver_due, has_due, messages_for
+from app.reporting.outbox import deliver_alone, deliver_due, has_due, messages_for
 from app.reporting.presence import Presence
 from app.reporting.processes import note_process, read_processes, this_process
 from app.resources import Resources
 from app.sealing import make_key
 from app.sweep import sweep
 from app.sweep.alerts import Judgement
+from tests.integration.intake.conftest import wait_until
 from tests.integration.lanes.conftest import Bench, waiting
 from tests.system.rig import profile
 
@@ -56,6 +57,8 @@ class Receiver(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 200
+        self.answers = threading.Event()  # until then it hangs
+        self.answers.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.server.answers.wait(10)
         self.send_response(self.server.status)
         self.send_header("location", f"{self.server.url}/elsewhere")
         self.send_header("content-length", "0")
@@ -268,6 +272,41 @@ def test_after_a_day_it_is_given_up(bench: Bench, receiver: Receiver) -> None:
     later(made, 86_401)
     assert deliver_due(made) == 0
     assert bench.redis.hlen(ALERTS_OUTBOX) == 0
+
+
+def put(resources: Resources, *channels: str) -> None:
+    """A message for each of these channels."""
+    now_ms = resources.clock.now_ms()
+    event = asdict(AlertEvent(What.OPENED, now_ms, Alert("no_worker", "", "None."), now_ms))
+    for number, channel in enumerate(channels):
+        message = {"channel": channel, "event": event, "due_ms": now_ms, "tries": 0}
+        resources.redis.hset(ALERTS_OUTBOX, f"message-{number}", orjson.dumps(message))
+
+
+def test_while_a_channel_hangs_one_task_waits_for_it_and_no_other(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=f"{receiver.url}/webhook", alert_slack_url=f"{receiver.url}/slack")
+    put(made, "webhook", "slack")
+    receiver.answers.clear()
+    first = threading.Thread(target=deliver_alone, args=(made,))
+    first.start()
+    try:
+        wait_until(lambda: receiver.seen, "the channel is asked")
+        assert deliver_alone(made) == 0
+        assert len(receiver.seen) == 1
+    finally:
+        receiver.answers.set()
+        first.join()
+    assert len(receiver.seen) == 2
+    put(made, "webhook")
+    assert deliver_alone(made) == 1, "the next one has its turn"
+
+
+def test_a_run_begins_no_message_after_its_time(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    put(made, "webhook", "webhook", "webhook")
+    assert deliver_due(made, within_seconds=0) == 1
+    assert [orjson.loads(value)["tries"] for value in bench.redis.hvals(ALERTS_OUTBOX)] == [0, 0]
+    assert deliver_due(made) == 2
 
 
 def test_two_that_deliver_send_each_message_once(bench: Bench, receiver: Receiver) -> None:
