@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from app.destinations.catalogs import fetch
 from app.destinations.state import Status
-from app.errors import CallError, SealBroken, UnknownDestination
+from app.errors import AccountThrottled, CallError, DestinationUnreachable, SealBroken, Throttle, UnknownDestination
 from app.keys import CATALOGS, REFRESHING
 from app.lua import script
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
+    from app.mapping.catalog import Catalog
     from app.resources import Resources
 
 ACCOUNTS_AT_ONCE = 10
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 def refresh_due(resources: Resources) -> int:
     """Fetch what has not been fetched for long, the oldest first and a few at a time; returns how many accounts were asked.
 
-    Destinations of one account and business unit share what was fetched. On failure the old definitions stay, with a note of why.
+    Destinations of one account and business unit share what was fetched, by whichever of their packages is answered. On failure the
+    old definitions stay, with a note of why.
     One process at a time does this, however many are asked to.
     """
     redis, settings = resources.redis, resources.settings
@@ -66,14 +68,35 @@ def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]
 
 
 def _refresh_account(resources: Resources, destinations: list[Destination]) -> None:
-    client = resources.client(destinations[0])
-    now_ms = resources.clock.now_ms()
-    try:
-        catalog = fetch(client, now_ms)
-    except CallError as error:
-        for destination in destinations:
-            resources.catalogs.note_failure(destination.id, f"{error} {error.remedy}".strip(), at_ms=now_ms)
-        log.warning("The definitions of %s stay as they were: %s", destinations[0].id, error)
-    else:
+    """Ask with the credentials of one installed package after another, until one is answered; each failure is noted where they are
+    used.
+    """
+    packages: dict[tuple[str, str], list[Destination]] = {}
+    for destination in destinations:
+        account = destination.account
+        packages.setdefault((account.client_id, account.client_secret), []).append(destination)
+    catalog: Catalog | None = None
+    failures: list[tuple[list[Destination], str]] = []
+    for sharing in packages.values():
+        try:
+            catalog = fetch(resources.client(sharing[0]), resources.clock.now_ms())
+        except CallError as error:
+            log.warning("The definitions of %s were not fetched: %s", sharing[0].id, error)
+            failures.append((destinations if concerns_account(error) else sharing, f"{error} {error.remedy}".strip()))
+            if concerns_account(error):
+                break
+        else:
+            break
+    if catalog is not None:
         for destination in destinations:
             resources.catalogs.put(destination.id, catalog, if_connected=True)
+    for sharing, text in reversed(failures):  # what concerns the account gives way to what a package itself was told
+        for destination in sharing:
+            resources.catalogs.note_failure(destination.id, text, at_ms=resources.clock.now_ms())
+
+
+def concerns_account(error: CallError) -> bool:
+    """Whether other credentials of the account would meet the same. Pure."""
+    if isinstance(error, AccountThrottled):
+        return error.kind is not Throttle.TOKENS
+    return isinstance(error, DestinationUnreachable)
