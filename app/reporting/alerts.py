@@ -159,8 +159,8 @@ def changes(
             tells = alert.severity is Severity.CRITICAL
             told_ms = tell_ms if tells else before.told_ms
             made.append(Change(before, OpenAlert(alert, before.opened_ms, told_ms), What.REPEATED if tells else None))
-        elif before.gone_ms:
-            made.append(Change(before, replace(before, gone_ms=0), None))
+        elif before.gone_ms or alert != before.alert:  # the same with other numbers
+            made.append(Change(before, replace(before, alert=alert, gone_ms=0), None))
     for name in judged:
         before = known.get(name)
         if before is None or name in called:

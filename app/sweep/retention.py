@@ -29,7 +29,7 @@ def bound_failures(resources: Resources, destination_id: str) -> None:
             Alert(
                 "failures_dropped",
                 destination_id,
-                f"{len(beyond)} failed profiles are dropped: kept are at most {settings.failures_kept}, "
+                f"Failed profiles are dropped, the oldest first: kept are at most {settings.failures_kept:,}, "
                 f"for {settings.failures_kept_days} days.",
                 f"Replay or export them in time: `activation failures {destination_id}`.",
             ),

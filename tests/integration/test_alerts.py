@@ -384,6 +384,30 @@ def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench:
     assert "stopped|camp" not in read_open(bench.redis)
 
 
+def test_an_open_alert_says_what_is_true_now_and_is_told_once(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    for failed in (10, 8_000):
+        bench.redis.hset(
+            bench.keys.run(bench.hour() - 1), mapping={"received": 9_000, "delivered": 90, "failed": failed}
+        )
+        sweep(made, bench.producer)
+    (found,) = (item for item in read_alerts(bench.redis).open if item.alert.kind == "run_failed")
+    assert found.alert.text.startswith("8,000 of 8,090 profiles")
+    assert [kind for _, kind in events(bench)].count("run_failed") == 1
+
+
+def test_what_is_said_of_dropped_failures_is_true_of_all_of_them(bench: Bench) -> None:
+    made = with_settings(bench, failures_kept=10)
+    now_ms = made.clock.now_ms()
+    for count in (5, 1):
+        ids = [f"{count}-{number}" for number in range(10 + count)]
+        bench.redis.zadd(bench.keys.failures, dict.fromkeys(ids, now_ms))
+        bench.redis.hset(bench.keys.failed, mapping=dict.fromkeys(ids, b"x"))
+        sweep(made, bench.producer)
+    text = read_open(bench.redis)["failures_dropped|camp"].alert.text
+    assert text == "Failed profiles are dropped, the oldest first: kept are at most 10, for 30 days."
+
+
 def test_alerts_of_a_destination_that_is_gone_close(bench: Bench) -> None:
     break_it(bench)
     sweep(bench.resources, bench.producer)

@@ -27,7 +27,7 @@ def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
     [
         ({}, [ALERT], [], 5, [(What.OPENED, OpenAlert(ALERT, 5, 5))]),
         (known(), [ALERT], [FIELD], HOUR, []),
-        (known(), [OTHER], [FIELD], HOUR, []),
+        (known(told_ms=5), [OTHER], [FIELD], HOUR, [(None, OpenAlert(OTHER, 0, 5))]),
         (known(), [OTHER], [FIELD], 6 * HOUR, [(What.REPEATED, OpenAlert(OTHER, 0, 6 * HOUR))]),
         (known(), [MENDED_OTHERWISE], [FIELD], HOUR, [(What.REPEATED, OpenAlert(MENDED_OTHERWISE, 0, HOUR))]),
         (known(gone_ms=100), [MENDED_OTHERWISE], [FIELD], 9_000, [(What.REPEATED, OpenAlert(MENDED_OTHERWISE, 0, 9_000))]),
@@ -39,13 +39,15 @@ def known(told_ms: int = 0, gone_ms: int = 0) -> dict[str, OpenAlert]:
         (known(gone_ms=100), [], [FIELD], 60_099, []),
         (known(gone_ms=100), [], [FIELD], 60_100, [(What.CLOSED, None)]),
         (known(gone_ms=100), [ALERT], [FIELD], 30_000, [(None, OpenAlert(ALERT, 0, 0))]),
+        (known(gone_ms=100), [OTHER], [FIELD], 30_000, [(None, OpenAlert(OTHER, 0, 0))]),
         (known(gone_ms=100), [], [], HOUR, []),
         ({}, [], [FIELD], HOUR, []),
     ],
     ids=[
-        "opens", "stays", "stays with another text", "is repeated with the new text", "is told with another remedy",
+        "opens", "stays", "has another text in silence", "is repeated with the new text", "is told with another remedy",
         "comes back with another remedy", "a warning has another remedy in silence", "its cause goes", "waits a little",
-        "closes", "comes back within a minute", "what was not judged stays", "what is not open does not close",
+        "closes", "comes back within a minute",
+        "comes back with another text", "what was not judged stays", "what is not open does not close",
     ],
 )  # fmt: skip
 def test_changes(before, found, judged, now_ms, expected):
