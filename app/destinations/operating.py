@@ -52,7 +52,7 @@ def try_destination(resources: Resources, destination: Destination, *, limits_of
 
     Changes nothing. Raises `DestinationUnreachable` and `AccountThrottled`.
     """
-    found = preflight(destination, resources.client(destination))
+    found = preflight(destination, resources.client(destination), now_ms=resources.clock.now_ms())
     if limits_of_account:
         return found
     disagreements = find_disagreements(destination, others_of_account(destination, resources.destinations))
@@ -82,7 +82,7 @@ def check(resources: Resources, destination_id: str) -> Preflight:
     Raises `UnknownDestination`, `SealBroken`, `DestinationUnreachable` and `AccountThrottled`.
     """
     target = resources.destinations.get(destination_id)
-    found = preflight(target, resources.client(target))
+    found = preflight(target, resources.client(target), now_ms=resources.clock.now_ms())
     if found.ok and found.catalog is not None:
         resources.catalogs.put(target.id, found.catalog, if_connected=True)
     return found

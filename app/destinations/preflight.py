@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class Preflight:
         return not has_error(self.problems)
 
 
-def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
+def preflight(destination: Destination, client: MarketingCloud, *, now_ms: int) -> Preflight:
     """Ask the account itself: credentials, scopes, definitions, and whether the mapping fits them. Nothing is kept.
 
     Without a token nothing else is asked. Raises `DestinationUnreachable` or `AccountThrottled` when the account cannot be asked now:
@@ -56,10 +55,9 @@ def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
     except CallError as error:
         return Preflight((_of_call(error, "account"),))
     problems = list(_scope_problems(token.scopes))
-    time_ms = int(time.time() * 1000)
     found: Catalog | None = None
     try:
-        found = catalogs.fetch(client, time_ms)
+        found = catalogs.fetch(client, now_ms)
     except (DestinationUnreachable, AccountThrottled):
         raise
     except CallError as error:
@@ -69,7 +67,7 @@ def preflight(destination: Destination, client: MarketingCloud) -> Preflight:
     if found is not None:
         problems += _size_problems(found)
     problems += _sharing_problems(destination)
-    problems += _date_problems(destination, datetime.fromtimestamp(time_ms / 1000, UTC).date())
+    problems += _date_problems(destination, datetime.fromtimestamp(now_ms / 1000, UTC).date())
     problems += _quota_problems(destination.limits)
     return Preflight(tuple(problems), found)
 

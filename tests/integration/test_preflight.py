@@ -19,6 +19,8 @@ from app.keys import DestinationKeys
 from app.sealing import KeyRing, make_key
 from app.sfmc import MarketingCloud
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
 BOTH = "list_and_subscribers_read list_and_subscribers_write"
 
 
@@ -119,16 +121,17 @@ RENTERS = Segment(id="a", mapping_id="segment_1")
 
 
 def test_a_good_destination_has_no_problems(far, client):
-    found = preflight(destination(far, RENTERS), client)
+    found = preflight(destination(far, RENTERS), client, now_ms=NOW_MS)
     assert found.ok
     assert found.problems == ()
     assert found.catalog is not None
     assert "Email Demographics.segment_1" in found.catalog.attributes
+    assert found.catalog.fetched_at_ms == NOW_MS
 
 
 def test_bad_credentials_are_the_only_problem_told(far, client):
     far.scope = None
-    (problem,) = preflight(destination(far, replace(RENTERS, mapping_id="gone")), client).problems
+    (problem,) = preflight(destination(far, replace(RENTERS, mapping_id="gone")), client, now_ms=NOW_MS).problems
     assert (problem.level, problem.where) == ("error", "account")
     assert "bad_credentials" in problem.text
     assert problem.remedy
@@ -136,9 +139,9 @@ def test_bad_credentials_are_the_only_problem_told(far, client):
 
 def test_credentials_that_were_mended_are_asked_for_anew(far, client):
     far.scope = None
-    assert preflight(destination(far), client).problems
+    assert preflight(destination(far), client, now_ms=NOW_MS).problems
     far.scope = BOTH
-    assert preflight(destination(far), client).problems == ()
+    assert preflight(destination(far), client, now_ms=NOW_MS).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -151,35 +154,37 @@ def test_credentials_that_were_mended_are_asked_for_anew(far, client):
 )
 def test_each_scope_that_lacks_is_told_once(far, client, scope, lacking):
     far.scope = scope
-    found = preflight(destination(far), client).problems
+    found = preflight(destination(far), client, now_ms=NOW_MS).problems
     assert [name for problem in found for name in lacking if f"{name} (missing_scope)" in problem.text] == lacking
     assert sum("missing_scope" in problem.text for problem in found) == len(lacking)
 
 
 def test_a_token_without_scopes_is_a_warning(far, client):
     far.scope = ""
-    (problem,) = preflight(destination(far), client).problems
+    (problem,) = preflight(destination(far), client, now_ms=NOW_MS).problems
     assert problem.level == "warning"
     assert "scope" in problem.text
 
 
 def test_a_mapping_id_that_names_no_field_is_told(far, client):
     far.fields = ["First Name", "Segment_1"]
-    found = preflight(destination(far, RENTERS), client)
+    found = preflight(destination(far, RENTERS), client, now_ms=NOW_MS)
     assert not found.ok
     assert [problem.where for problem in found.problems if problem.level == "error"] == ["segments[0].mapping_id"]
 
 
 def test_an_account_without_the_set_is_told(far, client):
     far.fields = None
-    errors = [problem for problem in preflight(destination(far), client).problems if problem.level == "error"]
+    errors = [
+        problem for problem in preflight(destination(far), client, now_ms=NOW_MS).problems if problem.level == "error"
+    ]
     assert [problem.where for problem in errors] == ["attribute-set definitions"]
 
 
 @pytest.mark.parametrize(("count", "words"), [(51, "aggressive"), (101, "extreme"), (180, "of 200")])
 def test_many_profile_attributes_are_a_warning(far, client, count, words):
     far.fields = ["First Name", *(f"f{number}" for number in range(count - 1))]
-    (problem,) = preflight(destination(far), client).problems
+    (problem,) = preflight(destination(far), client, now_ms=NOW_MS).problems
     assert problem.level == "warning"
     assert str(count) in problem.text
     assert words in problem.text
@@ -187,7 +192,9 @@ def test_many_profile_attributes_are_a_warning(far, client, count, words):
 
 def test_a_shared_mapping_id_is_a_warning(far, client):
     shared = [replace(RENTERS, id=name) for name in "abc"]
-    found = preflight(destination(far, replace(RENTERS, id="x", mapping_id="segment_2"), *shared), client).problems
+    found = preflight(
+        destination(far, replace(RENTERS, id="x", mapping_id="segment_2"), *shared), client, now_ms=NOW_MS
+    ).problems
     about = [problem for problem in found if "share" in problem.text]
     assert [(problem.level, problem.where) for problem in about] == [("warning", "segments[1].mapping_id")]
     assert {problem.level for problem in found} == {"warning"}
@@ -195,8 +202,8 @@ def test_a_shared_mapping_id_is_a_warning(far, client):
 
 @pytest.mark.parametrize(("days", "words"), [(-1, "has not been written"), (13, "is written until"), (16, None)])
 def test_a_segment_that_ends_is_a_warning(far, client, days, words):
-    end = (datetime.now(UTC) + timedelta(days=days)).date()
-    found = preflight(destination(far, replace(RENTERS, end=end)), client).problems
+    end = (NOW + timedelta(days=days)).date()
+    found = preflight(destination(far, replace(RENTERS, end=end)), client, now_ms=NOW_MS).problems
     assert [words in problem.text for problem in found if problem.where == "segments[0].end"] == (
         [True] if words else []
     )
@@ -204,7 +211,7 @@ def test_a_segment_that_ends_is_a_warning(far, client, days, words):
 
 def test_a_small_yearly_quota_is_a_warning(far, client):
     small = replace(destination(far), limits=Limits(calls_per_year=2_000_000))
-    (problem,) = preflight(small, client).problems
+    (problem,) = preflight(small, client, now_ms=NOW_MS).problems
     assert (problem.level, problem.where) == ("warning", "limits.calls_per_year")
     assert "last 13.9 hours" in problem.text
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.destinations.model import Destination
+from app.destinations.operating import check
 from app.keys import CATALOGS
 from app.resources import Resources
 from app.sweep.refresh import refresh_due
@@ -54,3 +55,13 @@ def test_an_account_that_does_not_answer_is_asked_once(bench: Bench) -> None:
     for name in ("a", "b"):
         assert fetched(bench.resources, name) == (False, True)
         assert bench.redis.zscore(CATALOGS, name)
+
+
+def test_definitions_that_a_check_fetched_are_as_old_as_the_clock_of_redis_says(bench: Bench) -> None:
+    clock = bench.resources.clock
+    clock.now_ms()
+    clock._server.ahead_seconds -= 18_000  # the clock of this machine is five hours ahead of it
+    assert check(bench.resources, "camp").ok
+    catalog = bench.resources.catalogs.get("camp")
+    assert catalog is not None
+    assert catalog.fetched_at_ms <= clock.now_ms()

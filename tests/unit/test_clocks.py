@@ -10,7 +10,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # each with the reason why its own clock is right
 MAY_ASK = {
-    "app/destinations/preflight.py": "today's date, to warn of segments that end soon",
     "app/sfmc/answers.py": "a Retry-After that is a date, from a server that gives no date of its own",
     "app/cli/doctor.py": "how far this machine's clock is off",
     "app/tracing.py": "the end of a span, as OpenTelemetry takes it",
