@@ -26,11 +26,10 @@ from app.destinations.channels import names_connected, put_back
 from app.destinations.fields import naming_local
 from app.destinations.model import Destination
 from app.destinations.schema import DESTINATION
-from app.destinations.writing import SECRET_VARIABLE
+from app.destinations.writing import SECRET_VARIABLE, VARIABLE
 from app.errors import UsageError
 from app.settings import PREFIX
 
-_VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CHANNEL_SECRETS = ("webhook", "slack", "secret")  # of an alert's channel
 _NULL = "tag:yaml.org,2002:null"
@@ -169,7 +168,7 @@ def _fill_in(value: Any, path: tuple[str | int, ...], environ: Mapping[str, str]
         case list():
             return [_fill_in(item, (*path, number), environ, unset) for number, item in enumerate(value)]
         case str():
-            return _VARIABLE.sub(lambda found: _variable(found, path, environ, unset), value)
+            return VARIABLE.sub(lambda found: _variable(found, path, environ, unset), value)
     return value
 
 

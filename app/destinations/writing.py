@@ -7,6 +7,7 @@ stays, by its place (`app.destinations.channels`).
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from app.destinations.model import AlertChannel, Destination, MappingRow
 
+VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")  # `${NAME}`, and `$${NAME}` for what is none
 SECRET_VARIABLE = "SFMC_CLIENT_SECRET"  # noqa: S105  # its name, not its value
 
 
@@ -86,7 +88,7 @@ def _escaped(value: Any, *, secret: bool = False) -> Any:
         case list() | tuple():
             return [_escaped(item) for item in value]
         case str() if not secret:
-            return value.replace("${", "$${")
+            return VARIABLE.sub(r"$\g<0>", value)
     return value
 
 
