@@ -56,6 +56,7 @@ act:{D}:cleaned                   string  sweep               lane and place whe
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
 act:{D}:seen:WINDOW               hash    intake              keyed digest of a body -> when it first came; WINDOW counts SEEN_WINDOW; SEEN_LIFE
 act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
+act:{D}:jobs:looked_at            string  sweep               place in the list of jobs where forgetting goes on; until disconnect
 act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`); while anything of it is pending, then JOB_LIFE
 act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
 act:{D}:totals                    hash    sweep               counts of all runs that have ended, and `folded`: the first hour not among them; until disconnect
@@ -232,6 +233,10 @@ class DestinationKeys:
     @property
     def jobs(self) -> str:
         return f"{self.base}:jobs"
+
+    @property
+    def jobs_looked_at(self) -> str:
+        return f"{self.jobs}:looked_at"
 
     def chunk(self, chunk_id: str) -> str:
         return f"{self.base}:chunk:{chunk_id}"

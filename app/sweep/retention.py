@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 ROWS_AT_ONCE = 500
+JOBS_AT_ONCE = 100
 
 
 def bound_failures(resources: Resources, destination_id: str) -> None:
@@ -55,10 +56,19 @@ def clean_lane(resources: Resources, destination: Destination) -> None:
 
 
 def forget_old_jobs(resources: Resources, destination_id: str) -> None:
-    """Jobs whose counts have come to their end leave the list of jobs."""
+    """Jobs whose counts have come to their end leave the list of jobs: some of the old ones are looked at, all of them in turn.
+
+    A job of which anything is pending keeps its counts, however old it is.
+    """
     redis, keys = resources.redis, DestinationKeys(destination_id)
     oldest_ms = resources.clock.now_ms() - JOB_LIFE_SECONDS * 1000
-    old: Any = redis.zrangebyscore(keys.jobs, "-inf", oldest_ms, start=0, num=100)
+    raw: Any = redis.get(keys.jobs_looked_at)
+    place = int(raw or 0)
+    old: Any = redis.zrangebyscore(keys.jobs, "-inf", oldest_ms, start=place, num=JOBS_AT_ONCE)
     ended = [job for job in old if not redis.exists(keys.job(job.decode()))]
     if ended:
         redis.zrem(keys.jobs, *ended)
+    following = place + len(old) - len(ended) if len(old) == JOBS_AT_ONCE else 0
+    if following != place:
+        command = ("SET", keys.jobs_looked_at, following)
+        write(redis, command, keys=[keys.jobs_looked_at], only_with=keys.epoch)
