@@ -110,10 +110,7 @@ class Producer:
         began = time.perf_counter()
         with TRACES.enqueue(destination, job), translated(partly=PARTLY):
             readied = ((None, ready(profile)) for profile in profiles)
-            chunks = (
-                (f"{call}:{number}", items)
-                for number, items in enumerate(_bounded(readied, self._contacts(destination)))
-            )
+            chunks = _named(call, _bounded(readied, self._contacts(destination)))
             self._append(destination, job, chunks, place, about={"source": source})
         self._r.measures.enqueued(destination, time.perf_counter() - began)
         self._r.measures.flush_when_due(self._r.redis, self._r.clock)
@@ -289,6 +286,14 @@ def _bounded(items: Iterable[tuple[T, Readied]], contacts: Callable[[Any], int])
         yield found
     if ended is not None:
         raise ended
+
+
+def _named(call: str, lists: Iterable[list[T]]) -> Iterator[tuple[str, list[T]]]:
+    """The parts of a call with ids that say which of its profiles they are, whatever bounded them."""
+    first = 0
+    for items in lists:
+        yield f"{call}:{first}-{len(items)}", items
+        first += len(items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import StorageRefuses
 from app.files.records import Record
 from app.lanes.append import MOST_BYTES_OF_CONTACTS
 from app.reporting.jobs import read_job
@@ -48,6 +49,22 @@ def test_a_chunk_is_bounded_by_contacts_and_a_call_for_all_can_be_repeated(bench
     heavy = several[0] | {"person": {"note": "x" * (MOST_BYTES_OF_CONTACTS // 30)}}
     job = bench.producer.enqueue("camp", [heavy])
     assert read_job(bench.redis, job).reasons == {"too_large": 1}
+
+
+def test_a_call_repeated_under_another_option_loses_none_of_its_profiles(bench: Bench) -> None:
+    several = [with_ids(*(f"{n}-{one}" for one in range(40))) for n in range(30)]
+
+    def breaking() -> Iterator[dict[str, Any]]:
+        yield from several[:20]
+        raise StorageRefuses("It takes no more.", remedy="Wait.")
+
+    with pytest.raises(StorageRefuses):
+        bench.producer.enqueue("camp", breaking(), repeat_id="once")
+    assert read_job(bench.redis, "once").received == 20 * 40
+    reconnect(bench, several_identities="smallest")  # a step holds more profiles from now on
+    bench.producer.enqueue("camp", several, repeat_id="once")
+    contacts = {fields[b"c"] for lane in range(16) for _, fields in bench.redis.xrange(bench.keys.lane(lane).live)}
+    assert len(contacts) == 20 * 40 + 10
 
 
 def test_a_load_goes_on_behind_the_profiles_that_it_has_done_not_behind_their_contacts(bench: Bench) -> None:
