@@ -13,7 +13,7 @@ from app.lanes.lane import ANY_WAKE_UP
 from app.lanes.refused import as_content
 from app.logs import say_once
 from app.queues import ENQUEUE_QUEUE
-from tasks.arguments import read_arguments
+from tasks.arguments import check_wake_up, read_arguments
 from tasks.base import ActivationTask, log
 from tasks.celery import app
 from tasks.consumer import pause_queue, resume_queue
@@ -71,4 +71,5 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
 @app.task(base=ActivationTask, name="activation.deliver")
 def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
     """Drain one lane of one destination for a slice of time."""
+    check_wake_up(destination, lane, wake_up_token)
     return context().delivery.drain(destination, lane, wake_up_token)

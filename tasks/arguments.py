@@ -1,4 +1,4 @@
-"""The arguments of `activation.enqueue`, checked before anything is done with them.
+"""The arguments of `activation.enqueue` and of `activation.deliver`, checked before anything is done with them.
 
 They come from other programs. What is wrong with them is told by the names that this product gives to arguments, and never by what
 was sent: not even a name, which may be a profile's in the wrong place.
@@ -6,6 +6,7 @@ was sent: not even a name, which may be a profile's in the wrong place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.errors import UsageError
+from app.keys import LANES
 from app.mapping.xdm import LATEST_MS, parse_time
 from app.sealed_messages import PREFIX, open_message
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 ORDER = ("destination", "profiles", "job_id", "occurred_at", "backfill", "force")
 MOST_PROFILES = 100_000
 _SEALED = frozenset({"profiles", "sealed_at", "job_id", "occurred_at", "backfill", "force"})
+_DESTINATION = r"[a-z0-9][a-z0-9-]{0,62}\Z"
 _REMEDY = "Mend the sender; docs/enqueue.md names every argument. `activation refused` shows what it sent."
+_WAKE_UP_REMEDY = "Nothing is lost. Wake-ups are sent by this product alone: find what else sends them, and end it."
 
 
 class _Flag(fields.Field[bool]):
@@ -72,7 +76,7 @@ class _EnqueueArguments(Schema):
 
     destination = fields.String(
         required=True,
-        validate=validate.Regexp(r"[a-z0-9][a-z0-9-]{0,62}\Z", error="is no destination's id"),
+        validate=validate.Regexp(_DESTINATION, error="is no destination's id"),
         error_messages={"required": "is missing", "null": "is missing", "invalid": "must be text"},
     )
     profiles = _Profiles(required=True, error_messages={"required": "are missing", "null": "are missing"})
@@ -111,6 +115,16 @@ def read_arguments(args: Sequence[Any], kwargs: dict[str, Any], resources: Resou
             remedy="Seal them with the key that `activation sender-key NAME` prints; docs/enqueue.md shows how.",
         )
     return EnqueueArguments(**loaded)
+
+
+def check_wake_up(destination: object, lane: object, wake_up_token: object) -> None:
+    """Raises `UsageError` where these name no lane: that of "4" is neither lane 4 nor another that anybody reads."""
+    if not isinstance(destination, str) or not re.match(_DESTINATION, destination):
+        raise UsageError("destination: is no destination's id.", remedy=_WAKE_UP_REMEDY)
+    if type(lane) is not int or not 0 <= lane < LANES:  # True is a number, too
+        raise UsageError(f"lane: is no whole number from 0 to {LANES - 1}.", remedy=_WAKE_UP_REMEDY)
+    if not isinstance(wake_up_token, str):
+        raise UsageError("wake_up_token: is no text.", remedy=_WAKE_UP_REMEDY)
 
 
 def _load(document: dict[str, Any]) -> dict[str, Any]:

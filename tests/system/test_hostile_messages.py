@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from app.keys import LANES
 from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import read_alerts
 from app.resources import connect
@@ -75,6 +76,14 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
     {"args": ["camp", [], None, None, False, False, MARK]},
     {},
 ]
+NO_WAKE_UPS: list[list[Any]] = [
+    *(["camp", str(lane)] for lane in range(LANES)),
+    ["camp", -1],
+    ["camp", 10**30],
+    ["camp", MARK],
+    ["camp", 4, {MARK: 1}],
+    [{MARK: 1}, 4],
+]
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
@@ -89,12 +98,15 @@ def test_nothing_on_the_broker_ends_a_worker_or_shows_what_was_sent(make_rig: Ca
     client = Celery(broker=rig.settings.broker_url, set_as_current=False)
     for wrong in WRONG_ARGUMENTS:
         client.send_task("activation.enqueue", queue="activation", argsrepr="", kwargsrepr="", **wrong)
+    waiting = rig.producer.enqueue("camp", [profile(f"c-{n}", email="c@mail.test") for n in range(50)])
+    for wrong_args in NO_WAKE_UPS:
+        client.send_task("activation.deliver", wrong_args, queue="delivery", argsrepr="", kwargsrepr="")
     client.close()
     refused = RefusedMessages(rig.resources)
     expected = 2 * len(UNREADABLE) + len(WRONG_ARGUMENTS)
     rig.wait_until(lambda: refused.count() >= expected, "all are refused", 60)
     job = rig.producer.enqueue("camp", [profile("well", email="well@mail.test")])
-    assert rig.settled([job], 30).outcomes["delivered"] == 1
+    assert rig.settled([job, waiting], 30).outcomes["delivered"] == 51
     assert refused.count() == expected
     assert rig.stack.restarts == []
     kept = refused.all()
