@@ -31,6 +31,7 @@ from app.sealing import KeyRing
 REPLAY_JOB = "replay-"  # ids of jobs that are replays begin so
 FORCE = "x"
 BACKFILL = "b"
+_BEYOND = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +116,31 @@ def read_entry(raw: list[Any], *, backfill: bool) -> Entry:
 def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: bool) -> Entry:
     """An entry as redis-py gives it; nothing is opened.
 
-    What lacks a field, or has one that is no number, was not written by a producer: it is read as one that does not open.
+    What lacks a field, or has one that is no number or one of more than 63 bits, was not written by a producer: it is read as one
+    that does not open.
     """
     try:
         stamp_ms, _, number = fields[b"s"].partition(b"-")
         origin = Origin(
             job_id=fields[b"j"].decode(),
-            occurred_at_ms=int(fields[b"o"]),
-            stamp_ms=int(stamp_ms),
-            stamp_number=int(number),
+            occurred_at_ms=_number(fields[b"o"], least=-_BEYOND),
+            stamp_ms=_number(stamp_ms),
+            stamp_number=_number(number),
             flags=fields[b"f"].decode(),
             tag=fields[b"c"],
         )
-        attempts, first_tried_at_ms = int(fields.get(b"n", 0)), int(fields.get(b"t", 0))
+        attempts, first_tried_at_ms = _number(fields.get(b"n", b"0")), _number(fields.get(b"t", b"0"))
     except (KeyError, ValueError):
         origin, attempts, first_tried_at_ms = _FOREIGN, 0, 0
     return Entry(entry_id, backfill, origin, attempts, first_tried_at_ms, fields.get(b"p", b""))
+
+
+def _number(text: bytes, *, least: int = 0) -> int:
+    """Raises `ValueError` for what is none, and for one that no reply of ours could hold."""
+    number = int(text)
+    if not least <= number < _BEYOND:
+        raise ValueError
+    return number
 
 
 _FOREIGN = Origin(job_id="", occurred_at_ms=0, stamp_ms=0, stamp_number=0, flags="", tag=b"")

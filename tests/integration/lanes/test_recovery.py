@@ -215,13 +215,15 @@ def test_an_altered_entry_is_set_aside_and_its_neighbours_go_on(bench: Bench) ->
         {b"c": entries[1][1][b"c"]},
         {b"s": b"9999999999999-1"},
         {b"j": b"other"},
+        {b"o": b"1" * 30},
+        {b"n": b"1" * 30},
     ):
         redis.xadd(stream, {**fields, **change})
     redis.xadd(stream, {b"p": b"anything"})
     bench.workers[0].drain("camp", LANE)
     counts = read_job(bench.redis, job)
     assert counts.outcomes["delivered"] == 3
-    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_tampered"] * 6
+    assert [failure.code for failure in bench.resources.failures("camp").all()] == ["seal_tampered"] * 8
     assert redis.xlen(stream) == 0
 
 
