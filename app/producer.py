@@ -86,8 +86,9 @@ class Producer:
 
         `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none.
         A profile of several contacts (`several_identities: all`) is received once for each of them. `backfill` puts
-        them behind all live updates. `force` sends even what is delivered already. A `repeat_id` names this very call: made again
-        with the same one and the same profiles, it adds nothing. `source` is who began the job, as `activation jobs` shows it.
+        them behind all live updates. `force` sends even what is delivered already. A `repeat_id` (any text) names this very call:
+        made again with the same one and the same profiles, it adds nothing; without a `job_id` it names the job, by its digest
+        where it could be no `job_id`. `source` is who began the job, as `activation jobs` shows it.
 
         Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
         has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `TypeError` for a single profile where
@@ -98,10 +99,10 @@ class Producer:
         occurred_at_ms = _epoch_ms(occurred_at)
         if isinstance(profiles, Mapping | str | bytes):  # they can be gone through as well, by keys or letters
             raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
-        job = job_id or repeat_id or uuid4().hex
+        call = _call_id(repeat_id) if repeat_id else uuid4().hex
+        job = job_id or call
         if not is_job_id(job):
             raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")
-        call = repeat_id or uuid4().hex
 
         def place(appender: Appender, chunk: Chunk, items: list[tuple[None, Readied]]) -> None:
             for _, item in items:
@@ -308,6 +309,13 @@ class Replayed:
 def is_job_id(value: object) -> bool:
     """Whether a job can bear this id."""
     return isinstance(value, str) and _JOB_ID.fullmatch(value) is not None
+
+
+def _call_id(repeat_id: str) -> str:
+    """What names a call in keys, and its job where that has no other id: a digest of what does not fit."""
+    if is_job_id(repeat_id):
+        return repeat_id
+    return blake2b(repeat_id.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def _epoch_ms(moment: datetime | str | int | None) -> int | None:

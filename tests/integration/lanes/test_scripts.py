@@ -17,6 +17,7 @@ from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
 from app.lanes.lane import Read, announce_wake_ups, lane_of
 from app.lanes.outcomes import Outcome
+from app.producer import is_job_id
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench, HeldLane
@@ -103,6 +104,27 @@ def test_a_repeated_chunk_adds_nothing_and_asks_for_the_same_wake_ups(bench: Ben
     assert bench.wake_ups() == [(3, "1")]
     assert bench.redis.xlen(bench.keys.lane(3).live) == read_job(bench.redis, job).received == 5
     assert read_job(bench.redis, "two").outcomes["excluded"] == 2
+
+
+@pytest.mark.parametrize(
+    ("repeat_id", "job_id", "job"),
+    [
+        ("crm-2026-11-22", None, "crm-2026-11-22"),
+        ("crm-2026-11-22", "crm", "crm"),
+        ("x" * 200, None, ""),  # as long as the id of a task may be
+        ("crm export/1", None, ""),
+        ("crm export/1", "crm", "crm"),
+        ("\ud800", None, ""),
+    ],
+)
+def test_a_call_may_be_named_by_any_text(bench: Bench, repeat_id: str, job_id: str | None, job: str) -> None:
+    profiles = [profile("c-1", email="a@mail.test")]
+    first, again = (bench.producer.enqueue("camp", profiles, repeat_id=repeat_id, job_id=job_id) for _ in range(2))
+    assert first == again
+    assert first == job or (not job and is_job_id(first))
+    assert read_job(bench.redis, first).received == 1
+    bench.producer.enqueue("camp", profiles, repeat_id=f"{repeat_id}-2", job_id=first)
+    assert read_job(bench.redis, first).received == 2, "it is another call"
 
 
 def test_a_sleeping_lane_is_woken_once(bench: Bench) -> None:
