@@ -29,7 +29,7 @@ from app.broker import broker_settings, worker_queue
 from app.errors import ActivationError, EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
-from app.lanes.append import Appender, Chunk
+from app.lanes.append import Appender, Chunk, members_looked_at
 from app.lanes.bounds import Readied, ready
 from app.lanes.entries import REPLAY_JOB
 from app.lanes.lane import announce_wake_ups
@@ -110,8 +110,10 @@ class Producer:
 
         began = time.perf_counter()
         with TRACES.enqueue(destination, job), translated(partly=PARTLY):
-            readied = ((None, ready(profile)) for profile in profiles)
-            chunks = _named(call, _bounded(readied, self._contacts(destination)))
+            found = self._r.destinations.get(destination)
+            members = members_looked_at(found)
+            readied = ((None, ready(profile, members)) for profile in profiles)
+            chunks = _named(call, _bounded(readied, ContactKeys(found).count))
             self._append(destination, job, chunks, place, about={"source": source})
         self._r.measures.enqueued(destination, time.perf_counter() - began)
         self._r.measures.flush_when_due(self._r.redis, self._r.clock)
@@ -142,7 +144,10 @@ class Producer:
 
         def chunks() -> Iterator[tuple[str, list[tuple[Record, Readied]]]]:
             nonlocal received
-            for items in _bounded(map(_readied, records), self._contacts(destination)):
+            found = self._r.destinations.get(destination)
+            members = members_looked_at(found)
+            readied = (_readied(record, members) for record in records)
+            for items in _bounded(readied, ContactKeys(found).count):
                 yield f"{call}:{received}", items
                 received += len(items)
 
@@ -223,10 +228,6 @@ class Producer:
                 asleep.clear()
         self.wake(destination, asleep)
 
-    def _contacts(self, destination: str) -> Callable[[Any], int]:
-        """How many entries a profile becomes."""
-        return ContactKeys(self._r.destinations.get(destination)).count
-
     def wake_all(self, destination: str) -> None:
         """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
         keys = DestinationKeys(destination)
@@ -253,9 +254,9 @@ class Producer:
                      type(error).__name__)  # fmt: skip
 
 
-def _readied(record: Record) -> tuple[Record, Readied]:
+def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
     """The record without its profile, which is let go of when it cannot wait in a lane."""
-    readied = ready(record.profile) if record.reason is None else Readied(None, record.reason)
+    readied = ready(record.profile, members) if record.reason is None else Readied(None, record.reason)
     return Record(record.number, None, record.reason, record.found, record.file), readied
 
 

@@ -22,6 +22,7 @@ from app.storage import RESERVE, full
 
 if TYPE_CHECKING:
     from app.clock import RedisClock
+    from app.destinations.model import Destination
     from app.destinations.store import Connected
     from app.resources import Resources
     from app.sealing import KeyRing
@@ -144,6 +145,14 @@ class Appender:
                 remedy="Let the other command end; `activation job` counts both.",
             )
         return {streams[position - 1][0] for position in positions}
+
+
+def members_looked_at(destination: Destination) -> tuple[str, ...]:
+    """The members of a profile in which its contact key is looked for."""
+    rows = [row for row in destination.mapping if row.target.kind == "contact_key"]
+    sources = [source for row in rows for source in row.sources if source.kind != "const"]
+    roots = {"identityMap" if source.kind == "identity" else str(source.path[0]) for source in sources}
+    return tuple(name for root in sorted(roots) for name in (root, f"xdm:{root}"))
 
 
 def seal_origin(

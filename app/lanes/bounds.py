@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from app.mapping.compiled import Reason
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Readied(NamedTuple):
@@ -24,10 +26,18 @@ class Readied(NamedTuple):
         return len(self.json) if isinstance(self.json, bytes) else 0
 
 
-def ready(profile: Any) -> Readied:
-    """Look at a profile once, before it is sorted into a lane."""
+def ready(profile: Any, looked_at: Iterable[str] = ()) -> Readied:
+    """Look at a profile once, before it is sorted into a lane.
+
+    Of one that may hold more than a reader of JSON makes (a UUID, an Enum, a tuple), `looked_at` are the members that it is sorted
+    by: where there is such a thing in them, the profile is read back from its JSON. To read every one back would take longer.
+    """
     json = to_json(profile)
-    return Readied(None if isinstance(json, Reason) else profile, json)
+    if isinstance(json, Reason):
+        return Readied(None, json)
+    if type(profile) is dict and all(map(_is_plain, map(profile.get, looked_at))):
+        return Readied(profile, json)
+    return Readied(orjson.loads(json), json)
 
 
 def to_json(profile: Any) -> bytes | Reason:
@@ -44,6 +54,14 @@ def to_json(profile: Any) -> bytes | Reason:
     if b"null" in clear and not _is_finite(profile):
         return Reason.MALFORMED_PROFILE
     return clear
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is what a reader of JSON makes."""
+    kind = type(value)
+    if kind is dict:
+        return all(map(_is_plain, value.values()))
+    return kind in _SCALARS or (kind is list and all(map(_is_plain, value)))
 
 
 def _depth(value: Any) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -26,7 +28,7 @@ def bench(redis_url: str, redis_port: int, sandbox_port: int) -> Iterator[Bench]
     made.close()
 
 
-def with_ids(*ids: str, **more: Any) -> dict[str, Any]:
+def with_ids(*ids: Any, **more: Any) -> dict[str, Any]:
     return profile("", email="a@mail.test") | {"identityMap": {"CONTACTKEY": [{"id": one} for one in ids]}} | more
 
 
@@ -65,6 +67,20 @@ def test_a_call_repeated_under_another_option_loses_none_of_its_profiles(bench: 
     bench.producer.enqueue("camp", several, repeat_id="once")
     contacts = {fields[b"c"] for lane in range(16) for _, fields in bench.redis.xrange(bench.keys.lane(lane).live)}
     assert len(contacts) == 20 * 40 + 10
+
+
+class Key(str, Enum):  # noqa: UP042  # whose str() is not its value
+    ANN = "c-ann"
+
+
+def test_ids_are_those_of_the_json_whatever_python_object_gave_them(bench: Bench) -> None:
+    several = with_ids("c-1", "c-2")
+    several["identityMap"]["CONTACTKEY"] = tuple(several["identityMap"]["CONTACTKEY"])
+    one = UUID(int=1)
+    profiles = [with_ids(one), with_ids(Key.ANN), several]
+    _, reasons, calls = deliver(bench, profiles)
+    assert reasons == {}
+    assert sorted(call["contactKey"] for call in calls) == [str(one), "c-1", "c-2", "c-ann"]
 
 
 def test_a_load_goes_on_behind_the_profiles_that_it_has_done_not_behind_their_contacts(bench: Bench) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +54,51 @@ def test_what_can(profile: Any) -> None:
     readied = ready(profile)
     assert isinstance(readied.json, bytes)
     assert readied.size == len(readied.json)
+
+
+class Key(str, Enum):  # noqa: UP042  # whose str() is not its value
+    ANN = "c-1"
+
+
+class Number(int, Enum):
+    ONE = 1
+
+
+class Loud(dict[str, Any]):
+    def get(self, *_: Any) -> Any:
+        return "loud"
+
+
+@dataclass
+class Identity:
+    id: str
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        UUID(int=1),
+        Key.ANN,
+        Number.ONE,
+        Identity("c-1"),
+        ({"id": "c-1"},),
+        Loud(id="c-1"),
+        [{"id": UUID(int=1)}],
+        {"a": [{"id": Key.ANN}]},
+        datetime(2026, 11, 22, tzinfo=UTC),
+    ],
+)
+def test_what_a_profile_is_sorted_by_is_as_its_json_has_it(value: Any) -> None:
+    readied = ready({"a": 1, "key": value}, ("id", "key"))
+    assert isinstance(readied.json, bytes)
+    read_back = orjson.loads(readied.json)
+    assert repr(readied.profile) == repr(read_back)
+    assert type(ready(Loud(key=value), ("key",)).profile) is dict
+
+
+def test_a_profile_of_plain_json_is_not_read_back() -> None:
+    profile = {"a": UUID(int=1), "key": {"b": [{"id": "c-1"}, 1, 1.5, True, None, {}, []]}}
+    assert ready(profile, ("key", "xdm:key")).profile is profile
 
 
 json_values = st.recursive(
