@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
@@ -175,26 +174,28 @@ class Producer:
         """
         job = f"{REPLAY_JOB}{uuid4().hex}"
         ring, locked, count = self._r.ring, 0, 0
-        rest = iter(failures)
 
-        def chunks() -> Iterator[tuple[str, list[tuple[Failure, Any]]]]:
-            nonlocal locked, count
-            while page := list(islice(rest, CHUNK)):
-                opened = []
-                for failure in page:
-                    try:
-                        opened.append((failure, failure.open(ring, destination)))
-                    except SealBroken:
-                        locked += 1
+        def opened() -> Iterator[tuple[Failure, Readied]]:
+            nonlocal locked
+            for failure in failures:
+                try:
+                    yield failure, ready(failure.open(ring, destination))
+                except SealBroken:
+                    locked += 1
+
+        def chunks() -> Iterator[tuple[str, list[tuple[Failure, Readied]]]]:
+            nonlocal count
+            found = self._r.destinations.get(destination)
+            for items in _bounded(opened(), ContactKeys(found).count):
                 # the id of the chunk is that of its failures: replayed twice, they are enqueued once
-                names = "".join(failure.id for failure, _ in opened)
-                yield f"replay:{blake2b(names.encode(), digest_size=16).hexdigest()}", opened
-                store.remove([failure.id for failure, _ in opened])
-                count += len(opened)
+                ids = [failure.id for failure, _ in items]
+                yield f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}", items
+                store.remove(ids)
+                count += len(items)
 
-        def place(appender: Appender, chunk: Chunk, items: list[tuple[Failure, Any]]) -> None:
-            for failure, profile in items:
-                appender.place_again(chunk, ready(profile), replace(failure.origin, job_id=job))
+        def place(appender: Appender, chunk: Chunk, items: list[tuple[Failure, Readied]]) -> None:
+            for failure, readied in items:
+                appender.place_again(chunk, readied, replace(failure.origin, job_id=job))
 
         with translated(partly=PARTLY):
             self._append(destination, job, chunks(), place, about={"source": "replay"})

@@ -15,6 +15,7 @@ from app.errors import CallError, DestinationUnreachable, LeaseLost
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
+from app.lanes.failures import seal_failure
 from app.lanes.lane import Read, announce_wake_ups, lane_of
 from app.lanes.outcomes import Outcome
 from app.producer import is_job_id
@@ -125,6 +126,23 @@ def test_a_call_may_be_named_by_any_text(bench: Bench, repeat_id: str, job_id: s
     assert read_job(bench.redis, first).received == 1
     bench.producer.enqueue("camp", profiles, repeat_id=f"{repeat_id}-2", job_id=first)
     assert read_job(bench.redis, first).received == 2, "it is another call"
+
+
+def test_a_replay_is_appended_in_steps_that_are_bounded_in_bytes(bench: Bench) -> None:
+    large = [profile(f"c-{n}", email="a@mail.test") | {"note": "x" * 900_000} for n in range(12)]
+    bench.producer.enqueue("camp", large)
+    store, ring = bench.resources.failures("camp"), bench.resources.ring
+    for number in range(LANES):
+        for at, entry in enumerate(bench.lane(number).waiting(most=100)):
+            record = seal_failure(entry, TROUBLE, "camp", ring, now_ms=entry.enqueued_ms)
+            bench.redis.zadd(bench.keys.failures, {f"{number}-{at}": entry.enqueued_ms})
+            bench.redis.hset(bench.keys.failed, f"{number}-{at}", record)
+        bench.redis.delete(bench.keys.lane(number).live)
+    replayed = bench.producer.replay("camp", store, store.all())
+    assert (replayed.count, replayed.locked, len(store)) == (12, 0, 0)
+    assert read_job(bench.redis, replayed.job_id).received == 12
+    steps = list(bench.redis.scan_iter(bench.keys.chunk("replay:*"), count=10_000))
+    assert len(steps) == 3, "five of them are more than CHUNK_BYTES"
 
 
 def test_a_sleeping_lane_is_woken_once(bench: Bench) -> None:
