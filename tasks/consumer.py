@@ -52,15 +52,21 @@ class Consumer(StockConsumer):
             self._pauses.pop(queue, None)
 
     def _stop_consuming(self, queue: str, seconds: float) -> None:
+        # the timer first: to cancel asks an AMQP broker, which may be gone, and then the queue would be paused for good
+        self.timer.call_after(seconds, self._consume_again, (queue,))
         if self.task_consumer is not None:
             self.task_consumer.cancel_by_queue(queue)
-        self.timer.call_after(seconds, self._consume_again, (queue,))
 
     def _consume_again(self, queue: str) -> None:
         self._paused.discard(queue)
         if self.task_consumer is not None and not self.task_consumer.consuming_from(queue):
             self.task_consumer.add_queue(self.app.amqp.queues[queue])
             self.task_consumer.consume()
+
+    def on_close(self) -> None:
+        """The connection is lost, and with it what was to be called; the next one takes messages of every queue."""
+        super().on_close()
+        self._paused.clear()
 
     # -- what cannot be received ---------------------------------------------------------------------------------------
 
