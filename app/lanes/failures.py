@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.sealing import KeyRing
 
 _PAGE = 500
+_READ_AT_ONCE = 50  # of up to a megabyte each
 _LENGTH = 4
 
 
@@ -96,8 +97,8 @@ class FailureStore:
         low: int | str = "-inf" if since_ms is None else since_ms
         high: int | str = "+inf" if until_ms is None else until_ms
         ids: Any = self._redis.zrangebyscore(self._keys.failures, low, high, withscores=True)
-        for start in range(0, len(ids), _PAGE):
-            page = ids[start : start + _PAGE]
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            page = ids[start : start + _READ_AT_ONCE]
             records: Any = self._redis.hmget(self._keys.failed, [failure_id for failure_id, _ in page])
             for (failure_id, score), record in zip(page, records, strict=True):
                 if record is None:
