@@ -40,6 +40,10 @@ class Admission:
         if source is None and key:
             await self.look_again()
             source = self.register.of_key(key)
+            if source is None and self.register.may_be_locked(key):
+                raise unavailable(
+                    "The record of a source cannot be opened, perhaps of the one that sends this.", "sources_locked"
+                )
         if source is None:
             raise RequestRefused(
                 "The key or token of this request is not known." if key else "This request has no key.",

@@ -109,7 +109,10 @@ _TOKEN = {
         },
         "400": {"description": "The request is wrong.", **_TOKEN_ERROR},
         "401": {"description": "The client is not known.", **_TOKEN_ERROR},
-        "503": {"description": "Redis cannot be asked; come again.", **_TOKEN_ERROR},
+        "503": {
+            "description": "Redis cannot be asked, or the source's record does not open; come again.",
+            **_TOKEN_ERROR,
+        },
     },
 }
 

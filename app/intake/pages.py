@@ -17,7 +17,7 @@ from app.errors import RequestRefused
 from app.intake.credentials import read_token_request
 from app.intake.metrics import intake_metrics
 from app.intake.openapi import DOCUMENT
-from app.intake.problems import problem, unavailable
+from app.intake.problems import RETRY_AFTER_SECONDS, problem, unavailable
 from app.intake.register import TOKEN_LIFE_SECONDS
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Pages:
             try:
                 await self._admission.look_again()
             except RequestRefused:
-                error = _oauth_error(HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
-                error.headers["retry-after"] = "15"
-                return error
+                return _come_again()
             source = register.of_client(asked.clients)
+            if source is None and register.has_locked(asked.clients):
+                return _come_again()
         if source is None:
             error = _oauth_error(HTTPStatus.UNAUTHORIZED, "invalid_client")
             error.headers["www-authenticate"] = 'Basic realm="activation"'
@@ -128,6 +128,12 @@ async def on_error(_: Request, error: Exception) -> Response:  # noqa: ARG001  #
 def _json(status: int, document: Any) -> Response:
     headers = {"cache-control": "no-store"}
     return Response(orjson.dumps(document), status, headers=headers, media_type="application/json")
+
+
+def _come_again() -> Response:
+    error = _oauth_error(HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
+    error.headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    return error
 
 
 def _oauth_error(status: int, error: str) -> Response:

@@ -40,6 +40,7 @@ class Register:
         self._raw: dict[bytes, bytes] | None = None
         self._by_name: dict[str, Source] = {}
         self._by_digest: dict[str, Source] = {}
+        self._locked: frozenset[str] = frozenset()
         self._opened: dict[str, tuple[str, int, int]] = {}
 
     @property
@@ -63,6 +64,7 @@ class Register:
             say_once(log, f"source:{name}", "The source %s does not open with any key of ACTIVATION_SECRET_KEYS.", name)
         self._by_name = {source.name: source for source in sources}
         self._by_digest = {key.digest: source for source in sources for key in source.keys}
+        self._locked = frozenset(locked)
         self._raw = raw
 
     def of_key(self, presented: str) -> Source | None:
@@ -80,6 +82,22 @@ class Register:
             if source is not None and source.has(key):
                 return source
         return None
+
+    def may_be_locked(self, presented: str) -> bool:
+        """Whether a key or an access token that is not found may belong to a source whose record does not open."""
+        if not self._locked or len(presented) > _MOST_LENGTH:
+            return False
+        if not presented.startswith(TOKEN_PREFIX):
+            return True
+        opened = self._open(presented)
+        if opened is None:  # it may be sealed with the very key that is missing here
+            return True
+        name, _, ends_ms = opened
+        return name in self._locked and self.now_ms < ends_ms
+
+    def has_locked(self, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Whether the record of a source that one of these pairs names does not open."""
+        return any(name in self._locked for name, _ in pairs)
 
     def make_token(self, source: Source) -> str:
         """An access token: the name and its times, sealed. It needs no memory, so it holds after a restart and in every process."""

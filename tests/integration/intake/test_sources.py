@@ -220,7 +220,8 @@ def test_nobody_adds_a_source_without_a_sealing_key(intake: Installation) -> Non
     other = SourceStore(intake.redis, KeyRing([make_key()]))
     other.add("intruder", ["camp"])
     _, key = other.add("intruder", ["camp"])
-    assert intake.post(person(1), key=key).status_code == 401
+    answer = intake.post(person(1), key=key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "sources_locked")
     assert intake.post(person(1)).status_code == 202  # the others go on
     with pytest.raises(SealBroken):
         intake.sources.all()
