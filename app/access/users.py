@@ -7,6 +7,8 @@ and asks for a password.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from app.lua import write
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.client import Pipeline
 
     from app.sealing import KeyRing
 
@@ -69,14 +72,13 @@ class Users:
                 "A user's name has 1 to 100 letters, digits, and any of . _ @ + -, and begins with a letter or digit.",
                 remedy="Choose such a name, for example ann or ann@mail.test.",
             )
-        known = self.get(name)
-        user = (
-            User(name, role, now_ms, generation=now_ms)
-            if known is None
-            else replace(known, role=role, generation=known.generation + (known.role is not role))
-        )
-        self._save(user)
-        return user
+
+        def change(known: User | None) -> User:
+            if known is None:
+                return User(name, role, now_ms, generation=now_ms)
+            return replace(known, role=role, generation=known.generation + (known.role is not role))
+
+        return self._change(name, change)
 
     def remove(self, name: str) -> bool:
         """Also ends its sessions. False when there is none of this name."""
@@ -87,14 +89,24 @@ class Users:
         return reseal(self._redis, self._ring, USERS, _purpose)
 
     def choose_password(self, name: str, password: str) -> User:
-        """Sessions that began before end. Raises `UsageError` for a password that is none, and an unknown user."""
+        """Sessions that began before end. Raises `UsageError` for a password that is none, an unknown user, and one who
+        was removed or got another role or password meanwhile.
+        """
         user = self.get(name)
         if user is None:
             raise UsageError(f"There is no user {name[:100]!r}.", remedy="`activation user list` names them.")
         self.check_password(name, password)
-        changed = replace(user, password_hash=self._hasher.hash(password), generation=user.generation + 1)
-        self._save(changed)
-        return changed
+        password_hash = self._hasher.hash(password)  # takes long: others may change the user meanwhile
+
+        def change(known: User | None) -> User:
+            if known is None or known.generation != user.generation:
+                raise UsageError(
+                    f"{name} was changed or removed meanwhile.",
+                    remedy="`activation user link NAME` prints another link.",
+                )
+            return replace(known, password_hash=password_hash, generation=known.generation + 1)
+
+        return self._change(name, change)
 
     @staticmethod
     def check_password(name: str, password: str, *, again: str | None = None) -> None:
@@ -120,13 +132,25 @@ class Users:
         if user is None or not user.password_hash:
             return None
         if self._hasher.check_needs_rehash(known):
-            user = replace(user, password_hash=self._hasher.hash(password))
-            self._save(user)
+            password_hash = self._hasher.hash(password)
+            with suppress(_Changed):
+                return self._change(name, lambda now: _rehashed(user, now, password_hash))
         return user
 
-    def _save(self, user: User) -> None:
-        sealed = self._ring.seal(orjson.dumps(asdict(user)), _purpose(user.name))
-        write(self._redis, ("HSET", USERS, user.name, sealed), keys=[USERS])
+    def _change(self, name: str, change: Callable[[User | None], User]) -> User:
+        """Read, change and write, again when another was quicker. Raises what `change` raises."""
+        changed: list[User] = []
+
+        def step(pipeline: Pipeline) -> None:
+            sealed: Any = pipeline.hget(USERS, name)
+            user = change(None if sealed is None else self._read(name, sealed))
+            changed[:] = [user]
+            fresh = self._ring.seal(orjson.dumps(asdict(user)), _purpose(name))
+            pipeline.multi()
+            write(pipeline, ("HSET", USERS, name, fresh), keys=[USERS])
+
+        self._redis.transaction(step, USERS)
+        return changed[0]
 
     def _read(self, name: str, sealed: bytes) -> User | None:
         try:
@@ -134,6 +158,17 @@ class Users:
         except SealBroken:
             return None
         return User(**document | {"role": read_role(document["role"])})
+
+
+class _Changed(Exception):
+    """A user is no longer as it was read."""
+
+
+def _rehashed(read: User, now: User | None, password_hash: str) -> User:
+    """The same user with another hash of the same password. Raises `_Changed`."""
+    if now != read:
+        raise _Changed
+    return replace(read, password_hash=password_hash)
 
 
 def _purpose(name: str) -> bytes:
