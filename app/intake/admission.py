@@ -29,7 +29,8 @@ class Admission:
         self._proxies = proxies
         self._open = open_to_local
         self._refreshing = asyncio.Lock()
-        self._refreshed_at = 0.0
+        self._refreshed_at = 0.0  # when the last reading that did well began
+        self._failed_at = 0.0  # when the last one that did not ended
 
     async def source(self, peer: str, headers: Mapping[bytes, bytes], destination: str) -> Source:
         """Who sends. Raises `RequestRefused`."""
@@ -60,17 +61,25 @@ class Admission:
     async def look_again(self) -> None:
         """Read the sources once more: a key may be newer than what is known. Raises `RequestRefused` when they cannot be read.
 
-        All who come while one reading is under way share the next; a flood of wrong keys costs Redis a few readings a second.
+        All who come while one reading is under way share the next, or its failure; a flood of wrong keys costs Redis a few readings a
+        second. Nobody waits longer than `ASK_SECONDS`, the wait for others included.
         """
         came_at = time.monotonic()
-        async with self._refreshing:
-            if self._refreshed_at >= came_at:
-                return
-            await asyncio.sleep(self._refreshed_at + BETWEEN_SECONDS - time.monotonic())
-            begun_at = time.monotonic()
-            try:
-                async with asyncio.timeout(ASK_SECONDS):
-                    await asyncio.to_thread(self.register.refresh)
-            except Exception as error:
-                raise unavailable("Redis cannot be asked who this is.", "storage") from error
-            self._refreshed_at = begun_at
+        try:
+            async with asyncio.timeout(ASK_SECONDS), self._refreshing:
+                if self._refreshed_at < came_at:
+                    await self._refresh(came_at)
+        except Exception as error:
+            raise unavailable("Redis cannot be asked who this is.", "storage") from error
+
+    async def _refresh(self, came_at: float) -> None:
+        if self._failed_at >= came_at:
+            raise TimeoutError
+        await asyncio.sleep(self._refreshed_at + BETWEEN_SECONDS - time.monotonic())
+        begun_at = time.monotonic()
+        try:
+            await asyncio.to_thread(self.register.refresh)
+        except BaseException:  # the end of its time comes as a cancellation
+            self._failed_at = time.monotonic()
+            raise
+        self._refreshed_at = begun_at

@@ -57,6 +57,22 @@ def test_without_redis_senders_are_asked_to_come_again_in_time(make: Callable[..
     assert {"c1@mail.test", "c3@mail.test"} <= {one["personalEmail"]["address"] for one in intake.profiles()}
 
 
+def test_keys_that_are_not_known_do_not_queue_while_redis_hangs(make: Callable[..., Installation]) -> None:
+    intake = make()
+    intake.start()
+    intake.signal("redis", signal.SIGSTOP)
+
+    def ask(number: int) -> float:
+        begun = time.monotonic()
+        assert asked_to_come_again(intake.post(person(number), key=f"ak_unknown{number}"))
+        return time.monotonic() - begun
+
+    with ThreadPoolExecutor(12) as pool:
+        assert max(pool.map(ask, range(24))) < ANSWERED_SECONDS
+    intake.signal("redis", signal.SIGCONT)
+    wait_until(lambda: intake.post(person(1), key="ak_unknown").status_code == 401, "Redis tells that nobody has it")
+
+
 def test_a_full_redis_is_no_fault_of_the_sender(make: Callable[..., Installation]) -> None:
     intake = make()
     intake.start()
