@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from app import logs
 from app.intake.admission import Admission
+from app.intake.body_time import BodyTime
 from app.intake.commits import Commits
 from app.intake.counts import Counts
 from app.intake.credentials import Proxies
@@ -67,15 +68,16 @@ def make_application(resources: Resources) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         loop = asyncio.get_running_loop()
         counts = Counts()
+        body_time = BodyTime()
         register = Register(SourceStore(resources.redis, resources.ring), resources.ring, resources.clock)
         admission = Admission(register, proxies, open_to_local=settings.intake_open)
         commits = Commits(resources, Producer(resources), lambda posts: _soon(loop, posts))
         housekeeping = Housekeeping(resources.redis, register, counts)
-        profiles = Profiles(admission, commits, counts)
-        running[:] = [Intake(profiles, Pages(resources.redis, admission, housekeeping))]
+        profiles = Profiles(admission, commits, counts, body_time)
+        running[:] = [Intake(profiles, Pages(resources.redis, admission, housekeeping, body_time))]
         commits.start()
         housekeeping.start()
-        yield {BEGIN_TO_STOP: profiles.begin_to_stop}
+        yield {BEGIN_TO_STOP: body_time.begin_to_stop}
         await asyncio.to_thread(commits.stop)
         await asyncio.to_thread(housekeeping.stop)
 

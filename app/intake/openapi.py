@@ -109,6 +109,7 @@ _TOKEN = {
         },
         "400": {"description": "The request is wrong.", **_TOKEN_ERROR},
         "401": {"description": "The client is not known.", **_TOKEN_ERROR},
+        "408": {"description": "The form did not come to its end in time.", **_TOKEN_ERROR},
         "503": {
             "description": "Redis cannot be asked, or the source's record does not open; come again.",
             **_TOKEN_ERROR,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from app.intake.admission import Admission
+    from app.intake.body_time import BodyTime
     from app.intake.housekeeping import Housekeeping
 
 MOST_FORM_BYTES = 16_000
@@ -37,8 +38,9 @@ GRANTS = ("client_credentials", "password")
 class Pages:
     """Endpoints of one process."""
 
-    def __init__(self, redis: Redis, admission: Admission, housekeeping: Housekeeping) -> None:
+    def __init__(self, redis: Redis, admission: Admission, housekeeping: Housekeeping, body_time: BodyTime) -> None:
         self._admission = admission
+        self._body_time = body_time
         self._housekeeping = housekeeping
         self._registry = CollectorRegistry()
         self._registry.register(_IntakeCollector(redis))
@@ -46,10 +48,17 @@ class Pages:
     async def token(self, request: Request) -> Response:
         """`POST /oauth/token`, RFC 6749: client credentials (in the form or by Basic) and the password grant."""
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_FORM_BYTES:
-                return _oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request")
+        try:
+            async with self._body_time.limit():
+                async for part in request.stream():
+                    body += part
+                    if len(body) > MOST_FORM_BYTES:
+                        return _oauth_error(HTTPStatus.BAD_REQUEST, "invalid_request")
+        except TimeoutError:
+            stopping = self._body_time.stopping
+            late = _come_again() if stopping else _oauth_error(HTTPStatus.REQUEST_TIMEOUT, "invalid_request")
+            late.headers["connection"] = "close"
+            return late
         asked = read_token_request(bytes(body), request.headers.get("authorization", "").encode("latin-1"))
         register = self._admission.register
         source = register.of_client(asked.clients)

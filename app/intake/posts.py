@@ -15,6 +15,7 @@ import orjson
 
 from app.errors import ActivationError, RequestRefused, UnknownDestination
 from app.intake.bodies import MOST_BYTES, too_large
+from app.intake.body_time import BODY_SECONDS
 from app.intake.commits import Post
 from app.intake.counts import NOBODY
 from app.intake.parameters import read_parameters
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from app.intake.admission import Admission
+    from app.intake.body_time import BodyTime
     from app.intake.commits import Commits
     from app.intake.counts import Counts
     from app.intake.sources import Source
 
 ANSWER_SECONDS = 1.5  # from the end of the body; Adobe Experience Platform gives up after 2
-BODY_SECONDS = 30.0
-STOPPING_SECONDS = 3.0
 MOST_WAITING_BYTES = 128_000_000  # of bodies as they come, in one process; what comes beyond is to come again
 FIRST_BYTE = "activation.first_byte"  # in the scope: when the request began, by time.monotonic()
 JSON = b"application/json"
@@ -45,22 +45,14 @@ log = logging.getLogger(__name__)
 class Profiles:
     """The ASGI application behind the path. Lives in one event loop."""
 
-    def __init__(self, admission: Admission, commits: Commits, counts: Counts) -> None:
+    def __init__(self, admission: Admission, commits: Commits, counts: Counts, body_time: BodyTime) -> None:
         self._admission = admission
         self._commits = commits
         self._counts = counts
+        self._body_time = body_time
         self._loop = asyncio.get_running_loop()
-        self._reading: set[asyncio.Timeout] = set()
-        self._stopping = False
         self._waiting_bytes = 0
         self._reader = Reader()
-
-    def begin_to_stop(self) -> None:
-        """What is under way gets its answer; bodies that are still coming have some seconds."""
-        if not self._stopping:
-            self._stopping = True
-            for limit in self._reading:
-                limit.reschedule(self._loop.time() + STOPPING_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         first_byte: float = scope.get(FIRST_BYTE) or time.monotonic()
@@ -130,28 +122,23 @@ class Profiles:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MOST_BYTES:
             raise too_large(f"is more than {MOST_BYTES:,} bytes")
-        seconds = STOPPING_SECONDS if self._stopping else BODY_SECONDS
         try:
-            async with asyncio.timeout(seconds) as limit:
-                self._reading.add(limit)
-                try:
-                    more = True
-                    while more:
-                        message = await receive()
-                        if message["type"] == "http.disconnect":
-                            raise _Gone
-                        part = message.get("body", b"")
-                        more = message.get("more_body", False)
-                        body += part
-                        self._waiting_bytes += len(part)
-                        if len(body) > MOST_BYTES:
-                            raise too_large(f"is more than {MOST_BYTES:,} bytes")
-                        if self._waiting_bytes > MOST_WAITING_BYTES:
-                            raise unavailable("The intake has more to do than it can hold.", "overloaded")
-                finally:
-                    self._reading.discard(limit)
+            async with self._body_time.limit():
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    part = message.get("body", b"")
+                    more = message.get("more_body", False)
+                    body += part
+                    self._waiting_bytes += len(part)
+                    if len(body) > MOST_BYTES:
+                        raise too_large(f"is more than {MOST_BYTES:,} bytes")
+                    if self._waiting_bytes > MOST_WAITING_BYTES:
+                        raise unavailable("The intake has more to do than it can hold.", "overloaded")
         except TimeoutError:
-            if self._stopping:
+            if self._body_time.stopping:
                 raise unavailable("The intake is stopping.", "stopping", retry_after_seconds=1) from None
             raise RequestRefused(
                 f"The body did not come within {BODY_SECONDS:g} s.", status=408, code="slow_body"

@@ -1,4 +1,6 @@
-"""Uvicorn's HTTP protocol with what it leaves out: when a request began, an end to heads that never come, upgrades not heard."""
+"""Uvicorn's HTTP protocol with what it leaves out: when a request began, an end to heads without one,
+upgrades not heard.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
 HEAD_SECONDS = 20.0
+MOST_HEAD_BYTES = 65_536
 _CONTINUE = b"HTTP/1.1 100 "
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BARE = b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout" + _BARE
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _BARE
 
 
 class _Gathering:
@@ -53,6 +58,10 @@ class IntakeProtocol(HttpToolsProtocol):
     _waiting: TimerHandle | None = None  # for the head of a request
     _begun = False  # a head has begun and is not complete
     _stopping = False
+    _moved = False  # what came last has completed a head, brought a part of a body, or ended a request
+    _kept_bytes = (
+        0  # of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,6 +70,18 @@ class IntakeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Gathering(transport))  # type: ignore[arg-type]  # it is used as one
         self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting is None and self._is_idle():  # whatever comes now, a head is to follow
+            self._wait()
+        self._moved = False
+        super().data_received(data)
+        self._kept_bytes = 0 if self._moved else self._kept_bytes + len(data)
+        if self._kept_bytes > MOST_HEAD_BYTES:
+            self._end_with(_TOO_LARGE)
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # it begins with None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -71,10 +92,25 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._begun = False
+        self._moved = True
         self._wait_no_more()
         super().on_headers_complete()
         if self._stopping and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._moved = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._moved = True
+        super().on_message_complete()
+        if self._is_idle():  # it was answered before its body had come
+            self._wait_no_more()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]  # ours
@@ -101,7 +137,11 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._waiting = None
+        self._end_with(_TOO_SLOW)
+
+    def _end_with(self, answer: bytes) -> None:
+        """Close the connection; a head that has begun is answered."""
         if not self.transport.is_closing():
             if self._begun:
-                self.transport.write(_TOO_SLOW)
+                self.transport.write(answer)
             self.transport.close()

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,9 +16,13 @@ from typing import Any
 
 import pytest
 import requests
+import uvicorn
 
 from app.destinations.file import load
 from app.devstack.stack import Stack, listens, port_from
+from app.intake import body_time, protocol
+from app.intake.application import make_application
+from app.intake.serve import listen
 from app.intake.sources import SourceStore
 from app.keys import LANES, DestinationKeys
 from app.lanes.entries import Entry, read_entry
@@ -216,6 +221,28 @@ def intake(shared: Installation) -> Installation:
         if b":lane:" in key or b":job" in key or b":seen:" in key or b":chunk:" in key:
             shared.redis.delete(key)
     return shared
+
+
+@pytest.fixture
+def impatient(make: Callable[..., Installation], monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """An intake in this process that waits for slow senders for moments only."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(body_time, "BODY_SECONDS", 0.8)
+    intake = make()
+    listener = listen("127.0.0.1", 0)
+    intake.port = listener.getsockname()[1]
+    config = uvicorn.Config(
+        lambda: make_application(intake.resources), factory=True, http=protocol.IntakeProtocol, loop="uvloop", ws="none",
+        lifespan="on", log_config=None, proxy_headers=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    wait_until(intake.is_ready, "it is ready")
+    yield intake
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def person(number: int, first: str = "Ann") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,11 +16,8 @@ import orjson
 import psutil
 import pytest
 import requests
-import uvicorn
 
-from app.intake import posts, protocol
-from app.intake.application import make_application
-from app.intake.serve import listen
+from app.intake import posts
 from tests.integration.intake.conftest import Installation, Line, person, wait_until
 
 BODY = json.dumps(person(1)).encode()
@@ -162,28 +159,6 @@ def test_told_to_stop_it_answers_what_it_has_begun(make: Callable[..., Installat
 def established(intake: Installation) -> int:
     found = psutil.Process(intake.stack.pid("intake")).net_connections("tcp")
     return sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == intake.port for one in found)
-
-
-@pytest.fixture
-def impatient(make: Callable[..., Installation], monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    """An intake in this process that waits for slow senders for moments only."""
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
-    monkeypatch.setattr(posts, "BODY_SECONDS", 0.8)
-    intake = make()
-    listener = listen("127.0.0.1", 0)
-    intake.port = listener.getsockname()[1]
-    config = uvicorn.Config(
-        lambda: make_application(intake.resources), factory=True, http=protocol.IntakeProtocol, loop="uvloop", ws="none",
-        lifespan="on", log_config=None, proxy_headers=False,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    wait_until(intake.is_ready, "it is ready")
-    yield intake
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_slow_senders_are_answered_and_hold_up_nobody(impatient: Installation) -> None:
