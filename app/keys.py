@@ -26,6 +26,7 @@ act:sources                       hash    intake.sources      name of who may se
 act:intake:counts                 hash    intake              counts of the HTTP intake by source, and when each was last seen (ms); for good
 act:intake:rate:NAME:SECOND       string  intake              profiles of a source in this second (epoch s); seconds
 act:audit                         stream  audit               who did what when, sealed; bounded by count
+act:audit:refused                 stream  audit               refused tries to sign in, sealed; bounded by count, apart from what was done
 act:console:users                 hash    access              name -> what a user may do and how it signs in, sealed; until removed
 act:console:api-keys              hash    access              name -> what an API key may do, sealed; until revoked
 act:console:session:DIGEST        string  access              a session of the console, sealed; hours
@@ -95,6 +96,7 @@ PROCESSES = "act:processes"
 SWEPT = "act:swept"
 SWEEP = "act:sweep"
 AUDIT = "act:audit"
+AUDIT_REFUSED = "act:audit:refused"
 USERS = "act:console:users"
 API_KEYS = "act:console:api-keys"
 CATALOGS = "act:catalogs"

@@ -121,9 +121,9 @@ class Sessions:
         """Count one more try to sign in with this name from this address. False when either has tried too often."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key in _tries(name, address):
-                pipeline.set(key, 0, ex=TRIES_SECONDS, nx=True)
                 pipeline.incr(key)
-            _, of_name, _, of_address = pipeline.execute()
+                pipeline.expire(key, TRIES_SECONDS, nx=True)  # behind it, so that no count is left without an end
+            of_name, _, of_address, _ = pipeline.execute()
         return int(of_name) <= TRIES_OF_NAME and int(of_address) <= TRIES_OF_ADDRESS
 
     def forget_tries(self, name: str, address: str) -> None:

@@ -8,7 +8,7 @@ from app.access.roles import Actor, Role
 from app.access.users import SHORTEST_PASSWORD
 from app.console.visit import COOKIE, Visit, page
 from app.errors import UsageError
-from app.reporting.audit import Act, note_act
+from app.reporting.audit import Act, note_act, note_refusal
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -34,15 +34,15 @@ def sign_in(visit: Visit, actor: Actor, how: str, *, user: User | None = None, t
     if old := visit.request.cookies.get(COOKIE):
         context.sessions.end(old)
     token = context.sessions.begin(actor, now_ms=context.resources.clock.now_ms(), user=user)
-    _note(visit, actor.name, "sign in", how)
+    note_act(context.resources.redis, context.resources.ring, Act(actor.name, "sign in", detail=how))
     answer = visit.go(to)
     # no max_age: it ends with the browser; the server ends it in any case
     answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=context.secure, path="/")
     return answer
 
 
-def _note(visit: Visit, who: str, what: str, detail: str) -> None:
-    note_act(visit.resources.redis, visit.resources.ring, Act(who, what, detail=detail))
+def _note_refusal(visit: Visit, why: str) -> None:
+    note_refusal(visit.resources.redis, visit.resources.ring, Act("?", "sign in refused", detail=why))
 
 
 @page(role=None)
@@ -55,11 +55,11 @@ def login(visit: Visit) -> Response:
     name, password = visit.text("name"), visit.form.get("password", "")
     sessions, whose = visit.context.sessions, (name, _address(visit))
     if not sessions.may_try(*whose):
-        _note(visit, "?", "sign in refused", "too many tries")
+        _note_refusal(visit, "too many tries")
         return _form(visit, _TOO_OFTEN, 429)
     user = visit.context.users.verify(name, password if isinstance(password, str) else "")
     if user is None:
-        _note(visit, "?", "sign in refused", "wrong name or password")
+        _note_refusal(visit, "wrong name or password")
         return _form(visit, "The name or the password is wrong.", 403)
     sessions.forget_tries(*whose)
     return sign_in(visit, Actor(user.name, user.role), "password", user=user, to=_next(visit))

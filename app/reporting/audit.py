@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.errors import SealBroken
-from app.keys import AUDIT
+from app.keys import AUDIT, AUDIT_REFUSED
 from app.lua import write
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.sealing import KeyRing
 
 KEPT = 10_000
+REFUSALS_KEPT = 1_000
 _PURPOSE = b"audit"
 
 log = logging.getLogger(__name__)
@@ -35,14 +36,29 @@ class Act:
 
 def note_act(redis: Redis, ring: KeyRing, act: Act) -> None:
     """Write it down, and to the log as well."""
+    _note(redis, ring, act, AUDIT, KEPT)
+
+
+def note_refusal(redis: Redis, ring: KeyRing, act: Act) -> None:
+    """The same for what a stranger may cause at will: it is kept apart, so that it drives out nothing that was done."""
+    _note(redis, ring, act, AUDIT_REFUSED, REFUSALS_KEPT)
+
+
+def _note(redis: Redis, ring: KeyRing, act: Act, key: str, most: int) -> None:
     sealed = ring.seal(orjson.dumps(asdict(act)), _PURPOSE)
-    write(redis, ("XADD", AUDIT, "MAXLEN", "~", KEPT, "*", "act", sealed), keys=[AUDIT])
+    write(redis, ("XADD", key, "MAXLEN", "~", most, "*", "act", sealed), keys=[key])
     log.info("AUDIT %s: %s %s %s", act.who, act.what, act.destination, act.detail)
 
 
 def read_acts(redis: Redis, ring: KeyRing, *, most: int = 200) -> list[tuple[int, Act]]:
-    """The newest with their time in epoch ms, newest first. One that no key opens is shown as such."""
-    entries: Any = redis.xrevrange(AUDIT, count=most)
+    """The newest with their time in epoch ms, newest first; at most a quarter are refusals. One that no key opens is shown as such."""
+    refusals = _read(redis, ring, AUDIT_REFUSED, most // 4)
+    acts = _read(redis, ring, AUDIT, most - len(refusals))
+    return sorted(acts + refusals, key=lambda noted: noted[0], reverse=True)
+
+
+def _read(redis: Redis, ring: KeyRing, key: str, most: int) -> list[tuple[int, Act]]:
+    entries: Any = redis.xrevrange(key, count=most) if most else []
     found = []
     for entry_id, fields in entries:
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.access.roles import Role
-from app.access.sessions import TRIES_OF_NAME
+from app.access.sessions import TRIES_OF_NAME, TRIES_SECONDS
 from app.console.headers import HEADERS
-from app.keys import USERS
+from app.keys import AUDIT_REFUSED, USERS
+from app.reporting import audit
 from app.reporting.audit import read_acts
 from app.sealing import KeyRing, make_key
 
@@ -145,6 +146,37 @@ def test_too_many_tries_are_refused_also_with_the_right_password(console):
     for _ in range(TRIES_OF_NAME):
         assert client.post("/login", data={"name": "ann", "password": "guess"}).status_code == 403
     assert client.post("/login", data={"name": "Ann", "password": PASSWORD}).status_code == 429
+
+
+def test_tries_are_counted_for_a_time_that_begins_with_the_first(console, redis):
+    def tries() -> list[int]:
+        return [redis.ttl(key) for key in redis.scan_iter("act:console:tries:*")]
+
+    assert console.sessions.may_try("ann", "192.0.2.1")
+    assert len(tries()) == 2
+    for key in redis.scan_iter("act:console:tries:*"):
+        redis.expire(key, 100)
+    console.sessions.may_try("ann", "192.0.2.1")
+    assert all(0 < left <= 100 for left in tries())
+    for key in redis.scan_iter("act:console:tries:*"):
+        redis.persist(key)  # a count whose end was lost
+    console.sessions.may_try("ann", "192.0.2.1")
+    assert all(0 < left <= TRIES_SECONDS for left in tries())
+
+
+def test_refused_tries_drive_nothing_out_of_the_audit(console, monkeypatch):
+    monkeypatch.setattr(audit, "KEPT", 1)
+    monkeypatch.setattr(audit, "REFUSALS_KEPT", 1)
+    redis, ring = console.resources.redis, console.resources.ring
+    audit.note_act(redis, ring, audit.Act("eve", "user add", detail="mallory manage"))
+    client = console.client()
+    for _ in range(250):  # a stream is cut by hundreds
+        assert client.post("/login", data={"name": "x", "password": "y"}).status_code in (403, 429)
+    found = acts(console)
+    assert ("eve", "user add") in found
+    assert 0 < found.count(("?", "sign in refused")) <= 50  # a quarter of what is shown
+    assert redis.xlen(AUDIT_REFUSED) < 250
+    assert read_acts(redis, ring, most=1)[0][1].who == "eve"
 
 
 @pytest.mark.parametrize("change", ["role", "password", "removed"])
