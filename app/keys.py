@@ -24,7 +24,7 @@ act:refused                       stream  refused             the newest message
 act:refused:count                 string  refused             how many there were; for good
 act:sources                       hash    intake.sources      name of who may send by HTTP -> its record, sealed; until revoked
 act:intake:counts                 hash    intake              counts of the HTTP intake by source, and when each was last seen (ms); for good
-act:intake:rate:NAME:SECOND       string  intake              profiles of a source in this second (epoch s); seconds
+act:intake:rate:NAME              string  intake              profiles that a source owes beyond its rate, and as of when (ms); until they are paid
 act:audit                         stream  audit               who did what when, sealed; bounded by count
 act:audit:refused                 stream  audit               refused tries to sign in, sealed; bounded by count, apart from what was done
 act:console:users                 hash    access              name -> what a user may do and how it signs in, sealed; until removed
@@ -118,8 +118,8 @@ CALLS_LIFE_SECONDS = 800 * 86_400
 SPREAD_SECONDS = 600  # an account that needed more than one worker is likely to need it again
 
 
-def intake_rate(source: str, second: int) -> str:
-    return f"act:intake:rate:{source}:{second}"
+def intake_rate(source: str) -> str:
+    return f"act:intake:rate:{source}"
 
 
 def session(digest: str) -> str:

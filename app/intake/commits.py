@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from redis.exceptions import RedisError
 
 from app.clock import following
 from app.errors import ActivationError, EpochEnded, RequestRefused
+from app.intake.rate import Charge, charge
 from app.intake.repeats import Arrival, Repeats, body_digest
-from app.keys import INTAKE_CHUNK_LIFE_SECONDS, intake_rate
+from app.keys import INTAKE_CHUNK_LIFE_SECONDS
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
 from app.lanes.entries import BACKFILL, Origin
@@ -178,24 +180,18 @@ class Commits:
                 self._repeats.note(destination, digest, arrival)
 
     def _limit(self, posts: Sequence[Post]) -> None:
-        """Refuse what a source sends beyond its profiles a second, counted over all processes."""
+        """Refuse what a source sends before it has paid for what it sent beyond its profiles a second."""
         limited = [post for post in posts if post.profiles_per_second and not post.abandoned]
         if not limited:
             return
-        second = self._r.clock.now_ms() // 1000
-        with self._r.redis.pipeline(transaction=False) as pipeline:
-            for post in limited:
-                key = intake_rate(post.source, second)
-                pipeline.incrby(key, len(post.profiles))
-                pipeline.expire(key, 5)
-            totals = pipeline.execute()[::2]
-        for post, total in zip(limited, totals, strict=True):
-            if total - len(post.profiles) >= post.profiles_per_second:
+        bodies = [Charge(post.source, post.profiles_per_second, len(post.profiles)) for post in limited]
+        for post, wait_ms in zip(limited, charge(self._r.redis, bodies, self._r.clock.now_ms()), strict=True):
+            if wait_ms:
                 post.error = RequestRefused(
                     "This source sends more profiles a second than it may.",
                     status=429,
                     code="rate_limit",
-                    retry_after_seconds=1,
+                    retry_after_seconds=ceil(wait_ms / 1000),
                 )
 
     def _append(self, destination: str, job: str, items: list[tuple[Post, int, Readied]]) -> None:

@@ -142,6 +142,21 @@ def test_more_than_it_may_is_429_and_comes_through_later(intake: Installation) -
     wait_until(lambda: intake.post(person(1), key=key).status_code == 202, "the next second")
 
 
+def test_a_body_beyond_the_rate_is_taken_and_the_next_waits_until_it_is_paid(intake: Installation) -> None:
+    _, key = intake.sources.add("large", ["camp"], profiles_per_second=5)
+    people = [person(number) for number in range(100)]
+    assert intake.post(people, key=key).status_code == 202
+    waits = []
+    for _ in range(3):  # what is refused costs nothing
+        answer = intake.post(people, key=key)
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limit")
+        waits.append(int(answer.headers["retry-after"]))
+    assert 19 >= waits[0] >= waits[1] >= waits[2] > 10
+    assert len(intake.entries()) == 100
+    intake.sources.add("large", [], profiles_per_second=500)  # the debt is counted in profiles
+    wait_until(lambda: intake.post(people, key=key).status_code == 202, "it is paid")
+
+
 def test_a_certificate_as_the_proxy_found_it(intake: Installation) -> None:
     _, key = intake.sources.add("aep", ["camp"], certificates=["AEP.adobe.com"])
     good = {"X-Client-Verify": "SUCCESS", "X-Client-Name": "CN=aep.adobe.com,O=Adobe"}

@@ -1,0 +1,34 @@
+"""The profiles a second that a source may send, counted over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.keys import intake_rate
+from app.lua import script
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A body of `profiles` of a source that may send `profiles_per_second`."""
+
+    source: str
+    profiles_per_second: int
+    profiles: int
+
+
+def charge(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> list[int]:
+    """For each body 0 when it is taken, else the ms after which its source may send again; then it is charged with nothing."""
+    with redis.pipeline(transaction=False) as pipeline:
+        command = script(redis, "app.intake", "charge")
+        for body in bodies:
+            command(
+                keys=[intake_rate(body.source)], args=[now_ms, body.profiles_per_second, body.profiles], client=pipeline
+            )
+        waits: list[Any] = pipeline.execute()
+    return [int(wait) for wait in waits]
