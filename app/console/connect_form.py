@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 from app.destinations.file import load
 from app.destinations.model import Destination
@@ -20,6 +21,16 @@ ACCOUNT = ("subdomain", "client_id", "account_id", "auth_base_url", "rest_base_u
 _INDEXED = re.compile(r"(mapping|segments)\[(\d{1,4})\]\.([a-z_]+)")
 MOST_ITEMS = 2_000
 OR = " || "  # between a source and its fallbacks, in the form alone
+
+
+class _Plain(yaml.BaseLoader):
+    """Text, lists and maps alone. Refuses aliases: some hundred bytes of them could fill the memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # so in types-PyYAML
+            raise ComposerError(None, None, "aliases (*name) are not supported", mark)
+        return super().compose_node(parent, index)
 
 
 def empty() -> dict[str, Any]:
@@ -52,10 +63,15 @@ def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
     return form
 
 
+def receiver(account: Mapping[str, Any]) -> list[str]:
+    """Whom the client secret of an account, as it stands in a form or a file, is sent to and for whom: it goes to nothing else."""
+    return [str(account.get(name) or "") for name in ("subdomain", "client_id", "auth_base_url", "rest_base_url")]
+
+
 def read_document(text: str) -> dict[str, Any]:
     """The plain content of a YAML file that somebody opens. Raises `UsageError`; it may have other problems, which the form shows."""
     try:
-        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  # BaseLoader makes nothing but text, lists and maps
+        document = yaml.load(text, Loader=_Plain)  # noqa: S506  # it makes no objects
     except (yaml.YAMLError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -120,7 +136,7 @@ def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
 def _typed(text: str, kind: type) -> Any:
     """The plain content of a part of the file that is written as YAML; None when it is of no such kind."""
     try:
-        found = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  # as above
+        found = yaml.load(text, Loader=_Plain)  # noqa: S506  # as above
     except (yaml.YAMLError, RecursionError):
         return None
     return found if isinstance(found, kind) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,21 +92,21 @@ def _secret(visit: Visit, form: dict[str, Any]) -> str:
         return typed
     try:
         sealed = base64.urlsafe_b64decode(visit.text("sealed"))
-        return visit.resources.ring.open(sealed, _PURPOSE + _owner(visit)).decode()
+        return visit.resources.ring.open(sealed, _purpose(visit, form)).decode()
     except (SealBroken, ValueError, binascii.Error):
         pass
     before = operating.former(visit.resources, str(form.get("id", "")))
-    account = form["account"]
-    if before is not None and (before.account.subdomain, before.account.client_id, before.account.rest_base_url) == (
-        account.get("subdomain"), account.get("client_id"), account.get("rest_base_url") or before.account.rest_base_url,
-    ):  # fmt: skip  # a secret goes to no account but its own
+    if before is not None and connect_form.receiver(document(before)["account"]) == connect_form.receiver(
+        form["account"]
+    ):
         return before.account.client_secret
     return ""
 
 
-def _owner(visit: Visit) -> bytes:
+def _purpose(visit: Visit, form: dict[str, Any]) -> bytes:
+    """A secret that travels along opens in its own session, and for the account that it was given for."""
     assert visit.session is not None
-    return visit.session.csrf.encode()
+    return _PURPOSE + json.dumps([visit.session.csrf, *connect_form.receiver(form["account"])]).encode()
 
 
 def _read(visit: Visit) -> Draft:
@@ -235,7 +236,8 @@ def check(visit: Visit) -> Response:
 def _seal(visit: Visit, draft: Draft) -> str:
     if not draft.secret or not visit.resources.ring.opens(Scope.ACCOUNT):
         return ""
-    return base64.urlsafe_b64encode(visit.resources.ring.seal(draft.secret.encode(), _PURPOSE + _owner(visit))).decode()
+    sealed = visit.resources.ring.seal(draft.secret.encode(), _purpose(visit, draft.form))
+    return base64.urlsafe_b64encode(sealed).decode()
 
 
 def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:

@@ -196,6 +196,28 @@ def test_the_secret_of_a_destination_goes_to_no_other_host(console):
     assert "Give the client secret first" in answer.text
 
 
+ELSEWHERE = {
+    "account.subdomain": "other", "account.client_id": "other-client", "account.auth_base_url": "http://127.0.0.1:9",
+    "account.rest_base_url": "http://127.0.0.1:9",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ELSEWHERE)
+@pytest.mark.parametrize("way", ["sealed", "kept"])
+def test_a_secret_that_was_not_typed_goes_to_no_other_account(console, field, way):
+    console.connect()
+    client = console.client(Role.MANAGE)
+    page = client.get("/connect?from=camp")
+    fields = connect_fields(console, id="camp", **{"account.client_secret": ""})
+    if way == "sealed":  # the page of one destination becomes that of another one
+        fields |= {"id": "new", "sealed": page.text.partition('name="sealed" value="')[2].partition('"')[0]}
+    assert "Give the client secret first" not in client.send_form("/connect", do="test", **fields).text  # to its own
+    answer = client.send_form("/connect", do="test", **fields | {field: ELSEWHERE[field]})
+    assert "Give the client secret first" in answer.text
+    sealed = answer.text.partition('name="sealed" value="')[2].partition('"')[0]
+    assert sealed == ""
+
+
 def sent(page):
     """The form of a page as a browser sends it."""
     form = page.partition('action="/connect" ' if "<textarea" in page else 'action="/connect">')[2]

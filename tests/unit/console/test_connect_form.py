@@ -123,6 +123,21 @@ def test_problems_stand_beside_their_fields_also_after_an_empty_row():
     assert others == ["options.x: unknown.", "mapping: lacks."]
 
 
+ALIASES = "a: &a [x, x]\nb: &b [*a, *a]\n"
+
+
+def test_aliases_which_could_fill_the_memory_are_refused():
+    with pytest.raises(UsageError):
+        connect_form.read_document(f"{ALIASES}mapping: [{{source: *b, target: t}}]")
+    for name, text in (
+        ("options_yaml", f"{ALIASES}html_enabled: *b"),
+        ("alerts_yaml", "- &a {email: a@mail.test}\n- *a"),
+    ):
+        form = connect_form.from_document(document(read(EXAMPLE))) | {name: text}
+        with pytest.raises(UsageError):
+            connect_form.to_document(form)
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "just words", "!!python/object:os.system x"])
 def test_what_is_no_file_is_refused(text):
     with pytest.raises(UsageError):
