@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -54,11 +55,12 @@ class Files:
         self._opened: Opened | None = None
         self._reader: Reader | None = None
         self._before = 0  # bytes of the files that are done
-        self._standard_input: Opened | None = None
-        self._standard_reader: Reader | None = None  # begun when it was recognised: it can be read once
+        self._kept: dict[str, Opened] = {}  # standard input and pipes, which can be read once
+        self._begun: dict[str, Reader] = {}  # their readers, begun when they were recognised
         paths = _expand(names)
+        _refuse_repeats(paths)
         if STANDARD_INPUT in paths:
-            self._standard_input = open_file(STANDARD_INPUT, standard_input)
+            self._kept[STANDARD_INPUT] = open_file(STANDARD_INPUT, standard_input)
         self.sources = self._recognise(paths)
 
     @property
@@ -83,8 +85,7 @@ class Files:
                 self._opened = opened
                 count = 0
                 try:
-                    reader = self._standard_reader if source.name == STANDARD_INPUT else None
-                    self._reader = reader = reader or self._read(opened, source.kind)
+                    self._reader = reader = self._begun.get(source.name) or self._read(opened, source.kind)
                     for number, item in reader.items():
                         count = number
                         if left:
@@ -98,6 +99,7 @@ class Files:
                 finally:
                     self._before += opened.consumed()
                     self._opened = self._reader = None
+                    self._let_go([source.name])
 
     def _recognise(self, paths: Sequence[str]) -> tuple[Source, ...]:
         sources: list[Source] = []
@@ -107,8 +109,8 @@ class Files:
                 with self._open(name) as opened:
                     kind = kind_of(opened.head, complete=opened.complete)
                     reader = self._read(opened, kind)
-                    if name == STANDARD_INPUT:
-                        self._standard_reader = reader
+                    if opened.size is None:
+                        self._begun[name] = reader
                     sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))
             except Unrecognised as what:
                 problems.append(f"{shown(name)} seems to be {what.seems}. {what.remedy}")
@@ -119,6 +121,7 @@ class Files:
             except DAMAGED:
                 problems.append(f"{shown(name)} is damaged.")
         if problems:
+            self._let_go(paths)
             raise UsageError(
                 "Nothing was enqueued: not everything that is named can be read as profiles.", problems=tuple(problems)
             )
@@ -149,15 +152,21 @@ class Files:
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Opened]:
-        if name == STANDARD_INPUT:
-            assert self._standard_input is not None
-            yield self._standard_input  # it can be opened once, and is not ours to close
-            return
-        opened = open_file(name)
+        """For once, but what can be read once is kept until its records are read: with a pipe goes what it still holds."""
+        opened = self._kept.get(name) or open_file(name)
+        if opened.size is None:
+            self._kept[name] = opened
         try:
             yield opened
         finally:
-            opened.close()
+            if opened.size is not None:
+                opened.close()
+
+    def _let_go(self, names: Iterable[str]) -> None:
+        """Of pipes; standard input is not ours to close."""
+        for name in names:
+            if name != STANDARD_INPUT and name in self._kept:
+                self._kept.pop(name).close()
 
 
 def _of_file(record: Record, name: str) -> Record:
@@ -181,6 +190,21 @@ def _expand(names: Sequence[str]) -> list[str]:
     if found.count(STANDARD_INPUT) > 1:
         raise UsageError("Standard input can be named once.")
     return found
+
+
+def _refuse_repeats(names: Sequence[str]) -> None:
+    """What is no regular file gives its bytes once, by whatever names. Raises `UsageError`."""
+    seen = set()
+    for name in names:
+        try:
+            about = os.fstat(0) if name == STANDARD_INPUT else Path(name).stat()
+        except OSError:
+            continue  # opening it says why
+        if stat.S_ISREG(about.st_mode):
+            continue
+        if (about.st_dev, about.st_ino) in seen:
+            raise UsageError(f"{shown(name)} is named twice, and can be read once.", remedy="Nothing was enqueued.")
+        seen.add((about.st_dev, about.st_ino))
 
 
 def _fingerprint(name: str, opened: Opened) -> str:
