@@ -73,12 +73,26 @@ def sandbox_command(port: int) -> list[str]:
 
 KEYLESS = ("beat", "flower", "sandbox")  # they know the broker, or nothing
 DATA_ONLY = ("intake",)  # their keys open no account
+# what sends alerts; with addresses and without a mail server the environment would be refused
+_ALERTS = ("alert_url", "alert_secret", "alert_slack_url", "alert_email_to", "smtp_url")
+
+
+def _withheld(name: str) -> tuple[str, ...]:
+    """The settings that a child does not need, and that must not be found in its environment."""
+    if name == "console":
+        return ()
+    found: tuple[str, ...] = ("console_oidc_client_secret",)
+    if name in KEYLESS or name in DATA_ONLY:
+        found += _ALERTS
+    if name in KEYLESS:
+        found += ("secret_keys", "redis_url")
+    return (*found, "broker_url") if name == "sandbox" else found
 
 
 def environment(settings: Settings, name: str) -> dict[str, str]:
     """The environment of a child: ours, with what was filled in, and without the secrets that it does not need."""
     environ = dict(os.environ)
-    withheld = ("secret_keys", "redis_url", "alert_secret", "alert_slack_url", "smtp_url") if name in KEYLESS else ()
+    withheld = _withheld(name)
     if name in DATA_ONLY and settings.keys:
         settings = replace(settings, secret_keys=",".join(KeyRing(settings.keys).restricted))
     for option in OPTIONS:
@@ -154,6 +168,8 @@ class Stack:
                 self.settings = replace(self.settings, broker_url=self.settings.redis_url)
             elif not self.settings.broker_url:
                 self.settings = replace(self.settings, broker_url=self._serve("broker").ensure())
+        # children that may not know the Redis have to be told the broker, also where it is the same
+        self.settings = replace(self.settings, broker_url=self.settings.celery_broker_url)
         return self.settings
 
     def note_addresses(self, addresses: dict[str, str]) -> None:
