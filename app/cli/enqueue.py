@@ -67,7 +67,8 @@ def enqueue(
         load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
-        with Exclusions(excluded, resumed=resumed is not None, inputs=files) as exclusions:
+        inputs = [*files, *(source.name for source in found.sources), *([] if columns is None else [columns])]
+        with Exclusions(excluded, resumed=resumed is not None, inputs=inputs) as exclusions:
             if wait or as_json:
                 err.print(f"Job {job_id}", markup=False)
             else:

@@ -31,7 +31,9 @@ class Exclusions:
     """
 
     def __init__(self, path: str | None, *, resumed: bool, inputs: Iterable[str]) -> None:
-        """Raises `UsageError` when the file cannot be written, or is one of the inputs."""
+        """`inputs` are the files and folders that are read. Raises `UsageError` when the file cannot be written, is one of them, or is
+        in one of them.
+        """
         self.count = 0
         self._first: list[str] = []
         self._written: set[bytes] = set()
@@ -77,10 +79,16 @@ class Exclusions:
 
     def _open(self, path: Path, *, resumed: bool, inputs: Iterable[str]) -> IO[bytes]:
         try:
+            read = [name for name in map(Path, inputs) if name.exists()]
+            if path.parent.exists() and (folder := next((name for name in read if path.parent.samefile(name)), None)):
+                raise UsageError(
+                    f"--excluded: {path} is in {folder}, which is read as a whole.",
+                    remedy="Nothing was enqueued. Name a file in another folder: this one would be taken for profiles.",
+                )
             with suppress(FileNotFoundError):
                 if not stat.S_ISREG(path.lstat().st_mode):
                     raise UsageError(f"--excluded: {path} is not a file.", remedy="Nothing was enqueued.")
-                if any(Path(name).exists() and path.samefile(name) for name in inputs):
+                if any(path.samefile(name) for name in read):
                     raise UsageError(f"--excluded: {path} is read from as well.", remedy="Nothing was enqueued.")
                 if resumed:
                     self._written = _last_lines(path)

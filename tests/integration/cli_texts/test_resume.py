@@ -252,6 +252,43 @@ def test_jobs_are_listed_with_who_began_them(run, begun, monkeypatch):
     assert "It is still loaded from files, or that was interrupted" in run("job", begun).stdout
 
 
+@pytest.mark.parametrize("left_out", ["exports/excluded.jsonl", "link/excluded.jsonl", "./exports/b.jsonl"])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_excluded_is_not_written_into_a_folder_that_is_read(run, spring, redis, tmp_path, left_out, there):
+    """It would be read as it is written: what cannot be enqueued, without an end."""
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to("exports")
+    (folder / "a.jsonl").write_bytes(b"{}\n" * 600)
+    if there:
+        Path(left_out).write_bytes(b"{}\n")
+    done = run("enqueue", "spring", "exports/", "--excluded", left_out)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"Error: --excluded: {Path(left_out)} is in exports, which is read as a whole.\n"
+        "Nothing was enqueued. Name a file in another folder: this one would be taken for profiles.\n"
+    )
+    assert [path.stat().st_size for path in sorted(folder.iterdir())] == ([1800, 3] if there else [1800])
+    assert tags(redis) == []
+
+
+def test_what_is_excluded_is_not_written_over_what_a_folder_links_to(run, spring, tmp_path):
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "a.jsonl").write_bytes(lines(1, 3))
+    (tmp_path / "exports" / "a.jsonl").symlink_to("../a.jsonl")
+    done = run("enqueue", "spring", "exports", "--excluded", "a.jsonl")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, "Error: --excluded: a.jsonl is read from as well.")
+    assert (tmp_path / "a.jsonl").read_bytes() == lines(1, 3)
+
+
+def test_what_is_excluded_is_not_written_over_the_columns(run, spring, tmp_path):
+    (tmp_path / "a.csv").write_bytes(table(1, 3))
+    (tmp_path / "columns.yaml").write_text("identityMap.crm: identityMap.crm\n")
+    done = run("enqueue", "spring", "a.csv", "--columns", "columns.yaml", "--excluded", "columns.yaml")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, "Error: --excluded: columns.yaml is read from as well.")
+    assert (tmp_path / "columns.yaml").read_text() == "identityMap.crm: identityMap.crm\n"
+
+
 def test_what_is_excluded_is_not_written_over_what_is_read(run, begun, tmp_path):
     for words, said in (
         (("--excluded", "a.csv"), "--excluded: a.csv is read from as well."),
