@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from socket import socket
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -287,6 +287,8 @@ def port_from(preferred: int) -> int:
     """The preferred loopback port when it is free, else one that is: stacks of several homes run side by side."""
     for port in (preferred, 0):
         with socket() as probe:
+            # as the servers do it that are to listen there: what a stopped one had served is no reason to move
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
