@@ -15,6 +15,7 @@ import click
 from redis.exceptions import RedisError
 
 from app.cli.report import complain
+from app.devstack.signals import ending_in_order
 from app.errors import AccountThrottled, ActivationError, DestinationUnreachable, ServiceUnreachable, UsageError
 from app.storage import explain
 from app.text import is_whole
@@ -85,7 +86,8 @@ def main() -> None:
     try:
         _check_arguments(sys.argv[1:])
         # without its standalone mode click returns the code of an `Exit`; the commands themselves return None
-        sys.exit(activation(standalone_mode=False))
+        with ending_in_order():
+            sys.exit(activation(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

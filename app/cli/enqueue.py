@@ -77,8 +77,9 @@ def enqueue(
                 err.print(f"Everything was enqueued before: {before.count:,} profiles.", markup=False)
             else:
                 skip = before.count if before else 0
+                interrupts = Interrupts()
                 try:
-                    with Interrupts() as interrupts:
+                    with interrupts:
                         Producer(made).load(
                             destination, interrupts.between(_shown(found, found.records(skip=skip), skip)), exclusions.add,
                             job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version,
@@ -87,7 +88,7 @@ def enqueue(
                 except (KeyboardInterrupt, ServiceUnreachable) as error:
                     _say_how_to_go_on(job_id, resumed)
                     if isinstance(error, KeyboardInterrupt):
-                        raise click.exceptions.Exit(130) from None
+                        raise click.exceptions.Exit(128 + interrupts.number) from None
                     raise
                 finally:
                     exclusions.tell()

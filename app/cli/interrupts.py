@@ -1,6 +1,7 @@
-"""Ctrl-C while a load is under way: taken while a record is read or between two of them, not in the midst of a command to Redis.
+"""Ctrl-C, TERM and HUP while a load is under way: taken while a record is read or between two of them.
 
-hiredis 3.5 crashes when an exception arises while it packs a command, which is what Python's own handler brings about.
+In the midst of a command to Redis they wait: hiredis 3.5 crashes when an exception arises while it packs a command, which is what
+handlers that raise bring about.
 """
 
 from __future__ import annotations
@@ -10,24 +11,31 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
+from app.devstack.signals import ENDING, handling
+
 T = TypeVar("T")
 
 
 class Interrupts:
-    """Within it, Ctrl-C ends what goes through `between` with `KeyboardInterrupt`; a second one ends whatever is under way."""
+    """Within it, a signal ends what goes through `between` with `KeyboardInterrupt`; a second one ends whatever is under way.
+
+    `number` is that of the last one.
+    """
 
     def __init__(self) -> None:
+        self.number: int = signal.SIGINT
         self._reading = False
         self._asked = False
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._take)
+        self._handling = handling(ENDING, self._take)
+        self._handling.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        self._handling.__exit__(None, None, None)
 
     def between(self, records: Iterable[T]) -> Iterator[T]:
         """The same records."""
@@ -44,7 +52,8 @@ class Interrupts:
                 self._reading = False
             yield record
 
-    def _take(self, *_: object) -> None:
+    def _take(self, number: int, _: object) -> None:
+        self.number = number
         if self._reading or self._asked:
             raise KeyboardInterrupt
         self._asked = True

@@ -18,6 +18,7 @@ from app.console.address import CONSOLE_PORT
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.devstack.sample import DESTINATION as SAMPLE_DESTINATION
+from app.devstack.signals import until_told_to_stop
 from app.devstack.stack import (
     FLOWER_PORT,
     INTAKE_PORT,
@@ -29,7 +30,6 @@ from app.devstack.stack import (
     console_command,
     listens,
     port_from,
-    until_told_to_stop,
 )
 from app.durability import find_storage_problems
 from app.errors import UsageError, WorkHasProblems

@@ -14,7 +14,7 @@ from rich.text import Text
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import out, resources
 from app.cli.tables import table_of
-from app.devstack.stack import until_told_to_stop
+from app.devstack.signals import until_told_to_stop
 from app.errors import UnknownDestination
 from app.reporting.alerts import read_open
 from app.reporting.histograms import Timed, read_histogram

@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app.devstack.home import Home, exclusively, read_or_make
+from app.devstack.signals import uninterrupted
 from app.errors import ServiceUnreachable, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +121,11 @@ class PrivateRedis:
         return "" if self.pid is None else self._url()
 
     def leave(self) -> None:
-        """Use it no more; it ends with its last user."""
+        """Use it no more; it ends with its last user. Signals wait until it has ended."""
+        with uninterrupted():
+            self._leave()
+
+    def _leave(self) -> None:
         if self._use is None:
             return
         with exclusively(self._folder / "lock"):
@@ -165,10 +170,11 @@ class PrivateRedis:
                 f"{_DURABLE if self._persistent else 'appendonly no'}\n"
                 f'logfile "{self.log.resolve()}"\n'
             )
-        self._process = subprocess.Popen(  # noqa: S603  # our own command line
-            [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
-        )  # fmt: skip
-        self._home.lock(self._name).name_holder(held, self._process.pid)
+        with uninterrupted():  # the lock has to name who holds it
+            self._process = subprocess.Popen(  # noqa: S603  # our own command line
+                [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
+            )  # fmt: skip
+            self._home.lock(self._name).name_holder(held, self._process.pid)
 
     def _check_version(self, server: str) -> None:
         """An older server cannot read what a newer one has written, and says so in words that help nobody."""

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
@@ -23,6 +21,7 @@ import orjson
 from app.devstack.home import Home
 from app.devstack.logfiles import rotate
 from app.devstack.private_redis import PrivateRedis
+from app.devstack.signals import uninterrupted
 from app.errors import ServiceUnreachable, UsageError
 from app.sealing import KeyRing
 from app.settings import OPTIONS
@@ -186,7 +185,8 @@ class Stack:
         return server
 
     def start(self, name: str, command: list[str]) -> None:
-        self._children[name] = _Child(name, command, self._spawn(name, command))
+        with uninterrupted():  # a child that is not noted would outlive us
+            self._children[name] = _Child(name, command, self._spawn(name, command))
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         lock = self.home.lock(name)
@@ -241,7 +241,8 @@ class Stack:
                 continue
             child.died_at = child.died_at or now
             if now - child.died_at >= RESTART_AFTER_SECONDS:
-                child.process = self._spawn(child.name, child.command)
+                with uninterrupted():
+                    child.process = self._spawn(child.name, child.command)
                 child.died_at = 0.0
                 restarted.append(child.name)
         self.restarts += restarted
@@ -254,7 +255,14 @@ class Stack:
         child.process.wait(STOP_SECONDS)
 
     def stop(self) -> None:
-        """Producers of work first, then workers, the servers last. What does not end in time is killed."""
+        """Producers of work first, then workers, the servers last. What does not end in time is killed.
+
+        Signals wait until all have ended.
+        """
+        with uninterrupted():
+            self._stop()
+
+    def _stop(self) -> None:
         order = sorted(self._children.values(), key=lambda child: child.name.startswith(("worker", "sandbox")))
         for child in order:
             if child.process.poll() is None:
@@ -301,21 +309,6 @@ def listens(port: int) -> bool:
     with socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def until_told_to_stop() -> Iterator[list[int]]:
-    """A list that stays empty until SIGINT or SIGTERM arrives."""
-    told: list[int] = []
-    before = {
-        number: signal.signal(number, lambda received, _: told.append(received))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def tail(path: Path, lines: int = 20) -> str:

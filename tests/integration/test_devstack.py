@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from app.devstack.stack import Stack, commands, port_from
+from app.devstack.home import Home
+from app.devstack.stack import Stack, commands, listens, port_from
 from app.sealing import make_key
 from app.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 30.0
 
 
@@ -53,3 +60,69 @@ def test_a_port_is_free_again_as_soon_as_its_server_has_ended(listener):
 def test_a_port_that_somebody_listens_on_is_taken(listener):
     port = listener.getsockname()[1]
     assert port_from(port) != port
+
+
+STACK = """
+import time
+from app.devstack.signals import ending_in_order
+from app.devstack.stack import Stack
+from app.settings import Settings
+with ending_in_order(), Stack(Settings.from_env()) as stack:
+    stack.start_redis()
+    stack.start("slow", ["bash", "-c", "trap 'touch told; sleep 1; exit' TERM; touch ready; while :; do sleep 0.1; done"])
+    stack.wait_for("slow", (stack.home.path / "ready").exists)
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An installation with a private Redis; what a test leaves there is ended."""
+    made = Home(tmp_path / "home")
+    made.create()
+    made.keys()
+    yield made
+    for name in made.running():
+        made.lock(name).end(timeout_seconds=5)
+
+
+def start(home: Home, *words: str) -> subprocess.Popen[bytes]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVATION_")}
+    return subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, env=environ | {"ACTIVATION_HOME": str(home.path)}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_stack_stops_leaves_nothing_behind(home, number):
+    with start(home, "-c", STACK) as process:
+        assert process.stdout.readline() == b"up\n"
+        assert set(home.running()) == {"stack", "slow", "redis", "broker"}
+        process.send_signal(number)
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while not (home.path / "told").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        assert process.wait(WITHIN_SECONDS) in (-signal.SIGINT, 128 + number)
+        assert home.running() == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["console", "intake"])
+def test_a_server_that_is_told_to_end_leaves_no_redis_behind(home, command, number):
+    port = port_from(0)
+    with start(home, "-m", "app.cli", command, "--port", str(port)) as process:
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while not listens(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert set(home.running()) == {"redis", "broker"}
+        process.send_signal(number)
+        assert process.wait(WITHIN_SECONDS) == 128 + number, process.stderr.read()
+        assert b"Traceback" not in process.stderr.read()
+    assert home.running() == {}

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+
+import psutil
+import pytest
 
 from app.cli.demo import run_demo
 from app.devstack.sample import Sample
@@ -24,3 +29,15 @@ def test_one_wrong_value_is_noticed() -> None:
     differences = run_demo(100, alter=alter)
     assert len(differences) == 1
     assert differences[0].startswith("contact c-000007, Email Demographics.First Name: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path, number):
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "demo"], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE
+    ) as process:
+        assert any("Connected" in line.decode() for line in process.stdout)
+        process.send_signal(number)
+        assert process.wait(90) == 128 + number
+    assert list(tmp_path.iterdir()) == []
+    assert [one.cmdline() for one in psutil.process_iter(["cwd"]) if str(tmp_path) in str(one.info["cwd"])] == []

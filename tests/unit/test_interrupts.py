@@ -11,22 +11,23 @@ import pytest
 from app.cli.interrupts import Interrupts
 
 
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
 
 
-def test_what_is_worked_on_is_brought_to_its_end() -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_is_worked_on_is_brought_to_its_end(signal_number: int) -> None:
     done = []
 
     def work(records: Iterable[int]) -> None:
         for number in records:
             if number == 2:
-                interrupt()
+                interrupt(signal_number)
             done.append(number)
 
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
         work(interrupts.between(range(5)))
-    assert done == [0, 1, 2]
+    assert (done, interrupts.number) == ([0, 1, 2], signal_number)
 
 
 def test_what_is_read_ends_at_once() -> None:

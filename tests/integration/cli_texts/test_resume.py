@@ -74,7 +74,7 @@ def start(*words: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_killed_anywhere_and_resumed(run, spring, files, redis, tmp_path, number):
     left_out = tmp_path / "left-out.jsonl"
     options = [*files, "--excluded", str(left_out), "--backfill"]
@@ -96,9 +96,9 @@ def test_killed_anywhere_and_resumed(run, spring, files, redis, tmp_path, number
         if code == 1:
             break
         interrupted += 1
-        assert code == (-signal.SIGKILL if number is signal.SIGKILL else 130)
+        assert code == (-number if number is signal.SIGKILL else 128 + number)
         assert len(tags(redis)) == received - int(redis.hget(KEYS.job(job_id), "excluded") or 0)
-        if number is signal.SIGINT:
+        if number is not signal.SIGKILL:
             assert f"--resume {job_id}\n" in stderr
     assert interrupted == 3
     waiting = tags(redis)

@@ -1,0 +1,58 @@
+"""Signals that tell a command to end: Ctrl-C, TERM, and HUP, which comes when the terminal is closed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def handling(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """The signals are handled so within the block. HUP stays ignored under nohup; outside of the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, handle)
+        for number in numbers
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """TERM and HUP raise `SystemExit(128 + number)`: by themselves they would end the process and leave what it has started."""
+    with handling((signal.SIGTERM, signal.SIGHUP), _end):
+        yield
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def until_told_to_stop() -> Iterator[list[int]]:
+    """A list that stays empty until one of the signals arrives."""
+    told: list[int] = []
+    with handling(ENDING, lambda number, _: told.append(number)):
+        yield told
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """What arrives within the block is taken at its end."""
+    held: list[int] = []
+    with handling(ENDING, lambda number, _: held.append(number)):
+        yield
+    if held:
+        signal.raise_signal(signal.Signals(held[0]))
