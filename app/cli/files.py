@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from app.errors import UsageError
 
 
 def write_private(path: Path, lines: Iterable[bytes]) -> int:
-    """Write lines to a file that only its owner may read; returns how many. A file that is there is replaced when all is written."""
+    """Write lines to a file that only its owner may read; returns how many. A file that is there is replaced when all is written.
+
+    Raises `UsageError` when it cannot be written, or something else is in its place: a device would be replaced as well.
+    """
+    if not path.name:
+        raise UsageError(f"{path} is not the name of a file.", remedy="Nothing was written. Name a file.")
+    with suppress(OSError, ValueError):  # opening it says why
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(f"{path} is not a file.", remedy="Nothing was written. Name a file.")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -178,6 +178,8 @@ def _expand(names: Sequence[str]) -> list[str]:
     """Each folder becomes its files by name, without hidden ones and such as `_SUCCESS`."""
     found: list[str] = []
     for name in names:
+        if not name:  # it would be taken for the current folder
+            raise UsageError("The name of a file is empty.", remedy="Nothing was enqueued.")
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue

@@ -143,6 +143,14 @@ def test_files_and_folders_are_one_job(run, spring, tmp_path, received):
     assert (done.exit_code, received(done.stdout)) == (0, (9, 0))
 
 
+def test_an_empty_name_is_not_the_current_folder(run, spring, tmp_path):
+    (tmp_path / "profiles").write_bytes(LINES)
+    done = run("enqueue", "spring", "")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "Error: The name of a file is empty.\nNothing was enqueued.\n"
+    assert orjson.loads(run("destinations", "--json").stdout)[0]["waiting"] == 0
+
+
 def test_a_folder_without_files(run, spring, tmp_path):
     (tmp_path / "export").mkdir()
     done = run("enqueue", "spring", "export")
