@@ -180,14 +180,16 @@ class PrivateRedis:
         """An older server cannot read what a newer one has written, and says so in words that help nobody."""
         version = version_of(server)
         record = self._folder / "version"
-        if self._persistent and record.exists():
-            written = tuple(map(int, record.read_text().strip().split(".")))
-            if version[:2] < written[:2]:
-                raise UsageError(
-                    f"The data in {self._folder} was written by Redis {_dotted(written)}, and {server} is Redis {_dotted(version)}.",
-                    remedy="Name a server that is as new in ACTIVATION_REDIS_SERVER, or install 'activation-pipeline[embedded]'.",
-                )
-        record.write_text(_dotted(version) + "\n")
+        written = _read_version(record)
+        if self._persistent and version[:2] < written[:2]:
+            raise UsageError(
+                f"The data in {self._folder} was written by Redis {_dotted(written)}, and {server} is Redis {_dotted(version)}.",
+                remedy="Name a server that is as new in ACTIVATION_REDIS_SERVER, or install 'activation-pipeline[embedded]'.",
+            )
+        if version != written:
+            beside = record.with_name("version.new")
+            beside.write_text(_dotted(version) + "\n")
+            beside.replace(record)
 
     def _wait(self) -> None:
         """Until the server answers: one that loads its file, or is slow, must not be taken for one that is not there."""
@@ -262,6 +264,12 @@ def _free_port() -> int:
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _read_version(record: Path) -> tuple[int, ...]:
+    """() when it was not written, or not to its end: on a disk that was full, say."""
+    found = record.read_text(errors="replace").strip() if record.exists() else ""
+    return tuple(map(int, found.split("."))) if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", found) else ()
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.devstack.home import Home
+from app.devstack.private_redis import PrivateRedis, find_server, version_of
 from app.devstack.stack import Stack, commands, listens, port_from
 from app.sealing import make_key
 from app.settings import Settings
@@ -93,6 +94,21 @@ def start(home: Home, *words: str) -> subprocess.Popen[bytes]:
         [sys.executable, *words], cwd=ROOT, env=environ | {"ACTIVATION_HOME": str(home.path)}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ["", "8.", "eight\n"])
+def test_a_note_of_the_version_that_was_cut_off_does_no_harm(home, content):
+    note = home.path / "redis" / "version"
+    note.write_text(content)
+    server = PrivateRedis(home.path)
+    server.ensure()
+    server.leave()
+    written = note.read_text()
+    assert tuple(map(int, written.split("."))) == version_of(find_server())
+    about = note.stat()
+    server.ensure()
+    server.leave()
+    assert (note.read_text(), note.stat().st_mtime_ns) == (written, about.st_mtime_ns)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
