@@ -19,6 +19,7 @@ from app.errors import UsageError
 from app.sealing import make_key
 
 END_SECONDS = 40.0
+LOOK_SECONDS = 0.05  # whoever looks who holds a lock has it for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,16 @@ class Lock:
 
     def take(self) -> int | None:
         """The open, locked file; None when another process has it. To be closed, or handed to a child, by the caller."""
+        deadline = time.monotonic() + LOOK_SECONDS
+        while (handle := self._locked(fcntl.LOCK_EX)) is None and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS / 10)
+        return handle
+
+    def _locked(self, kind: int) -> int | None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
             return None
@@ -115,7 +122,7 @@ class Lock:
         """The process that holds it; None when nobody does."""
         if not self.path.exists():
             return None
-        handle = self.take()
+        handle = self._locked(fcntl.LOCK_SH)  # those who look at the same time do not take each other for its holder
         if handle is not None:
             os.close(handle)
             return None

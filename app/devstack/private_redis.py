@@ -107,7 +107,7 @@ class PrivateRedis:
                 self._use = os.open(self._folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._use, fcntl.LOCK_SH)
             lock = self._home.lock(self._name)
-            held = lock.take()
+            held = lock.take() if lock.holder() is None else None  # taking one that is held waits
             if held is not None:
                 try:
                     self._start(held)
