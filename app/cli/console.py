@@ -8,6 +8,7 @@ from app.cli.report import out, resources
 from app.cli.stack import listening
 from app.console.address import CONSOLE_PORT
 from app.console.server import make_server
+from app.devstack.signals import hanging_up_as_term
 
 
 @click.command()
@@ -24,4 +25,6 @@ def console(port: int, host: str) -> None:
         with listening(host, port):
             listener = listen(host, port)
         out.print(f"Console  {url}", markup=False)
-        make_server(made, host, port, url=url).run(sockets=[listener])
+        server = make_server(made, host, port, url=url)
+        with hanging_up_as_term():
+            server.run(sockets=[listener])

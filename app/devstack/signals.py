@@ -41,6 +41,13 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 @contextmanager
+def hanging_up_as_term() -> Iterator[None]:
+    """HUP counts as TERM, for servers that end in order by this one alone."""
+    with handling((signal.SIGHUP,), lambda *_: signal.raise_signal(signal.SIGTERM)):
+        yield
+
+
+@contextmanager
 def until_told_to_stop() -> Iterator[list[int]]:
     """A list that stays empty until one of the signals arrives."""
     told: list[int] = []

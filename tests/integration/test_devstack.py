@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -137,8 +138,12 @@ def test_a_server_that_is_told_to_end_leaves_no_redis_behind(home, command, numb
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        serving = HTTPConnection("127.0.0.1", port, timeout=WITHIN_SECONDS)
+        serving.request("GET", "/livez")
+        serving.getresponse().close()  # it listens before it serves
+        serving.close()
         assert set(home.running()) == {"redis", "broker"}
         process.send_signal(number)
-        assert process.wait(WITHIN_SECONDS) == 128 + number, process.stderr.read()
+        assert process.wait(WITHIN_SECONDS) == 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
         assert b"Traceback" not in process.stderr.read()
     assert home.running() == {}
