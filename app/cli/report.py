@@ -43,18 +43,25 @@ def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
 
 
 def print_json(document: Any) -> None:
-    """A member whose name ends in `_ms` is a time, epoch ms: it is printed without this ending, in RFC 3339, null for none."""
+    """A member whose name ends in `_ms` is a time, epoch ms: it is printed without this ending, in RFC 3339, null for none.
+
+    What others have named stays as it is.
+    """
     click.echo(orjson.dumps(_with_times(document), option=orjson.OPT_INDENT_2).decode())
+
+
+NAMED_BY_OTHERS = ("profile", "account")  # what a producer has sent, what Marketing Cloud holds
 
 
 def _with_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            name.removesuffix("_ms") if _is_time(name, item) else name: rfc3339(item)
-            if _is_time(name, item)
-            else _with_times(item)
-            for name, item in value.items()
-        }
+        made = {}
+        for name, item in value.items():
+            if _is_time(name, item):
+                made[name.removesuffix("_ms")] = rfc3339(item)
+            else:
+                made[name] = item if name in NAMED_BY_OTHERS else _with_times(item)
+        return made
     return [_with_times(item) for item in value] if isinstance(value, list | tuple) else value
 
 
