@@ -59,9 +59,16 @@ class Home:
 
     def expect(self) -> None:
         """For commands that only look. Raises `UsageError` when there is no installation here."""
-        if self.path.is_file():
+        try:
+            is_file, exists = self.path.is_file(), self.exists
+        except OSError as error:
+            raise UsageError(
+                f"{self.path} cannot be read: {error.strerror}.",
+                remedy="Run this as the user whose installation it is, or name another folder in ACTIVATION_HOME.",
+            ) from error
+        if is_file:
             raise UsageError(f"{self.path} is a file.", remedy="ACTIVATION_HOME names the folder of an installation.")
-        if not self.exists:
+        if not exists:
             raise UsageError(
                 f"There is no installation in {self.path}.",
                 remedy="Run this in the folder where `activation up` runs, or name its home in ACTIVATION_HOME, or a Redis in "

@@ -180,12 +180,15 @@ def _expand(names: Sequence[str]) -> list[str]:
     for name in names:
         if not name:  # it would be taken for the current folder
             raise UsageError("The name of a file is empty.", remedy="Nothing was enqueued.")
-        if name == STANDARD_INPUT or not Path(name).is_dir():
-            found.append(name)
-            continue
-        files = sorted(
-            str(path) for path in Path(name).iterdir() if path.is_file() and not path.name.startswith((".", "_"))
-        )
+        try:
+            if name == STANDARD_INPUT or not Path(name).is_dir():
+                found.append(name)
+                continue
+            files = sorted(
+                str(path) for path in Path(name).iterdir() if path.is_file() and not path.name.startswith((".", "_"))
+            )
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read: {error.strerror}.", remedy="Nothing was enqueued.") from error
         if not files:
             raise UsageError(f"{name} is a folder without files.", remedy="Nothing was enqueued.")
         found += files

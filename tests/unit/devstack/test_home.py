@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 from threading import Thread, Timer
 
-from app.devstack.home import LOOK_SECONDS, Lock
+import pytest
+
+from app.devstack.home import LOOK_SECONDS, Home, Lock
+from app.errors import UsageError
 
 
 def test_a_lock_that_somebody_looks_at_can_be_taken(tmp_path: Path) -> None:
@@ -49,3 +52,8 @@ def test_a_lock_that_is_held_cannot_be_taken(tmp_path: Path) -> None:
     assert (lock.take(), lock.holder()) == (None, os.getpid())
     os.close(held)
     assert lock.holder() is None
+
+
+def test_a_home_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: File name too long"):
+        Home(tmp_path / ("x" * 300)).expect()
