@@ -13,6 +13,7 @@ import click
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.fields import print_problems
+from app.cli.files import standard_input
 from app.cli.report import confirm, err, json_option, moment, note, out, print_json, print_table, resources
 from app.destinations import operating
 from app.destinations.changes import changes, is_elsewhere, warnings
@@ -48,7 +49,7 @@ def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
         )
         former = _former(made, destination.id)
         # a script is warned like everybody else, and goes on
-        if former is not None and is_elsewhere(former, destination) and sys.stdin.isatty() and not yes:
+        if former is not None and is_elsewhere(former, destination) and sys.stdin and sys.stdin.isatty() and not yes:
             _confirm_move(made, destination.id)
         connection = operating.connect(made, destination, limits_of_account=limits_of_account)
         print_problems([*connection.problems, *find_storage_problems(made.redis)])
@@ -71,7 +72,7 @@ def _read(file: Path) -> str:
     reason = ""
     try:
         if str(file) == "-":
-            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+            raw = standard_input().read(MOST_BYTES + 1)
         else:
             with file.open("rb") as opened:
                 raw = opened.read(MOST_BYTES + 1)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.exclusions import Exclusions
+from app.cli.files import standard_input
 from app.cli.interrupts import Interrupts
 from app.cli.jobs import follow, print_job
 from app.cli.report import err, json_option, print_json, resources
@@ -63,7 +64,7 @@ def enqueue(
     given = None if columns is None else read_columns(columns)
     with resources() as made:
         target = made.destinations.get(destination)
-        found = Files(files, lambda: sys.stdin.buffer, given=given, leads_to_contact=leads_to_contact(target))
+        found = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex

@@ -1,14 +1,23 @@
-"""Files that commands write: what holds personal data is for its owner alone, whatever was there before."""
+"""Files that commands write: what holds personal data is for its owner alone, whatever was there before. And standard input."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from app.errors import UsageError
+
+
+def standard_input() -> BinaryIO:
+    """Its bytes. Raises `UsageError` when it is closed."""
+    if sys.stdin is None:
+        raise UsageError("Standard input is closed.", remedy="Name a file, or give it one with < or a pipe.")
+    return sys.stdin.buffer
 
 
 def write_private(path: Path, lines: Iterable[bytes]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import orjson
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.enqueue import leads_to_contact, moment_of
+from app.cli.files import standard_input
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.files.columns_file import read_columns
 from app.files.reading import Files
@@ -59,7 +59,7 @@ def preview(
     given = None if columns is None else read_columns(columns)
     with resources() as made:
         target = made.destinations.get(destination)
-        read = Files(files, lambda: sys.stdin.buffer, given=given, leads_to_contact=leads_to_contact(target))
+        read = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         found = preview_profiles(
             made, destination, _profiles(read.records()), reveal=reveal, occurred_at_ms=occurred_at_ms,
             backfill=backfill, force=force, shown=shown,

@@ -143,6 +143,16 @@ def test_files_and_folders_are_one_job(run, spring, tmp_path, received):
     assert (done.exit_code, received(done.stdout)) == (0, (9, 0))
 
 
+@pytest.mark.parametrize("words", [("connect", "-"), ("enqueue", "spring", "-"), ("preview", "spring", "-")])
+def test_standard_input_that_is_closed(spring, words):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "app.cli", *words], capture_output=True, text=True,
+        cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: Standard input is closed.\nName a file, or give it one with < or a pipe.\n"
+
+
 def test_an_empty_name_is_not_the_current_folder(run, spring, tmp_path):
     (tmp_path / "profiles").write_bytes(LINES)
     done = run("enqueue", "spring", "")
