@@ -45,7 +45,7 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     if not broker_url.startswith("redis"):
         return {}
     return {
-        # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last far less
+        # how long a wake-up may be unacknowledged before it is given to another worker: sessions and countdowns last less
         "visibility_timeout": 300,
         # a look at Redis by each worker, and not worth more than one in a tenth of that time
         "unacked_restore_interval": 30,

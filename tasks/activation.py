@@ -70,6 +70,6 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
 
 @app.task(base=ActivationTask, name="activation.deliver")
 def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-    """Drain one lane of one destination for a slice of time."""
+    """Drain one lane of one destination, until it is empty or others have their turn."""
     check_wake_up(destination, lane, wake_up_token)
     return context().delivery.drain(destination, lane, wake_up_token)

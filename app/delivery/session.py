@@ -1,6 +1,7 @@
 """The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries it out.
 
-A session works (reads entries, calls contacts), ends (starts nothing more and waits for what is in flight), and has ended. What it
+A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more and waits for what is in flight),
+and has ended. What it
 decides depends on its state, on what it has in hand (`Load`) and on the time, and on nothing else.
 """
 
@@ -24,8 +25,9 @@ MUCH_ENTRIES = 16  # for a first look to find: they take a while, and may be ano
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
 UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
 # What a session has read and not called when it ends is read again by the next one. So it reads for long, then works off what it
-# holds. All of it, a last call of up to two minutes included, is over before the broker would give its wake-up to another worker
-READS_SECONDS_AT_LEAST, READS_SECONDS_AT_MOST, FINISHES_SECONDS = 60.0, 90.0, 80.0
+# holds. All of it, a last call that waits for a token and takes two minutes included, is over before the broker would give its wake-up
+# to another worker, which does no harm but takes a slot
+READS_SECONDS_AT_LEAST, READS_SECONDS_AT_MOST, FINISHES_SECONDS = 60.0, 90.0, 40.0
 
 
 class Phase(StrEnum):

@@ -177,7 +177,7 @@ def _statuses(destination: Destination, where: str, attribute: Attribute) -> Ite
             check(value)
         except BadValue as problem:
             yield Problem(
-                "error", where, f"The field {attribute.name!r} does not take the status {value!r}: it {problem}.",
+                "warning", where, f"The field {attribute.name!r} does not take the status {value!r}, which is left out: it {problem}.",
                 "Change the field in Contact Builder, or options.status_values.",
             )  # fmt: skip
 

@@ -96,7 +96,7 @@ class Line(Generic[P]):
                     turns.drop(destination_id)
 
     def next(self) -> P | None:
-        """Whose turn it is; it wants one less and goes to the end. None when nobody wants anything."""
+        """Whose turn it is; it wants one less, and after some in a row goes to the end. None when nobody wants anything."""
         return self._live.next() if self._live else self._backfill.next()
 
     def waits(self, destination_id: str) -> bool:

@@ -29,7 +29,14 @@ from app.reporting.processes import read_processes, read_sweep_age_seconds
 from app.reporting.quota import read_quota
 from app.reporting.runs import read_runs
 from app.reporting.waiting import oldest_waiting_age_seconds
-from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
+from app.sweep.alert_rules import (
+    NO_SWEEP_SECONDS,
+    DestinationFacts,
+    destination_alerts,
+    notices,
+    sweep_alerts,
+    watch_alerts,
+)
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -90,12 +97,16 @@ class Judgement:
         """
         redis = self._r.redis
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
+        sweep_seconds = read_sweep_age_seconds(redis, now_ms=self._now_ms)
         found = watch_alerts(
-            sweep_seconds=read_sweep_age_seconds(redis, now_ms=self._now_ms),
+            sweep_seconds=sweep_seconds,
             up_seconds=up_seconds,
             maintaining=sum(MAINTENANCE_QUEUE in process.queues for process in alive),
         )
         known = read_open(redis)
+        sweeps = sweep_seconds is not None and sweep_seconds < NO_SWEEP_SECONDS
+        if not found and not sweeps:
+            return False  # it is not up for long enough to tell: what another one has opened stays
         judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
         self._carry_out(known, found, judged)
         return bool(found)

@@ -450,6 +450,11 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
     assert list(read_open(bench.redis)) == ["no_beat|"]
     deliver_due(made)
     assert orjson.loads(receiver.seen[0][2])["kind"] == "no_beat"
+    assert not Judgement(made).watch(up_seconds=1)
+    assert not read_open(bench.redis)["no_beat|"].gone_ms, "a worker that has just begun cannot tell that it is over"
+    bench.redis.set(SWEPT, now_ms)
+    assert not Judgement(made).watch(up_seconds=1)
+    assert read_open(bench.redis)["no_beat|"].gone_ms
 
 
 def test_a_worker_tells_that_nothing_was_ever_swept(bench: Bench) -> None:
