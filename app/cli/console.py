@@ -8,7 +8,7 @@ from app.cli.report import out, resources
 from app.cli.stack import listening
 from app.console.address import CONSOLE_PORT
 from app.console.server import make_server
-from app.devstack.signals import hanging_up_as_term
+from app.devstack.signals import serving
 
 
 @click.command()
@@ -26,5 +26,5 @@ def console(port: int, host: str) -> None:
             listener = listen(host, port)
         out.print(f"Console  {url}", markup=False)
         server = make_server(made, host, port, url=url)
-        with hanging_up_as_term():
+        with serving():
             server.run(sockets=[listener])

@@ -9,7 +9,7 @@ import click
 from app.cli.report import json_option, moment, note, out, print_json, print_table, resources
 from app.cli.stack import listening
 from app.devstack.private_redis import with_redis
-from app.devstack.signals import hanging_up_as_term
+from app.devstack.signals import serving
 from app.devstack.stack import INTAKE_PORT, environment
 from app.errors import UsageError
 from app.intake.counts import SourceCounts, read_counts
@@ -36,7 +36,7 @@ def intake(host: str, port: int, processes: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         out.print(f"Intake   http://{shown}:{listener.getsockname()[1]}", markup=False)
         configure(settings.log_level, form=settings.log_format)
-        with hanging_up_as_term():
+        with serving():
             serve(listener, environment(settings, "intake"), processes=processes)
 
 

@@ -26,6 +26,7 @@ class Interrupts:
         self.number: int = signal.SIGINT
         self._reading = False
         self._asked = False
+        self._raised = False
 
     def __enter__(self) -> Self:
         self._handling = handling(ENDING, self._take)
@@ -36,6 +37,8 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handling.__exit__(None, None, None)
+        if kind is None and self._asked and not self._raised:  # it came after the last record
+            signal.raise_signal(signal.Signals(self.number))
 
     def between(self, records: Iterable[T]) -> Iterator[T]:
         """The same records."""
@@ -43,6 +46,7 @@ class Interrupts:
         while True:
             self._reading = True
             if self._asked:
+                self._raised = True
                 raise KeyboardInterrupt
             try:
                 record = next(rest)
@@ -55,5 +59,6 @@ class Interrupts:
     def _take(self, number: int, _: object) -> None:
         self.number = number
         if self._reading or self._asked:
+            self._raised = True
             raise KeyboardInterrupt
         self._asked = True

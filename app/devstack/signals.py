@@ -41,10 +41,14 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 @contextmanager
-def hanging_up_as_term() -> Iterator[None]:
-    """HUP counts as TERM, for servers that end in order by this one alone."""
-    with handling((signal.SIGHUP,), lambda *_: signal.raise_signal(signal.SIGTERM)):
-        yield
+def serving() -> Iterator[None]:
+    """HUP counts as TERM, for servers that end in order by this one alone; to be told so is no failure."""
+    try:
+        with handling((signal.SIGHUP,), lambda *_: signal.raise_signal(signal.SIGTERM)):
+            yield
+    except SystemExit as end:
+        if end.code != 128 + signal.SIGTERM:
+            raise
 
 
 @contextmanager
@@ -59,7 +63,9 @@ def until_told_to_stop() -> Iterator[list[int]]:
 def uninterrupted() -> Iterator[None]:
     """What arrives within the block is taken at its end."""
     held: list[int] = []
-    with handling(ENDING, lambda number, _: held.append(number)):
-        yield
-    if held:
-        signal.raise_signal(signal.Signals(held[0]))
+    try:
+        with handling(ENDING, lambda number, _: held.append(number)):
+            yield
+    finally:
+        if held:
+            signal.raise_signal(signal.Signals(held[0]))

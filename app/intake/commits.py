@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from queue import Empty, SimpleQueue
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 
 from app.clock import following
 from app.errors import ActivationError, EpochEnded, RequestRefused
-from app.intake.rate import Charge, charge
+from app.intake.rate import Charge, charge, give_back
 from app.intake.repeats import Arrival, Repeats, body_digest
 from app.keys import INTAKE_CHUNK_LIFE_SECONDS
 from app.lanes.append import Appender, Chunk
@@ -158,9 +159,14 @@ class Commits:
         arrivals = self._repeats.arrivals(destination, self._arrivals(posts, connected.pepper))
         for post, arrival in zip(posts, arrivals, strict=True):
             post.arrival = arrival
-        self._limit(posts)
-        for items in _bounded(post for post in posts if not post.abandoned and post.error is None):
-            self._append(destination, job, items)
+        charged = self._limit(posts)
+        try:
+            for items in _bounded(post for post in posts if not post.abandoned and post.error is None):
+                self._append(destination, job, items)
+        except Exception:
+            with suppress(RedisError):
+                give_back(self._r.redis, charged, self._r.clock.now_ms())
+            raise
 
     def _arrivals(self, posts: Sequence[Post], pepper: bytes) -> list[tuple[bytes, Arrival]]:
         """The digest of each body, and when it came."""
@@ -179,20 +185,25 @@ class Commits:
             for digest, arrival in self._arrivals(posts, known[1].pepper):
                 self._repeats.note(destination, digest, arrival)
 
-    def _limit(self, posts: Sequence[Post]) -> None:
-        """Refuse what a source sends before it has paid for what it sent beyond its profiles a second."""
+    def _limit(self, posts: Sequence[Post]) -> list[Charge]:
+        """Refuse what a source sends before it has paid for what it sent beyond its profiles a second; returns what is charged."""
         limited = [post for post in posts if post.profiles_per_second and not post.abandoned]
         if not limited:
-            return
+            return []
+        charged = []
         bodies = [Charge(post.source, post.profiles_per_second, len(post.profiles)) for post in limited]
-        for post, wait_ms in zip(limited, charge(self._r.redis, bodies, self._r.clock.now_ms()), strict=True):
-            if wait_ms:
+        waits = charge(self._r.redis, bodies, self._r.clock.now_ms())
+        for post, body, wait_ms in zip(limited, bodies, waits, strict=True):
+            if not wait_ms:
+                charged.append(body)
+            else:
                 post.error = RequestRefused(
                     "This source sends more profiles a second than it may.",
                     status=429,
                     code="rate_limit",
                     retry_after_seconds=ceil(wait_ms / 1000),
                 )
+        return charged
 
     def _append(self, destination: str, job: str, items: list[tuple[Post, int, Readied]]) -> None:
         chunk_id = f"intake:{uuid4().hex}"

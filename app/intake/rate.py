@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.keys import intake_rate
@@ -32,3 +32,8 @@ def charge(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> list[int]:
             )
         waits: list[Any] = pipeline.execute()
     return [int(wait) for wait in waits]
+
+
+def give_back(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> None:
+    """These were charged and are not taken: they come again."""
+    charge(redis, (replace(body, profiles=-body.profiles) for body in bodies if body.profiles), now_ms)

@@ -51,6 +51,20 @@ def test_the_second_one_ends_what_is_worked_on() -> None:
         work(interrupts.between(range(5)))
 
 
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_comes_after_the_last_record_is_not_lost(signal_number: int) -> None:
+    taken: list[int] = []
+    before = signal.signal(signal_number, lambda number, _: taken.append(number))
+    try:
+        with Interrupts() as interrupts:
+            assert list(interrupts.between(range(3))) == [0, 1, 2]
+            interrupt(signal_number)
+            assert taken == []
+        assert taken == [signal_number]
+    finally:
+        signal.signal(signal_number, before)
+
+
 def test_what_held_before_holds_again() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interrupts() as interrupts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.intake.rate import Charge, charge
+from app.intake.rate import Charge, charge, give_back
 from app.keys import intake_rate
 
 START_MS = 1_700_000_000_000
@@ -25,6 +25,15 @@ START_MS = 1_700_000_000_000
 def test_a_body_may_overdraw_and_the_next_waits_until_it_is_paid(redis, rate, bodies):
     for at_ms, profiles, wait_ms in bodies:
         assert charge(redis, [Charge("crm", rate, profiles)], START_MS + at_ms) == [wait_ms]
+
+
+def test_what_was_not_taken_after_all_is_given_back(redis):
+    body = Charge("crm", 100, 5_000)
+    assert charge(redis, [body], START_MS) == [0]
+    give_back(redis, [body], START_MS + 10)
+    assert charge(redis, [body], START_MS + 15_000) == [0], "when it comes again"
+    give_back(redis, [body, body], START_MS + 15_000)
+    assert charge(redis, [Charge("crm", 100, 100), Charge("crm", 100, 1)], START_MS + 15_000) == [0, 1]
 
 
 @pytest.mark.parametrize(("rate", "profiles"), [(500, 10_000), (500, 700), (50, 7), (1_000, 333)])

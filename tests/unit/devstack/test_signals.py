@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from app.devstack.signals import ENDING, ending_in_order, uninterrupted, until_told_to_stop
+from app.devstack.signals import ENDING, ending_in_order, serving, uninterrupted, until_told_to_stop
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,31 @@ def test_what_arrives_within_is_taken_at_the_end(number: signal.Signals) -> None
             signal.raise_signal(number)
             assert told == []
         assert told == [number]
+
+
+def test_what_arrives_within_is_not_lost_where_the_block_fails() -> None:
+    def fail() -> None:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGTERM)
+            raise LookupError
+
+    with until_told_to_stop() as told:
+        with pytest.raises(LookupError):
+            fail()
+        assert told == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(("code", "fails"), [(128 + signal.SIGTERM, False), (3, True)])
+def test_a_server_that_is_told_to_stop_has_not_failed(code: int, fails: bool) -> None:
+    def serve() -> None:
+        with serving():
+            raise SystemExit(code)
+
+    if fails:
+        with pytest.raises(SystemExit):
+            serve()
+    else:
+        serve()
 
 
 def test_a_second_ctrl_c_does_not_end_what_is_uninterrupted() -> None:
