@@ -59,8 +59,9 @@ class IntakeProtocol(HttpToolsProtocol):
     _begun = False  # a head has begun and is not complete
     _stopping = False
     _moved = False  # what came last has completed a head, brought a part of a body, or ended a request
-    # Of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
-    _kept_bytes = 0
+    _kept_bytes = (
+        0  # of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,18 +72,13 @@ class IntakeProtocol(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
+        if self._waiting is None and self._is_idle():  # whatever comes now, a head is to follow
+            self._wait()
         self._moved = False
         super().data_received(data)
-        if self._moved:
-            self._kept_bytes = 0
-        else:
-            self._kept_bytes += len(data)
-            if self._kept_bytes > MOST_HEAD_BYTES:
-                self._end_with(_TOO_LARGE)
-                return
-        # most requests come in one piece, and need no timer
-        if self._waiting is None and (self._begun or (not self._moved and self._is_idle())):
-            self._wait()
+        self._kept_bytes = 0 if self._moved else self._kept_bytes + len(data)
+        if self._kept_bytes > MOST_HEAD_BYTES:
+            self._end_with(_TOO_LARGE)
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # it begins with None
@@ -91,12 +87,13 @@ class IntakeProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope[FIRST_BYTE] = time.monotonic()  # type: ignore[literal-required]  # ours
         self._begun = True
+        if self._waiting is None:
+            self._wait()
 
     def on_headers_complete(self) -> None:
         self._begun = False
         self._moved = True
-        if self._waiting is not None:
-            self._wait_no_more()
+        self._wait_no_more()
         super().on_headers_complete()
         if self._stopping and self.cycle is not None:
             self.cycle.keep_alive = False
