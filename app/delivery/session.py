@@ -1,8 +1,7 @@
 """The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries it out.
 
 A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more and waits for what is in flight),
-and has ended. What it
-decides depends on its state, on what it has in hand (`Load`) and on the time, and on nothing else.
+and has ended. What it decides depends on its state, on what it has in hand (`Load`) and on the time, and on nothing else.
 """
 
 from __future__ import annotations

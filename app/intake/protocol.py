@@ -59,9 +59,8 @@ class IntakeProtocol(HttpToolsProtocol):
     _begun = False  # a head has begun and is not complete
     _stopping = False
     _moved = False  # what came last has completed a head, brought a part of a body, or ended a request
-    _kept_bytes = (
-        0  # of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
-    )
+    # Of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
+    _kept_bytes = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
