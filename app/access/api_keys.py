@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.access.resealing import reseal
 from app.access.roles import Actor, Role, read_role
 from app.access.sessions import same
-from app.errors import SealBroken, UsageError
+from app.errors import UsageError
 from app.keys import API_KEYS
-from app.lua import write
+from app.sealed_records import Resealed, SealedRecords
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -37,8 +36,7 @@ class ApiKeys:
     """The API keys of an installation; a key is `act_NAME_SECRET`."""
 
     def __init__(self, redis: Redis, ring: KeyRing) -> None:
-        self._redis = redis
-        self._ring = ring
+        self._records = SealedRecords(redis, ring, API_KEYS, "api-key")
 
     def add(self, name: str, role: Role, *, now_ms: int) -> str:
         """The key itself, which is told this once. One of this name that was there holds no more. Raises `UsageError`."""
@@ -48,25 +46,22 @@ class ApiKeys:
             )
         secret = secrets.token_urlsafe(32)
         document = {"role": role, "created_ms": now_ms, "digest": _digest(secret)}
-        sealed = self._ring.seal(orjson.dumps(document), _purpose(name))
-        write(self._redis, ("HSET", API_KEYS, name, sealed), keys=[API_KEYS])
+        self._records.put(name, orjson.dumps(document))
         return f"{_PREFIX}_{name}_{secret}"
 
     def all(self) -> list[ApiKey]:
-        raw: Any = self._redis.hgetall(API_KEYS)
-        found = ((name.decode(), self._read(name.decode(), sealed)) for name, sealed in raw.items())
-        return sorted(
-            (ApiKey(name, read_role(item["role"]), item["created_ms"]) for name, item in found if item is not None),
-            key=lambda key: key.name,
-        )
+        """Sorted by name; those that no key opens are left out."""
+        opened, _ = self._records.opening(self._records.raw())
+        found = ((name, orjson.loads(clear)) for name, clear in opened)
+        return [ApiKey(name, read_role(item["role"]), item["created_ms"]) for name, item in found]
 
     def revoke(self, name: str) -> bool:
         """False when there was none of this name."""
-        return bool(self._redis.hdel(API_KEYS, name))
+        return self._records.remove(name)
 
-    def reseal(self) -> int:
-        """Seal all with the ring's first key; how many they are."""
-        return reseal(self._redis, self._ring, API_KEYS, _purpose)
+    def reseal(self) -> Resealed:
+        """Seal all with the ring's first key."""
+        return self._records.reseal()
 
     def find(self, key: str) -> Actor | None:
         """Whose key it is; None when it does not hold."""
@@ -74,23 +69,12 @@ class ApiKeys:
         name, _, secret = rest.partition("_")
         if prefix != _PREFIX or not _NAME.fullmatch(name):
             return None
-        sealed: Any = self._redis.hget(API_KEYS, name)
-        known = None if sealed is None else self._read(name, sealed)
-        if known is None or not same(_digest(secret), known["digest"]):
+        clear = self._records.get(name)
+        if clear is None:
             return None
-        return Actor(f"key {name}", read_role(known["role"]))
-
-    def _read(self, name: str, sealed: bytes) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = orjson.loads(self._ring.open(sealed, _purpose(name)))
-        except SealBroken:
-            return None
-        return found
+        known: dict[str, Any] = orjson.loads(clear)
+        return Actor(f"key {name}", read_role(known["role"])) if same(_digest(secret), known["digest"]) else None
 
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()  # 256 random bits need no slow hash
-
-
-def _purpose(name: str) -> bytes:
-    return b"api-key:" + name.encode()

@@ -16,15 +16,13 @@ import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from app.access.resealing import reseal
 from app.access.roles import Role, read_role
 from app.errors import SealBroken, UsageError
 from app.keys import USERS
-from app.lua import write
+from app.sealed_records import Resealed, SealedRecords
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.client import Pipeline
 
     from app.sealing import KeyRing
 
@@ -50,20 +48,19 @@ class Users:
     """The users of an installation. Safe for many threads."""
 
     def __init__(self, redis: Redis, ring: KeyRing, hasher: PasswordHasher | None = None) -> None:
-        self._redis = redis
-        self._ring = ring
+        self._records = SealedRecords(redis, ring, USERS, "user")
         self._hasher = hasher or PasswordHasher()  # RFC 9106, second recommended option
         self._dummy = self._hasher.hash("nobody has this password")
 
     def all(self) -> list[User]:
         """Sorted by name; those that no key opens are left out."""
-        raw: Any = self._redis.hgetall(USERS)
-        found = (self._read(name.decode(), sealed) for name, sealed in raw.items())
-        return sorted((user for user in found if user is not None), key=lambda user: user.name)
+        opened, _ = self._records.opening(self._records.raw())
+        return [_load(clear) for _, clear in opened]
 
     def get(self, name: str) -> User | None:
-        sealed: Any = self._redis.hget(USERS, name)
-        return None if sealed is None else self._read(name, sealed)
+        """None also when no key opens it."""
+        clear = self._records.get(name)
+        return None if clear is None else _load(clear)
 
     def add(self, name: str, role: Role, *, now_ms: int) -> User:
         """A user without a password, or the one of this name with another role, whose sessions end. Raises `UsageError`."""
@@ -82,11 +79,11 @@ class Users:
 
     def remove(self, name: str) -> bool:
         """Also ends its sessions. False when there is none of this name."""
-        return bool(self._redis.hdel(USERS, name))
+        return self._records.remove(name)
 
-    def reseal(self) -> int:
-        """Seal all with the ring's first key; how many they are."""
-        return reseal(self._redis, self._ring, USERS, _purpose)
+    def reseal(self) -> Resealed:
+        """Seal all with the ring's first key."""
+        return self._records.reseal()
 
     def choose_password(self, name: str, password: str) -> User:
         """Sessions that began before end. Raises `UsageError` for a password that is none, an unknown user, and one who
@@ -138,26 +135,15 @@ class Users:
         return user
 
     def _change(self, name: str, change: Callable[[User | None], User]) -> User:
-        """Read, change and write, again when another was quicker. Raises what `change` raises."""
-        changed: list[User] = []
+        """One that no key opens is none. Raises what `change` raises."""
 
-        def step(pipeline: Pipeline) -> None:
-            sealed: Any = pipeline.hget(USERS, name)
-            user = change(None if sealed is None else self._read(name, sealed))
-            changed[:] = [user]
-            fresh = self._ring.seal(orjson.dumps(asdict(user)), _purpose(name))
-            pipeline.multi()
-            write(pipeline, ("HSET", USERS, name, fresh), keys=[USERS])
+        def change_clear(opening: Callable[[], bytes] | None) -> bytes:
+            known = None
+            with suppress(SealBroken):
+                known = None if opening is None else _load(opening())
+            return orjson.dumps(asdict(change(known)))
 
-        self._redis.transaction(step, USERS)
-        return changed[0]
-
-    def _read(self, name: str, sealed: bytes) -> User | None:
-        try:
-            document = orjson.loads(self._ring.open(sealed, _purpose(name)))
-        except SealBroken:
-            return None
-        return User(**document | {"role": read_role(document["role"])})
+        return _load(self._records.change(name, change_clear))
 
 
 class _Changed(Exception):
@@ -171,5 +157,6 @@ def _rehashed(read: User, now: User | None, password_hash: str) -> User:
     return replace(read, password_hash=password_hash)
 
 
-def _purpose(name: str) -> bytes:
-    return b"user:" + name.encode()
+def _load(clear: bytes) -> User:
+    document: dict[str, Any] = orjson.loads(clear)
+    return User(**document | {"role": read_role(document["role"])})

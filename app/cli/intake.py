@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.report import json_option, moment, note, out, print_json, print_table, resources
+from app.cli.report import check_none_is_locked, json_option, moment, note, out, print_json, print_table, resources
 from app.cli.stack import listening
 from app.devstack.private_redis import with_redis
 from app.devstack.signals import serving
@@ -91,7 +91,7 @@ def add(
 def list_sources(as_json: bool) -> None:
     """All sources: their keys, what they sent, and when they were last seen."""
     with resources() as made:
-        found = SourceStore(made.redis, made.ring).all()
+        found, locked = SourceStore(made.redis, made.ring).all()
         counted = read_counts(made.redis)
     rows: list[dict[str, Any]] = []
     for one in found:
@@ -111,8 +111,13 @@ def list_sources(as_json: bool) -> None:
         )
     unknown = counted.sources.get("-", SourceCounts()).answers.get(401, 0)
     if as_json:
-        print_json({"sources": rows, "refused_unknown": unknown})
-        return
+        print_json({"sources": rows, "locked": locked, "refused_unknown": unknown})
+    else:
+        _print_sources(rows, unknown)
+    check_none_is_locked([f"source {name}" for name in locked])
+
+
+def _print_sources(rows: list[dict[str, Any]], unknown: int) -> None:
     print_table(
         "",
         ["source", "destinations", "keys", "last seen", "accepted", "excluded", "refused"],
@@ -154,4 +159,6 @@ def revoke(name: str, key_id: str | None, tokens: bool) -> None:
 def reseal() -> None:
     """Seal all sources with the first key of ACTIVATION_SECRET_KEYS, before an old one is dropped."""
     with resources() as made:
-        out.print(f"{SourceStore(made.redis, made.ring).reseal():,} sources are sealed with the first key.")
+        sources = SourceStore(made.redis, made.ring).reseal()
+    out.print(f"{sources.count:,} sources are sealed with the first key.")
+    check_none_is_locked([f"source {name}" for name in sources.locked])

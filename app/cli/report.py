@@ -42,6 +42,15 @@ def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
         err.print(escape(remedy))
 
 
+def check_none_is_locked(names: Sequence[str]) -> None:
+    """Raises `WorkHasProblems` that names these records: no key opens them."""
+    if names:
+        raise WorkHasProblems(
+            f"No key of ACTIVATION_SECRET_KEYS opens what is kept of {', '.join(names)}.",
+            remedy="Add the key it was sealed with to the end of ACTIVATION_SECRET_KEYS, or make it anew.",
+        )
+
+
 def print_json(document: Any) -> None:
     """A member whose name ends in `_ms` is a time, epoch ms: it is printed without this ending, in RFC 3339, null for none.
 

@@ -11,7 +11,18 @@ from app.access.api_keys import ApiKeys
 from app.access.roles import Role, read_role
 from app.access.sessions import LINK_SECONDS, Sessions
 from app.access.users import Users
-from app.cli.report import confirm, err, json_option, moment, note, out, print_json, print_table, resources
+from app.cli.report import (
+    check_none_is_locked,
+    confirm,
+    err,
+    json_option,
+    moment,
+    note,
+    out,
+    print_json,
+    print_table,
+    resources,
+)
 from app.console.address import console_url
 from app.errors import UsageError
 from app.reporting.audit import read_acts
@@ -112,7 +123,8 @@ def reseal() -> None:
     """Seal all users and API keys with the first key of ACTIVATION_SECRET_KEYS, before an old one is dropped."""
     with resources() as made:
         users, keys = Users(made.redis, made.ring).reseal(), ApiKeys(made.redis, made.ring).reseal()
-    out.print(f"{users:,} users and {keys:,} API keys are sealed with the first key.")
+    out.print(f"{users.count:,} users and {keys.count:,} API keys are sealed with the first key.")
+    check_none_is_locked([*(f"user {name}" for name in users.locked), *(f"API key {name}" for name in keys.locked)])
 
 
 @click.group("api-key")

@@ -208,12 +208,12 @@ def list_jobs(ask: Ask) -> Any:
 
 def list_sources(ask: Ask) -> Any:
     store = SourceStore(ask.resources.redis, ask.resources.ring)
-    known, locked = store.opening(store.raw())
+    known, locked = store.all()
     counted = read_counts(ask.resources.redis).sources
     return {
         "sources": [
             {"name": one.name, "destinations": one.destinations, **asdict(counted.get(one.name, SourceCounts()))}
-            for one in sorted(known, key=lambda one: one.name)
+            for one in known
         ],
         "locked": locked,
     }

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from marshmallow import RAISE, Schema, fields, post_load
 
-from app.errors import SealBroken, UsageError
+from app.errors import UsageError
 from app.keys import SOURCES
+from app.sealed_records import Resealed, SealedRecords
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.client import Pipeline
 
     from app.sealing import KeyRing
 
@@ -111,26 +111,20 @@ class SourceStore:
 
     def __init__(self, redis: Redis, ring: KeyRing) -> None:
         self._redis = redis
-        self._ring = ring
+        self._records = SealedRecords(redis, ring, SOURCES, "source")
 
-    def all(self) -> list[Source]:
-        """Sorted by name. Raises `SealBroken` when one does not open."""
-        return self._opened(self.raw())
+    def all(self) -> tuple[list[Source], list[str]]:
+        """Those that open, and the names of those that do not; both sorted."""
+        return self.opening(self.raw())
 
     def raw(self) -> dict[bytes, bytes]:
         """As they rest in Redis, to see whether anything changed."""
-        found: Any = self._redis.hgetall(SOURCES)
-        return dict(found)
+        return self._records.raw()
 
     def opening(self, raw: dict[bytes, bytes]) -> tuple[list[Source], list[str]]:
-        """Those that open, and the names of those that do not."""
-        opened, locked = [], []
-        for name, sealed in raw.items():
-            try:
-                opened.append(self._open(name, sealed))
-            except SealBroken:
-                locked.append(name.decode(errors="replace"))
-        return opened, locked
+        """As `all`, of what was read."""
+        opened, locked = self._records.opening(raw)
+        return [_load(clear) for _, clear in opened], locked
 
     def add(
         self,
@@ -159,9 +153,7 @@ class SourceStore:
                 profiles_per_second=source.profiles_per_second if profiles_per_second is None else profiles_per_second,
             )
 
-        changed = self._change(name, change)
-        assert changed is not None
-        return changed, key
+        return self._change(name, change), key
 
     def revoke_key(self, name: str, key_id: str, *, tokens: bool) -> Source:
         """Drop one key of a source; `tokens` ends those that were made until now as well. Raises `UsageError`."""
@@ -175,50 +167,33 @@ class SourceStore:
                 )
             return replace(source, keys=kept, tokens_since_ms=self._now_ms() if tokens else source.tokens_since_ms)
 
-        changed = self._change(name, change)
-        assert changed is not None
-        return changed
+        return self._change(name, change)
 
     def revoke(self, name: str) -> None:
         """Drop a source with its keys and tokens. Raises `UsageError` when there is none of the name."""
-        if not self._redis.hdel(SOURCES, name):
+        if not self._records.remove(name):
             raise _unknown(name)
 
-    def reseal(self) -> int:
-        """Seal all with the ring's first key; how many they are. Raises `SealBroken`."""
-        found = self.all()
-        for source in found:
-            self._change(source.name, lambda known: known)
-        return len(found)
+    def reseal(self) -> Resealed:
+        """Seal all with the ring's first key."""
+        return self._records.reseal()
 
-    def _change(self, name: str, change: Callable[[Source | None], Source | None]) -> Source | None:
-        """Read, change and write, again when another was quicker."""
-        changed: list[Source | None] = []
+    def _change(self, name: str, change: Callable[[Source | None], Source]) -> Source:
+        """Raises `SealBroken`, and what `change` raises."""
 
-        def step(pipeline: Pipeline) -> None:
-            sealed: Any = pipeline.hget(SOURCES, name)
-            source = change(None if sealed is None else self._open(name.encode(), sealed))
-            changed[:] = [source]
-            pipeline.multi()
-            if source is not None:
-                pipeline.hset(SOURCES, name, self._seal(source))
+        def change_clear(opening: Callable[[], bytes] | None) -> bytes:
+            return orjson.dumps(asdict(change(None if opening is None else _load(opening()))))
 
-        self._redis.transaction(step, SOURCES)
-        return changed[0]
+        return _load(self._records.change(name, change_clear))
 
     def _now_ms(self) -> int:
         seconds, micros = self._redis.time()
         return int(seconds * 1000 + micros // 1000)
 
-    def _opened(self, raw: dict[bytes, bytes]) -> list[Source]:
-        return sorted((self._open(name, sealed) for name, sealed in raw.items()), key=lambda source: source.name)
 
-    def _seal(self, source: Source) -> bytes:
-        return self._ring.seal(orjson.dumps(asdict(source)), _purpose(source.name.encode()))
-
-    def _open(self, name: bytes, sealed: bytes) -> Source:
-        loaded: Source = _SCHEMA.load(orjson.loads(self._ring.open(sealed, _purpose(name))))
-        return loaded
+def _load(clear: bytes) -> Source:
+    loaded: Source = _SCHEMA.load(orjson.loads(clear))
+    return loaded
 
 
 def _known(name: str, source: Source | None) -> Source:
@@ -229,7 +204,3 @@ def _known(name: str, source: Source | None) -> Source:
 
 def _unknown(name: str) -> UsageError:
     return UsageError(f"No source {name[:63]!r} is known.", remedy="`activation source list` names those that are.")
-
-
-def _purpose(name: bytes) -> bytes:
-    return b"source:" + name

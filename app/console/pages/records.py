@@ -31,11 +31,11 @@ def jobs(visit: Visit) -> Response:
         return visit.go(f"/jobs/{quote(name, safe='')}")
     redis = visit.resources.redis
     store = SourceStore(redis, visit.resources.ring)
-    known, locked = store.opening(store.raw())
+    known, locked = store.all()
     counted = read_counts(redis).sources
     return visit.page(
         "jobs.html", jobs=read_jobs(redis, limit=JOBS_SHOWN), locked=locked,
-        sources=[(one, counted.get(one.name, SourceCounts())) for one in sorted(known, key=lambda one: one.name)],
+        sources=[(one, counted.get(one.name, SourceCounts())) for one in known],
     )  # fmt: skip
 
 

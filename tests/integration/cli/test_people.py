@@ -78,7 +78,9 @@ def test_users_and_keys_outlive_a_change_of_the_sealing_key(shell):
     assert [one["user"] for one in json.loads(shell("user", "list", "--json").out)] == ["ann"]
     assert [one["name"] for one in json.loads(shell("api-key", "list", "--json").out)] == ["nightly"]
     shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", make_key())
-    assert "0 users and 0 API keys" in shell("user", "reseal").out
+    locked = shell("user", "reseal")
+    assert (locked.code, locked.out.strip()) == (1, "0 users and 0 API keys are sealed with the first key.")
+    assert "user ann, API key nightly" in locked.err
     shell.monkeypatch.setenv("ACTIVATION_SECRET_KEYS", new)
     assert len(json.loads(shell("user", "list", "--json").out)) == 1, "what no key opened is as it was"
 

@@ -93,25 +93,6 @@ def test_a_sign_in_hashes_anew_when_nothing_else_happens(rig, redis, ring):
     assert found.generation == before.generation
 
 
-def test_another_role_keeps_a_password_that_was_chosen_meanwhile(rig, monkeypatch):
-    """The write of one who read before is repeated with what is there by then."""
-    ours, others, _ = rig
-    read, first = ours._read, []
-
-    def slowly(name: str, sealed: bytes) -> Any:
-        found = read(name, sealed)
-        if not first:
-            first.append(others.choose_password("bob", PASSWORD))
-        return found
-
-    monkeypatch.setattr(ours, "_read", slowly)
-    ours.add("bob", Role.ACTIVATE, now_ms=3)
-    user = others.get("bob")
-    assert user.role is Role.ACTIVATE
-    assert user.password_hash == first[0].password_hash
-    assert user.generation == first[0].generation + 1
-
-
 def test_users_can_be_changed_while_redis_is_full(rig, redis):
     ours, _, _ = rig
     redis.config_set("maxmemory", 1_000_000)

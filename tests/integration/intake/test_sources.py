@@ -16,6 +16,7 @@ from app.errors import SealBroken
 from app.intake.counts import read_counts
 from app.intake.sources import SourceStore
 from app.keys import INTAKE_COUNTS, SOURCES
+from app.sealed_records import Resealed
 from app.sealing import KeyRing, make_key
 from tests.commands import run_command
 from tests.integration.intake.conftest import Installation, person, wait_until
@@ -238,12 +239,17 @@ def test_nobody_adds_a_source_without_a_sealing_key(intake: Installation) -> Non
     answer = intake.post(person(1), key=key)
     assert (answer.status_code, answer.json()["code"]) == (503, "sources_locked")
     assert intake.post(person(1)).status_code == 202  # the others go on
+    sources, locked = intake.sources.all()
+    assert "crm" in [source.name for source in sources]
+    assert locked == ["intruder"]
     with pytest.raises(SealBroken):
-        intake.sources.all()
+        intake.sources.add("intruder", ["camp"])
+    for command in ("list", "reseal"):
+        run(intake, "source", command, code=1)
+    assert json.loads(run(intake, "source", "list", "--json", code=1))["locked"] == ["intruder"]
     sealed: Any = intake.redis.hget(SOURCES, "crm")
     intake.redis.hset(SOURCES, "intruder", sealed)  # moved from its place
-    with pytest.raises(SealBroken):
-        intake.sources.all()
+    assert intake.sources.all()[1] == ["intruder"]
     intake.redis.hdel(SOURCES, "intruder")
 
 
@@ -251,8 +257,9 @@ def test_reseal_moves_all_to_the_first_key(intake: Installation) -> None:
     old, new = make_key(), make_key()
     with Redis.from_url(intake.settings.redis_url.removesuffix("/0") + "/1") as redis:
         SourceStore(redis, KeyRing([old])).add("crm", ["camp"])
-        assert SourceStore(redis, KeyRing([new, old])).reseal() == 1
-        assert [source.name for source in SourceStore(redis, KeyRing([new])).all()] == ["crm"]
+        assert SourceStore(redis, KeyRing([new, old])).reseal() == Resealed(1, ())
+        sources, locked = SourceStore(redis, KeyRing([new])).all()
+        assert ([source.name for source in sources], locked) == (["crm"], [])
 
 
 def test_it_runs_with_the_rights_of_its_role_and_opens_no_account(make: Callable[..., Installation]) -> None:
