@@ -33,10 +33,10 @@ test: $(DEV) ## everything that CI checks: format, lint, types, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not drill"
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not drill"
 
 coverage: $(DEV) ## the same tests with coverage, which makes the unit tests take twice the time
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered
 
 check: $(DEV) ## the inner loop, within a minute: format, lint, types, unit tests
 	$(BIN)/ruff format --check .

@@ -164,9 +164,15 @@ class Commits:
             for items in _bounded(post for post in posts if not post.abandoned and post.error is None):
                 self._append(destination, job, items)
         except Exception:
-            with suppress(RedisError):
-                give_back(self._r.redis, charged, self._r.clock.now_ms())
+            self._give_back(charged)
             raise
+        self._give_back([post for post in charged if post.abandoned])  # they come again, and are charged then
+
+    def _give_back(self, posts: Sequence[Post]) -> None:
+        if not posts:
+            return
+        with suppress(RedisError):
+            give_back(self._r.redis, [_charge(post) for post in posts], self._r.clock.now_ms())
 
     def _arrivals(self, posts: Sequence[Post], pepper: bytes) -> list[tuple[bytes, Arrival]]:
         """The digest of each body, and when it came."""
@@ -185,17 +191,16 @@ class Commits:
             for digest, arrival in self._arrivals(posts, known[1].pepper):
                 self._repeats.note(destination, digest, arrival)
 
-    def _limit(self, posts: Sequence[Post]) -> list[Charge]:
+    def _limit(self, posts: Sequence[Post]) -> list[Post]:
         """Refuse what a source sends before it has paid for what it sent beyond its profiles a second; returns what is charged."""
         limited = [post for post in posts if post.profiles_per_second and not post.abandoned]
         if not limited:
             return []
         charged = []
-        bodies = [Charge(post.source, post.profiles_per_second, len(post.profiles)) for post in limited]
-        waits = charge(self._r.redis, bodies, self._r.clock.now_ms())
-        for post, body, wait_ms in zip(limited, bodies, waits, strict=True):
+        waits = charge(self._r.redis, [_charge(post) for post in limited], self._r.clock.now_ms())
+        for post, wait_ms in zip(limited, waits, strict=True):
             if not wait_ms:
-                charged.append(body)
+                charged.append(post)
             else:
                 post.error = RequestRefused(
                     "This source sends more profiles a second than it may.",
@@ -240,6 +245,10 @@ class Commits:
             connected = self._r.destinations.connected(destination)
             known = self._targets[destination] = (now, connected, Appender(self._r, connected))
         return known[1], known[2]
+
+
+def _charge(post: Post) -> Charge:
+    return Charge(post.source, post.profiles_per_second, len(post.profiles))
 
 
 def _groups(posts: Iterable[Post]) -> list[list[Post]]:

@@ -35,5 +35,5 @@ def charge(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> list[int]:
 
 
 def give_back(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> None:
-    """These were charged and are not taken: they come again."""
+    """These were charged and come again."""
     charge(redis, (replace(body, profiles=-body.profiles) for body in bodies if body.profiles), now_ms)

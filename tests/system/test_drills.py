@@ -212,6 +212,7 @@ def test_broken_destinations_stop_alone_and_resume(make_rig: Callable[..., Rig],
         assert total.outcomes["failed"] == total.outcomes["excluded"] == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("size", SIZES)
 def test_backfill_does_not_delay_live(make_rig: Callable[..., Rig], size: str, capsys: Any) -> None:
     """Live latency (enqueued until its call arrives) beside a backfill of thousands, against the same without one."""

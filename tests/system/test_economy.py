@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.system.rig import Rig, profile
 
 
+@pytest.mark.alone
 def test_the_rate_is_used_and_kept_with_one_token_and_no_call_for_nothing(
     make_rig: Callable[..., Rig], capsys: Any
 ) -> None:
@@ -79,6 +82,7 @@ def test_failures_are_replayed_and_newer_values_stay(make_rig: Callable[..., Rig
     assert (held["Email Demographics.First Name"], held["Email Demographics.Last Name"]) == ("New", "Kept")
 
 
+@pytest.mark.alone
 def test_the_calls_in_flight_follow_the_server(make_rig: Callable[..., Rig], capsys: Any) -> None:
     """A server that more than four calls at once only slow down, and that gets well again."""
     rig = make_rig(workers=1)

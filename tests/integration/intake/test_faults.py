@@ -235,6 +235,7 @@ def test_an_error_of_ours_is_nothing_that_a_sender_could_mend(
     assert impatient.post(person(1)).status_code == 202
 
 
+@pytest.mark.alone
 def test_many_large_bodies_at_once_keep_nobody_else(impatient: Installation) -> None:
     profiles = [{**person(number), "loyalty": {f"points{n}": n for n in range(25)}} for number in range(9_000)]
     packed = gzip.compress(orjson.dumps(profiles), compresslevel=1)

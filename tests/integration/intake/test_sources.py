@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from redis import Redis
 
 from app.acl import ROLES, rule_of
 from app.devstack.stack import environment
-from app.errors import SealBroken
+from app.errors import RequestRefused, SealBroken
+from app.intake.commits import Commits, Post
 from app.intake.counts import read_counts
 from app.intake.sources import SourceStore
 from app.keys import INTAKE_COUNTS, SOURCES
+from app.producer import Producer
 from app.sealed_records import Resealed
 from app.sealing import KeyRing, make_key
 from tests.commands import run_command
@@ -156,6 +159,31 @@ def test_a_body_beyond_the_rate_is_taken_and_the_next_waits_until_it_is_paid(int
     assert len(intake.entries()) == 100
     intake.sources.add("large", [], profiles_per_second=500)  # the debt is counted in profiles
     wait_until(lambda: intake.post(people, key=key).status_code == 202, "it is paid")
+
+
+def test_what_redis_took_too_late_is_charged_when_it_comes_again(intake: Installation) -> None:
+    """Its sender was told to come again while it was appended."""
+    done: list[Post] = []
+    commits = Commits(intake.resources, Producer(intake.resources), done.extend)
+
+    class Late(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            late.abandoned = True
+            return super().__iter__()
+
+    def post() -> Post:
+        return Post("camp", "a-job", b"[]", [], time.monotonic(), source="patient", profiles_per_second=5)
+
+    late, again, more = post(), post(), post()
+    late.profiles = Late(person(number) for number in range(100))
+    again.profiles = more.profiles = [person(number) for number in range(100)]
+    commits.start()
+    for each in (late, again, more):
+        commits.submit(each)
+        wait_until(lambda each=each: each in done, "it has ended")  # type: ignore[misc]
+    commits.stop()
+    assert (late.error, again.error) == (None, None)
+    assert isinstance(more.error, RequestRefused)
 
 
 def test_a_certificate_as_the_proxy_found_it(intake: Installation) -> None:

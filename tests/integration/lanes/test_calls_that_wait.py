@@ -37,6 +37,7 @@ def drain_lane(worker: Delivery, lane: int) -> None:
         worker.drain("camp", lane)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("token", ["none", "not good any more"])
 def test_calls_that_waited_for_a_token_do_not_go_out_together(bench: Bench, token: str) -> None:
     destination = bench.connect(calls_per_minute=2_400)

@@ -12,6 +12,7 @@ import pytest
 from app.destinations.state import Status
 from app.errors import DestinationUnreachable
 from app.keys import LANES, AccountKeys
+from app.pacing.account import restore
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_backlog
 from tests.integration.lanes.conftest import Bench
@@ -56,7 +57,7 @@ def test_a_refused_contact_went_through_the_account_as_others_do(bench: Bench) -
     job = enqueue(bench, 10)
     work_off(bench)
     assert read_job(bench.redis, job).outcomes["failed"] == 10
-    assert int(observed(bench)["accepted"]) == 10
+    assert accepted(bench) == 10
 
 
 def test_a_token_endpoint_that_asks_to_wait_says_nothing_of_the_rate(bench: Bench) -> None:
@@ -82,6 +83,13 @@ def work_off(bench: Bench) -> None:
         for number in range(LANES):
             bench.workers[0].drain("camp", number)
     bench.workers[0].give_back()
+
+
+def accepted(bench: Bench) -> int:
+    """Calls, looked at already or not."""
+    state: Any = bench.redis.hget(AccountKeys(bench.destination.account.key).pace, "state")
+    pace = restore(state)
+    return int(observed(bench).get("accepted", 0)) + (pace.accepted if pace else 0)
 
 
 def observed(bench: Bench) -> dict[str, str]:

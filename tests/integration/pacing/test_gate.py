@@ -132,6 +132,7 @@ def most_at_once(calls: list[tuple[float, float]]) -> int:
     return highest
 
 
+@pytest.mark.alone
 def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lanes: Callable[..., Lane]) -> None:
     made = [lanes(gate) for gate in gates(redis, 4, limits(per_second=100, in_flight=8)) for _ in range(2)]
     wait_for(lambda: min(len(lane.calls) for lane in made) >= 5)  # by now they know of one another
@@ -147,6 +148,7 @@ def test_all_processes_together_keep_the_rate_and_the_permits(redis: Redis, lane
     assert min(by_gate) >= 0.4 * max(by_gate)
 
 
+@pytest.mark.alone
 def test_permits_that_are_just_enough_let_most_of_the_rate_through(redis: Redis, lanes: Callable[..., Lane]) -> None:
     """A process takes only starts that find a permit: the others would be lost to those that have one."""
     made = [lanes(gate, call_seconds=0.2) for gate in gates(redis, 4, limits(per_second=40, in_flight=10))]
@@ -165,6 +167,7 @@ def test_permits_bound_the_calls_where_the_rate_does_not(redis: Redis, lanes: Ca
     assert most_at_once(calls) == 6
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("call_seconds", [0.03, 0.11])
 def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..., Lane], call_seconds: float) -> None:
     """However long a call takes, and whether or not that is in step with the questions to Redis."""
@@ -180,6 +183,7 @@ def test_permits_are_hardly_ever_without_a_call(redis: Redis, lanes: Callable[..
     assert sum(ended - begun for begun, ended in calls) >= 0.75 * 8 * took
 
 
+@pytest.mark.alone
 def test_where_the_rate_binds_as_well_no_start_comes_later(redis: Redis, lanes: Callable[..., Lane]) -> None:
     """Starts that had to wait for a permit would make a bunch with those of others, which an account with a small burst refuses."""
     made = [lanes(gate, call_seconds=0.2) for gate in gates(redis, 4, limits(per_second=40, in_flight=8))]
@@ -193,6 +197,7 @@ def test_where_the_rate_binds_as_well_no_start_comes_later(redis: Redis, lanes: 
     assert refused == 0
 
 
+@pytest.mark.alone
 def test_permits_that_bind_are_asked_for_along_with_starts(redis: Redis, lanes: Callable[..., Lane]) -> None:
     def questions() -> tuple[int, int]:
         """Scripts that were run, and round trips: Redis counts what it read."""
@@ -310,6 +315,7 @@ def slow_redis(redis_port: int) -> Iterator[Redis]:
         thread.join(5)
 
 
+@pytest.mark.alone
 def test_a_redis_that_answers_late_keeps_no_call_out(
     redis: Redis, slow_redis: Redis, lanes: Callable[..., Lane]
 ) -> None:
