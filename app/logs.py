@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
+import warnings
 from datetime import UTC, datetime
 from threading import Lock
 from traceback import FrameSummary, extract_tb
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -132,6 +134,17 @@ def _mask(value: Any, *, told: bool = True) -> Any:
     return text if text and len(text) <= _SAFE_LENGTH and text.isprintable() else "…"
 
 
+def _on_warning(
+    message: Warning | str,  # noqa: ARG001  # what a library warns of may hold what it could not read
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    logging.getLogger("py.warnings").warning("%s at %s:%d", category.__name__, filename, lineno)
+
+
 def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
     """Log to standard error, discreetly; `form` is console or json. Also what would end a thread or the process is logged so."""
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -139,9 +152,18 @@ def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.captureWarnings(capture=True)
+    warnings.showwarning = _on_warning
 
     def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger("app").critical("The process ends in an error.", exc_info=(kind, error, trace))
 
+    def on_thread_error(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_type is not SystemExit:
+            name = ended.thread.name if ended.thread else "?"
+            error = ended.exc_value or ended.exc_type()
+            logging.getLogger("app").critical(
+                "The thread %s ends in an error.", name, exc_info=(ended.exc_type, error, ended.exc_traceback)
+            )
+
     sys.excepthook = on_error
+    threading.excepthook = on_thread_error

@@ -15,6 +15,7 @@ from app.destinations.writing import SECRET_VARIABLE, as_file
 from app.errors import UsageError
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
+from app.mapping.paths import spell_target
 from app.mapping.xdm import parse_time
 from app.producer import Producer, is_job_id
 from app.reporting.alerts import read_alerts
@@ -101,7 +102,7 @@ def list_fields(ask: Ask) -> Any:
         "fetched_at_ms": found.fetched_at_ms,
         "fields": [
             {
-                "target": f"Attribute: {one.qualified}", "type": one.data_type, "length": one.length,
+                "target": spell_target(one.set_name, one.name), "type": one.data_type, "length": one.length,
                 "required": not one.is_nullable, "values": one.restricted_values, "mapping_id": one.qualified in candidates,
             }
             for one in found.selectable()

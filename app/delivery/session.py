@@ -132,7 +132,7 @@ class Session:
     recovering: bool = False
     settled_at: float = float("-inf")
     backfill_batch: int = BACKFILL_BATCH
-    backfill_read_at: float = 0.0
+    backfill_read_at: float | None = None
     error: CallError | None = None
     wait_seconds: float = 0.0
     epoch_ended: bool = False
@@ -229,7 +229,9 @@ def read_done(session: Session, command: Read, *, live: int, backfill: int, reco
     """So many entries were found."""
     batch, read_at = session.backfill_batch, session.backfill_read_at
     if backfill:
-        if now - read_at < BACKFILL_SECONDS:
+        if read_at is None:
+            pass  # how long a batch lasts is known by the next
+        elif now - read_at < BACKFILL_SECONDS:
             batch *= 2
         elif now - read_at > 4 * BACKFILL_SECONDS:
             batch = max(8, batch // 2)

@@ -110,7 +110,7 @@ class Lane:
         epoch: str,
         holdings: str,
         lease_seconds: float,
-        margin_seconds: float | None = None,
+        margin_seconds: float,
     ) -> None:
         self.destination_id = destination_id
         self.number = number
@@ -121,7 +121,7 @@ class Lane:
         self._epoch = epoch
         self._redis = redis
         self._lease_seconds = lease_seconds
-        self._margin_seconds = lease_seconds / 5 if margin_seconds is None else margin_seconds
+        self._margin_seconds = margin_seconds
         self._held_until = 0.0
         self._cursor_live: bytes | str = _START
         self._cursor_backfill: bytes | str = _START

@@ -25,7 +25,7 @@ class Calls(Protocol):
         """See `MarketingCloud.call`."""
         ...
 
-    async def write(
+    async def request(
         self,
         method: str,
         path: str,
@@ -34,6 +34,7 @@ class Calls(Protocol):
         body: bytes | None = None,
         when_lost: WhenLost = ...,
         before_sending: Callable[[], None] | None = None,
+        is_measured: bool = False,
     ) -> Verdict:
-        """See `MarketingCloud.write`."""
+        """See `MarketingCloud.request`."""
         ...

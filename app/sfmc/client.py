@@ -96,11 +96,11 @@ class MarketingCloud:
         *,
         body: bytes | None = None,
     ) -> Verdict:
-        """`write`, for a thread that waits for the answer, of a call whose loss means that the service is away."""
+        """`request`, for a thread that waits for the answer, of a call whose loss means that the service is away. Not measured."""
         self._tokens.get()  # here, and not on a thread that outlives an interrupt
-        return EVENT_LOOP.run(self.write(method, path, judge, body=body))
+        return EVENT_LOOP.run(self.request(method, path, judge, body=body))
 
-    async def write(
+    async def request(
         self,
         method: str,
         path: str,
@@ -109,6 +109,7 @@ class MarketingCloud:
         body: bytes | None = None,
         when_lost: WhenLost = DestinationUnreachable,
         before_sending: Callable[[], None] | None = None,
+        is_measured: bool = False,
     ) -> Verdict:
         """One call with the shared token, and once more with a new one if that token was not accepted.
 
@@ -119,14 +120,14 @@ class MarketingCloud:
         if before_sending is not None:
             before_sending()
         try:
-            return await self._call_with(token, method, path, judge, body, when_lost)
+            return await self._call_with(token, method, path, judge, body, when_lost, is_measured=is_measured)
         except TokenRefused:
             await EVENT_LOOP.in_token_thread(self._tokens.drop, token.value)
         token = await self._token()
         if before_sending is not None:
             before_sending()
         try:
-            return await self._call_with(token, method, path, judge, body, when_lost)
+            return await self._call_with(token, method, path, judge, body, when_lost, is_measured=is_measured)
         except TokenRefused as refused:
             # A fresh token that is refused as well is left where it is: one more would only be refused again.
             raise DestinationBroken(
@@ -155,6 +156,8 @@ class MarketingCloud:
         judge: Callable[[int, Mapping[str, str], bytes], Verdict],
         body: bytes | None,
         when_lost: WhenLost,
+        *,
+        is_measured: bool,
     ) -> Verdict:
         host = self._hosts.get(token.rest_base_url) or self._open_host(token.rest_base_url)
         began, failed = time.perf_counter(), None
@@ -165,7 +168,7 @@ class MarketingCloud:
             failed = error
             raise
         finally:
-            if self._measure is not None and method != "GET":
+            if is_measured and self._measure is not None:
                 self._measure(time.perf_counter() - began, failed)
 
     def _open_host(self, rest_base_url: str) -> Transport:

@@ -33,6 +33,12 @@ class Contacts:
         return await self._write("POST", body, before_sending)
 
     async def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
-        return await self._cloud.write(
-            method, _PATH, judge_contact, body=body, when_lost=TransientFailure, before_sending=before_sending
+        return await self._cloud.request(
+            method,
+            _PATH,
+            judge_contact,
+            body=body,
+            when_lost=TransientFailure,
+            before_sending=before_sending,
+            is_measured=True,
         )

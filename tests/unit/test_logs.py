@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -86,3 +88,25 @@ def test_a_full_log_is_put_aside_while_its_process_goes_on(tmp_path: Path):
     assert {file.name: file.read_text()[0] for file in tmp_path.iterdir()} == {
         "worker-1.log": "n", "worker-1.log.1": "4", "worker-1.log.2": "3", "worker-1.log.3": "2",
     }  # fmt: skip
+
+
+def test_what_ends_the_process_or_a_thread_is_told_without_its_text() -> None:
+    program = """
+import threading, warnings
+from app.logs import configure
+configure("INFO")
+def fail():
+    raise ValueError("ann@mail.test")
+thread = threading.Thread(target=fail, name="of-a-test")
+thread.start()
+thread.join()
+warnings.warn("No encoder for ann@mail.test")
+fail()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The thread of-a-test ends in an error." in done.stderr
+    assert "The process ends in an error." in done.stderr
+    assert "UserWarning at <string>:" in done.stderr
+    assert done.stderr.count("ValueError") == 2
+    assert "ann@mail.test" not in done.stderr

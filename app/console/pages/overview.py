@@ -9,6 +9,7 @@ from app.access.roles import Role
 from app.console.visit import page
 from app.destinations import operating
 from app.errors import UsageError
+from app.mapping.update import Reason
 from app.reporting.burn_up import read_burn_up
 from app.reporting.destinations import Glance, glance, glances
 
@@ -77,28 +78,20 @@ def _segments(item: Glance) -> list[tuple[str, str, dict[str, int]]]:
     ]  # fmt: skip
 
 
-REMEDIES = {
-    "missing_contact_key": "The profile has no id in the namespace that the contact key is mapped from; mend the sender.",
-    "missing_email": "The contact is new and has no email address; map and send one.",
-    "invalid_value": "A value does not fit its attribute; mend the sender, or the attribute in Marketing Cloud.",
-    "malformed_profile": "The profile is not of the form that XDM has; mend the sender.",
-    "too_large": "The profile is too large; send fewer attributes in it.",
-    "too_deep": "The profile is nested too deeply.",
-    "consent": "The person has not consented; nothing is to be done.",
-    "nothing_mapped": "The profile has nothing that is mapped; map it, or send less.",
-}
-
-
 def _reasons(runs: Iterable[Run]) -> list[tuple[str, str, str, int]]:
     """Code, where or why, remedy, and count; the most frequent first."""
     found: Counter[str] = Counter()
     for run in runs:
         found.update(run.reasons)
     return [
-        (code, where, REMEDIES.get(code, "Open the failures, mend what they say, and replay them."), count)
+        (code, where, _remedy(code), count)
         for reason, count in found.most_common(100)
         for code, _, where in (reason.partition("|"),)
     ]
+
+
+def _remedy(code: str) -> str:
+    return Reason(code).remedy if code in set(Reason) else "Open the failures, mend what they say, and replay them."
 
 
 @page(role=Role.ACTIVATE)

@@ -101,7 +101,7 @@ class Bench:
         connected = self.resources.destinations.connected("camp")
         return HeldLane(
             redis or self.redis, "camp", number, epoch=connected.epoch, holdings=connected.destination.holdings,
-            lease_seconds=lease_seconds,
+            lease_seconds=lease_seconds, margin_seconds=lease_seconds / 5,
         )  # fmt: skip
 
     def hour(self) -> int:

@@ -15,6 +15,7 @@ from redis import Redis
 from app.destinations.model import Account
 from app.sealing import KeyRing, make_key
 from app.sfmc import MarketingCloud
+from app.sfmc.client import Measure
 
 STORED = {
     "operationStatus": "OK",
@@ -163,7 +164,9 @@ class Clients:
             local=True,
         )
 
-    def make(self, *, secret: str = "secret", read_timeout_seconds: float = 5.0) -> MarketingCloud:
+    def make(
+        self, *, secret: str = "secret", read_timeout_seconds: float = 5.0, measure: Measure | None = None
+    ) -> MarketingCloud:
         redis = Redis(port=self.port)
         cloud = MarketingCloud(
             self.account(secret),
@@ -171,6 +174,7 @@ class Clients:
             KeyRing([self.key]),
             connect_timeout_seconds=2.0,
             read_timeout_seconds=read_timeout_seconds,
+            measure=measure,
         )
         self.made.append(redis)
         return cloud

@@ -25,6 +25,8 @@ from app.errors import (
 )
 from app.event_loop import EVENT_LOOP
 from app.sfmc.http import Transport
+from app.sfmc.reading import read_attributes
+from app.sfmc.responses import judge_read
 from tests.certificates import certificate
 
 BODY = b'{"contactKey":"c-1","attributeSets":[]}'
@@ -49,6 +51,16 @@ def test_a_contact_goes_out_as_it_was_given(far, clients):
     assert patch.headers["content-type"] == "application/json"
     assert patch.headers["content-length"] == str(len(BODY))
     assert patch.bearer == "token-1"
+
+
+def test_calls_that_write_are_measured_and_those_that_read_are_not(far, clients):
+    seen = []
+    cloud = clients.make(measure=lambda seconds, error: seen.append(error))
+    EVENT_LOOP.run(cloud.contacts.patch(BODY))
+    assert seen == [None]
+    read_attributes(cloud, "c-1", ["Email Addresses.Email Address"])
+    cloud.call("GET", "/platform/v1/tokenContext", judge_read)
+    assert seen == [None]
 
 
 def test_one_connection_serves_call_after_call_whatever_is_answered(far, clients):

@@ -102,6 +102,11 @@ def test_backfill_is_read_a_quarter_of_a_second_at_a_time(seconds_since: float, 
     assert after.dry is (found == 0)
 
 
+def test_how_long_a_batch_lasts_is_not_known_by_the_first() -> None:
+    after = machine.read_done(WORKING, Read(200, 16), live=0, backfill=16, recovered=False, now=NOW)
+    assert after.backfill_batch == WORKING.backfill_batch
+
+
 def test_a_look_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> None:
     after = machine.read_done(WORKING, Read(200, 0), live=0, backfill=0, recovered=False, now=NOW)
     assert not after.dry

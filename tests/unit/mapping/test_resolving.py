@@ -235,3 +235,8 @@ class TestVersions:
         profile = profile_of(**member(s1=is_("realized"), s2=is_("exited", LATER_TEXT)), occurredAt=EARLIER_TEXT)
         found = update(profile, segments=(Segment("s1", "renters"), Segment("s2", "owners")))
         assert found.values == {RENTERS: Value("realized", EARLIER), OWNERS: Value("exited", NOW)}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_remedy(reason: Reason) -> None:
+    assert reason.remedy.endswith(".")
