@@ -24,7 +24,7 @@ from app.mapping.problems import Problem, find_problems
 from app.mapping.sources import Sources
 from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
 from app.mapping.values import BadValue, Check, Scalar, checker, is_text
-from app.mapping.xdm import MISSING, MalformedProfile, Profile, membership, parse_time, value_at
+from app.mapping.xdm import MISSING, MalformedProfile, Memberships, Profile, parse_time, value_at
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
@@ -178,9 +178,10 @@ class CompiledMapping:
                         return _invalid(row.place, problem)
                     left_out.append(LeftOut(row.place, str(problem)))
             statuses: dict[str, str] = {}
+            memberships = Memberships(profile if self._fields else {})
             for field in self._fields:
                 try:
-                    status = self._status(profile, field, version_ms, arrived_at_ms, now_ms, statuses)
+                    status = self._status(memberships, field, version_ms, arrived_at_ms, now_ms, statuses)
                 except BadValue as problem:
                     if not self._leaves_out:
                         return _invalid(field.place, problem)
@@ -208,11 +209,12 @@ class CompiledMapping:
         for row in self._rows:
             _, position = row.sources.find(profile)
             found[row.qualified] = ReadFrom(row.names[position], position)
+        memberships = Memberships(profile)
         for field in self._fields:
             paths = [
                 spell(("segmentMembership", segment.namespace, segment.id))
                 for segment in field.segments
-                if membership(profile, segment.namespace, segment.id) is not None
+                if memberships.of(segment.namespace, segment.id) is not None
             ]
             found[field.qualified] = ReadFrom(" and ".join(f"xdm: {path}" for path in paths))
         return found
@@ -224,7 +226,7 @@ class CompiledMapping:
 
     def _status(
         self,
-        profile: Profile,
+        memberships: Memberships,
         field: _Field,
         version_ms: int,
         arrived_at_ms: int,
@@ -240,7 +242,7 @@ class CompiledMapping:
                 segment.until_ms is not None and now_ms >= segment.until_ms
             ):
                 continue
-            found = membership(profile, segment.namespace, segment.id)
+            found = memberships.of(segment.namespace, segment.id)
             if found is None:
                 continue
             if found.status not in self._status_values:
@@ -299,7 +301,8 @@ def _invalid(place: str, why: object) -> Excluded:
 def _sha256(value: Any) -> str:
     if isinstance(value, dict | list):
         raise BadValue("is a list or an object, not one value")
-    return hashlib.sha256(str(value).encode()).hexdigest()
+    text = str(value).lower() if isinstance(value, bool) else str(value)  # as they are written where nothing is hashed
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _DAY_MS = 86_400_000

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from app.mapping.xdm import EXACT
+
 if TYPE_CHECKING:
     from app.mapping.catalog import Attribute
 
@@ -23,7 +25,6 @@ _EMAIL_LENGTH = 254
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
 _BYTE = range(256)  # the type is unsigned in Marketing Cloud's database
-_EXACT = 2**53  # beyond it, JSON readers give a whole number as the nearest float
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
 _FORMAT_PART = re.compile(r"%.")
@@ -73,7 +74,7 @@ def _text(value: Any) -> Scalar:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if abs(value) >= _EXACT:
+        if abs(value) >= EXACT:
             raise BadValue("is a number too large to be exact; send it as text")
         return str(value)
     raise BadValue("is a list or an object, not one value")
@@ -87,11 +88,12 @@ def _email(value: Any) -> Scalar:
 
 def _integer(value: Any) -> Scalar:
     number: Any = None
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        number = int(value)
+    if isinstance(value, str):
+        text = value.strip()  # which takes more for space than int() does
+        number = int(text) if _INTEGER.fullmatch(text) else None
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    elif isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         number = int(value)
     if number is None:
         raise BadValue("is not a whole number")

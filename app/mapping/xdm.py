@@ -25,6 +25,7 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
+EXACT: Final = 2**53  # beyond it, JSON readers give a whole number as the nearest float
 LATEST_MS: Final = 253_402_300_800_000  # the end of the year 9999
 
 # 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 takes, but not with
@@ -34,6 +35,7 @@ _HAS_ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
 
 
 _ID, _PRIMARY = ("id",), ("primary",)
+_MEMBERSHIPS, _STATUS, _QUALIFIED_AT = ("segmentMembership",), ("status",), ("lastQualificationTime",)
 
 
 class MalformedProfile(ValueError):
@@ -51,9 +53,13 @@ class Membership:
 def parse_time(text: Any) -> int:
     """Epoch ms of an RFC 3339 time, also with an offset like +0000. Raises ValueError, also for one without a time zone."""
     upper = text.upper() if isinstance(text, str) else ""  # RFC 3339 allows t and z
+    no_time = ValueError("not a time with date, time of day and time zone")
     if "T" not in upper or not _HAS_ZONE.search(upper):
-        raise ValueError("not a time with date, time of day and time zone")
-    moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
+        raise no_time
+    try:
+        moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
+    except ValueError:  # which quotes the text
+        raise no_time from None
     try:
         return round(moment.astimezone(UTC).timestamp() * 1000)
     except OverflowError:
@@ -103,6 +109,8 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
             raise MalformedProfile(f"identityMap.{namespace} is not a list")
         for item in items:
             raw = value_at(item, _ID) if type(item) is dict or isinstance(item, Mapping) else MISSING
+            if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT:
+                raw = int(raw)  # as programs write numbers that know no other kind
             if isinstance(raw, bool) or not isinstance(raw, str | int):
                 raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
             text = str(raw)
@@ -127,29 +135,60 @@ def namespaces(profile: Any) -> tuple[str, ...]:
     return tuple(str(name) for name, items in found.items() if items) if isinstance(found, Mapping) else ()
 
 
-def membership(profile: Profile, namespace: str, segment_id: str) -> Membership | None:
-    """The profile's membership of one segment; None when it does not mention the segment. Namespaces compare without case."""
-    memberships = value_at(profile, ("segmentMembership",))
-    if isinstance(memberships, dict) and namespace not in memberships:
-        namespace = _as_spelt(memberships, namespace)
-    item = value_at(profile, ("segmentMembership", namespace, segment_id))
-    if item is MISSING or item is None:
+class Memberships:
+    """The segment memberships of one profile. Raises `MalformedProfile` when they are no object."""
+
+    def __init__(self, profile: Profile) -> None:
+        found = value_at(profile, _MEMBERSHIPS)
+        if found is MISSING or found is None:
+            found = {}
+        if not isinstance(found, Mapping):
+            raise MalformedProfile("segmentMembership is not an object")
+        self._by_name: Mapping[str, Any] = found
+        self._by_folded: dict[str, list[Any]] | None = None
+
+    def of(self, namespace: str, segment_id: str) -> Membership | None:
+        """That of one segment; None when the profile does not mention it. Namespaces compare without case, as identities do.
+
+        Raises `MalformedProfile`.
+        """
+        item = _in_namespace(self._by_name.get(namespace), namespace, segment_id)
+        if item is None:
+            others = (_in_namespace(segments, namespace, segment_id) for segments in self._spellings(namespace))
+            item = next((other for other in others if other is not None), None)
+        if item is None:
+            return None
+        status = value_at(item, _STATUS) if isinstance(item, Mapping) else MISSING
+        if not isinstance(status, str):
+            raise MalformedProfile(f"segmentMembership.{namespace}.{segment_id} has no status")
+        when = value_at(item, _QUALIFIED_AT)
+        if when is MISSING or when is None:
+            return Membership(status, None)
+        try:
+            return Membership(status, parse_time(when))
+        except ValueError:
+            raise MalformedProfile(
+                f"segmentMembership.{namespace}.{segment_id}.lastQualificationTime is not a time"
+            ) from None
+
+    def _spellings(self, namespace: str) -> list[Any]:
+        """What stands under the namespace in any case. All are folded once, as a profile may have many, and a destination as well."""
+        if self._by_folded is None:
+            self._by_folded = {}
+            for name, segments in self._by_name.items():
+                self._by_folded.setdefault(_folded(name), []).append(segments)
+        return self._by_folded.get(_folded(namespace), [])
+
+
+def _folded(namespace: str) -> str:
+    return str(namespace).removeprefix("xdm:").casefold()
+
+
+def _in_namespace(segments: Any, namespace: str, segment_id: str) -> Any:
+    """What is said of a segment; None for nothing."""
+    if segments is None:
         return None
-    status = value_at(item, ("status",)) if isinstance(item, Mapping) else MISSING
-    if not isinstance(status, str):
-        raise MalformedProfile(f"segmentMembership.{namespace}.{segment_id} has no status")
-    when = value_at(item, ("lastQualificationTime",))
-    if when is MISSING or when is None:
-        return Membership(status, None)
-    try:
-        return Membership(status, parse_time(when))
-    except ValueError:
-        raise MalformedProfile(
-            f"segmentMembership.{namespace}.{segment_id}.lastQualificationTime is not a time"
-        ) from None
-
-
-def _as_spelt(memberships: Mapping[str, Any], namespace: str) -> str:
-    """A namespace of segments as the profile spells it; as it is asked for when it is not there."""
-    folded = namespace.casefold()
-    return next((name for name in memberships if str(name).casefold() == folded), namespace)
+    if not isinstance(segments, Mapping):
+        raise MalformedProfile(f"{spell(('segmentMembership', namespace))} is not an object")
+    item = value_at(segments, (segment_id,))
+    return None if item is MISSING else item

@@ -15,7 +15,7 @@ import orjson
 
 _MESSAGE_LIMIT = 500
 _LONGEST_TEXT = 500  # what is longer is cut before anything looks through it
-_MOST_MESSAGES = 200
+_MOST_MESSAGES = 50
 LONGEST_WAIT_SECONDS = 3_600.0  # a server that asks for more is asked again after this
 
 

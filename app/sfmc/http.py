@@ -14,13 +14,14 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
 import certifi
+from aiohttp.client_proto import ResponseHandler
 from requests.utils import get_environ_proxies
 from yarl import URL
 
@@ -72,7 +73,7 @@ class Transport:
         self._headers = {
             "User-Agent": "activation-pipeline",
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "gzip",
         }
 
     async def call(
@@ -144,6 +145,20 @@ def _url(base_url: str, path: str) -> URL:
     return URL(base_url + path, encoded=True)
 
 
+class _Connection(ResponseHandler):
+    def is_connected(self) -> bool:
+        """Asked of a kept connection before it is used again. What came unasked meanwhile is no answer to the next call (RFC 9112,
+        9.2), yet aiohttp would take it for one.
+        """
+        return super().is_connected() and not self.should_close
+
+
+class _Connections(aiohttp.TCPConnector):
+    def __init__(self) -> None:
+        super().__init__(limit=0, keepalive_timeout=KEEP_SECONDS)
+        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]  # a kind of what it makes
+
+
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
 
@@ -153,7 +168,7 @@ def _session() -> aiohttp.ClientSession:
     session = _sessions.get(loop)
     if session is None:
         session = _sessions[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS),
+            connector=_Connections(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )

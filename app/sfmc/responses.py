@@ -29,10 +29,9 @@ from app.sfmc.answers import error_number, error_texts, page_words, quote, read_
 
 
 class Accepted(NamedTuple):
-    """The contact was stored. `request_id` is what Salesforce support asks for; None: not said whether it is new."""
+    """The contact was stored. `request_id` is what Salesforce support asks for."""
 
     request_id: str
-    is_new_contact: bool | None
 
 
 def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accepted:
@@ -42,7 +41,7 @@ def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accep
         try:
             data = orjson.loads(body)
             if data["operationStatus"] == "OK" and data["hasErrors"] is False and not data["resultMessages"]:
-                return Accepted(_request_id(data["requestServiceMessageID"]), data["isNewContactKey"])
+                return Accepted(_request_id(data["requestServiceMessageID"]))
         except (orjson.JSONDecodeError, LookupError, TypeError):
             pass
     if not 200 <= status < 300:
@@ -168,7 +167,7 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     request_id = _request_id(fields.get("requestservicemessageid"))
     is_ok, is_new = str(fields.get("operationstatus")).lower() == "ok", fields.get("isnewcontactkey")
     if is_ok and not has_errors and not errors:
-        return Accepted(request_id, is_new if isinstance(is_new, bool) else None)
+        return Accepted(request_id)
 
     reasons = [(message.code, message.text) for message in errors or messages]
     said: dict[str, Any] = {

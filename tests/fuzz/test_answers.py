@@ -72,7 +72,7 @@ def test_every_answer_has_a_verdict(status: int, given_headers: dict[str, str], 
             assert 200 <= status < 300
             assert isinstance(verdict, Accepted | Granted | dict)
             if isinstance(verdict, Accepted):
-                assert verdict.is_new_contact in (None, True, False)
+                assert re.fullmatch(r"[0-9A-Za-z-]{0,64}", verdict.request_id)
             if isinstance(verdict, Granted):
                 assert re.fullmatch(r"[!-~]+", verdict.access_token)
                 assert 0 < verdict.life_seconds < 1e9

@@ -13,8 +13,8 @@ from app.mapping.xdm import (
     MISSING,
     MalformedProfile,
     Membership,
+    Memberships,
     identities,
-    membership,
     namespaces,
     parse_time,
     value_at,
@@ -220,19 +220,37 @@ class TestMemberships:
     @pytest.mark.parametrize("status", ["realized", "existing", "exited", "anything"])
     def test_the_status_with_the_time_since_when(self, status: str) -> None:
         item = {"status": status, "lastQualificationTime": "2026-11-22T10:00:00Z"}
-        assert membership(in_segment(item), "ups", SEGMENT) == Membership(status, 1_795_341_600_000)
+        assert Memberships(in_segment(item)).of("ups", SEGMENT) == Membership(status, 1_795_341_600_000)
 
     @pytest.mark.parametrize("item", [{"status": "realized"}, {"status": "realized", "lastQualificationTime": None}])
     def test_a_status_without_a_time(self, item: dict[str, Any]) -> None:
-        assert membership(in_segment(item), "ups", SEGMENT) == Membership("realized", None)
+        assert Memberships(in_segment(item)).of("ups", SEGMENT) == Membership("realized", None)
 
-    def test_namespaces_of_segments_match_without_case(self) -> None:
-        profile = {"segmentMembership": {"Ups": {SEGMENT: {"status": "realized"}}}}
-        assert membership(profile, "UPS", SEGMENT) == Membership("realized", None)
+    @pytest.mark.parametrize("others", [{}, {"UPS": {}}, {"UPS": None}, {"UPS": {"another": {"status": "exited"}}}])
+    @pytest.mark.parametrize("spelt", ["Ups", "xdm:ups", "xdm:Ups"])
+    def test_namespaces_of_segments_match_without_case_and_prefix(self, spelt: str, others: dict[str, Any]) -> None:
+        for found in (
+            {spelt: {SEGMENT: {"status": "realized"}}} | others,
+            others | {spelt: {SEGMENT: {"status": "realized"}}},
+        ):
+            assert Memberships({"segmentMembership": found}).of("UPS", SEGMENT) == Membership("realized", None)
+
+    def test_the_namespaces_of_a_profile_are_folded_once(self) -> None:
+        class Looked(dict[str, Any]):
+            times = 0
+
+            def items(self) -> Any:
+                self.times += 1
+                return super().items()
+
+        many = Looked({f"foreign-{number}": {} for number in range(100)})
+        found = Memberships({"segmentMembership": many})
+        assert [found.of("ups", f"seg-{number}") for number in range(50)] == [None] * 50
+        assert many.times == 1
 
     def test_prefixed_keys(self) -> None:
         profile = {"xdm:segmentMembership": {"ups": {SEGMENT: {"xdm:status": "exited"}}}}
-        assert membership(profile, "ups", SEGMENT) == Membership("exited", None)
+        assert Memberships(profile).of("ups", SEGMENT) == Membership("exited", None)
 
     @pytest.mark.parametrize(
         "profile",
@@ -244,14 +262,11 @@ class TestMemberships:
             {"segmentMembership": {"AAM": {SEGMENT: {"status": "realized"}}}},
             {"segmentMembership": {"ups": {SEGMENT.upper(): {"status": "realized"}}}},
             {"segmentMembership": {"UPS": {}}},
-            {
-                "segmentMembership": {"ups": {}, "UPS": {SEGMENT: {"status": "realized"}}}
-            },  # the one that is meant is there
             in_segment(None),
         ],
     )
     def test_a_segment_that_is_not_mentioned(self, profile: dict[str, Any]) -> None:
-        assert membership(profile, "ups", SEGMENT) is None
+        assert Memberships(profile).of("ups", SEGMENT) is None
 
     @pytest.mark.parametrize(
         ("profile", "place"),
@@ -270,7 +285,7 @@ class TestMemberships:
     )
     def test_another_shape_is_malformed(self, profile: dict[str, Any], place: str) -> None:
         with pytest.raises(MalformedProfile, match=place):
-            membership(profile, "ups", SEGMENT)
+            Memberships(profile).of("ups", SEGMENT)
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -288,7 +303,7 @@ def test_whatever_the_shape_it_is_read_or_malformed(value: Any) -> None:
     profile = {"identityMap": value, "segmentMembership": value, "person": value}
     for read in (
         lambda: identities(profile, "a"),
-        lambda: membership(profile, "ups", "a"),
+        lambda: Memberships(profile).of("ups", "a"),
         lambda: value_at(profile, ("person", "a", "id")),
     ):
         try:

@@ -142,3 +142,9 @@ def test_documented_characters(text: str) -> None:
     else:
         with pytest.raises(BadValue, match="32 to 254"):
             check(TEXT, text, documented=True)
+
+
+@pytest.mark.parametrize("space", ["\x1c", "\x1d", "\x1e", "\x1f", "\u2028", "\u3000", "\n", " "])
+@pytest.mark.parametrize("kind", ["Number", "LongNumber", "Byte", "Decimal"])
+def test_space_around_a_number_is_taken_away(kind: str, space: str) -> None:
+    assert float(check(of_type(kind), f"{space}12{space}")) == 12

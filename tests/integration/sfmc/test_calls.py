@@ -10,6 +10,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
+from itertools import count
 
 import orjson
 import pytest
@@ -299,6 +300,30 @@ def raw_server():
     yield serve
     for listener in servers:
         listener.close()
+
+
+def test_what_comes_unasked_is_no_answer_to_the_next_call(raw_server):
+    """An answer that comes once more while the connection is kept: taken for that to the next call, all after it would be wrong."""
+    came_again = threading.Event()
+    asked = count(1)
+
+    def talk(peer):
+        is_asked = True  # as soon as somebody connects
+        while is_asked:
+            answer = HEAD + b"Content-Length: 1\r\n\r\n%d" % next(asked)
+            peer.sendall(answer)
+            if not came_again.is_set():
+                time.sleep(0.05)  # in a packet of its own, once the first was read
+                peer.sendall(answer)
+                came_again.set()
+            is_asked = bool(peer.recv(65_536))
+
+    transport = raw_server(talk)
+    answers = [EVENT_LOOP.run(transport.call("PATCH", "/x", body=b"{}")).body]
+    assert came_again.wait(5)
+    time.sleep(0.1)  # until it has come, nobody can tell
+    answers += [EVENT_LOOP.run(transport.call("PATCH", "/x", body=b"{}")).body for _ in range(3)]
+    assert answers == [b"1", b"2", b"3", b"4"]
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -43,7 +43,7 @@ def test_many_threads_of_many_clients_ask_for_one_token(far, clients):
     slow_tokens(far)
     clouds = [clients.make() for _ in range(6)]
     results = at_once(24, lambda i: EVENT_LOOP.run(clouds[i % 6].contacts.patch(BODY)))
-    assert results == [Accepted("m-1", is_new_contact=False)] * 24
+    assert results == [Accepted("m-1")] * 24
     assert far.token_requests == 1
 
 
@@ -63,7 +63,7 @@ def test_a_refused_token_is_replaced_once_for_all(far, clients):
     far.valid.clear()  # as if revoked
     slow_tokens(far)
     results = at_once(16, lambda i: EVENT_LOOP.run(clouds[i % 4].contacts.patch(BODY)))
-    assert results == [Accepted("m-1", is_new_contact=False)] * 16
+    assert results == [Accepted("m-1")] * 16
     assert far.token_requests == 2
     assert {request.bearer for request in far.to("/contacts/v1/contacts")} == {"token-1", "token-2"}
 

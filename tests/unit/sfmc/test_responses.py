@@ -73,13 +73,11 @@ def judged(status: int, body: object, headers: dict[str, str] = JSON) -> CallErr
     ],
 )
 def test_a_stored_contact_is_accepted(status, answer):
-    assert judge_contact(status, JSON, orjson.dumps(answer)) == Accepted("13d1b1b4", False)
+    assert judge_contact(status, JSON, orjson.dumps(answer)) == Accepted("13d1b1b4")
 
 
-def test_what_is_not_said_about_a_new_contact_is_none():
-    assert judge_contact(200, JSON, b'{"operationStatus":"OK"}') == Accepted("", None)
-    new = orjson.dumps(RECORDED | {"isNewContactKey": True})
-    assert judge_contact(200, JSON, new).is_new_contact is True
+def test_a_contact_may_be_stored_without_an_id_of_the_request():
+    assert judge_contact(200, JSON, b'{"operationStatus":"OK"}') == Accepted("")
 
 
 @pytest.mark.parametrize(
