@@ -16,7 +16,8 @@
         ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay
         │   ├── ContactUnknown      the contact does not exist        -> POST it once
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
-        │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
+        │   ├── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
+    │   └── PartlyStored        some of its values are there now  -> outcome failed, and nothing older is sent any more
         ├── TransientFailure         may pass, this contact alone      -> park it, try it again later
         ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
         ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`
@@ -178,6 +179,10 @@ class ContactUnknown(ContactRefused):
 
 class AddressRequired(ContactRefused):
     """A contact can only be created with an email address, and none was sent."""
+
+
+class PartlyStored(ContactRefused):
+    """Refused, and yet a part of it was stored: nobody knows which."""
 
 
 class AttributeRefused(ContactRefused):

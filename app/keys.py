@@ -51,7 +51,7 @@ act:{D}:lane:N:wake               string  producer, lanes     token of the wake-
 act:{D}:lane:N:window             hash    lanes               entries being worked on -> tag of their contact, and `by` whom; until settled
 act:{D}:lane:N:recovery           hash    lanes               entries of a worker that went away -> tag of their contact; until settled
 act:{D}:lane:N:crashes            hash    lanes               contact tag -> tokens of workers that went away with it (!: alone); while there is a recovery
-act:{D}:lane:N:settled            string  lanes               id of the last settlement, so that a repeat does nothing
+act:{D}:lane:N:settled            string  lanes               token and number of the last settlement, so that a repeat does nothing; a day
 act:{D}:lane:N:delivered:H        hash    lanes               contact tag -> what was delivered to the account and business unit H; DELIVERED_LIFE, swept
 act:{D}:cleaned                   string  sweep               lane and place where cleaning goes on; until disconnect
 act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE

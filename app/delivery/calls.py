@@ -158,7 +158,7 @@ class Calls:
             case Verdict.CREATE, _:
                 contacts.create(contact)
             case ((Verdict.CALL_AGAIN | Verdict.PAUSE_ACCOUNT | Verdict.LOOK_AT_CATALOG), _):
-                contacts.put_back(contact)
+                contacts.call_again(contact)
             case Verdict.DESTINATION_FAILED, CallError():
                 hand.fail(result)
             case _, Exception():

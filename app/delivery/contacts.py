@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.delivery.plan import Group, Pair, Planner, Row
-from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
+from app.errors import AddressRequired, ContactRefused, ContactUnknown, PartlyStored, TransientFailure
 from app.keys import LANES
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
@@ -165,8 +165,15 @@ class Contacts:
         return contact
 
     def put_back(self, contact: Contact) -> None:
-        """The contact waits for its call (again)."""
+        """The contact waits for its call."""
         (self.backfill if contact.backfill else self.live)[contact.key] = contact
+
+    def call_again(self, contact: Contact) -> None:
+        """Its call was not made, or not taken: it waits for another one, which carries what came in meanwhile as well."""
+        if contact.behind and not contact.apart:
+            self._plan(contact.key, contact.tag, contact.group + contact.behind, post=contact.post)
+        else:
+            self.put_back(contact)
 
     def body(self, contact: Contact) -> bytes:
         """The call of a contact, as JSON."""
@@ -203,6 +210,8 @@ class Contacts:
         elif address_lacks:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL, "Marketing Cloud makes no contact without an address")
         else:
+            if isinstance(error, PartlyStored):
+                self._fence(contact)
             self._ledger.fail(entry, error, now_ms=self.now_ms)
         self._next_of(contact, post=contact.post)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.delivery import session as state
 from app.delivery.calls import Calls
@@ -12,6 +13,8 @@ from app.delivery.reading import read_more
 from app.errors import EpochEnded
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from app.delivery.work import Result, Work
 
 
@@ -29,7 +32,7 @@ async def carry_out(work: Work) -> Result:
                     in_hand.session = state.slice_over(in_hand.session, in_hand.rules, goes_on=goes_on)
                     in_hand.contacts.forget_settled()
                 case state.Read():
-                    await read_more(in_hand, command)
+                    await _keeping_the_lane(in_hand, read_more(in_hand, command))
                 case state.Wait():
                     calls.want(command.want)
                     await in_hand.changed.wait(command.seconds)
@@ -48,6 +51,19 @@ async def _next_command(in_hand: InHand) -> state.Command:
     if work.stopping.is_set():
         in_hand.session = state.told_to_end(in_hand.session)
     return state.next_command(in_hand.session, in_hand.load(), time.monotonic(), in_hand.rules)
+
+
+async def _keeping_the_lane(in_hand: InHand, reading: Coroutine[Any, Any, None]) -> None:
+    """Large profiles of many lanes, which are opened one after another, take longer than a lease."""
+    work = in_hand.work
+    task = asyncio.ensure_future(reading)
+    try:
+        while not (await asyncio.wait({task}, timeout=work.settings.lease_seconds / 20))[0]:
+            if work.lane.renewal_is_due:
+                await in_hand.outlast(lambda: work.trips.run(work.lane.renewing()))
+    finally:
+        task.cancel()
+    await task
 
 
 async def _settle(in_hand: InHand, *, close_doubtful: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.delivery.looks import Looks
 from app.destinations.state import Status
-from app.errors import UnknownDestination
+from app.errors import SealBroken, UnknownDestination
 
 if TYPE_CHECKING:
     from app.delivery.leads import Leads
@@ -46,5 +46,5 @@ class Staying:
                 self._states.get(destination.id).status is Status.ENABLED
                 and self._destinations.get(destination.id).version == destination.version
             )
-        except UnknownDestination:
+        except (UnknownDestination, SealBroken):  # the next wake-up says what is wrong
             return False

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,6 +124,7 @@ class Lane:
         self._lease_seconds = lease_seconds
         self._margin_seconds = margin_seconds
         self._held_until = 0.0
+        self._numbers = count(1)  # of settlements
         self._cursor_live: bytes | str = _START
         self._cursor_backfill: bytes | str = _START
 
@@ -218,7 +220,7 @@ class Lane:
         targets = sorted({(moved.lane, moved.backfill) for moved in settlement.moved})
         streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in targets]
         args: list[bytes | str | int] = [
-            self.token, self._lease_ms, self._epoch, token_hex(8), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS, len(streams),
+            self.token, self._lease_ms, self._epoch, next(self._numbers), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS, len(streams),
         ]  # fmt: skip
         _section(args, [(entry_id,) for entry_id in settlement.live_ids])
         _section(args, [(entry_id,) for entry_id in settlement.backfill_ids])

@@ -3,21 +3,23 @@
 --
 -- KEYS  1 lease, 2 live, 3 backfill, 4 later, 5 parked, 6 window, 7 recovery, 8 settled, 9 delivered, 10 failures,
 --       11 failed, 12 run hash, 13 epoch, then the streams that entries move to, then one job hash for each job named
--- ARGV  1 token, 2 lease ms, 3 epoch, 4 id of this settlement, 5 run life s, 6 job life s, 7 number of streams moved to,
+-- ARGV  1 token, 2 lease ms, 3 epoch, 4 number of this settlement among those of the token, 5 run life s, 6 job life s, 7 number of streams moved to,
 --       then sections, each with its count first: live ids | backfill ids | delivered: contact tag, row
 --       | parked: due ms, number of fields and values, fields and values | moved: position of the stream (1-based, of those
 --       moved to), number of fields and values, fields and values | failures: failure id, time ms, record | run counters: field,
 --       count | for each job key: number of counters, then field, count
--- Reply 1 settled, 0 this settlement was made before, -1 the lease is lost, -2 the destination has another epoch by now; of the
+-- Reply 1 settled, 0 this settlement, or a later one, was made before, -1 the lease is lost, -2 the destination has another epoch by now; of the
 --       last two, nothing was done
 --
--- Safe to repeat: the id of the last settlement is kept, and only the holder of the lease settles.
+-- Safe to repeat: only the holder of the lease settles, one after another, and the number of the last one is kept. So a copy that the
+-- network brings late, after the next ones, does nothing.
 local held = redis.call('MGET', KEYS[1], KEYS[8], KEYS[13])
 if held[1] ~= ARGV[1] then
   return -1
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if held[2] == ARGV[4] then
+local by, number = string.match(held[2] or '', '^(%x+):(%d+)$')
+if by == ARGV[1] and tonumber(number) >= tonumber(ARGV[4]) then
   return 0
 end
 if held[3] ~= ARGV[3] then
@@ -105,5 +107,5 @@ for key = 14 + tonumber(ARGV[7]), #KEYS do
   end
 end
 
-redis.call('SET', KEYS[8], ARGV[4], 'EX', 86400)
+redis.call('SET', KEYS[8], ARGV[1] .. ':' .. ARGV[4], 'EX', 86400)
 return 1

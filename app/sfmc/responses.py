@@ -21,6 +21,7 @@ from app.errors import (
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
+    PartlyStored,
     Throttle,
     TokenRefused,
     TransientFailure,
@@ -179,11 +180,13 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     withheld = "its code is shown with `--reveal`" if any(code for code, _ in reasons) else "it gives no code"
     code = _snake(named) or "refused"
     text = f"Marketing Cloud did not store the contact ({named or withheld})."
+    kind: type[ContactRefused] = ContactRefused
     # the id of a contact that was there before says nothing of what was stored
     if has_errors and (is_ok or is_new is True) and str(fields.get("contactid") or 0) not in ("0", "-1"):
         code = "partly_stored"
         text = f"Marketing Cloud stored a part of the contact only ({named or withheld})."
-    raise _classify(reasons, text, code, said)
+        kind = PartlyStored
+    raise _classify(reasons, text, code, said, other=kind)
 
 
 # No failing body of a real tenant is on record, so both are recognised: the codes that a service of this family would
@@ -202,8 +205,18 @@ _UNKNOWN_WORDS = re.compile(
 _CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re.IGNORECASE)
 
 
-def _classify(reasons: list[tuple[str, str]], text: str, code: str, said: dict[str, Any]) -> CallError:
-    """The leaf for a refusal with its reasons (code, words). A missing attribute goes before all: it can be mended."""
+def _classify(
+    reasons: list[tuple[str, str]],
+    text: str,
+    code: str,
+    said: dict[str, Any],
+    *,
+    other: type[ContactRefused] = ContactRefused,
+) -> CallError:
+    """The leaf for a refusal with its reasons (code, words); `other` where they say no more.
+
+    A missing attribute goes before all: it can be mended.
+    """
 
     def any_of(codes: set[str], words: re.Pattern[str]) -> bool:
         return any(given.lower() in codes or words.search(spoken) for given, spoken in reasons)
@@ -226,7 +239,7 @@ def _classify(reasons: list[tuple[str, str]], text: str, code: str, said: dict[s
         )
     if any_of(_UNKNOWN_CODES, _UNKNOWN_WORDS):
         return ContactUnknown("The contact does not exist.", code="contact_unknown", **said)
-    return ContactRefused(
+    return other(
         text,
         code=code,
         remedy="Mend what Marketing Cloud names, then `activation failures DESTINATION --replay`.",

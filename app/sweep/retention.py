@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from app.keys import JOB_LIFE_SECONDS, LANES, DestinationKeys
 from app.lanes.delivered import age_days
-from app.lua import write
+from app.lua import script, write
 from app.reporting.alerts import Alert, raise_alert
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis import Redis
+
     from app.destinations.model import Destination
     from app.resources import Resources
 
@@ -48,11 +53,17 @@ def clean_lane(resources: Resources, destination: Destination) -> None:
     key = keys.lane(number).delivered(destination.holdings)
     found: Any = redis.hscan(key, cursor=cursor, count=ROWS_AT_ONCE)
     cursor, rows = found
-    old = [tag for tag, row in rows.items() if age_days(row, now_ms) > resources.settings.delivered_life_days]
-    if old:
-        redis.hdel(key, *old)
+    drop_rows(redis, key, {
+        tag: row for tag, row in rows.items() if age_days(row, now_ms) > resources.settings.delivered_life_days
+    })  # fmt: skip
     following = number if cursor else (number + 1) % LANES
     write(redis, ("SET", keys.cleaned, f"{following} {cursor}"), keys=[keys.cleaned], only_with=keys.epoch)
+
+
+def drop_rows(redis: Redis, key: str, rows: Mapping[bytes, bytes]) -> None:
+    """Drop these rows of a hash, but for those that have changed since they were read."""
+    if rows:
+        script(redis, "app.sweep", "drop_rows")(keys=[key], args=list(chain.from_iterable(rows.items())))
 
 
 def forget_old_jobs(resources: Resources, destination_id: str) -> None:

@@ -10,12 +10,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.broker import purge_queue, worker_queue
+from app.broker import purge_queue, queue_lengths, worker_queue
 from app.destinations.state import State, Status
 from app.errors import ActivationError, SealBroken, ServiceUnreachable, UnknownDestination
 from app.keys import LANES, SWEEP
 from app.lanes.lane import announce_wake_ups
 from app.lua import write
+from app.queues import DELIVERY_QUEUE
 from app.reporting.alerts import forget_alerts_of, forget_ended_mutes
 from app.reporting.processes import end_process, long_gone_processes, note_sweep
 from app.reporting.totals import fold_runs
@@ -42,6 +43,7 @@ def sweep(resources: Resources, producer: Producer) -> int:
     woken = 0
     connected = resources.destinations.ids()
     judgement = Judgement(resources)
+    room = _Room(settings.celery_broker_url, most=LANES * len(connected))
     for destination_id in connected:
         try:
             state = resources.states.get(destination_id)
@@ -49,8 +51,9 @@ def sweep(resources: Resources, producer: Producer) -> int:
                 lanes = announce_wake_ups(
                     resources.redis, destination_id, range(LANES), wake_up_seconds=settings.wake_up_seconds
                 )
-                producer.wake(destination_id, lanes)
-                woken += len(lanes)
+                if lanes and room.is_there():
+                    producer.wake(destination_id, lanes)
+                    woken += len(lanes)
             bound_failures(resources, destination_id)
             forget_old_jobs(resources, destination_id)
             fold_runs(resources.redis, destination_id, now_ms)
@@ -69,6 +72,25 @@ def sweep(resources: Resources, producer: Producer) -> int:
     for process in long_gone_processes(resources.redis, now_ms=now_ms):
         _forget(resources, process)
     return woken
+
+
+class _Room:
+    """Whether more wake-ups are of use, found out when somebody asks. A wake-up that waits long for its worker counts as lost; without
+    a bound another would come in its place again and again, until others wait behind them for hours.
+    """
+
+    def __init__(self, broker_url: str, *, most: int) -> None:
+        self._broker_url = broker_url
+        self._most = most
+        self._found: bool | None = None
+
+    def is_there(self) -> bool:
+        if self._found is None:
+            try:
+                self._found = queue_lengths(self._broker_url, (DELIVERY_QUEUE,))[DELIVERY_QUEUE] < self._most
+            except ServiceUnreachable:
+                self._found = True  # whoever sends says so
+        return self._found
 
 
 def _forget(resources: Resources, process: str) -> None:

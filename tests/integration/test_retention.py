@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.keys import JOB_LIFE_SECONDS
-from app.sweep.retention import JOBS_AT_ONCE, forget_old_jobs
+from app.sweep.retention import JOBS_AT_ONCE, drop_rows, forget_old_jobs
 from tests.integration.lanes.conftest import Bench
 
 
@@ -41,3 +41,11 @@ def test_forgetting_jobs_writes_nothing_of_a_destination_that_is_gone(bench: Ben
     bench.redis.delete(bench.keys.epoch)
     forget_old_jobs(bench.resources, "camp")
     assert not bench.redis.exists(bench.keys.jobs_looked_at)
+
+
+def test_a_row_that_was_settled_since_it_was_read_stays(bench: Bench) -> None:
+    key = bench.keys.lane(3).delivered("an-account")
+    bench.redis.hset(key, mapping={"old": "1", "renewed": "1", "young": "1"})
+    bench.redis.hset(key, "renewed", "2")
+    drop_rows(bench.redis, key, {b"old": b"1", b"renewed": b"1", b"gone": b"1"})
+    assert bench.redis.hgetall(key) == {b"renewed": b"2", b"young": b"1"}

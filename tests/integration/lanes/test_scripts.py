@@ -357,6 +357,23 @@ def test_settling_twice_writes_everything_once(bench: Bench, twice: EachTwice) -
     assert not lane.release(wake_up_seconds=30)
 
 
+def test_a_settlement_that_comes_once_more_after_the_next_one_does_nothing(bench: Bench) -> None:
+    """As the network brings it, when the client that sent it first has given its connection up."""
+    job = enqueue(bench, number=3)
+    lane = taken(bench)
+    steps = []
+    for number, entry in enumerate(entries(bench, lane.read(live=3, backfill=0))[:2]):
+        ledger = bench.ledger()
+        ledger.close(entry, Outcome.DELIVERED)
+        ledger.pending.delivered[b"a tag"] = b"row %d" % number
+        steps.append(lane.settling(ledger.take(), hour=bench.hour()))
+    for step in (*steps, *steps):
+        step.run(bench.redis)
+    counts = read_job(bench.redis, job)
+    assert (counts.outcomes["delivered"], counts.pending) == (2, 1)
+    assert lane.rows([b"a tag"]) == {b"a tag": b"row 1"}
+
+
 def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
     enqueue(bench, number=5)
     enqueue(bench, backfill=True)

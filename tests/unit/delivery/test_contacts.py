@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.delivery.contacts import Arrival, Contact, Contacts
-from app.errors import ContactRefused, TransientFailure
+from app.errors import ContactRefused, PartlyStored, TransientFailure
 from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
@@ -41,7 +41,7 @@ class Hand:
         self.delivered: dict[bytes, bytes] = {}  # what Redis has of it
         self._ids = count(1)
 
-    def arrive(self, key: str, first_name: str, *, backfill: bool = False) -> Entry:
+    def arrive(self, key: str, first_name: str, *, backfill: bool = False, occurred_at_ms: int | None = None) -> Entry:
         """An entry of the contact, with this value and an address."""
         number = next(self._ids)
         origin = Origin("job", NOW, NOW + number, number, "b" if backfill else "", contact_tag(key, PEPPER))
@@ -50,7 +50,9 @@ class Hand:
             identityMap={"contactKey": [{"id": key}]}, personalEmail={"address": "a@mail.test"},
             person={"name": {"firstName": first_name}},
         )  # fmt: skip
-        update = MAPPING.resolve(profile, occurred_at_ms=NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number)
+        update = MAPPING.resolve(
+            profile, occurred_at_ms=occurred_at_ms or NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number
+        )
         assert isinstance(update, ContactUpdate)
         arrivals = self.contacts.arrange([(entry, update)])
         self.contacts.learn({tag: self.delivered.get(tag) for tag in self.contacts.unknown(arrivals)})
@@ -123,6 +125,33 @@ def test_a_live_update_does_not_wait_as_backfill_when_a_call_is_taken_apart() ->
     assert list(hand.contacts.live) == [KEYS[0]]
 
 
+def test_a_call_that_is_made_again_carries_what_came_in_meanwhile() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    throttled = hand.call()
+    hand.arrive(KEYS[0], "Anna")
+    hand.end(throttled)
+    hand.contacts.call_again(throttled)
+    again = hand.call()
+    assert again.merged.send[FIRST] == "Anna"
+    hand.end(again)
+    hand.contacts.accept(again)
+    assert not hand.contacts.waiting
+
+
+def test_nothing_older_is_sent_than_what_was_stored_in_part() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.refuse(contact, PartlyStored("in part", code="partly_stored"))
+    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1_000)
+    assert not hand.contacts.waiting
+    assert hand.ledger.pending.run["superseded"] == 1
+    newer = hand.arrive(KEYS[0], "New")
+    assert hand.call().group[0][0] is newer
+
+
 def test_a_session_remembers_no_more_contacts_than_it_needs() -> None:
     hand = Hand()
     for key in KEYS:
@@ -185,7 +214,7 @@ class Work(RuleBasedStateMachine):
                 self.contacts.doubt(contact, LOST)
                 self.there.pop(contact.key, None)
             case _:
-                self.contacts.put_back(contact)
+                self.contacts.call_again(contact)
 
     @rule()
     def park(self) -> None:

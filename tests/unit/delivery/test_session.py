@@ -254,3 +254,11 @@ def test_there_is_always_an_end(session: Session, load: Load) -> None:
         load = replace(load, unsettled=0, doubtful=0 if command.close_doubtful else load.doubtful)
         session = machine.settled(session, NOW)
     raise AssertionError(command)
+
+
+def test_a_contact_in_doubt_gives_way_when_nobody_else_can_be_read() -> None:
+    """What waits behind it fills the session, so that no other contact can tell whose trouble it is."""
+    full = Load(held=5_000, doubtful=1)
+    assert next_command(WORKING, full, NOW, RULES) == Settle(close_doubtful=True)
+    assert isinstance(next_command(WORKING, replace(full, doubtful=0), NOW, RULES), Wait)
+    assert isinstance(next_command(WORKING, replace(full, in_flight=1), NOW, RULES), Wait)

@@ -23,7 +23,7 @@ from app.errors import (
 )
 from app.sfmc.responses import Accepted
 
-ACCEPTED = Accepted("id", None)
+ACCEPTED = Accepted("id")
 UNKNOWN = ContactUnknown("unknown", code="contact_unknown")
 ATTRIBUTE = AttributeRefused("attribute", code="attribute_unknown")
 LOST = TransientFailure("lost", code="connection_lost", remedy="wait", http_status=500, wait_seconds=3.0)
