@@ -15,9 +15,9 @@ from typing import Any
 
 from environs import EnvError, FileAwareEnv
 
+from app.alert_kinds import ALL_KINDS, KINDS
 from app.errors import UsageError
 from app.names import nearest
-from app.reporting.alert_kinds import ALL_KINDS, KINDS
 from app.text import is_whole
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 

@@ -10,9 +10,9 @@ from celery.exceptions import Reject
 from app.delivery.work import WakeUpResult
 from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import ANY_WAKE_UP
-from app.lanes.refused import as_content
 from app.logs import say_once
 from app.queues import ENQUEUE_QUEUE
+from app.reporting.refused import as_content
 from tasks.arguments import check_wake_up, read_arguments
 from tasks.base import ActivationTask, log
 from tasks.celery import app

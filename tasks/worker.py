@@ -17,11 +17,11 @@ from kombu.entity import Exchange
 
 from app.broker import worker_queue
 from app.delivery.wakeup import Delivery
-from app.lanes.refused import RefusedMessages
 from app.producer import Producer
 from app.queues import DELIVERY_QUEUE, QUEUES
 from app.reporting.outbox import deliver_due
 from app.reporting.presence import Presence
+from app.reporting.refused import RefusedMessages
 from app.resources import Resources
 from app.settings import Settings
 from app.sweep.alerts import Judgement

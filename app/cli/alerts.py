@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from app.alert_kinds import KINDS
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import json_option, moment, note, out, print_json, print_table, resources, rfc3339
 from app.errors import UsageError, WorkHasProblems, did_you_mean
-from app.reporting.alert_kinds import KINDS
 from app.reporting.alerts import ANY, Alert, AlertEvent, Mute, What, mute, read_alerts, unmute
 from app.reporting.channels import ChannelFailed, channels_of, send
 

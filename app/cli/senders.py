@@ -11,7 +11,7 @@ import orjson
 from app.cli.files import write_private
 from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources
 from app.errors import UsageError
-from app.lanes.refused import RefusedMessages
+from app.reporting.refused import RefusedMessages
 from app.sealed_messages import derive_key
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from app.alert_kinds import ALL_KINDS, KINDS
 from app.destinations.channels import KINDS_OF_CHANNEL
 from app.destinations.fields import (
     Day,
@@ -42,7 +43,6 @@ from app.destinations.model import (
 )
 from app.errors import did_you_mean
 from app.mapping.catalog import EMAIL_ADDRESS
-from app.reporting.alert_kinds import ALL_KINDS, KINDS
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LIMITS, _OPTIONS = Limits(), Options()

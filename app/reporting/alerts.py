@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from app.alert_kinds import KINDS, Severity
 from app.keys import (
     ALERTS_EVENTS,
     ALERTS_MUTED,
@@ -24,7 +25,6 @@ from app.keys import (
     ALERTS_SIGNALS,
 )
 from app.lua import script, write
-from app.reporting.alert_kinds import KINDS, Severity
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from app.alert_kinds import is_wanted
 from app.backoff import full_jitter
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX, ALERTS_SENDING
 from app.lua import script
-from app.reporting.alert_kinds import is_wanted
 from app.reporting.alerts import KEPT, Alert, AlertEvent, What
 from app.reporting.channels import ChannelFailed, channels_of, send
 

@@ -18,9 +18,9 @@ from prometheus_client import generate_latest
 from redis.exceptions import RedisError
 
 from app.devstack.stack import commands, listens, port_from
-from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import read_alerts
 from app.reporting.metrics import make_registry
+from app.reporting.refused import RefusedMessages
 from app.reporting.runs import read_runs
 from app.resources import connect
 from tests.fuzz.cases import MARK, altered, as_json, cases

@@ -20,7 +20,6 @@ from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
 from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, SWEPT
-from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import (
     ANY,
     Alert,
@@ -36,6 +35,7 @@ from app.reporting.alerts import (
 from app.reporting.outbox import deliver_alone, deliver_due, has_due, messages_for
 from app.reporting.presence import Presence
 from app.reporting.processes import note_process, read_processes, this_process
+from app.reporting.refused import RefusedMessages
 from app.resources import Resources
 from app.sealing import make_key
 from app.sweep import sweep

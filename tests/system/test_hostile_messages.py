@@ -11,8 +11,8 @@ import pytest
 from celery import Celery
 
 from app.keys import LANES
-from app.lanes.refused import RefusedMessages
 from app.reporting.alerts import read_alerts
+from app.reporting.refused import RefusedMessages
 from app.resources import connect
 from app.sealed_messages import derive_key, seal_message
 from tests.system.rig import Rig, profile

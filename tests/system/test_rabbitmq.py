@@ -21,7 +21,7 @@ from celery import Celery
 from app.broker import queue_lengths
 from app.devstack.stack import port_from
 from app.errors import ServiceUnreachable
-from app.lanes.refused import RefusedMessages
+from app.reporting.refused import RefusedMessages
 from tests.certificates import certificate
 from tests.system.rig import Rig, profile
 from tests.system.test_celery_clients import send

@@ -165,6 +165,42 @@ def test_rules_speak_of_modules_that_exist(module):
     assert module in modules(ROOT)
 
 
+def leads_to(found: Import, known: dict[str, Path]) -> str | None:
+    """`from app.errors import UsageError` leads to app.errors, `from app import lua` to app.lua."""
+    return next((name for name in (found.module, found.module.rpartition(".")[0]) if name in known), None)
+
+
+def detour(ahead: dict[str, set[str]]) -> list[str]:
+    """A way from a name back to itself; empty if there is none."""
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name not in done:
+            for following in sorted(ahead.get(name, ())):
+                if found := visit(following, [*way, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in sorted(ahead) if (found := visit(name, []))), [])
+
+
+def folders_ahead(root: Path) -> dict[str, set[str]]:
+    """Folder of app -> the folders that its modules import when they run. A module of app itself is in no folder."""
+    known = modules(root)
+    ahead: dict[str, set[str]] = {}
+    for module, path in known.items():
+        for found in imports(module, path):
+            target = leads_to(found, known)
+            if not found.for_types_only and target is not None:
+                here, there = (".".join(name.split(".")[:2]) for name in (module, target))
+                if here != there and all((root / folder.replace(".", "/")).is_dir() for folder in (here, there)):
+                    ahead.setdefault(here, set()).add(there)
+    return ahead
+
+
 def test_no_module_imports_itself_by_a_detour():
     """Not for types either: modules that need each other are one module, or one too few."""
     known = modules(ROOT)
@@ -177,17 +213,28 @@ def test_no_module_imports_itself_by_a_detour():
         }
         for module, path in known.items()
     }
-    done: set[str] = set()
+    assert " -> ".join(detour(ahead)) == ""
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " -> ".join([*way[way.index(module) :], module])
-        if module not in done:
-            for name in sorted(ahead[module]):
-                visit(name, (*way, module))
-            done.add(module)
 
-    for module in known:
-        visit(module, ())
+def test_no_folder_imports_itself_by_a_detour():
+    assert " -> ".join(detour(folders_ahead(ROOT))) == ""
+
+
+def test_a_detour_of_folders_is_found(tmp_path):
+    """Though no module needs itself, and not by what is imported for types."""
+    for name, source in {
+        "lanes/refused.py": "from app.reporting.alerts import raise_alert",
+        "reporting/alerts.py": "",
+        "reporting/runs.py": "from app.lanes import counters",
+        "lanes/counters.py": "if TYPE_CHECKING:\n    from app.mapping.update import Reason",
+        "mapping/update.py": "from app.lanes.counters import CALLS",
+    }.items():
+        path = tmp_path / "app" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source + "\n")
+    assert detour(folders_ahead(tmp_path)) == ["app.lanes", "app.reporting", "app.lanes"]
+    (tmp_path / "app/lanes/refused.py").unlink()
+    assert detour(folders_ahead(tmp_path)) == []
 
 
 def test_what_is_pure_stays_pure_through_what_it_imports():

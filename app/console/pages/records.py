@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from app.access.roles import Role
+from app.alert_kinds import KINDS
 from app.console.visit import page
 from app.errors import UsageError
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
-from app.reporting.alert_kinds import KINDS
 from app.reporting.alerts import Mute, mute, read_alerts, unmute
 from app.reporting.audit import read_acts
 from app.reporting.jobs import read_job, read_jobs

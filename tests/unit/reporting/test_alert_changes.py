@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.reporting.alert_kinds import KINDS, Severity, is_wanted
+from app.alert_kinds import KINDS, Severity, is_wanted
 from app.reporting.alerts import ANY, Alert, Mute, OpenAlert, What, changes
 
 HOUR = 3_600_000

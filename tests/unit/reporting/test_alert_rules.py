@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.alert_kinds import KINDS
 from app.destinations.state import State, Status
-from app.reporting.alert_kinds import KINDS
 from app.reporting.quota import Quota
 from app.reporting.runs import OUTCOMES, Run
 from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
