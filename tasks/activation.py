@@ -11,7 +11,7 @@ from app.delivery.work import WakeUpResult
 from app.errors import ActivationError, UnknownDestination, UsageError
 from app.lanes.lane import ANY_WAKE_UP
 from app.logs import say_once
-from app.queues import ENQUEUE_QUEUE
+from app.queues import DELIVERY_QUEUE, ENQUEUE_QUEUE
 from app.reporting.refused import as_content
 from tasks.arguments import check_wake_up, read_arguments
 from tasks.base import ActivationTask, log
@@ -49,6 +49,31 @@ class EnqueueTask(ActivationTask):
         context().refused.keep(f"activation.enqueue: {why}", content)
 
 
+class DeliverTask(ActivationTask):
+    """Sends the wake-ups that follow from its own."""
+
+    abstract = True
+
+    def conclude(self, outcome: WakeUpResult, destination: str, lane: int, wake_up_token: str = "") -> str:  # noqa: ARG002  # the task's own arguments
+        """Wake the lanes that go on; come back where the destination has to wait."""
+        context().producer.wake(destination, outcome.wake, worker=outcome.worker)
+        if outcome.come_back_seconds is not None:
+            self._come_back(outcome)
+        return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"
+
+    def _come_back(self, outcome: WakeUpResult) -> None:
+        """The destination as a whole has to wait: the same wake-up comes again after the stated time."""
+        limit = context().resources.settings.task_retries
+        if limit and self.request.retries >= limit:
+            log.info("%s %s gives its retries up; the sweep goes on.", self.name, self.request.args)
+            return
+        raise self.retry(
+            kwargs={**self.request.kwargs, "wake_up_token": outcome.wake_up_token},
+            countdown=outcome.come_back_seconds,
+            queue=DELIVERY_QUEUE,  # of all workers: that of the leader might be gone by then
+        )
+
+
 @app.task(base=EnqueueTask, name="activation.enqueue", bind=True, typing=False)
 def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
     """Append profiles to their contacts' lanes, once however often the message is delivered."""
@@ -68,7 +93,7 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
     return f"{call.destination}: {len(call.profiles):,} profiles, job {job}"
 
 
-@app.task(base=ActivationTask, name="activation.deliver")
+@app.task(base=DeliverTask, name="activation.deliver")
 def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
     """Drain one lane of one destination, until it is empty or others have their turn."""
     check_wake_up(destination, lane, wake_up_token)

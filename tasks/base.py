@@ -11,12 +11,9 @@ from celery.worker.request import Request
 from redis.exceptions import RedisError
 
 from app.backoff import full_jitter
-from app.delivery.work import WakeUpResult
 from app.errors import ActivationError, SealBroken, ServiceUnreachable, UsageError
 from app.logs import say_once
-from app.queues import DELIVERY_QUEUE
 from app.storage import explain
-from tasks.worker import context
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +68,11 @@ class ActivationTask(Task):
             log.exception("%s ended in an unexpected error.", self.name)
             self.unforeseen(error)
             return f"failed: {type(error).__name__}"
-        if not isinstance(outcome, WakeUpResult):
-            return outcome if isinstance(outcome, str) else None
-        destination, lane = _of_wake_up(*args, **kwargs)
-        context().producer.wake(destination, outcome.wake, worker=outcome.worker)
-        if outcome.come_back_seconds is not None:
-            self.come_back(outcome)
-        return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"
+        return self.conclude(outcome, *args, **kwargs)
+
+    def conclude(self, outcome: Any, *args: Any, **kwargs: Any) -> str | None:  # noqa: ARG002  # for tasks whose outcome is more
+        """What is shown of a task that ended well."""
+        return outcome if isinstance(outcome, str) else None
 
     def wait_for(self, error: ActivationError) -> None:
         """What this process works with is away, takes no writes, or is sealed with a key that it lacks: nothing is lost, try later."""
@@ -93,20 +88,3 @@ class ActivationTask(Task):
 
     def unforeseen(self, error: Exception) -> None:
         """An error of our own. Nothing is lost by leaving a wake-up or a chore to the next one."""
-
-    def come_back(self, outcome: WakeUpResult) -> None:
-        """The destination as a whole has to wait: the same wake-up comes again after the stated time."""
-        limit = context().resources.settings.task_retries
-        if limit and self.request.retries >= limit:
-            log.info("%s %s gives its retries up; the sweep goes on.", self.name, self.request.args)
-            return
-        raise self.retry(
-            kwargs={**self.request.kwargs, "wake_up_token": outcome.wake_up_token},
-            countdown=outcome.come_back_seconds,
-            max_retries=None,
-            queue=DELIVERY_QUEUE,  # of all workers: that of the leader might be gone by then
-        )
-
-
-def _of_wake_up(destination: str, lane: int, wake_up_token: str = "") -> tuple[str, int]:  # noqa: ARG001  # the task's own arguments
-    return destination, lane
