@@ -44,7 +44,7 @@ from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.lanes.failures import Failure, FailureStore
-    from app.mapping.compiled import Excluded
+    from app.mapping.update import Excluded
 
 T = TypeVar("T")
 

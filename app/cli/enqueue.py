@@ -22,7 +22,8 @@ from app.errors import ServiceUnreachable, UsageError, WorkHasProblems
 from app.files.columns_file import read_columns
 from app.files.reading import Files
 from app.files.records import Record
-from app.mapping.compiled import Excluded, Reason, contact_key_reader
+from app.mapping.contact_key import contact_key_reader
+from app.mapping.update import Excluded, Reason
 from app.mapping.xdm import parse_time
 from app.producer import Producer
 from app.reporting.loads import Load, loaded_before

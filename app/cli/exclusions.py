@@ -17,7 +17,7 @@ from app.cli.report import err
 from app.errors import UsageError
 from app.files.records import Record
 from app.files.streams import shown
-from app.mapping.compiled import Excluded
+from app.mapping.update import Excluded
 from app.producer import CHUNK
 
 RECORDS_NAMED = 10

@@ -17,7 +17,8 @@ from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
 from app.lanes.merge import Merged, Tags
 from app.lanes.outcomes import Ledger, Outcome
-from app.mapping.compiled import CompiledMapping, Reason
+from app.mapping.compiled import CompiledMapping
+from app.mapping.update import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

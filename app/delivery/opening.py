@@ -8,13 +8,14 @@ import orjson
 
 from app.errors import CallError, DestinationBroken, SealBroken
 from app.lanes.append import seal_origin
-from app.mapping.compiled import Excluded
+from app.mapping.update import Excluded
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
     from app.lanes.lane import Read
     from app.lanes.outcomes import Ledger
-    from app.mapping.compiled import CompiledMapping, ContactUpdate
+    from app.mapping.compiled import CompiledMapping
+    from app.mapping.update import ContactUpdate
     from app.sealing import KeyRing
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.lanes.delivered import UNKNOWN, Delivered
 from app.lanes.merge import Merged, Tags, Update, merge
-from app.mapping.compiled import ContactUpdate
+from app.mapping.update import ContactUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

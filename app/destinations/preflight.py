@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from app.destinations import catalogs
 from app.errors import AccountThrottled, CallError, DestinationUnreachable
 from app.mapping.catalog import DEMOGRAPHICS
-from app.mapping.compiled import Problem, find_problems
-from app.mapping.problems import has_error
+from app.mapping.problems import Problem, find_problems, has_error
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination, Limits

@@ -15,7 +15,7 @@ from app.files.columns import BadCell, Column, Columns
 from app.files.json_lines import bounded_lines
 from app.files.kinds import DELIMITERS
 from app.files.records import Record, too_large
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 _Row = tuple[list[str], str]  # the cells, and what is wrong with them
 _TOO_LONG = "a line that is too long"

@@ -11,7 +11,7 @@ from typing import Any
 from app.errors import UsageError
 from app.files.columns import BadCell, Column, Columns
 from app.files.records import Damaged, Record
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 ROWS_AT_ONCE = 500
 _UNREADABLE = object()  # in the place of a cell

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from app.lanes.bounds import MOST_BYTES
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 # JSON that wastes much on escapes is four times as long as what waits in a lane; what is longer still is not even read
 LONGEST_RECORD_BYTES = 4 * MOST_BYTES

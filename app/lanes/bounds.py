@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64

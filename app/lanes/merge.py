@@ -10,21 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from app.lanes.delivered import UNKNOWN, Delivered, Order, attribute_tag, value_digest
-
-Scalar = str | int | float | bool
-
-
-class Versioned(Protocol):
-    """A value and the time in ms at which it became true (`app.mapping.compiled.Value`)."""
-
-    @property
-    def value(self) -> Scalar: ...
-
-    @property
-    def version_ms(self) -> int: ...
+from app.mapping.update import Value
+from app.mapping.values import Scalar
 
 
 class Stamp(NamedTuple):
@@ -39,7 +29,7 @@ class Stamp(NamedTuple):
 class Update:
     """What one entry wants to set."""
 
-    values: Mapping[str, Versioned]  # by qualified name
+    values: Mapping[str, Value]  # by qualified name
     stamp: Stamp
     force: bool = False
 
@@ -86,7 +76,7 @@ class Tags:
 
 def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pepper: bytes, tags: Tags) -> Merged:
     """Find the winners, and what of them is worth a call."""
-    winners: dict[str, tuple[Order, int, Versioned]] = {}
+    winners: dict[str, tuple[Order, int, Value]] = {}
     for position, update in enumerate(updates):
         for name, item in update.values.items():
             order = Order(item.version_ms, *update.stamp)
@@ -138,9 +128,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
     return Merged(send, full, sorted(contributing), unchanged, superseded, after, delivered, frozenset(sent_tags))
 
 
-def _repeats(
-    position: int, update: Update, winners: Mapping[str, tuple[Order, int, Versioned]], counted: set[int]
-) -> bool:
+def _repeats(position: int, update: Update, winners: Mapping[str, tuple[Order, int, Value]], counted: set[int]) -> bool:
     """A repeat of the very same value and version is no newer value: the entry is unchanged, not superseded."""
     for name, item in update.values.items():
         _, winner, won = winners[name]

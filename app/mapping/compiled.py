@@ -20,7 +20,7 @@ from app.errors import UsageError
 from app.mapping.catalog import DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
 from app.mapping.contact_key import contact_key_reader
 from app.mapping.paths import spell
-from app.mapping.problems import Problem, find_problems
+from app.mapping.problems import find_problems
 from app.mapping.sources import Sources
 from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
 from app.mapping.values import BadValue, Check, Scalar, checker, is_text
@@ -29,11 +29,6 @@ from app.mapping.xdm import MISSING, MalformedProfile, Memberships, Profile, par
 if TYPE_CHECKING:
     from app.destinations.model import Destination
     from app.mapping.catalog import Catalog
-
-__all__ = [
-    "CompiledMapping", "ContactUpdate", "Excluded", "LeftOut", "Problem", "Reason", "Value", "compile_mapping",
-    "contact_key_reader", "find_problems",
-]  # fmt: skip
 
 
 class ReadFrom(NamedTuple):

@@ -14,7 +14,8 @@ from app.keys import LANES, DestinationKeys
 from app.lanes.delivered import attribute_tag, contact_tag, decode
 from app.lanes.entries import read_entry
 from app.lanes.lane import lane_of
-from app.mapping.compiled import CompiledMapping, ContactUpdate, compile_mapping
+from app.mapping.compiled import CompiledMapping, compile_mapping
+from app.mapping.update import ContactUpdate
 from app.sfmc.reading import read_attributes
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import requests
 
 from app.delivery.wakeup import Delivery
 from app.devstack.stack import listens, port_from
-from app.mapping.compiled import Excluded
+from app.mapping.update import Excluded
 from tests.benchmarks.bed import Bed, bed, person, static_command
 from tests.benchmarks.table import Figure
 

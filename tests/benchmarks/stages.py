@@ -11,7 +11,7 @@ from app.event_loop import EVENT_LOOP
 from app.lanes.delivered import encode
 from app.lanes.entries import read_entry
 from app.lanes.merge import Merged, Stamp, Tags, Update, merge
-from app.mapping.compiled import ContactUpdate
+from app.mapping.update import ContactUpdate
 from tests.benchmarks.bed import Bed, bed, person
 from tests.benchmarks.table import Figure
 

@@ -33,7 +33,7 @@ from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import read_entry
 from app.lanes.lane import lane_of
-from app.mapping.compiled import ContactUpdate
+from app.mapping.update import ContactUpdate
 from app.reporting.jobs import read_job
 from app.sweep import sweep
 from tests.integration.lanes.conftest import Bench, HeldLane, take_in

@@ -15,7 +15,8 @@ from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import Settlement, lane_of
 from app.lanes.outcomes import Ledger
-from app.mapping.compiled import ContactUpdate, compile_mapping
+from app.mapping.compiled import compile_mapping
+from app.mapping.update import ContactUpdate
 from app.reporting.measures import Measures
 from app.sealing import KeyRing, make_key
 from app.settings import Settings

@@ -15,7 +15,7 @@ from app.files import json_texts
 from app.files.json_lines import JsonLines
 from app.files.json_texts import JsonTexts
 from app.files.records import LONGEST_RECORD_BYTES, Record
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 texts = st.text(st.sampled_from('ab"\\{}[],: \nü'), max_size=8)
 values = st.recursive(

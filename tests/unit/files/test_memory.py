@@ -14,7 +14,7 @@ import pytest
 from app.files.reading import Files
 from app.files.records import LONGEST_RECORD_BYTES
 from app.files.streams import zstd
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 
 def profile(number: int) -> str:

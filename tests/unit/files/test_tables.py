@@ -18,7 +18,7 @@ from app.errors import UsageError
 from app.files.csv_rows import CsvRows
 from app.files.parquet_rows import ParquetRows
 from app.files.records import LONGEST_RECORD_BYTES, Damaged
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 cells = st.text(st.sampled_from('ab,;\t"\r\n ü|'), max_size=6)
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.lanes.bounds import MOST_BYTES, MOST_DEPTH, ready
-from app.mapping.compiled import Reason
+from app.mapping.update import Reason
 
 
 def nested(levels: int, *, as_list: bool = False) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,15 +18,12 @@ from app.lanes.delivered import (
     value_digest,
 )
 from app.lanes.merge import Merged, Stamp, Tags, Update, merge
+from app.mapping.update import Value
 
+V = Value  # so that a row of a table is one line
 PEPPER = b"p" * 16
 TAGS = Tags()
 DAY_MS = 86_400_000
-
-
-class V(NamedTuple):
-    value: str | int | bool
-    version_ms: int
 
 
 names = st.sampled_from(["A.one", "A.two", "B.three"])

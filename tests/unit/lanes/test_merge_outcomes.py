@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,17 +12,12 @@ from hypothesis import strategies as st
 
 from app.lanes.delivered import Delivered, Order, attribute_tag, value_digest
 from app.lanes.merge import Merged, Stamp, Tags, Update, merge
+from app.mapping.update import Value
 
+V = Value  # so that a row of a table is one line
 PEPPER = b"p" * 32
 NAMES = ("Email Demographics.First Name", "Email Demographics.City", "Email Addresses.Email Address")
 FIRST, CITY, EMAIL = NAMES
-
-
-class V(NamedTuple):
-    """A value and its version."""
-
-    value: str | int | float | bool
-    version_ms: int
 
 
 def told(values: Mapping[str, V], *, force: bool = False, early: bool = False) -> Update:

@@ -6,7 +6,8 @@ from typing import Any
 
 from app.destinations.model import Account, Destination, MappingRow, Options, Segment, Source, Target
 from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED, Attribute, Catalog
-from app.mapping.compiled import ContactUpdate, Excluded, compile_mapping
+from app.mapping.compiled import compile_mapping
+from app.mapping.update import ContactUpdate, Excluded
 
 NOW = 1_795_341_600_000  # 2026-11-22T10:00:00Z
 EARLIER, EARLIER_TEXT = NOW - 3_600_000, "2026-11-22T09:00:00Z"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from app.destinations.model import Segment
 from app.errors import UsageError
 from app.mapping.catalog import HTML_ENABLED
-from app.mapping.compiled import CompiledMapping, Excluded, compile_mapping
+from app.mapping.compiled import CompiledMapping, compile_mapping
+from app.mapping.update import Excluded
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

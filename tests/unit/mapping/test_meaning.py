@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.destinations.model import MappingRow, Segment, Source, Target
-from app.mapping.compiled import ContactUpdate, Excluded, LeftOut, Reason, Value, compile_mapping
+from app.mapping.compiled import compile_mapping
+from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

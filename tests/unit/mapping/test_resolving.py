@@ -10,7 +10,9 @@ import pytest
 from app.destinations.model import MappingRow, Segment, Source, Target
 from app.errors import UsageError
 from app.mapping.catalog import EMAIL_ADDRESS, Catalog
-from app.mapping.compiled import ContactUpdate, Excluded, Reason, Value, compile_mapping, contact_key_reader
+from app.mapping.compiled import compile_mapping
+from app.mapping.contact_key import contact_key_reader
+from app.mapping.update import ContactUpdate, Excluded, Reason, Value
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.destinations.model import Consent, Segment
-from app.mapping.compiled import ContactUpdate, Excluded, Reason, Value, compile_mapping
+from app.mapping.compiled import compile_mapping
+from app.mapping.update import ContactUpdate, Excluded, Reason, Value
 from tests.unit.mapping.campaign import (
     ARRIVED,
     CATALOG,
