@@ -4,77 +4,77 @@ All keys of a destination carry the hash tag `{destination}` and all keys of an 
 touches one slot and Redis Cluster works. An *account* is one Marketing Cloud tenant (its subdomain): the rate, the
 number of calls in flight and the yearly quota belong to it, however many destinations share it.
 
-================================  ======  ==================  ==========================================================
-key                               type    written by          meaning and life
-================================  ======  ==================  ==========================================================
-act:destinations                  set     destinations        ids of all connected destinations; for good
-act:accounts                      set     destinations        account keys of all connected destinations; for good
-act:catalogs                      zset    destinations        destinations by the time (ms) of the last fetch of their definitions; until disconnect
-act:refreshing                    string  destinations        who fetches definitions; minutes
-act:{!alerts}:events              stream  alerts              the newest events of alerts (opened, repeated, closed), bounded by count
-act:{!alerts}:open                hash    alerts              KIND|DESTINATION -> the open alert; until it closes
-act:{!alerts}:signals             hash    alerts              KIND|DESTINATION -> what happened last, and when; an hour after it, swept
-act:{!alerts}:muted               hash    alerts              KIND|DESTINATION, either may be *, -> until when (ms, 0: for good); until unmuted
-act:{!alerts}:noted               hash    alerts              KIND|DESTINATION -> the hour of the run that was told last; while connected, swept
-act:{!alerts}:outbox              hash    alerts              id -> a message that its channel has not taken yet; a day
-act:{!alerts}:sending             string  alerts              one task sends messages at a time; a minute
-act:processes                     hash    presence            process -> what it is and when it was seen; an hour, swept
-act:swept                         string  sweep               time (ms) of the last sweep; for good
-act:refused                       stream  refused             the newest messages that could not be received, sealed; bounded by count
-act:refused:count                 string  refused             how many there were; for good
-act:sources                       hash    intake.sources      name of who may send by HTTP -> its record, sealed; until revoked
-act:intake:counts                 hash    intake              counts of the HTTP intake by source, and when each was last seen (ms); for good
-act:intake:rate:NAME              string  intake              profiles that a source owes beyond its rate, and as of when (ms); until they are paid
-act:audit                         stream  audit               who did what when, sealed; bounded by count
-act:audit:refused                 stream  audit               refused tries to sign in, sealed; bounded by count, apart from what was done
-act:console:users                 hash    access              name -> what a user may do and how it signs in, sealed; until removed
-act:console:api-keys              hash    access              name -> what an API key may do, sealed; until revoked
-act:console:session:DIGEST        string  access              a session of the console, sealed; hours
-act:console:link:DIGEST           string  access              a link that signs in once, sealed; an hour
-act:console:tries:DIGEST          string  access              how often somebody tried to sign in; minutes
-act:sweep                         string  sweep               guards a sweep against a second beat; seconds
-act:{D}:config                    string  destinations        the destination without its secret, sealed; until disconnect
-act:{D}:secret                    string  destinations        its client secret, sealed for accounts; until disconnect
-act:{D}:secret_since              string  destinations        when its client secret was connected first (ms); until disconnect
-act:{D}:about                     string  destinations        its name, account and limits in clear; until disconnect
-act:{D}:pepper                    string  destinations        sealed key of the contact tags; until disconnect
-act:{D}:epoch                     string  destinations        names the account, contact key, connection and last forgetting that lanes work for; until disconnect
-act:{D}:state                     hash    destinations        enabled, paused or stopped, since, why, who probes; until disconnect
-act:{D}:catalog                   string  destinations        attribute-set definitions with their time; until disconnect
-act:{D}:catalog:failure           string  destinations        why the last fetch failed; until the next good one
-act:{D}:lane:N:live               stream  producer, lanes     profiles waiting, sealed; each until it is settled
-act:{D}:lane:N:backfill           stream  producer, lanes     the same, behind live
-act:{D}:lane:N:later              zset    lanes               parked entries by the time they are due (ms)
-act:{D}:lane:N:parked             stream  lanes               the parked entries themselves
-act:{D}:lane:N:lease              string  lanes               token of the worker that holds the lane; LEASE, renewed
-act:{D}:lane:N:wake               string  producer, lanes     token of the wake-up that is on its way; WAKE_UP_SECONDS
-act:{D}:lane:N:window             hash    lanes               entries being worked on -> tag of their contact, and `by` whom; until settled
-act:{D}:lane:N:recovery           hash    lanes               entries of a worker that went away -> tag of their contact; until settled
-act:{D}:lane:N:crashes            hash    lanes               contact tag -> tokens of workers that went away with it (!: alone); while there is a recovery
-act:{D}:lane:N:settled            string  lanes               token and number of the last settlement, so that a repeat does nothing; a day
-act:{D}:lane:N:delivered:H        hash    lanes               contact tag -> what was delivered to the account and business unit H; DELIVERED_LIFE, swept
-act:{D}:cleaned                   string  sweep               lane and place where cleaning goes on; until disconnect
-act:{D}:chunk:ID                  string  producer            this chunk is in its lanes already; CHUNK_LIFE
-act:{D}:seen:WINDOW               hash    intake              keyed digest of a body -> when it first came; WINDOW counts SEEN_WINDOW; SEEN_LIFE
-act:{D}:jobs                      zset    producer            jobs by the time (ms) of their last chunk; bounded by age
-act:{D}:jobs:looked_at            string  sweep               place in the list of jobs where forgetting goes on; until disconnect
-act:{D}:job:ID                    hash    producer, lanes     counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`); while anything of it is pending, then JOB_LIFE
-act:{D}:run:HOUR                  hash    producer, lanes     counts of one hour (epoch hours); RUN_LIFE
-act:{D}:totals                    hash    sweep               counts of all runs that have ended, and `folded`: the first hour not among them; until disconnect
-act:{D}:failures                  zset    lanes               failure ids by time (ms); bounded by age and count
-act:{D}:failed                    hash    lanes               failure id -> sealed record
-act:{D}:locked                    string  lanes               waiting entries from before this moment (ms) that no key opens become failures; LOCKED_LIFE
-act:{A}:token:CLIENT              string  sfmc.tokens         access token, sealed; ends before the token does
-act:{A}:token:CLIENT:lock         string  sfmc.tokens         one token request at a time; seconds
-act:{A}:token:CLIENT:refused     string  sfmc.tokens         the last refusal of a token request, sealed; at most 20 min
-act:{A}:token:requests            hash    sfmc.tokens         token requests that were granted and refused; for good
-act:{A}:pace                      hash    pacing              the schedule of starts, the back-off, and what was learned; a day
-act:{A}:observed                  hash    pacing              what was seen since the last look at the pace; an hour
-act:{A}:shares                    hash    pacing              holder -> how far its own schedule is; a minute
-act:{A}:lead                      string  delivery            the worker that works at the account's lanes, or * for all of them; less than LEASE, renewed; SPREAD
-act:{A}:permits                   hash    pacing              holder -> calls it may have in flight, until when, and would like to
-act:{A}:calls                     hash    pacing              day (epoch days) and year (y2026) -> calls made; CALLS_LIFE
-================================  ======  ==================  ==========================================================
+============================  ======  ==================================  ====================================================================  ==========================================================
+key                           type    written by                          life                                                                  meaning
+============================  ======  ==================================  ====================================================================  ==========================================================
+act:destinations              set     destinations                        for good                                                              ids of all connected destinations
+act:accounts                  set     destinations                        for good                                                              account keys of all connected destinations
+act:catalogs                  zset    destinations                        until disconnect                                                      destinations by the time (ms) of the last fetch of their definitions
+act:refreshing                string  sweep.refresh                       minutes                                                               who fetches definitions
+act:{!alerts}:events          stream  reporting.alerts                    bounded by count                                                      the newest events of alerts (opened, repeated, closed)
+act:{!alerts}:open            hash    reporting.alerts                    until it closes                                                       KIND|DESTINATION -> the open alert
+act:{!alerts}:signals         hash    reporting.alerts                    an hour after it, swept                                               KIND|DESTINATION -> what happened last, and when
+act:{!alerts}:muted           hash    reporting.alerts                    until unmuted                                                         KIND|DESTINATION, either may be *, -> until when (ms, 0: for good)
+act:{!alerts}:noted           hash    reporting.alerts                    while connected, swept                                                KIND|DESTINATION -> the hour of the run that was told last
+act:{!alerts}:outbox          hash    reporting.alerts, reporting.outbox  a day                                                                 id -> a message that its channel has not taken yet
+act:{!alerts}:sending         string  reporting.outbox                    a minute                                                              one task sends messages at a time
+act:processes                 hash    reporting.processes                 an hour, swept                                                        process -> what it is and when it was seen
+act:swept                     string  reporting.processes                 for good                                                              time (ms) of the last sweep
+act:refused                   stream  reporting.refused                   bounded by count                                                      the newest messages that could not be received, sealed
+act:refused:count             string  reporting.refused                   for good                                                              how many there were
+act:sources                   hash    intake.sources                      until revoked                                                         name of who may send by HTTP -> its record, sealed
+act:intake:counts             hash    intake.counts                       for good                                                              counts of the HTTP intake by source, and when each was last seen (ms)
+act:intake:rate:NAME          string  intake.rate                         until they are paid                                                   profiles that a source owes beyond its rate, and as of when (ms)
+act:audit                     stream  reporting.audit                     bounded by count                                                      who did what when, sealed
+act:audit:refused             stream  reporting.audit                     bounded by count                                                      refused tries to sign in, sealed; apart from what was done
+act:console:users             hash    access.users                        until removed                                                         name -> what a user may do and how it signs in, sealed
+act:console:api-keys          hash    access.api_keys                     until revoked                                                         name -> what an API key may do, sealed
+act:console:session:DIGEST    string  access.sessions                     hours                                                                 a session of the console, sealed
+act:console:link:DIGEST       string  access.sessions                     an hour                                                               a link that signs in once, sealed
+act:console:tries:DIGEST      string  access.sessions                     minutes                                                               how often somebody tried to sign in
+act:sweep                     string  sweep                               seconds                                                               guards a sweep against a second beat
+act:{D}:config                string  destinations                        until disconnect                                                      the destination without its secret, sealed
+act:{D}:secret                string  destinations                        until disconnect                                                      its client secret, sealed for accounts
+act:{D}:secret_since          string  destinations                        until disconnect                                                      when its client secret was connected first (ms)
+act:{D}:about                 string  destinations                        until disconnect                                                      its name, account and limits in clear
+act:{D}:pepper                string  destinations                        until disconnect                                                      sealed key of the contact tags
+act:{D}:epoch                 string  destinations                        until disconnect                                                      names the account, contact key, connection and last forgetting that lanes work for
+act:{D}:state                 hash    destinations                        until disconnect                                                      enabled, paused or stopped, since, why, who probes
+act:{D}:catalog               string  destinations                        until disconnect                                                      attribute-set definitions with their time
+act:{D}:catalog:failure       string  destinations                        until the next good one                                               why the last fetch failed
+act:{D}:lane:N:live           stream  lanes                               each until it is settled                                              profiles waiting, sealed
+act:{D}:lane:N:backfill       stream  lanes                               each until it is settled                                              the same, behind live
+act:{D}:lane:N:later          zset    lanes                               each until it is due                                                  parked entries by the time they are due (ms)
+act:{D}:lane:N:parked         stream  lanes                               each until it is due                                                  the parked entries themselves
+act:{D}:lane:N:lease          string  lanes                               ACTIVATION_LEASE_SECONDS, renewed                                     token of the worker that holds the lane
+act:{D}:lane:N:wake           string  lanes                               ACTIVATION_WAKE_UP_SECONDS, behind what its destination has to wait   token of the wake-up that is on its way
+act:{D}:lane:N:window         hash    lanes                               until settled                                                         entries being worked on -> tag of their contact, and `by` whom
+act:{D}:lane:N:recovery       hash    lanes                               until settled                                                         entries of a worker that went away -> tag of their contact
+act:{D}:lane:N:crashes        hash    lanes                               while there is a recovery                                             contact tag -> tokens of workers that went away with it (!: alone)
+act:{D}:lane:N:settled        string  lanes                               a day                                                                 token and number of the last settlement, so that a repeat does nothing; a day
+act:{D}:lane:N:delivered:H    hash    lanes                               each ACTIVATION_DELIVERED_LIFE_DAYS, swept                            contact tag -> what was delivered to the account and business unit H
+act:{D}:cleaned               string  sweep                               until disconnect                                                      lane and place where cleaning goes on
+act:{D}:chunk:ID              string  lanes                               CHUNK_LIFE_SECONDS, of the intake INTAKE_CHUNK_LIFE_SECONDS           this chunk is in its lanes already
+act:{D}:seen:WINDOW           hash    intake.repeats                      SEEN_LIFE_SECONDS and a window                                        keyed digest of a body -> when it first came; WINDOW counts SEEN_WINDOW_SECONDS
+act:{D}:jobs                  zset    lanes                               each as long as its counts                                            jobs by the time (ms) of their last chunk
+act:{D}:jobs:looked_at        string  sweep                               until disconnect                                                      place in the list of jobs where forgetting goes on
+act:{D}:job:ID                hash    lanes, producer                     while anything of it is pending, then JOB_LIFE_SECONDS                counts by outcome, who began it (`source`), of which files (`load`) and whether in full (`loaded`)
+act:{D}:run:HOUR              hash    lanes, reporting.measures           RUN_LIFE_SECONDS                                                      counts of one hour (epoch hours)
+act:{D}:totals                hash    reporting.totals                    until disconnect                                                      counts of all runs that have ended, and `folded`: the first hour not among them
+act:{D}:failures              zset    lanes                               each ACTIVATION_FAILURES_KEPT_DAYS, at most ACTIVATION_FAILURES_KEPT  failure ids by time (ms)
+act:{D}:failed                hash    lanes                               as its failure id                                                     failure id -> sealed record
+act:{D}:locked                string  lanes                               LOCKED_LIFE_SECONDS                                                   waiting entries from before this moment (ms) that no key opens become failures
+act:{A}:token:CLIENT          string  sfmc.tokens                         ends before the token does                                            access token, sealed
+act:{A}:token:CLIENT:lock     string  sfmc.tokens                         seconds                                                               one token request at a time
+act:{A}:token:CLIENT:refused  string  sfmc.tokens                         at most 20 min                                                        the last refusal of a token request, sealed
+act:{A}:token:requests        hash    sfmc.tokens                         for good                                                              token requests that were granted and refused
+act:{A}:pace                  hash    pacing                              a day                                                                 the schedule of starts, the back-off, and what was learned
+act:{A}:observed              hash    pacing                              an hour                                                               what was seen since the last look at the pace
+act:{A}:shares                hash    pacing                              a minute                                                              holder -> how far its own schedule is
+act:{A}:lead                  string  delivery.leads                      less than ACTIVATION_LEASE_SECONDS, renewed; * SPREAD_SECONDS         the worker that works at the account's lanes, or * for all of them
+act:{A}:permits               hash    pacing                              each 10 s, renewed; all a day                                         holder -> calls it may have in flight, until when, and would like to
+act:{A}:calls                 hash    pacing                              CALLS_LIFE_SECONDS                                                    day (epoch days) and year (y2026) -> calls made
+============================  ======  ==================================  ====================================================================  ==========================================================
 """
 
 from __future__ import annotations
