@@ -2,7 +2,7 @@
 
 An alert is a state that someone should know of: it opens once, is repeated sparingly, and closes by itself. Which states these are is
 decided in `app.sweep.alert_rules`; here is what is kept of them. All of it lies in one slot of Redis, so that an alert, its event and
-the messages about it change in one step (`alert.lua`).
+the messages about it change in one step (`swap.lua`).
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def _alter(
     redis: Redis, key: str, name: str, before: bytes, after: bytes, event: bytes, messages: Sequence[bytes]
 ) -> bool:
     outgoing = [part for message in messages for part in (token_hex(8), message)]
-    reply = script(redis, "app.reporting", "alert")(
+    reply = script(redis, "app.reporting", "swap")(
         keys=[key, ALERTS_EVENTS, ALERTS_OUTBOX], args=[name, before, after, event, KEPT, *outgoing]
     )
     return bool(reply == 1)

@@ -144,7 +144,7 @@ def _read_event(document: dict[str, Any]) -> AlertEvent:
 
 
 def _replace(redis: Redis, name: str | bytes, before: bytes, after: bytes) -> bool:
-    reply = script(redis, "app.reporting", "alert")(
+    reply = script(redis, "app.reporting", "swap")(
         keys=[ALERTS_OUTBOX, ALERTS_EVENTS, ALERTS_OUTBOX], args=[name, before, after, b"", KEPT]
     )
     return bool(reply == 1)

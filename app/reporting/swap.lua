@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Changes one alert, or the note of a run, with the event that tells of it and the messages that are to be sent.
+-- Replaces one field of a hash if it is as it was read, and adds an event and messages.
 --
--- KEYS  1 hash of open alerts, or of noted runs, 2 events, 3 outbox
+-- KEYS  1 hash: open alerts, noted runs, mutes, or the outbox itself, 2 events, 3 outbox
 -- ARGV  1 field, 2 its value as it was read ('' when it was not there), 3 its new value ('' to remove it), 4 event ('' for none),
 --       5 events kept, then for each message: id, message
 -- Reply 1 done, 0 the value has changed since it was read: nothing was done
