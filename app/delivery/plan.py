@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.lanes.delivered import UNKNOWN, Delivered
 from app.lanes.merge import Merged, Tags, Update, merge
+from app.mapping.catalog import HTML_ENABLED
 from app.mapping.update import ContactUpdate
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from app.destinations.model import Options
     from app.lanes.entries import Entry
 
-HTML_ENABLED = "Email Addresses.HTML Enabled"
-
 Pair = tuple["Entry", ContactUpdate]
 Group = list[Pair]  # entries that are merged into one call, in order of arrival
 Row = dict[bytes, Delivered]  # what was delivered to a contact, by attribute tag
+
+_HTML_ENABLED = HTML_ENABLED.qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Planner:
             known = row.get(self.tags[self.email])
             first = post or known is None or known.digest == UNKNOWN
             if first or options.html_enabled == "always":
-                values.setdefault(HTML_ENABLED, True)
+                values.setdefault(_HTML_ENABLED, True)
         return values
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from app.mapping.catalog import DEMOGRAPHICS
 from app.mapping.paths import Path, read_path, spell_target
 
 SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
@@ -130,6 +131,10 @@ class Segment:
     name: str = ""
     start: date | None = None
     end: date | None = None
+
+    @property
+    def qualified(self) -> str:
+        return f"{DEMOGRAPHICS}.{self.mapping_id}"
 
 
 @dataclass(frozen=True, slots=True)

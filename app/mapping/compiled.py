@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from app.errors import UsageError
-from app.mapping.catalog import DEMOGRAPHICS, EMAIL_ADDRESS, HTML_ENABLED
+from app.mapping.catalog import EMAIL_ADDRESS, HTML_ENABLED
 from app.mapping.contact_key import contact_key_reader
 from app.mapping.paths import spell
 from app.mapping.problems import find_problems
@@ -124,7 +124,7 @@ class CompiledMapping:
                 None if segment.start is None else _day_ms(segment.start.isoformat()),
                 None if segment.end is None else _day_ms(segment.end.isoformat()) + _DAY_MS,
             )
-            shared.setdefault(f"{DEMOGRAPHICS}.{segment.mapping_id}", []).append((number, compiled))
+            shared.setdefault(segment.qualified, []).append((number, compiled))
         self._fields = tuple(
             _Field(
                 qualified=qualified,

@@ -88,7 +88,7 @@ def _doubles(destination: Destination) -> Iterator[Problem]:
             yield Problem("error", f"mapping[{number}].target", "Another row has the same target.", "Keep one of them.")
     mapped = {row.target.qualified for row in destination.mapping}
     for number, segment in enumerate(destination.segments):
-        if f"{DEMOGRAPHICS}.{segment.mapping_id}" in mapped:
+        if segment.qualified in mapped:
             yield Problem(
                 "error", f"segments[{number}].mapping_id",
                 f"{segment.mapping_id!r} is the target of a mapping row as well.", "Give the segment a field of its own.",
@@ -154,7 +154,7 @@ def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem
     demographics = [item for item in catalog.attributes.values() if item.set_name == DEMOGRAPHICS]
     for number, segment in enumerate(destination.segments):
         where, name = f"segments[{number}].mapping_id", segment.mapping_id
-        attribute = catalog.attributes.get(f"{DEMOGRAPHICS}.{name}")
+        attribute = catalog.attributes.get(segment.qualified)
         if attribute is None:
             yield Problem(
                 "error", where, f"The Mapping ID {name!r} names no field of {DEMOGRAPHICS}.",

@@ -14,6 +14,7 @@ from app.keys import LANES, DestinationKeys
 from app.lanes.delivered import attribute_tag, contact_tag, decode
 from app.lanes.entries import read_entry
 from app.lanes.lane import lane_of
+from app.mapping.catalog import ALWAYS_THERE
 from app.mapping.compiled import CompiledMapping, compile_mapping
 from app.mapping.update import ContactUpdate
 from app.sfmc.reading import read_attributes
@@ -117,15 +118,13 @@ def account_copy(resources: Resources, destination_id: str, contact_key: str) ->
 
 def _mapped(destination: Destination) -> list[str]:
     rows = [row.target.qualified for row in destination.mapping if row.target.kind == "attribute"]
-    return list(
-        dict.fromkeys([*rows, *(f"Email Demographics.{segment.mapping_id}" for segment in destination.segments)])
-    )
+    return list(dict.fromkeys([*rows, *(segment.qualified for segment in destination.segments)]))
 
 
 def _names(resources: Resources, destination: Destination) -> list[str]:
     catalog = resources.catalogs.get(destination.id)
     known = [] if catalog is None else list(catalog.attributes)
-    return [*known, *_mapped(destination), CompiledMapping.email, "Email Addresses.HTML Enabled"]
+    return [*known, *_mapped(destination), *ALWAYS_THERE]
 
 
 def _mapping(resources: Resources, destination: Destination) -> CompiledMapping | None:

@@ -79,20 +79,19 @@ class PipelineCollector(Collector):
 
     def _read_counts(self, reading: _Reading, name: str, now_ms: int) -> None:
         counts = read_totals(self._redis, name, now_ms)
-        for outcome in ("received", *OUTCOMES):
+        for outcome in (counters.RECEIVED, *OUTCOMES):
             reading.add("activation_profiles", counts.get(outcome, 0), name, outcome)
-        reading.add("activation_calls", counts.get("calls", 0), name)
-        reading.add("activation_retries", counts.get("retried", 0), name)
+        reading.add("activation_calls", counts.get(counters.CALLS, 0), name)
+        reading.add("activation_retries", counts.get(counters.RETRIED, 0), name)
         for field, count in counts.items():
-            kind, _, rest = field.partition(":")
             if field.startswith(_THROTTLED):
                 reading.add("activation_throttles", count, name, field.removeprefix(_THROTTLED))
-            if kind == "answer":
-                reading.add("activation_answers", count, name, rest)
-            elif kind == "why":
-                reading.add("activation_reasons", count, name, rest)
-            elif kind == "segment":
-                segment, _, status = rest.rpartition(":")
+            if field.startswith(counters.ANSWER):
+                reading.add("activation_answers", count, name, field.removeprefix(counters.ANSWER))
+            elif field.startswith(counters.WHY):
+                reading.add("activation_reasons", count, name, field.removeprefix(counters.WHY))
+            elif field.startswith(counters.SEGMENT):
+                segment, _, status = field.removeprefix(counters.SEGMENT).rpartition(":")
                 reading.add("activation_segment_deliveries", count, name, segment, status)
         for timed, metric in _TIMED.items():
             reading.add_histogram(metric, read_histogram(timed, counts), name)

@@ -261,5 +261,5 @@ def _used_by(visit: Visit) -> dict[str, int]:
         destination = operating.former(visit.resources, name)
         if destination is not None:
             counts.update({row.target.qualified for row in destination.mapping if row.target.kind == "attribute"})
-            counts.update({f"Email Demographics.{segment.mapping_id}" for segment in destination.segments})
+            counts.update({segment.qualified for segment in destination.segments})
     return dict(counts)
