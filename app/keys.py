@@ -51,7 +51,7 @@ act:{D}:lane:N:wake           string  lanes                               ACTIVA
 act:{D}:lane:N:window         hash    lanes                               until settled                                                         entries being worked on -> tag of their contact, and `by` whom
 act:{D}:lane:N:recovery       hash    lanes                               until settled                                                         entries of a worker that went away -> tag of their contact
 act:{D}:lane:N:crashes        hash    lanes                               while there is a recovery                                             contact tag -> tokens of workers that went away with it (!: alone)
-act:{D}:lane:N:settled        string  lanes                               a day                                                                 token and number of the last settlement, so that a repeat does nothing; a day
+act:{D}:lane:N:settled        string  lanes                               a day                                                                 token and number of the last settlement, so that a repeat does nothing
 act:{D}:lane:N:delivered:H    hash    lanes                               each ACTIVATION_DELIVERED_LIFE_DAYS, swept                            contact tag -> what was delivered to the account and business unit H
 act:{D}:cleaned               string  sweep                               until disconnect                                                      lane and place where cleaning goes on
 act:{D}:chunk:ID              string  lanes                               CHUNK_LIFE_SECONDS, of the intake INTAKE_CHUNK_LIFE_SECONDS           this chunk is in its lanes already

@@ -8,7 +8,7 @@ from typing import Any
 from celery.exceptions import Reject
 
 from app.delivery.work import WakeUpResult
-from app.errors import ActivationError, UnknownDestination, UsageError
+from app.errors import ActivationError, SealBroken, UnknownDestination, UsageError
 from app.lanes.lane import ANY_WAKE_UP
 from app.logs import say_once
 from app.queues import DELIVERY_QUEUE, ENQUEUE_QUEUE
@@ -53,6 +53,10 @@ class DeliverTask(ActivationTask):
     """Sends the wake-ups that follow from its own."""
 
     abstract = True
+
+    def comes_again(self, error: ActivationError) -> bool:
+        """A key that this worker lacks is not there in a moment: the sweep wakes the lane again as long as it has work."""
+        return isinstance(error, SealBroken)
 
     def conclude(self, outcome: WakeUpResult, destination: str, lane: int, wake_up_token: str = "") -> str:  # noqa: ARG002  # the task's own arguments
         """Wake the lanes that go on; come back where the destination has to wait."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.sweep.refresh import refresh_due
-from tasks.base import ActivationTask
+from tasks.base import ChoreTask
 from tasks.celery import app
 from tasks.worker import context
 
 
-@app.task(base=ActivationTask, name="attributes.refresh")
+@app.task(base=ChoreTask, name="attributes.refresh")
 def refresh() -> str:
     """Fetch the definitions of a few accounts, those that are oldest."""
     return f"{refresh_due(context().resources)} accounts asked"

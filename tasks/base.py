@@ -77,10 +77,16 @@ class ActivationTask(Task):
     def wait_for(self, error: ActivationError) -> None:
         """What this process works with is away, takes no writes, or is sealed with a key that it lacks: nothing is lost, try later."""
         say_once(log, f"{type(error).__name__}:{error}", "%s %s Tasks wait.", error, error.remedy, level=logging.ERROR)
+        if self.comes_again(error):
+            return
         raise self.retry(
             exc=error,
             countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=AWAY_CAP_SECONDS),
         )
+
+    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # for tasks that look at it
+        """Whether it is sent again anyway. Retries would come on top of that, without end while something is away."""
+        return False
 
     def refuse(self, error: UsageError) -> None:
         """The task can never be done."""
@@ -88,3 +94,12 @@ class ActivationTask(Task):
 
     def unforeseen(self, error: Exception) -> None:
         """An error of our own. Nothing is lost by leaving a wake-up or a chore to the next one."""
+
+
+class ChoreTask(ActivationTask):
+    """What beat asks for every few seconds."""
+
+    abstract = True
+
+    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # whatever it is
+        return True

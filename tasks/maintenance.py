@@ -5,12 +5,12 @@ from __future__ import annotations
 from app.reporting.outbox import has_due
 from app.sweep import sweep as sweep_all
 from tasks.alerts import deliver
-from tasks.base import ActivationTask
+from tasks.base import ChoreTask
 from tasks.celery import app
 from tasks.worker import context
 
 
-@app.task(base=ActivationTask, name="maintenance.sweep")
+@app.task(base=ChoreTask, name="maintenance.sweep")
 def sweep() -> str:
     """Wake lanes that have work and no wake-up, bound what is kept, raise alerts."""
     resources = context().resources
