@@ -1,7 +1,7 @@
 """From the columns of a table to profiles: each column has its place in XDM. Pure.
 
 The place is the column's own name, such as `personalEmail.address`, or what a file of columns says of it. Of most places it is the
-path of keys; two have a form of their own:
+path of keys, written as in a mapping (`emails[0].address`, `props['a.b']`); two have a form of their own:
 
 - `identityMap.NAMESPACE`: the one id of this namespace.
 - `segmentMembership.NAMESPACE.SEGMENT`: the status, alone or with the time of qualification: `realized@2026-11-22T10:00:00Z`.
@@ -12,17 +12,21 @@ A cell that is empty is not mentioned in the profile.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from app.errors import UsageError
+from app.mapping.paths import Path, read_path, spell
 
-Keys = tuple[str, ...]
+Keys = Path
+HIGHEST_POSITION = 99  # of a list: what is before it is filled up
 IDENTITIES, MEMBERSHIPS = "identityMap", "segmentMembership"
 _PARTS = ("status", "lastQualificationTime")
 
@@ -53,13 +57,20 @@ class Columns:
 
     def __init__(self, header: Sequence[str], given: Mapping[str, Column] | None) -> None:
         names = [name.strip() for name in header]
-        problems = [f"{name!r} is there twice." for name in dict.fromkeys(names) if name and names.count(name) > 1]
+        times = Counter(names)
+        problems = [f"{name!r} is there twice." for name, count in times.items() if name and count > 1]
         if given is not None:
-            problems += [_missing(name, names) for name in given if name not in names]
+            problems += [_missing(name, names) for name in given if name not in times]
             found = {at: given[name] for at, name in enumerate(names) if name in given}
         else:
             found = {at: Column(name) for at, name in enumerate(names) if name}
-        self._cells = tuple((at, _keys(column.path), _READERS[column.type], names[at]) for at, column in found.items())
+        cells = []
+        for at, column in found.items():
+            try:
+                cells.append((at, _keys(column.path), _READERS[column.type], names[at]))
+            except ValueError:
+                problems.append(f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address.")
+        self._cells = tuple(cells)
         problems += _clashes([keys for _, keys, _, _ in self._cells])
         if problems:
             raise UsageError("Its columns have problems.", problems=tuple(problems))
@@ -88,7 +99,15 @@ class Columns:
 
 
 def _keys(path: str) -> Keys:
+    """Raises ValueError for brackets that are none of a path, and for a position that is too high."""
+    if "[" in path:
+        found = read_path(path)
+        if any(isinstance(key, int) and key > HIGHEST_POSITION for key in found):
+            raise ValueError(path)
+        return found
     parts = path.split(".")
+    if parts[0] in (f"xdm:{IDENTITIES}", f"xdm:{MEMBERSHIPS}"):  # their values have forms of their own
+        parts[0] = parts[0].removeprefix("xdm:")
     if parts[0] == IDENTITIES and len(parts) > 1:
         return IDENTITIES, ".".join(parts[1:])
     if parts[0] == MEMBERSHIPS and len(parts) > 2:
@@ -103,22 +122,42 @@ def _put(profile: dict[str, Any], keys: Keys, value: Any) -> None:
     elif len(keys) == 3 and keys[0] == MEMBERSHIPS and isinstance(value, str):
         status, _, when = value.partition("@")
         value = {"status": status, "lastQualificationTime": when} if when else {"status": status}
-    inner = profile
-    for key in keys[:-1]:
-        inner = inner.setdefault(key, {})
-    inner[keys[-1]] = value
+    inner: Any = profile
+    for key, following in pairwise(keys):
+        found = _at(inner, key)
+        if found is None:
+            found = [] if isinstance(following, int) else {}
+            _set(inner, key, found)
+        inner = found
+    _set(inner, keys[-1], value)
+
+
+def _at(holder: Any, key: str | int) -> Any:
+    """What is there; None for nothing yet."""
+    if isinstance(key, int):
+        return holder[key] if key < len(holder) else None
+    return holder.get(key)
+
+
+def _set(holder: Any, key: str | int, value: Any) -> None:
+    if isinstance(key, int):
+        holder += [None] * (key + 1 - len(holder))  # what is before it may come, or is empty in this row
+    holder[key] = value
 
 
 def _clashes(places: list[Keys]) -> list[str]:
-    """Places that are within one another, or twice the same."""
-    shown = {".".join(keys): keys for keys in places}
-    problems = [f"Two columns lead to {name}." for name, keys in shown.items() if places.count(keys) > 1]
-    for name, keys in shown.items():
-        problems += [
-            f"{'.'.join(keys[:depth])} is a column, and {name} is within it."
-            for depth in range(1, len(keys))
-            if keys[:depth] in places
-        ]
+    """Places that are within one another, twice the same, or a list for one column and an object for another."""
+    times = Counter(places)
+    problems = [f"Two columns lead to {spell(keys)}." for keys, count in times.items() if count > 1]
+    kinds: dict[Keys, type] = {}
+    for keys in times:
+        for depth in range(1, len(keys)):
+            within = keys[:depth]
+            if within in times:
+                problems.append(f"{spell(within)} is a column, and {spell(keys)} is within it.")
+            kind = type(keys[depth])
+            if kinds.setdefault(within, kind) is not kind:
+                problems.append(f"{spell(within)} is a list for one column, and an object for {spell(keys)}.")
     return problems
 
 

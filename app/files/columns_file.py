@@ -34,7 +34,11 @@ def read_columns(path: str) -> dict[str, Column]:
             raw: Any = yaml.safe_load(file.read(MOST_BYTES).decode())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # also of a date that is none
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # also of a date that is none, and of brackets without end
         raise UsageError(f"{path} is not valid YAML.", remedy=REMEDY) from error
     if not isinstance(raw, Mapping) or not raw:
         raise UsageError(f"{path} names no columns.", remedy=REMEDY)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
+from app.errors import UsageError
 from app.files.columns import BadCell, Column, Columns
 from app.files.json_lines import bounded_lines
 from app.files.kinds import DELIMITERS
@@ -43,8 +44,11 @@ class CsvRows:
         self._again: deque[_Line] = deque()  # read already, by a row that turned out to be one line
         self._taken: list[_Line] = []  # by the row that is read
         first = next((line.text for line in self._lines if line.text.strip()), "")
-        self._delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
-        header = next(csv.reader([first], delimiter=self._delimiter))
+        self._delimiter, header = max(
+            ((mark, _header(first, mark)) for mark in DELIMITERS), key=lambda found: len(found[1])
+        )
+        if first and not header:
+            raise UsageError("Its header has a name that is too long, or a quote that is not closed.")
         self._width = len(header)
         self.columns = Columns(header, given)
 
@@ -118,6 +122,14 @@ class CsvRows:
             except UnicodeDecodeError as error:
                 fault = f"not UTF-8 at byte {error.start + 1} of line {number}"
                 yield _Line(number, line.decode(errors="replace"), fault)
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    """The names between such delimiters; none where that makes a name of more than a cell may have."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:
+        return []
 
 
 def _fault_of(error: csv.Error) -> str:

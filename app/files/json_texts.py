@@ -72,6 +72,8 @@ class JsonTexts:
                         yield None if skipping or at - start > LONGEST_RECORD_BYTES else text[start:at]
                         start, skipping = at, False
             if at - start > LONGEST_RECORD_BYTES:
+                if depth == outside:  # no object, and too long to be looked through
+                    yield None
                 start, skipping = at, depth > outside
         rest = text[start:]
         if depth > outside:

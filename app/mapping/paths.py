@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"[\w$@:-]+")
 _FUNCTION = re.compile(r"[(){}`|;=<>!+%^&\\]|\$\{")
-_WILDCARD = re.compile(r"[*?]|\[\s*\]|\.\.|\[[^'\"\]]*[^0-9'\"\]][^'\"\]]*\]")
+_WILDCARD = re.compile(r"[*?]|\.\.|\[(?![0-9]++\])[^'\"\[\]]*+\]")
 
 
 def read_path(text: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.errors import UsageError
@@ -135,3 +137,59 @@ def test_what_is_no_file_of_columns(tmp_path, content, said) -> None:
         read_columns(str(path))
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_columns(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "profile"),
+    [
+        (["emails[0].address"], ["a"], {"emails": [{"address": "a"}]}),
+        (["emails[1].address", "emails[0].address", "emails[0].kind"], ["b", "a", "k"],
+         {"emails": [{"address": "a", "kind": "k"}, {"address": "b"}]}),
+        (["emails[0].address", "emails[1].address"], ["", "b"], {"emails": [None, {"address": "b"}]}),
+        (["grid[1][0]"], ["x"], {"grid": [None, ["x"]]}),
+        (["props['a.b']", 'props["it\'s"]'], ["1", "2"], {"props": {"a.b": "1", "it's": "2"}}),
+        (["segmentMembership['ups']['seg.1']"], ["exited"], {"segmentMembership": {"ups": {"seg.1": {"status": "exited"}}}}),
+        (["xdm:identityMap.crm", "xdm:segmentMembership.ups.a", "xdm:person.xdm:name"], ["c", "exited", "Ann"],
+         {"identityMap": {"crm": [{"id": "c"}]}, "segmentMembership": {"ups": {"a": {"status": "exited"}}},
+          "xdm:person": {"xdm:name": "Ann"}}),
+    ],
+)  # fmt: skip
+def test_a_name_is_a_path_as_a_mapping_has_it(header: list[str], cells: list[str], profile: object) -> None:
+    assert Columns(header, None).profile(cells) == profile
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        (["emails[].address"], "no path"),
+        (["emails[x]"], "no path"),
+        (["emails[1000]"], "no path"),
+        (["[0].a"], "no path"),
+        (["a['b'"], "no path"),
+        (["a[0]", "a.b"], "a is a list for one column, and an object for a.b."),
+        (["a['b']", "a.b"], "Two columns lead to a.b."),
+        (["a[0]", "a[0].b"], "a[0] is a column, and a[0].b is within it."),
+    ],
+)
+def test_a_name_that_cannot_be_a_place(header: list[str], problem: str) -> None:
+    with pytest.raises(UsageError) as told:
+        Columns(header, None)
+    assert any(problem in text for text in told.value.problems)
+
+
+def test_very_many_columns_cost_no_more_each_than_a_few() -> None:
+    def seconds(count: int) -> float:
+        names = [f"a{number}.b" for number in range(count)]
+        begun = time.process_time()
+        Columns(names, None)
+        return time.process_time() - begun
+
+    few = min(seconds(1_000) for _ in range(3))
+    assert seconds(16_000) <= 6 * 16 * few  # with a look at all for each it would be 16 * 16
+
+
+def test_a_file_of_columns_with_brackets_without_end(tmp_path) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_text("a: " + "[" * 3_000)
+    with pytest.raises(UsageError, match="not valid YAML"):
+        read_columns(str(path))

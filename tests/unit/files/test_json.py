@@ -123,3 +123,10 @@ def test_a_fault_is_told_without_its_text() -> None:
 def test_lines_are_profiles(found) -> None:
     content = b"\r\n\n".join(orjson.dumps(one) for one in found)
     assert [record.profile for record in read(JsonLines(io.BytesIO(content)))] == found
+
+
+def test_what_is_no_object_and_too_long_to_look_through_is_counted() -> None:
+    numbers = b"1, " * (2 * LONGEST_RECORD_BYTES // 3)
+    records = read(JsonTexts(io.BytesIO(b'[{"a": 1}, ' + numbers + b'{"b": 2}]')))
+    assert [record.profile for record in records if isinstance(record.profile, dict)] == [{"a": 1}, {"b": 2}]
+    assert any(record.reason is Reason.TOO_LARGE for record in records)

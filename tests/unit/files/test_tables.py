@@ -221,3 +221,16 @@ def test_parquet_that_is_damaged(tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(Damaged):
         ParquetRows(str(path), None)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_header_longer_than_a_cell_may_be(delimiter: str) -> None:
+    names = [f"attribute-{number:030}" for number in range(4_000)]
+    content = "\n".join(delimiter.join(cells) for cells in (names, ["x"] * len(names))).encode()
+    rows = CsvRows(io.BytesIO(content), None)
+    assert [rows.record(*item).profile for item in rows.items()] == [dict.fromkeys(names, "x")]
+
+
+def test_a_header_of_one_name_that_is_too_long() -> None:
+    with pytest.raises(UsageError, match="header"):
+        CsvRows(io.BytesIO(b"a" * 200_000 + b"\nx\n"), None)

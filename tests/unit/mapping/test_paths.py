@@ -83,3 +83,8 @@ def test_attributes_with_spaces_at_their_ends_stand_in_quotes() -> None:
     assert spell_target("Set", "First Name") == "Attribute: Set.First Name"
     assert spell_target("Set", " First ") == "Attribute: Set[' First ']"
     assert spell_target("Set", "It's ") == """Attribute: Set["It's "]"""
+
+
+@pytest.mark.parametrize("text", ["a" + "[ " * 20_000, "[" * 20_000, "a" + "['" * 20_000, "a" + "[0" * 20_000])
+def test_brackets_without_end_are_told_at_once(text: str) -> None:
+    assert why_not(text)
