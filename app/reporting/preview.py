@@ -253,7 +253,8 @@ class _Work:
 
     def _exclude(self, number: int, key: str, excluded: Excluded) -> None:
         self._outcomes[Outcome.EXCLUDED] += 1
-        self._reasons[f"{excluded.reason}|{excluded.detail}" if excluded.detail else excluded.reason] += 1
+        reason = str(excluded.reason)  # the name alone: orjson takes no enumeration for the name of a member
+        self._reasons[f"{reason}|{excluded.detail}" if excluded.detail else reason] += 1
         if number <= self._shown:
             contact = self._name(key) if key else ""
             self._profiles.append(PreviewedProfile(number, contact, Outcome.EXCLUDED, excluded.reason, excluded.detail))

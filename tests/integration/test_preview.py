@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
@@ -233,6 +235,20 @@ def test_values_and_contacts_are_masked_unless_revealed(bench: Bench) -> None:
         assert value in json.dumps(preview_as_json(preview_profiles(bench.resources, "camp", [marked], reveal=True)))
     assert "<text of 6>" in hidden
     assert "<contact 1>" in hidden
+
+
+@pytest.mark.parametrize(
+    ("excluded", "reason"),
+    [
+        (profile("c-1"), "nothing_mapped"),
+        (profile("c-1") | {"names": ["x" * 1_000_001]}, "too_large"),
+        (profile("c-1") | {"names": reduce(lambda inner, _: [inner], range(300), [])}, "too_deep"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_reason_without_a_detail_is_told_to_programs_as_well(bench: Bench, excluded: Any, reason: str) -> None:
+    told = orjson.loads(orjson.dumps(preview_as_json(preview_profiles(bench.resources, "camp", [excluded]))))
+    assert (told["reasons"], told["profiles"][0]["reason"]) == ({reason: 1}, reason)
 
 
 def test_the_totals_are_of_all_however_few_are_shown(bench: Bench) -> None:
