@@ -25,7 +25,8 @@ from uuid import uuid4
 from celery import Celery
 
 from app.broker import broker_settings, worker_queue
-from app.errors import ActivationError, EpochEnded, SealBroken
+from app.chunks import bounded, named
+from app.errors import EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk, members_looked_at
@@ -112,7 +113,7 @@ class Producer:
             found = self._r.destinations.get(destination)
             members = members_looked_at(found)
             readied = ((None, ready(profile, members)) for profile in profiles)
-            chunks = _named(call, _bounded(readied, ContactKeys(found).count))
+            chunks = named(call, bounded(readied, ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES))
             self._append(destination, job, chunks, place, about={"source": source})
         self._r.measures.enqueued(destination, time.perf_counter() - began)
         self._r.measures.flush_when_due(self._r.redis, self._r.clock)
@@ -146,7 +147,7 @@ class Producer:
             found = self._r.destinations.get(destination)
             members = members_looked_at(found)
             readied = (_readied(record, members) for record in records)
-            for items in _bounded(readied, ContactKeys(found).count):
+            for items in bounded(readied, ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES):
                 yield f"{call}:{received}", items
                 received += len(items)
 
@@ -186,7 +187,7 @@ class Producer:
         def chunks() -> Iterator[tuple[str, list[tuple[Failure, Readied]]]]:
             nonlocal count
             found = self._r.destinations.get(destination)
-            for items in _bounded(opened(), ContactKeys(found).count):
+            for items in bounded(opened(), ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES):
                 # the id of the chunk is that of its failures: replayed twice, they are enqueued once
                 ids = [failure.id for failure, _ in items]
                 yield f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}", items
@@ -259,44 +260,6 @@ def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
     """The record without its profile, which is let go of when it cannot wait in a lane."""
     readied = ready(record.profile, members) if record.reason is None else Readied(None, record.reason)
     return Record(record.number, None, record.reason, record.found, record.file), readied
-
-
-def _bounded(items: Iterable[tuple[T, Readied]], contacts: Callable[[Any], int]) -> Iterator[list[tuple[T, Readied]]]:
-    """Profiles in lists that are bounded in number and in bytes, each counted once for each of its `contacts`.
-
-    What came before an error of ours is handed on before it.
-    """
-    found: list[tuple[T, Readied]] = []
-    number = size = 0
-    ended: ActivationError | None = None
-    rest = iter(items)
-    while True:
-        try:
-            item = next(rest)
-        except StopIteration:
-            break
-        except ActivationError as error:
-            ended = error
-            break
-        found.append(item)
-        times = contacts(item[1].profile)
-        number += times
-        size += times * item[1].size
-        if number >= CHUNK or size >= CHUNK_BYTES:
-            yield found
-            found, number, size = [], 0, 0
-    if found:
-        yield found
-    if ended is not None:
-        raise ended
-
-
-def _named(call: str, lists: Iterable[list[T]]) -> Iterator[tuple[str, list[T]]]:
-    """The parts of a call with ids that say which of its profiles they are, whatever bounded them."""
-    first = 0
-    for items in lists:
-        yield f"{call}:{first}-{len(items)}", items
-        first += len(items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PURE = (
     "app.backoff",
+    "app.chunks",
     "app.delivery.lead",
     "app.delivery.next_wake_up",
     "app.delivery.plan",
