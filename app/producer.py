@@ -26,6 +26,7 @@ from celery import Celery
 
 from app.broker import broker_settings, worker_queue
 from app.chunks import bounded, named
+from app.devstack.running import with_running_stack
 from app.errors import EpochEnded, SealBroken
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
@@ -67,8 +68,9 @@ class Producer:
 
     @classmethod
     def from_env(cls) -> Self:
-        """From the ACTIVATION_ variables; REDIS_URL and SECRET_KEYS must be set. Raises `UsageError`."""
-        return cls(Resources.from_settings(Settings.from_env()))
+        """From the ACTIVATION_ variables: with REDIS_URL and SECRET_KEYS, or for the stack that runs in HOME. Raises `UsageError`."""
+        settings = Settings.from_env()
+        return cls(Resources.from_settings(settings if settings.redis_url else with_running_stack(settings)))
 
     def enqueue(
         self,

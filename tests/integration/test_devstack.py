@@ -15,11 +15,18 @@ from pathlib import Path
 
 import pytest
 
+from app.destinations.file import load
 from app.devstack.home import Home
 from app.devstack.private_redis import PrivateRedis, find_server, version_of
 from app.devstack.stack import Stack, commands, listens, port_from
+from app.errors import UsageError
+from app.producer import Producer
+from app.queues import DELIVERY_QUEUE
+from app.reporting.jobs import read_job
+from app.resources import Resources, connect
 from app.sealing import make_key
-from app.settings import Settings
+from app.settings import OPTIONS, Settings
+from tests.system.rig import DESTINATION, profile
 
 ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 30.0
@@ -126,6 +133,55 @@ def test_a_signal_while_a_stack_stops_leaves_nothing_behind(home, number):
         process.send_signal(number)
         assert process.wait(WITHIN_SECONDS) in (-signal.SIGINT, 128 + number)
         assert home.running() == {}
+
+
+@pytest.fixture
+def only_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Nothing is set but ACTIVATION_HOME."""
+    for option in OPTIONS:
+        monkeypatch.delenv(option.variable, raising=False)
+    monkeypatch.setenv("ACTIVATION_HOME", str(home.path))
+    return home
+
+
+def test_a_producer_finds_what_it_needs_in_the_home_of_a_running_stack(only_home):
+    with Stack(Settings.from_env()) as stack:
+        settings = stack.start_redis()
+        resources = Resources.from_settings(settings)
+        text = DESTINATION.format(
+            id="camp", tenant="home", secret="s", base="http://127.0.0.1:1", calls_per_minute=600, max_in_flight=1,
+            mapping_id="salesforce_mc_segment_1",
+        )  # fmt: skip
+        resources.destinations.save(load(text, environ={}, allow_local_hosts=True, where="camp"))
+        job = Producer.from_env().enqueue("camp", [profile("c-1")])
+        assert read_job(resources.redis, job).pending == 1
+        with connect(settings.broker_url) as broker:
+            assert broker.llen(DELIVERY_QUEUE) == 1
+        resources.redis.close()
+
+
+def test_a_producer_starts_no_stack(only_home):
+    with pytest.raises(UsageError, match="no stack runs in") as caught:
+        Producer.from_env()
+    assert "`activation up` starts one" in caught.value.remedy
+    assert only_home.running() == {}
+
+
+@pytest.mark.parametrize("named", ["redis", "broker"])
+def test_a_producer_is_told_what_the_running_stack_has_elsewhere(only_home, named):
+    with Stack(replace(Settings.from_env(), broker_url="redis://127.0.0.1:1/0")) as stack:
+        if named == "broker":
+            stack.start_redis()
+        with pytest.raises(UsageError, match=f"ACTIVATION_{named.upper()}_URL is not set, and the stack"):
+            Producer.from_env()
+    assert only_home.running() == {}
+
+
+def test_a_producer_where_there_is_no_installation(only_home, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACTIVATION_HOME", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="There is no installation in"):
+        Producer.from_env()
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
