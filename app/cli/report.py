@@ -52,26 +52,27 @@ def check_none_is_locked(names: Sequence[str]) -> None:
 
 
 def print_json(document: Any) -> None:
-    """A member whose name ends in `_ms` is a time, epoch ms: it is printed without this ending, in RFC 3339, null for none.
+    """With our times as `with_times` has them."""
+    click.echo(orjson.dumps(with_times(document), option=orjson.OPT_INDENT_2).decode())
 
-    What others have named stays as it is.
+
+# what a producer has sent, what Marketing Cloud holds or is sent, and counts by field, segment or reason
+NAMED_BY_OTHERS = ("profile", "account", "body", "answers", "left_out", "matched", "outcomes", "reasons", "segments")
+
+
+def with_times(value: Any) -> Any:
+    """A document as programs get it: a member of ours whose name ends in `_ms` is a time, epoch ms, and comes without this ending, in
+    RFC 3339, null for none. What others have named stays as it is.
     """
-    click.echo(orjson.dumps(_with_times(document), option=orjson.OPT_INDENT_2).decode())
-
-
-NAMED_BY_OTHERS = ("profile", "account")  # what a producer has sent, what Marketing Cloud holds
-
-
-def _with_times(value: Any) -> Any:
     if isinstance(value, dict):
         made = {}
         for name, item in value.items():
             if _is_time(name, item):
                 made[name.removesuffix("_ms")] = rfc3339(item)
             else:
-                made[name] = item if name in NAMED_BY_OTHERS else _with_times(item)
+                made[name] = item if name in NAMED_BY_OTHERS else with_times(item)
         return made
-    return [_with_times(item) for item in value] if isinstance(value, list | tuple) else value
+    return [with_times(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _is_time(name: Any, value: Any) -> bool:

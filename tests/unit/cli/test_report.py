@@ -21,6 +21,18 @@ from app.cli.report import print_json
             {"at": "1970-01-01T00:00:01.000Z", "profile": {"latency_ms": 12, "visits": [{"last_ms": 5}]}},
         ),
         ([{"account": {"Extra.Delay_ms": 7}}], [{"account": {"Extra.Delay_ms": 7}}]),
+        (
+            {"calls": [{"body": {"values": [{"delay_ms": 7}]}}]},
+            {"calls": [{"body": {"values": [{"delay_ms": 7}]}}]},
+        ),
+        *(
+            (
+                [{"start_ms": 1_000, name: {"last_visit_ms": 3}}],
+                [{"start": "1970-01-01T00:00:01.000Z", name: {"last_visit_ms": 3}}],
+            )
+            for name in ("reasons", "left_out", "matched", "answers", "outcomes")
+        ),
+        ({"segments": {"visit_ms": {"realized": 2}}}, {"segments": {"visit_ms": {"realized": 2}}}),
     ],
 )
 def test_what_is_printed(capsys: pytest.CaptureFixture[str], document: Any, printed: Any) -> None:
