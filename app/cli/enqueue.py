@@ -16,7 +16,7 @@ from app.cli.exclusions import Exclusions
 from app.cli.files import standard_input
 from app.cli.interrupts import Interrupts
 from app.cli.jobs import follow, print_job
-from app.cli.report import err, json_option, print_json, resources
+from app.cli.report import complain, err, json_option, print_json, resources
 from app.destinations.model import Destination
 from app.errors import ServiceUnreachable, UsageError, WorkHasProblems
 from app.files.columns_file import read_columns
@@ -70,6 +70,7 @@ def enqueue(
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
         inputs = [*files, *(source.name for source in found.sources), *([] if columns is None else [columns])]
+        result, is_whole = None, True
         with Exclusions(excluded, resumed=resumed is not None, inputs=inputs) as exclusions:
             if wait or as_json:
                 err.print(f"Job {job_id}", markup=False)
@@ -87,6 +88,11 @@ def enqueue(
                             job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version,
                             backfill=backfill, force=force,
                         )  # fmt: skip
+                except (
+                    WorkHasProblems
+                ) as error:  # what came before it is enqueued: the job is there to wait for and to print
+                    is_whole = False
+                    complain(str(error), error.remedy)
                 except (KeyboardInterrupt, ServiceUnreachable) as error:
                     _say_how_to_go_on(job_id, resumed)
                     if isinstance(error, KeyboardInterrupt):
@@ -94,7 +100,6 @@ def enqueue(
                     raise
                 finally:
                     exclusions.tell()
-        result = None
         if wait:
             result = follow(made, job_id, timeout_seconds=timeout_seconds)
             print_job(result, as_json)
@@ -105,7 +110,11 @@ def enqueue(
             f"{result.pending:,} of {result.received:,} profiles are pending after {timeout_seconds:g} s.",
             remedy=f"They stay; `activation job {job_id}` counts them.",
         )
-    if exclusions.count or (result is not None and (result.outcomes["failed"] or result.outcomes["excluded"])):
+    if (
+        exclusions.count
+        or not is_whole
+        or (result is not None and (result.outcomes["failed"] or result.outcomes["excluded"]))
+    ):
         raise click.exceptions.Exit(1)
 
 

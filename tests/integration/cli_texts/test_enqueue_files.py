@@ -190,6 +190,34 @@ def test_an_array_that_is_cut_off(run, spring, tmp_path, received):
     assert received(done.stdout) == (3, 1)
 
 
+DAMAGED = "Error: profiles is cut off or damaged after 3 records; what was read before is enqueued.\n"
+
+
+def test_a_file_that_is_cut_off_is_a_job_for_programs_as_well(run, spring, tmp_path):
+    (tmp_path / "profiles").write_bytes(json.dumps(PROFILES).encode()[:-10])
+    done = run("enqueue", "spring", "profiles", "--json")
+    assert (done.exit_code, DAMAGED in done.stderr) == (1, True)
+    job_id = orjson.loads(done.stdout)["job"]
+    assert orjson.loads(run("job", job_id, "--json").stdout)["received"] == 3
+
+
+def test_what_came_of_a_file_that_is_cut_off_is_waited_for(run, spring, tmp_path):
+    (tmp_path / "profiles").write_bytes(json.dumps(PROFILES).encode()[:-10])
+    assert run("pause", "spring").exit_code == 0
+    done = run("enqueue", "spring", "profiles", "--json", "--wait", "--timeout", "0.1")
+    assert done.exit_code == 1
+    job = orjson.loads(done.stdout)
+    assert (job["received"], job["pending"]) == (3, 2)
+    assert done.stderr.index(DAMAGED) < done.stderr.index("Error: 2 of 3 profiles are pending after 0.1 s.\n")
+
+
+def test_a_file_that_is_cut_off_ends_with_1_after_waiting(run, spring, tmp_path):
+    (tmp_path / "profiles").write_bytes(b'[{"no": "key"}, {"no": "key"')
+    done = run("enqueue", "spring", "profiles", "--wait")
+    assert (done.exit_code, "is cut off or damaged after" in done.stderr) == (1, True)
+    assert "excluded" in done.stdout
+
+
 def test_exclusions_end_with_1_and_name_the_place(run, spring, received):
     done = run("enqueue", "spring", "-", stdin=LINES + b'{"identityMap": {"ECID": [{"id": "Rosalind"}]}}\n')
     assert done.exit_code == 1
