@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
@@ -173,7 +174,7 @@ class Producer:
     def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
         """Enqueue failed profiles again in the place of the order that they had, and drop them from the store.
 
-        One that no key opens stays where it is. Raises as `enqueue` does.
+        One that no key opens stays where it is. Where there is nothing to enqueue, no job begins. Raises as `enqueue` does.
         """
         job = f"{REPLAY_JOB}{uuid4().hex}"
         ring, locked, count = self._r.ring, 0, 0
@@ -201,7 +202,10 @@ class Producer:
                 appender.place_again(chunk, readied, replace(failure.origin, job_id=job))
 
         with translated(partly=PARTLY):
-            self._append(destination, job, chunks(), place, about={"source": "replay"})
+            rest = chunks()
+            if (first := next(rest, None)) is None:
+                return Replayed(0, locked, "")
+            self._append(destination, job, chain([first], rest), place, about={"source": "replay"})
         return Replayed(count, locked, job)
 
     def _append(
@@ -266,7 +270,7 @@ def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did: so many were enqueued again, under this job; so many that no key opens stay."""
+    """What a replay did: so many were enqueued again, under this job ('' for none); so many that no key opens stay."""
 
     count: int
     locked: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import orjson
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
-from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources
+from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources, with_times
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
 from app.mapping.xdm import parse_time
@@ -66,27 +67,19 @@ def failures(
             _check_code(store, code)
         found = store.all(code=code, since_ms=since, until_ms=until)
         if replay:
-            done = Producer(made).replay(destination, store, found)
-            note(made, "replay", destination, detail=f"{done.count} as job {done.job_id}")
-            out.print(f"{done.count:,} enqueued again as job {done.job_id}.", markup=False)
-            if done.locked:
-                raise WorkHasProblems(
-                    f"{done.locked:,} stay: no key of ACTIVATION_SECRET_KEYS opens them, or they were altered.",
-                    remedy="Add the key that they were sealed with back to the end of ACTIVATION_SECRET_KEYS, then replay again.",
-                )
+            _replay(made, destination, found, as_json=as_json)
         elif discard:
             ids = [failure.id for failure in found]
             if ids and not yes:
                 confirm(f"{len(ids):,} failed profiles will be lost. Go on?")
             store.remove(ids)
             note(made, "discard", destination, detail=str(len(ids)))
-            out.print(f"{len(ids):,} discarded.")
+            _print_done(f"{len(ids):,} discarded.", as_json, count=len(ids))
         elif export is not None:
-            count = write_private(
-                export, (orjson.dumps(_describe(failure, made, destination, reveal=True)) for failure in found)
-            )
+            described = (_describe(failure, made, destination, reveal=True) for failure in found)
+            count = write_private(export, (orjson.dumps(with_times(line)) for line in described))
             note(made, "export", destination, detail=str(count))
-            out.print(f"{count:,} written to {export}.", markup=False)
+            _print_done(f"{count:,} written to {export}.", as_json, count=count)
         else:
             shown = list(found)
             if as_json:
@@ -95,6 +88,30 @@ def failures(
                 _print(destination, shown, made, reveal=reveal)
             if reveal and shown:
                 note(made, "reveal failures", destination, detail=str(len(shown)))
+
+
+def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_json: bool) -> None:
+    """Raises `WorkHasProblems` when some stay."""
+    done = Producer(made).replay(destination, made.failures(destination), found)
+    if done.job_id:
+        note(made, "replay", destination, detail=f"{done.count} as job {done.job_id}")
+        text = f"{done.count:,} enqueued again as job {done.job_id}."
+    else:
+        text = "There is nothing to enqueue again."
+    _print_done(text, as_json, job=done.job_id, count=done.count, locked=done.locked)
+    if done.locked:
+        raise WorkHasProblems(
+            f"{done.locked:,} stay: no key of ACTIVATION_SECRET_KEYS opens them, or they were altered.",
+            remedy="Add the key that they were sealed with back to the end of ACTIVATION_SECRET_KEYS, then replay again.",
+        )
+
+
+def _print_done(text: str, as_json: bool, *, count: int, job: str = "", locked: int = 0) -> None:
+    """For programs in one shape, whatever was done; `job` is null where there is none, `locked` how many stay that no key opens."""
+    if as_json:
+        print_json({"job": job or None, "count": count, "locked": locked})
+    else:
+        out.print(text, markup=False)
 
 
 def _profile(failure: Failure, made: Resources, destination: str) -> object:

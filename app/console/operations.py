@@ -166,8 +166,9 @@ def list_failures(ask: Ask) -> Any:
 
 def replay_failures(ask: Ask) -> Any:
     count, locked, job = replay(ask.resources, ask.destination_id, _wanted(ask))
-    ask.note("replay", ask.destination_id, f"{count} as job {job}")
-    return {"replayed": count, "locked": locked, "job": job}
+    if job:
+        ask.note("replay", ask.destination_id, f"{count} as job {job}")
+    return {"replayed": count, "locked": locked, "job": job or None}
 
 
 def discard_failures(ask: Ask) -> Any:

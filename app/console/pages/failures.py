@@ -100,13 +100,16 @@ def act(visit: Visit) -> Response:
     match what:
         case "replay":
             count, locked, job = replay(visit.resources, name, wanted)
-            visit.note("replay", name, f"{count} as job {job}" + (f"; {detail}" if detail else ""))
+            if job:
+                visit.note("replay", name, f"{count} as job {job}" + (f"; {detail}" if detail else ""))
             if locked:
                 raise WorkHasProblems(
                     f"{count:,} are enqueued again; {locked:,} stay, since no key opens them, or they were altered.",
                     remedy="Add the key that they were sealed with back to the end of ACTIVATION_SECRET_KEYS.",
                 )
-            return visit.go(back, f"{count:,} are enqueued again, as job {job}.")
+            return visit.go(
+                back, f"{count:,} are enqueued again, as job {job}." if job else "There is nothing to enqueue again."
+            )
         case "discard":
             count = discard(visit.resources, name, wanted)
             visit.note("discard", name, f"{count}" + (f"; {detail}" if detail else ""))
@@ -120,7 +123,7 @@ def act(visit: Visit) -> Response:
 
 
 def replay(resources: Resources, name: str, wanted: Wanted) -> tuple[int, int, str]:
-    """How many were enqueued again, how many no key opens, and the job."""
+    """How many were enqueued again, how many no key opens, and the job, '' for none."""
     done = Producer(resources).replay(name, resources.failures(name), find_failures(resources, name, wanted))
     return done.count, done.locked, done.job_id
 
