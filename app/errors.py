@@ -1,4 +1,4 @@
-"""Every error that this product raises on purpose, as a decision tree: the class says what to do next.
+"""Every error that this product raises on purpose, as a decision tree: the class says what to do next. Pure.
 
 ::
 

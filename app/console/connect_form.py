@@ -1,4 +1,4 @@
-"""The connect form: its fields bear the paths that they have in the file, so that each finding stands beside its field. Pure."""
+"""The connect form: its fields bear the paths that they have in the file, so that each finding stands beside its field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names under which a run (an hour of a destination) and a job count. Outcomes are counted under their own names."""
+"""The names under which a run (an hour of a destination) and a job count. Outcomes are counted under their own names. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Marketing Cloud holds of a contact by our own doing: per attribute a digest of the value and its place in the order.
+"""What Marketing Cloud holds of a contact by our own doing: per attribute a digest of the value and its place in the order. Pure.
 
 Kept as one row of bytes per contact in the lane's `delivered` hash, under a keyed tag of the contact key: neither keys nor values
 can be read back. A row is the day of its last change (2 bytes, days since 2020-01-01), the number of its orders (2), each

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.queues import QUEUES
-from app.reporting.processes import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from app.reporting.processes import Process
 
 SLOW_REDIS_SECONDS = 0.02
 CLOCK_SECONDS = 2.0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from app.destinations.state import State, Status
 from app.reporting.alerts import Alert
-from app.reporting.runs import Run
 
 if TYPE_CHECKING:
     from app.reporting.quota import Quota
+    from app.reporting.runs import Run
 
 EXCLUDED_SHARE = 0.01  # of an hour, as Adobe's "Activation Skipped Rate Exceeded"
 FAILED_SHARE = 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PURE = (
-    "app.backoff",
-    "app.chunks",
-    "app.delivery.lead",
-    "app.delivery.next_wake_up",
-    "app.delivery.plan",
-    "app.delivery.session",
-    "app.delivery.verdict",
-    "app.destinations.channels",
-    "app.destinations.model",
-    "app.errors",
-    "app.lanes.counters",
-    "app.lanes.delivered",
-    "app.lanes.merge",
-    "app.mapping",
-    "app.pacing.asking",
-    "app.pacing.demand",
-    "app.pacing.line",
-    "app.pacing.pace",
-    "app.pacing.permits",
-    "app.pacing.place",
-    "app.pacing.room",
-    "app.pacing.schedule",
-)
 OUTSIDE_WORLD = ("aiohttp", "celery", "http", "kombu", "redis", "requests", "socket", "subprocess", "urllib.request")
 CELERY = ("billiard", "celery", "kombu")
 
@@ -65,6 +42,26 @@ class Rule:
         return inside(found.module, self.never) and not inside(found.module, self.allowed)
 
 
+def modules(root: Path) -> dict[str, Path]:
+    """Name -> file of every module of app and tasks."""
+    found = {}
+    for package in ("app", "tasks"):
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def says_pure(path: Path) -> bool:
+    return re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text())) or "") is not None
+
+
+# a package that says so speaks for all that is in it
+PURE = ("app.pacing.place", *(module for module, path in modules(ROOT).items() if says_pure(path)))
+NAMED_PURE = (
+    "app.mapping", "app.lanes.merge", "app.delivery.plan", "app.delivery.session", "app.delivery.next_wake_up",
+    "app.delivery.lead", "app.pacing.pace",
+)  # fmt: skip
 PURITY = Rule(
     "Mapping, merging, planning, the session's state, what follows from its end, who leads and the pace are pure.",
     within=PURE,
@@ -73,6 +70,13 @@ PURITY = Rule(
 )
 RULES = (
     PURITY,
+    Rule(
+        "What is pure reads no clock, no file and no variable, and throws dice in the back-off alone.",
+        within=PURE,
+        but=("app.backoff",),
+        never=("logging", "os", "pathlib", "random", "secrets", "threading", "time"),
+        types_count=False,
+    ),
     Rule("Nothing in app imports tasks.", within=("app",), never=("tasks",)),
     Rule(
         "requests is used by app.sfmc, the alert channels and single sign-on alone.",
@@ -110,16 +114,6 @@ RULES = (
 
 def inside(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
-
-
-def modules(root: Path) -> dict[str, Path]:
-    """Name -> file of every module of app and tasks."""
-    found = {}
-    for package in ("app", "tasks"):
-        for path in sorted((root / package).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
 
 
 def imports(module: str, path: Path) -> Iterator[Import]:
@@ -164,6 +158,11 @@ def test_holds(rule):
 @pytest.mark.parametrize("module", sorted({name for rule in RULES for name in (*rule.within, *rule.but)}))
 def test_rules_speak_of_modules_that_exist(module):
     assert module in modules(ROOT)
+
+
+@pytest.mark.parametrize("module", NAMED_PURE)
+def test_what_the_rule_names_says_that_it_is_pure(module):
+    assert module in PURE
 
 
 def leads_to(found: Import, known: dict[str, Path]) -> str | None:
@@ -260,6 +259,10 @@ PLANTED = {
     "Mapping, merging, planning, the session's state, what follows from its end, who leads and the pace are pure.": (
         "app/lanes/merge.py",
         "from redis import Redis",
+    ),
+    "What is pure reads no clock, no file and no variable, and throws dice in the back-off alone.": (
+        "app/pacing/pace.py",
+        "from time import monotonic",
     ),
     "requests is used by app.sfmc, the alert channels and single sign-on alone.": (
         "app/delivery/wakeup.py",
