@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +13,7 @@ from app.alert_kinds import is_wanted
 from app.backoff import full_jitter
 from app.errors import SealBroken, UnknownDestination
 from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX, ALERTS_SENDING
+from app.locks import locked
 from app.lua import script
 from app.reporting.alerts import KEPT, Alert, AlertEvent, What
 from app.reporting.channels import ChannelFailed, channels_of, send
@@ -93,13 +93,8 @@ def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float 
 
 def deliver_alone(resources: Resources) -> int:
     """`deliver_due`, unless another task is at it: channels that hang would occupy every thread of a worker, which sweeps need too."""
-    token = token_hex(8)
-    if script(resources.redis, "app.sfmc", "lock")(keys=[ALERTS_SENDING], args=[token, CLAIM_MS]) != 1:
-        return 0
-    try:
-        return deliver_due(resources)
-    finally:
-        script(resources.redis, "app.sfmc", "release")(keys=[ALERTS_SENDING], args=[token])
+    with locked(resources.redis, ALERTS_SENDING, CLAIM_MS) as mine:
+        return deliver_due(resources) if mine else 0
 
 
 def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:

@@ -10,7 +10,6 @@ secret that was refused: a mended one is tried at once.
 from __future__ import annotations
 
 import hashlib
-import secrets
 import threading
 import time
 from contextlib import suppress
@@ -24,6 +23,7 @@ from app import lua
 from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, SealBroken, Throttle
 from app.event_loop import EVENT_LOOP
 from app.keys import AccountKeys
+from app.locks import locked
 from app.sfmc.hosts import trusted_rest_url
 from app.sfmc.token_responses import judge_token
 
@@ -88,8 +88,7 @@ class TokenSource:
         self._transport = transport
         self._lock_ms = round((longest_request_seconds + _LOCK_MARGIN_SECONDS) * 1000)
         self._secret_digest = hashlib.sha256(f"{account.client_id}\0{account.client_secret}".encode()).hexdigest()
-        self._take_lock = lua.script(redis, "app.sfmc", "lock")
-        self._delete_if = lua.script(redis, "app.sfmc", "release")
+        self._delete_if = lua.script(redis, "app", "release")
         self._mutex = threading.Lock()
         self._held: _Held | None = None
 
@@ -136,14 +135,12 @@ class TokenSource:
     def renew(self) -> Token:
         """A token that was asked for just now. When none is granted, the one that others use stays. Raises as `get` does."""
         with self._mutex:
-            holder = secrets.token_bytes(16)
-            while not self._take_lock(keys=[self._lock_key], args=[holder, self._lock_ms]):
+            while True:
+                with locked(self._redis, self._lock_key, self._lock_ms) as mine:
+                    if mine:
+                        self._held = self._request()
+                        return self._held.token
                 time.sleep(_POLL_SECONDS)
-            try:
-                self._held = self._request()
-            finally:
-                self._delete_if(keys=[self._lock_key], args=[holder])
-            return self._held.token
 
     def forget(self) -> None:
         """Let the next `get` ask anew: neither a token that was granted before nor a refusal of a moment ago counts."""
@@ -163,9 +160,9 @@ class TokenSource:
             if held is not None and not held.is_due:
                 return held.token
             if refusal is None:
-                holder = secrets.token_bytes(16)
-                if self._take_lock(keys=[self._lock_key], args=[holder, self._lock_ms]):
-                    return self._renew_locked(holder)
+                with locked(self._redis, self._lock_key, self._lock_ms) as mine:
+                    if mine:
+                        return self._renew_locked()
             if held is not None:
                 return self._keep_for_now(held)
             if refusal is not None:
@@ -176,23 +173,19 @@ class TokenSource:
                 )
             time.sleep(_POLL_SECONDS)
 
-    def _renew_locked(self, holder: bytes) -> Token:
-        try:
-            held, refusal = self._look()  # whoever had the lock between our look and now has left its result
-            if held is None or held.is_due:
-                try:
-                    if refusal is not None:
-                        raise refusal
-                    held = self._request()
-                except CallError:
-                    if held is None:
-                        raise
-                    return self._keep_for_now(held)
-            self._held = held
-            return held.token
-        finally:
-            with suppress(RedisError):  # the lock ends by itself
-                self._delete_if(keys=[self._lock_key], args=[holder])
+    def _renew_locked(self) -> Token:
+        held, refusal = self._look()  # whoever had the lock between our look and now has left its result
+        if held is None or held.is_due:
+            try:
+                if refusal is not None:
+                    raise refusal
+                held = self._request()
+            except CallError:
+                if held is None:
+                    raise
+                return self._keep_for_now(held)
+        self._held = held
+        return held.token
 
     def _keep_for_now(self, held: _Held) -> Token:
         """The old token serves while the next one is on its way, or is refused: it is good until its end."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from app.destinations.catalogs import fetch
 from app.destinations.state import Status
 from app.errors import AccountThrottled, CallError, DestinationUnreachable, SealBroken, Throttle, UnknownDestination
 from app.keys import CATALOGS, REFRESHING
-from app.lua import script
+from app.locks import locked
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
@@ -32,22 +31,20 @@ def refresh_due(resources: Resources) -> int:
     old definitions stay, with a note of why.
     One process at a time does this, however many are asked to.
     """
-    redis, settings = resources.redis, resources.settings
-    token = token_hex(8)
-    if script(redis, "app.sfmc", "lock")(keys=[REFRESHING], args=[token, REFRESH_LIFE_MS]) != 1:
-        return 0
-    try:
-        due = _due(resources, older_than_ms=resources.clock.now_ms() - int(settings.catalog_refresh_seconds * 1000))
-        deadline = time.monotonic() + REFRESH_SECONDS
-        asked = 0
-        for destinations in due[:ACCOUNTS_AT_ONCE]:
-            if time.monotonic() > deadline:
-                break
-            _refresh_account(resources, destinations)
-            asked += 1
-        return asked
-    finally:
-        script(redis, "app.sfmc", "release")(keys=[REFRESHING], args=[token])
+    with locked(resources.redis, REFRESHING, REFRESH_LIFE_MS) as mine:
+        return _refresh_due(resources) if mine else 0
+
+
+def _refresh_due(resources: Resources) -> int:
+    life_ms = int(resources.settings.catalog_refresh_seconds * 1000)
+    deadline = time.monotonic() + REFRESH_SECONDS
+    asked = 0
+    for destinations in _due(resources, older_than_ms=resources.clock.now_ms() - life_ms)[:ACCOUNTS_AT_ONCE]:
+        if time.monotonic() > deadline:
+            break
+        _refresh_account(resources, destinations)
+        asked += 1
+    return asked
 
 
 def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]:

@@ -264,5 +264,5 @@ def test_who_gets_the_lock_after_a_refusal_does_not_ask_again(far, clients):
         clients.make(secret="expired").token()
     # it had looked before the refusal was noted, and gets the lock right after
     with pytest.raises(DestinationBroken):
-        waiting._tokens._renew_locked(b"holder")
+        waiting._tokens._renew_locked()
     assert far.token_requests == 1

@@ -1,0 +1,31 @@
+"""Locks in Redis that one process of the installation holds at a time, and that end by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from secrets import token_bytes
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from app.lua import script
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@contextmanager
+def locked(redis: Redis, key: str, life_ms: int) -> Iterator[bool]:
+    """Whether the lock is ours within the block: False, at once, while another holds it. It is ours for `life_ms` at most.
+
+    Raises redis-py's errors where it is taken; one that cannot be given back ends by itself.
+    """
+    holder = token_bytes(16)
+    mine = script(redis, "app", "lock")(keys=[key], args=[holder, life_ms]) == 1
+    try:
+        yield mine
+    finally:
+        if mine:
+            with suppress(RedisError):
+                script(redis, "app", "release")(keys=[key], args=[holder])
