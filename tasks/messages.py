@@ -20,7 +20,7 @@ MOST_BYTES = 64_000_000  # of a message's body, decompressed
 MOST_DEPTH = 200
 _ZLIB = ("application/x-gzip", "gzip", "zlib")  # kombu's names for one format, which is zlib's (kombu/compression.py)
 _TIMES = ("eta", "expires")
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,255}")  # it is logged
+_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,255}")  # as a job's id; Celery logs it and tells it to Flower
 
 
 class UnreadableMessage(ValueError):
@@ -129,7 +129,7 @@ def _fault_of_call(task: Any, args: Any, kwargs: Any, tasks: Collection[str]) ->
 
 def _fault_of_options(options: Mapping[str, Any]) -> str:
     if not isinstance(options.get("id"), str) or not _ID.fullmatch(options["id"]):
-        return "its id is not 1 to 255 letters, digits and _ . : -"
+        return "its id is not 1 to 255 letters, digits and _ . : + -"
     limits = options.get("timelimit")
     if limits is not None and not (
         isinstance(limits, list | tuple) and len(limits) == 2 and all(_is_number(limit) for limit in limits)

@@ -36,6 +36,8 @@ def message(
         {"headers": {**HEADERS, "timelimit": (10, 20)}},
         {"encoding": "UTF-8"},
         {"headers": {}, "body": {"task": "activation.enqueue", "id": "1", "args": [], "kwargs": KWARGS}},
+        {"headers": {**HEADERS, "id": "shop+1_a.b:c-d"}},
+        {"headers": {**HEADERS, "id": "x" * 255}},
     ],
 )
 def test_what_celery_clients_send_is_received(good: dict[str, Any]) -> None:
@@ -66,6 +68,9 @@ def test_what_celery_clients_send_is_received(good: dict[str, Any]) -> None:
         {"headers": {**HEADERS, "id": [MARK]}},
         {"headers": {**HEADERS, "id": ""}},
         {"headers": {**HEADERS, "id": MARK * 100}},
+        {"headers": {**HEADERS, "id": f"{MARK}@mail.test"}},
+        {"headers": {**HEADERS, "id": f"1\n{MARK}"}},
+        {"headers": {**HEADERS, "id": f"{MARK}/1"}},
         {"headers": {**HEADERS, "timelimit": [1]}},
         {"headers": {**HEADERS, "timelimit": MARK}},
         {"headers": {**HEADERS, "timelimit": [MARK, 1]}},
