@@ -28,7 +28,7 @@ from celery import Celery
 from app.broker import broker_settings, worker_queue
 from app.chunks import bounded, named
 from app.devstack.running import with_running_stack
-from app.errors import EpochEnded, SealBroken
+from app.errors import EpochEnded, SealBroken, UsageError
 from app.files.records import Record
 from app.keys import LANES, DestinationKeys
 from app.lanes.append import Appender, Chunk, members_looked_at
@@ -95,13 +95,20 @@ class Producer:
 
         Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
         has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `TypeError` for a single profile where
-        several are expected, `SealBroken` when no key opens the
-        destination, and `ServiceUnreachable` when Redis does not answer or (`StorageRefuses`) takes no more: what was appended until
-        then stays, and the whole call can be repeated.
+        several are expected, `UsageError` for other `profiles` that are no iterable and for a `backfill` or `force` that is no
+        boolean, `SealBroken` when no key opens the destination, and `ServiceUnreachable` when Redis does not answer or
+        (`StorageRefuses`) takes no more: what was appended until then stays, and the whole call can be repeated.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
         if isinstance(profiles, Mapping | str | bytes):  # they can be gone through as well, by keys or letters
             raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
+        if not isinstance(profiles, Iterable):
+            raise UsageError(
+                f"profiles: is {type(profiles).__name__}.", remedy="Give a list, or another iterable, of profiles."
+            )
+        for name, flag in (("backfill", backfill), ("force", force)):
+            if not isinstance(flag, bool):
+                raise UsageError(f"{name}: is {type(flag).__name__}.", remedy="Give True or False.")
         call = _call_id(repeat_id) if repeat_id else uuid4().hex
         job = job_id or call
         if not is_job_id(job):

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from app.destinations.state import Status
-from app.errors import CallError, DestinationUnreachable, LeaseLost
+from app.errors import CallError, DestinationUnreachable, LeaseLost, UsageError
 from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
@@ -92,6 +92,27 @@ def everything(redis: Redis) -> dict[bytes, Any]:
 
 
 # -- append ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profiles", "flags", "told"),
+    [
+        (None, {}, "profiles: is NoneType."),
+        (7, {}, "profiles: is int."),
+        ([{}], {"force": "false"}, "force: is str."),
+        ([{}], {"backfill": "false"}, "backfill: is str."),
+        ([{}], {"backfill": None}, "backfill: is NoneType."),
+        ([{}], {"force": 1}, "force: is int."),
+    ],
+)
+def test_what_is_no_argument_is_told_before_a_job_begins(
+    bench: Bench, profiles: Any, flags: dict[str, Any], told: str
+) -> None:
+    before = everything(bench.redis)
+    with pytest.raises(UsageError) as caught:
+        bench.producer.enqueue("camp", profiles, **flags)
+    assert str(caught.value) == told
+    assert everything(bench.redis) == before
 
 
 def test_a_repeated_chunk_adds_nothing_and_asks_for_the_same_wake_ups(bench: Bench) -> None:
