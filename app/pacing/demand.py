@@ -67,19 +67,25 @@ class Situation:
 class Demand:
     """`usable` starts could be used within a tick if permits went as far as they do for the account, `wanted` more are asked for.
 
-    `cut`: these are fewer, for want of permits.
+    `cut`: these are fewer, for want of permits. `paced`: more calls wait than start within a tick, whatever permits there are.
     """
 
     usable: int
     wanted: int
     cut: bool
+    paced: bool = False
 
 
 def demand(situation: Situation) -> Demand:
     """What to ask for. Where starts may come later, some too many do no harm."""
     usable = _usable(situation)
     wanted = max(0, _worth_having(situation, usable) - len(situation.in_hand))
-    return Demand(usable, wanted, cut=len(situation.in_hand) + wanted < usable)
+    return Demand(
+        usable,
+        wanted,
+        cut=len(situation.in_hand) + wanted < usable,
+        paced=_is_paced(situation, usable),
+    )
 
 
 def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> bool:
@@ -87,16 +93,31 @@ def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> boo
     return limit * interval_seconds < FAR_SHARE * call_seconds
 
 
-def bound_by(why: str, *, cut: bool, short: bool, starts_left: bool, far: bool, ahead_seconds: float) -> str:
+def bound_by(
+    why: str, *, cut: bool, short: bool, starts_left: bool, far: bool, ahead_seconds: float, paced: bool
+) -> str:
     """What calls that wait are waiting for, as a field of `Observations`; '' when for nothing.
 
-    `why` the answer gave no more starts, and whether these were `cut`; whether permits are `short`, starts are left in hand now that
-    all calls that could begin have begun, and the rate is `far` (`rate_is_far`).
+    `why` the answer gave no more starts; whether these were `cut`, and what was asked for is `paced`; whether permits are `short`,
+    starts are left in hand now that all calls that could begin have begun, and the rate is `far` (`rate_is_far`).
     """
     full = ahead_seconds >= FULL_SECONDS
     if short and (starts_left if far else cut and not full):
         return "permits_bound"
-    return "rate_bound" if why == "rate" or (cut and full) else ""
+    # at many calls a second a gate is given all that it asks for, which is no more than the pace
+    return "rate_bound" if why == "rate" or (cut and full) or (not why and paced and not short) else ""
+
+
+def _is_paced(situation: Situation, usable: int) -> bool:
+    turns = _turns(situation) if situation.call_seconds else None
+    return turns is not None and usable == turns < situation.waiting
+
+
+def _turns(situation: Situation) -> int | None:
+    """Starts within a tick by the pace; None while nobody knows it."""
+    if not situation.interval_seconds:
+        return None
+    return math.ceil(TICK_SECONDS / situation.interval_seconds) + SPARE_TURNS
 
 
 def _usable(situation: Situation) -> int:
@@ -105,8 +126,9 @@ def _usable(situation: Situation) -> int:
         return min(waiting, STARTS_AT_FIRST)
     limit = min(situation.limit, in_use + situation.free_slots)
     most = math.ceil(limit * (1 + TICK_SECONDS / situation.call_seconds)) + SPARE_STARTS - in_use
-    if situation.interval_seconds:
-        most = min(most, math.ceil(TICK_SECONDS / situation.interval_seconds) + SPARE_TURNS)
+    turns = _turns(situation)
+    if turns is not None:
+        most = min(most, turns)
     return max(0, min(waiting, most))
 
 

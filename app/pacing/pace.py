@@ -38,7 +38,14 @@ BOUND_SHARE: Final = 0.5  # of that time calls must have waited for a start, or 
 # Refusals that come too soon to measure anything: just after a measurement it was a little off, else who knows how far
 NEAR_CUTS: Final = (0.96, 0.9)
 FAR_CUT: Final = 0.8
+# Where a refusal costs a wait many times as long as what was learned from it
+COSTLY: Final = 4.0
+COSTLY_CUT: Final = 0.5
+STAY_WAITS: Final = 12.0  # times the wait that a refusal costs, before more is tried
+LONGEST_STAY_SECONDS: Final = 60.0
 
+REACHED: Final = 0.95  # of the pace: where less gets through, it is not the rate that holds calls up
+CROWD_SECONDS: Final = 2_400.0  # of permits holding calls up, until twice as many are tried as were too many
 CROWDED: Final = 2.0  # times as long as at ease: fewer at once
 AT_EASE: Final = 1.5  # less than this: more at once
 MORE: Final = 1.05
@@ -82,6 +89,8 @@ class Pace:
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late, `bound` the share of that time in which calls waited for a start. `near` counts refusals in a row that
     came too soon to measure anything; `guessed` tells that `found` is what they amount to, or a refusal while nothing waited.
+    `cost_seconds` is how long the last refusal made the account wait. `fits` permits were one fewer than the account called too many
+    (0: it never did); `fits_seconds` is how long permits have held calls up since.
     `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time before a trial of
     fewer that goes on, `tried_seconds` since its begin; the next trial comes when permits have held calls up for
     `trial_after_seconds`, of which `bound_seconds` are over.
@@ -98,6 +107,9 @@ class Pace:
     bound: float = 0.0
     near: int = 0
     guessed: bool = True
+    cost_seconds: float = 0.0
+    fits: int = 0
+    fits_seconds: float = 0.0
     ease_seconds: float = 0.0
     trial: tuple[float, float] | None = None
     tried_seconds: float = 0.0
@@ -144,7 +156,9 @@ def _after_refusal(pace: Pace) -> Pace:
         return pace
     if pace.active_seconds < MEASURE_SECONDS:
         guessed = pace.guessed or pace.near >= len(NEAR_CUTS)
-        rate = pace.calls_per_second * (FAR_CUT if guessed else NEAR_CUTS[pace.near])
+        is_costly = pace.waited_seconds > COSTLY * max(1.0, pace.active_seconds)
+        far = COSTLY_CUT if is_costly else FAR_CUT
+        rate = pace.calls_per_second * (far if guessed else NEAR_CUTS[pace.near])
         found, near = rate / BACK_TO, pace.near + 1
     else:
         guessed, near = pace.bound < BOUND_SHARE, 0
@@ -157,8 +171,8 @@ def _after_refusal(pace: Pace) -> Pace:
             found = min(found, pace.accepted / (pace.active_seconds + pace.waited_seconds))
         rate = found * BACK_TO
     return replace(
-        pace, calls_per_second=rate, found=found, near=near, guessed=guessed, seconds=0.0, active_seconds=0.0,
-        waited_seconds=0.0, accepted=0, recent=0.0, bound=0.0,
+        pace, calls_per_second=rate, found=found, near=near, guessed=guessed, cost_seconds=pace.waited_seconds,
+        seconds=0.0, active_seconds=0.0, waited_seconds=0.0, accepted=0, recent=0.0, bound=0.0,
     )  # fmt: skip
 
 
@@ -178,23 +192,34 @@ def _grown(pace: Pace, seen: Observations) -> Pace:
     if not pace.found or not seen.rate_bound:
         return pace
     seconds = pace.seconds + seen.active_seconds
-    return replace(pace, seconds=seconds, calls_per_second=pace.found * growth(seconds, guessed=pace.guessed))
+    share = growth(seconds, guessed=pace.guessed, stay_seconds=_stay_seconds(pace))
+    # waits that come later make the stay longer, and the pace no less
+    return replace(pace, seconds=seconds, calls_per_second=max(pace.calls_per_second, pace.found * share))
 
 
-def growth(seconds: float, *, guessed: bool) -> float:
-    """The pace as a share of what was accepted, so long after the refusal."""
+def _stay_seconds(pace: Pace) -> float:
+    """Until more is tried: longer where a refusal makes the account wait for long."""
+    cost_seconds = max(pace.cost_seconds, pace.waited_seconds)
+    return min(LONGEST_STAY_SECONDS, max(STAY_SECONDS, STAY_WAITS * cost_seconds))
+
+
+def growth(seconds: float, *, guessed: bool, stay_seconds: float = STAY_SECONDS) -> float:
+    """The pace as a share of what was accepted, so long after the refusal; it stays there for about `stay_seconds`."""
     if guessed:
         return BACK_TO * (1 + GUESS_GROWTH * seconds)
     if seconds < RETURN_SECONDS:
         return BACK_TO + (STAY_AT - BACK_TO) * seconds / RETURN_SECONDS
-    return STAY_AT + CUBIC_GROWTH * max(0.0, seconds - STAY_SECONDS) ** 3
+    return STAY_AT + CUBIC_GROWTH * max(0.0, seconds - stay_seconds) ** 3
 
 
 def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     most = float(limits.max_in_flight)
     permits = min(pace.permits, most)
     if seen.crowded:
-        return replace(pace, permits=max(1.0, permits / 2), trial=None)
+        fewer = float(pace.fits) if pace.fits and int(permits) == pace.fits + 1 else max(1.0, permits / 2)
+        return replace(pace, permits=min(most, fewer), trial=None, fits=max(1, int(permits) - 1), fits_seconds=0.0)
+    if pace.fits and seen.permits_bound:
+        pace = replace(pace, fits_seconds=pace.fits_seconds + seen.active_seconds)
     tried = pace.tried_seconds + seen.seconds
     if not seen.call_seconds:
         return replace(pace, permits=permits, tried_seconds=tried)
@@ -209,9 +234,17 @@ def _permits(pace: Pace, seen: Observations, limits: Limits) -> Pace:
     if seen.permits_bound and permits >= 2 and tries:
         fewer = float(int(permits * TRIED))
         return replace(pace, permits=fewer, trial=(permits, seen.call_seconds), tried_seconds=0.0)
-    if seen.permits_bound and seen.call_seconds < AT_EASE * ease:
-        permits = min(most, max(permits + 1, permits * MORE))
+    measured = pace.active_seconds > RECENT_SECONDS
+    falls_short = seen.rate_bound and measured and pace.recent < REACHED * pace.calls_per_second
+    if (seen.permits_bound or falls_short) and seen.call_seconds < AT_EASE * ease:
+        most = min(most, _most_tried(pace)) if pace.fits else most
+        permits = max(permits, min(most, max(permits + 1, permits * MORE)))
     return replace(pace, permits=permits)
+
+
+def _most_tried(pace: Pace) -> float:
+    """How many permits may be tried after an account has said what is too many: each such answer blocks it for a minute."""
+    return float(int(pace.fits + (pace.fits + 1) * (pace.fits_seconds / CROWD_SECONDS) ** 3))
 
 
 def _judged(pace: Pace, seen: Observations, permits: float, permits_before: float, seconds_before: float) -> Pace:

@@ -136,6 +136,7 @@ class Questions:
             starts_left=len(schedule) > 0,
             far=self.rate_is_far,
             ahead_seconds=schedule.ahead_seconds,
+            paced=answer.demand.paced,
         )
         if bound:
             self._observed[bound] += 1

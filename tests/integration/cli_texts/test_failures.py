@@ -11,8 +11,8 @@ from app.errors import CallError
 from app.keys import DestinationKeys
 from app.lanes.entries import Entry, Origin
 from app.lanes.failures import seal_failure
-from app.lanes.refused import RefusedMessages
 from app.reporting.jobs import read_jobs
+from app.reporting.refused import RefusedMessages
 from app.resources import Resources
 from app.settings import Settings
 

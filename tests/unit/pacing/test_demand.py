@@ -90,7 +90,7 @@ def test_the_rate_is_far_where_permits_let_through_less_than_half(
 
 
 def bound(why: str = "", **changes: Any) -> str:
-    state = {"cut": False, "short": False, "starts_left": False, "far": False, "ahead_seconds": 0.0}
+    state = {"cut": False, "short": False, "starts_left": False, "far": False, "ahead_seconds": 0.0, "paced": False}
     return bound_by(why, **(state | changes))
 
 
@@ -113,6 +113,10 @@ def bound(why: str = "", **changes: Any) -> str:
         ("", {"short": True, "cut": True, "ahead_seconds": FULL_SECONDS}, "rate_bound"),
         ("", {"cut": True, "ahead_seconds": 1.0}, "rate_bound"),
         ("", {"cut": True}, ""),
+        # all that was asked for was given, which was no more than the pace
+        ("", {"paced": True}, "rate_bound"),
+        ("", {"paced": True, "short": True}, ""),
+        ("throttled", {"paced": True}, ""),
     ],
 )
 def test_what_calls_wait_for(why: str, changes: dict[str, Any], by: str) -> None:
@@ -154,3 +158,19 @@ def test_never_more_than_wait_nor_than_can_be_used(situation: Situation) -> None
 @given(situations, counts)
 def test_whoever_has_more_permits_asks_for_no_fewer(situation: Situation, more: int) -> None:
     assert demand(replace(situation, permits=situation.permits + more)).wanted >= demand(situation).wanted
+
+
+@pytest.mark.parametrize(
+    ("waiting", "interval_seconds", "limit", "paced"),
+    [
+        (100, 0.01, 40, True),
+        (12, 0.01, 40, False),  # as many as a tick has turns
+        (100, 0.01, 4, False),  # permits hold them up before the pace does
+        (100, 0.0, 40, False),
+    ],
+)
+def test_calls_wait_for_the_pace_where_more_wait_than_a_tick_has_turns(
+    waiting: int, interval_seconds: float, limit: int, paced: bool
+) -> None:
+    situation = replace(BUSY, waiting=waiting, interval_seconds=interval_seconds, limit=limit, permits=limit)
+    assert demand(situation).paced is paced

@@ -172,6 +172,50 @@ def test_a_trial_goes_on_while_no_call_ends() -> None:
     assert next_pace(tried, calls(60.0), CONFIGURED).trial is None
 
 
+def test_what_was_too_many_at_once_is_remembered() -> None:
+    """Each answer that says so blocks the account for a minute."""
+    limits = Limits(calls_per_minute=2_400, max_in_flight=20)
+
+    def grow(pace: Pace, seconds: int) -> Pace:
+        for _ in range(seconds):
+            pace = next_pace(pace, calls(0.2), limits)
+        return pace
+
+    pace = next_pace(Pace(40, 6, trial_after_seconds=1e9), Observations(1, crowded=1), limits)
+    assert pace.permits == 3
+    pace = grow(pace, 10)
+    assert pace.permits == 5, "one fewer than were too many, and soon"
+    pace = grow(pace, 1_200)
+    assert pace.permits == 5
+    pace = grow(pace, 300)
+    assert pace.permits == 6, "once in a while one more is tried"
+    pace = next_pace(pace, Observations(1, crowded=1), limits)
+    assert pace.permits == 5, "and that it is too many costs no more than the answer"
+    pace = grow(pace, 6_000)
+    assert pace.permits == 20, "where it is not, the others follow"
+
+
+def test_permits_grow_where_less_gets_through_than_the_pace_lets() -> None:
+    held = Pace(40, 8, active_seconds=30, recent=34.0, ease_seconds=0.2, seconds=30)
+    seen = Observations(1, accepted=34, call_seconds=0.2, rate_bound=True)
+    assert next_pace(held, seen, CONFIGURED).permits == 9
+    assert next_pace(replace(held, recent=39.8), replace(seen, accepted=40), CONFIGURED).permits == 8
+    assert next_pace(replace(held, active_seconds=2), seen, CONFIGURED).permits == 8
+
+
+def test_a_refusal_that_costs_long_is_risked_seldom() -> None:
+    early = Pace(39.8, 20, accepted=30, active_seconds=1.0)
+    cheap, costly = replace(early, waited_seconds=1.0), replace(early, waited_seconds=5.0)
+    refused = Observations(0.1, throttled=1)
+    assert next_pace(cheap, refused, CONFIGURED).calls_per_second == pytest.approx(0.8 * 39.8)
+    assert next_pace(costly, refused, CONFIGURED).calls_per_second == pytest.approx(0.5 * 39.8)
+    learned = Pace(19, 20, found=20.0, guessed=False, seconds=40.0, active_seconds=40.0, recent=19.5, accepted=780)
+    seen = Observations(1, accepted=19, rate_bound=True)
+    assert next_pace(learned, seen, CONFIGURED).calls_per_second > pacing.STAY_AT * 20
+    waiting = next_pace(replace(learned, cost_seconds=5.0), seen, CONFIGURED)
+    assert waiting.calls_per_second == pytest.approx(pacing.STAY_AT * 20)
+
+
 def drive(latency_seconds: Any, looks: int, pace: Pace) -> Pace:
     """Looks at a server whose calls take as long as so many at once make them; permits are what holds calls up.
 
