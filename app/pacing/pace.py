@@ -38,6 +38,8 @@ BOUND_SHARE: Final = 0.5  # of that time calls must have waited for a start, or 
 # Refusals that come too soon to measure anything: just after a measurement it was a little off, else who knows how far
 NEAR_CUTS: Final = (0.96, 0.9)
 FAR_CUT: Final = 0.8
+SAME_WINDOW: Final = 1.25  # times as much or as little, from one refusal to the next
+WINDOW_WAIT_SECONDS: Final = 10.0  # so long a wait is that of a window at once
 # Where a refusal costs a wait many times as long as what was learned from it
 COSTLY: Final = 4.0
 COSTLY_CUT: Final = 0.5
@@ -89,8 +91,9 @@ class Pace:
     the time since then in which the rate was used, `active_seconds`, `waited_seconds` and `accepted` all that happened since, `recent`
     the rate accepted of late, `bound` the share of that time in which calls waited for a start. `near` counts refusals in a row that
     came too soon to measure anything; `guessed` tells that `found` is what they amount to, or a refusal while nothing waited.
-    `cost_seconds` is how long the last refusal made the account wait. `fits` permits were one fewer than the account called too many
-    (0: it never did); `fits_seconds` is how long permits have held calls up since.
+    `window` is what was accepted up to the last refusal, the wait counted in (0: that was short), and `cost_seconds` that wait. `fits`
+    permits were one fewer than the account called too many (0: it never did); `fits_seconds` is how long permits have held calls up
+    since.
     `ease_seconds` is how long a call takes on a server at ease (0: not known), `trial` the permits and call time before a trial of
     fewer that goes on, `tried_seconds` since its begin; the next trial comes when permits have held calls up for
     `trial_after_seconds`, of which `bound_seconds` are over.
@@ -107,6 +110,7 @@ class Pace:
     bound: float = 0.0
     near: int = 0
     guessed: bool = True
+    window: float = 0.0
     cost_seconds: float = 0.0
     fits: int = 0
     fits_seconds: float = 0.0
@@ -154,6 +158,9 @@ def top_of(limits: Limits) -> float:
 def _after_refusal(pace: Pace) -> Pace:
     if pace.active_seconds < ECHO_SECONDS or not pace.accepted:
         return pace
+    waits_long = pace.waited_seconds > pace.active_seconds / 2 and pace.active_seconds >= MEASURE_SECONDS
+    window = pace.accepted / (pace.active_seconds + pace.waited_seconds) if waits_long else 0.0
+    is_same = bool(pace.window) and pace.window / SAME_WINDOW < window < pace.window * SAME_WINDOW
     if pace.active_seconds < MEASURE_SECONDS:
         guessed = pace.guessed or pace.near >= len(NEAR_CUTS)
         is_costly = pace.waited_seconds > COSTLY * max(1.0, pace.active_seconds)
@@ -166,12 +173,12 @@ def _after_refusal(pace: Pace) -> Pace:
         if guessed:
             # as many calls were made as there were: that they were accepted does not tell how many more would have been
             found = max(found, pace.calls_per_second * FAR_CUT / BACK_TO)
-        elif pace.waited_seconds > pace.active_seconds / 2:
-            # an account that makes us wait for as long as we call counts calls in a window, and the wait is part of it
-            found = min(found, pace.accepted / (pace.active_seconds + pace.waited_seconds))
+        elif is_same or (waits_long and pace.waited_seconds >= WINDOW_WAIT_SECONDS):
+            # an account that makes us wait as long as we call, time and again, counts calls in a window; the wait is part of it
+            found = min(found, window)
         rate = found * BACK_TO
     return replace(
-        pace, calls_per_second=rate, found=found, near=near, guessed=guessed, cost_seconds=pace.waited_seconds,
+        pace, calls_per_second=rate, found=found, near=near, guessed=guessed, window=window, cost_seconds=pace.waited_seconds,
         seconds=0.0, active_seconds=0.0, waited_seconds=0.0, accepted=0, recent=0.0, bound=0.0,
     )  # fmt: skip
 
