@@ -68,7 +68,3 @@ ROLES = (
 def rule_of(role: Role, password: str) -> str:
     """A line of an ACL file, or what follows `--user` of redis-server."""
     return f"{role.name} on >{password} {' '.join(role.rules.split())}"
-
-
-def roles_of(server: str) -> list[Role]:
-    return [role for role in ROLES if role.server == server]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.reporting.runs import Run
 
 # from the bottom of a column to its top
+HOURS = 24  # of the small columns
 KINDS = (
     ("delivered", ("delivered",)),
     ("idle", ("unchanged", "superseded")),
@@ -33,13 +34,13 @@ def _markup(elements: Sequence[svg.Element], *, width: float, height: float, lab
     return Markup(drawn.as_str())  # noqa: S704  # svg.py escapes attributes and texts; they are ours
 
 
-def success_picture(runs: Sequence[Run], now_hour: int, hours: int = 24) -> Markup:
-    """The last hours in a line of small columns: green for what went well, amber for excluded, red for failed."""
+def success_picture(runs: Sequence[Run], now_hour: int) -> Markup:
+    """The last `HOURS` in a line of small columns: green for what went well, amber for excluded, red for failed."""
     by_hour = {run.hour: run for run in runs}
     elements: list[svg.Element] = []
     settled = failed = 0
-    for place in range(hours):
-        run = by_hour.get(now_hour - hours + 1 + place)
+    for place in range(HOURS):
+        run = by_hour.get(now_hour - HOURS + 1 + place)
         total = sum(run.outcomes.values()) if run else 0
         x = place * 5
         if run is None or not total:
@@ -54,11 +55,11 @@ def success_picture(runs: Sequence[Run], now_hour: int, hours: int = 24) -> Mark
             if height:
                 elements.append(svg.Rect(x=x, y=round(max(0, y), 2), width=4, height=round(height, 2), class_=[css]))
     label = (
-        f"Outcomes of the last {hours} hours: {settled:,} settled, {failed:,} failed"
+        f"Outcomes of the last {HOURS} hours: {settled:,} settled, {failed:,} failed"
         if settled
         else "Nothing was settled"
     )
-    return _markup(elements, width=hours * 5, height=18, label=label, css="spark")
+    return _markup(elements, width=HOURS * 5, height=18, label=label, css="spark")
 
 
 def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: int) -> Markup:

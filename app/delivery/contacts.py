@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from app.delivery.plan import Group, Pair, Planner, Row
 from app.errors import AddressRequired, ContactRefused, ContactUnknown, PartlyStored, TransientFailure
-from app.keys import LANES
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
@@ -117,7 +116,7 @@ class Contacts:
         arrivals = []
         for key, group in groups.items():
             tag = contact_tag(key, self._pepper)
-            if (lane := lane_of(tag, LANES)) == self._lane:
+            if (lane := lane_of(tag)) == self._lane:
                 arrivals.append(Arrival(key, tag, group))
                 continue
             for entry, _ in group:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FLOWER_PORT = 5555
 METRICS_PORT = 9464
 INTAKE_PORT = 8080
+START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 RESTART_AFTER_SECONDS = 1.0
 STACK = "stack"  # the lock of who owns the home
@@ -282,9 +283,9 @@ class Stack:
             os.close(self._lock)
             self._lock = None
 
-    def wait_for(self, name: str, ready: Any, *, timeout_seconds: float = 60.0) -> None:
+    def wait_for(self, name: str, ready: Any) -> None:
         """Wait until `ready()` is true. Raises `ServiceUnreachable` with the place of the log."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + START_SECONDS
         while not ready():
             if self._children[name].process.poll() is not None or time.monotonic() > deadline:
                 raise ServiceUnreachable(f"{name} did not start.", remedy=f"Its log says why: {self.log_of(name)}")

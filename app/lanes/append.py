@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.errors import EpochEnded, WorkHasProblems
-from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
+from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes import counters
 from app.lanes.bounds import Readied
 from app.lanes.delivered import contact_tag
@@ -99,7 +99,7 @@ class Appender:
         for key, profile in contacts:
             clear = readied.json if profile is readied.profile else orjson.dumps(profile)
             tag = contact_tag(key, self._pepper)
-            stream = chunk.streams.setdefault((lane_of(tag, LANES), origin.backfill), [])
+            stream = chunk.streams.setdefault((lane_of(tag), origin.backfill), [])
             stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
         return None
 

@@ -21,7 +21,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import EpochEnded, LeaseLost
-from app.keys import JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, DestinationKeys
+from app.keys import JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes.entries import Entry, read_entry, read_fields
 from app.lanes.locked import read_locked_aside_ms
 from app.lua import script
@@ -305,9 +305,9 @@ def announce_wake_ups(redis: Redis, destination_id: str, lanes: Iterable[int], *
     return [number for number, reply in zip(numbers, replies, strict=True) if reply == 1]
 
 
-def lane_of(tag: bytes, lanes: int) -> int:
+def lane_of(tag: bytes) -> int:
     """The lane of a contact, by its tag."""
-    return int.from_bytes(tag[:2]) % lanes
+    return int.from_bytes(tag[:2]) % LANES
 
 
 def _section(args: list[bytes | str | int], rows: Iterable[Sequence[Any]]) -> None:

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 from app.backoff import full_jitter
 from app.errors import CallError
-from app.keys import LANES
 from app.lanes import counters
 from app.lanes.failures import seal_failure
 from app.lanes.lane import Moved, Settlement, lane_of
@@ -128,7 +127,7 @@ class Ledger:
         """One line for what became of a profile; its contact is named by the keyed digest of its key."""
         if log.isEnabledFor(level):
             tag = entry.origin.tag
-            lane = lane_of(tag, LANES) if tag else None
+            lane = lane_of(tag) if tag else None
             names = {"destination": self._destination_id, "job": entry.job_id, "lane": lane, "contact": tag.hex()}
             log.log(level, text, what, extra={**names, **ids})
 

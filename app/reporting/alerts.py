@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 KEPT = 1_000
+SHOWN = 100
 SIGNAL_SECONDS = 3_600  # an alert that something happened stays open for so long after it happened last
 NOT_TOLD = 0  # so long ago that it is due
 CLOSE_AFTER_SECONDS = 60  # what comes and goes within so long opens no new alert each time
@@ -276,10 +277,10 @@ def forget_ended_mutes(redis: Redis, *, now_ms: int) -> None:
             _alter(redis, ALERTS_MUTED, name.decode(), until, b"", b"", ())
 
 
-def read_alerts(redis: Redis, *, most: int = 100) -> Alerts:
+def read_alerts(redis: Redis) -> Alerts:
     """Plain reads, for who may do no more."""
     seconds, micros = redis.time()
-    entries: Any = redis.xrevrange(ALERTS_EVENTS, count=most)
+    entries: Any = redis.xrevrange(ALERTS_EVENTS, count=SHOWN)
     events = []
     for _, fields in entries:
         document = orjson.loads(fields[b"event"])

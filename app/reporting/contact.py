@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.errors import SealBroken, UsageError
-from app.keys import LANES, DestinationKeys
+from app.keys import DestinationKeys
 from app.lanes.delivered import attribute_tag, contact_tag, decode
 from app.lanes.entries import read_entry
 from app.lanes.lane import lane_of
@@ -74,7 +74,7 @@ def read_contact(resources: Resources, destination_id: str, contact_key: str) ->
         raise UsageError("The contact key is empty.", remedy="Give the key as it is in Marketing Cloud.")
     connected = resources.destinations.connected(destination_id)
     destination, tag = connected.destination, contact_tag(contact_key, connected.pepper)
-    lane = lane_of(tag, LANES)
+    lane = lane_of(tag)
     keys = DestinationKeys(destination_id).lane(lane)
     row: Any = resources.redis.hget(keys.delivered(destination.holdings), tag)
     names = {attribute_tag(name): name for name in _names(resources, destination)}

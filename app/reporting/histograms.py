@@ -60,10 +60,6 @@ class Histogram:
     def count(self) -> int:
         return sum(self.counts)
 
-    @property
-    def mean_seconds(self) -> float | None:
-        return self.sum_seconds / self.count if self.count else None
-
     def quantile(self, share: float) -> float | None:
         """The time in seconds that this share (0 to 1) of all stayed within, interpolated in its bucket; None without any.
 

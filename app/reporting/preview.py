@@ -16,7 +16,7 @@ import orjson
 
 from app.delivery.plan import Planner
 from app.errors import UsageError
-from app.keys import LANES, DestinationKeys
+from app.keys import DestinationKeys
 from app.lanes.bounds import ready
 from app.lanes.delivered import Order, contact_tag, decode, encode
 from app.lanes.entries import BACKFILL, FORCE, Entry, Origin
@@ -216,7 +216,7 @@ class _Work:
         keys, holdings = DestinationKeys(self._destination.id), self._destination.holdings
         with self._r.redis.pipeline(transaction=False) as pipeline:
             for tag in tags:
-                pipeline.hget(keys.lane(lane_of(tag, LANES)).delivered(holdings), tag)
+                pipeline.hget(keys.lane(lane_of(tag)).delivered(holdings), tag)
             self._rows |= dict(zip(tags, pipeline.execute(), strict=True))
 
     def _plan(self, key: str, tag: bytes, group: list[_Waiting]) -> None:

@@ -80,9 +80,9 @@ class RefusedMessages:
         """How many were refused since the beginning."""
         return int(self._r.redis.get(REFUSED_COUNT) or 0)
 
-    def all(self, *, most: int = KEPT) -> list[RefusedMessage]:
+    def all(self) -> list[RefusedMessage]:
         """The newest first."""
-        found: Any = self._r.redis.xrevrange(REFUSED, count=most)
+        found: Any = self._r.redis.xrevrange(REFUSED, count=KEPT)
         return [self._read(entry_id.decode(), fields) for entry_id, fields in found]
 
     def _read(self, entry_id: str, fields: dict[bytes, bytes]) -> RefusedMessage:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.lua import script
-from app.reporting.histograms import Histogram, Timed, read_histogram, together
-from app.reporting.runs import decode_counts, read_counts
+from app.reporting.histograms import together
+from app.reporting.runs import decode_counts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -56,16 +56,3 @@ def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int
 
 def _by_code(counts: dict[str, int]) -> dict[str, int]:
     return together({name.partition("|")[0]: count} for name, count in counts.items())
-
-
-def read_latency(redis: Redis, destination_id: str, hours: int = 24) -> list[tuple[int, dict[Timed, Histogram]]]:
-    """The histograms of the last hours, newest first: (epoch hours, what is timed -> its histogram); hours without any are left out.
-
-    `Histogram.quantile(0.95)` is the 95th percentile in seconds.
-    """
-    found = []
-    for hour, counts in read_counts(redis, destination_id, hours=hours):
-        histograms = {timed: read_histogram(timed, counts) for timed in Timed}
-        if any(histogram.count for histogram in histograms.values()):
-            found.append((hour, histograms))
-    return found

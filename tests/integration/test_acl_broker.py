@@ -10,7 +10,7 @@ from celery import Celery
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from app.acl import roles_of, rule_of
+from app.acl import ROLES, rule_of
 from app.broker import broker_settings
 from app.settings import Settings
 from tasks.config import celery_config
@@ -21,10 +21,11 @@ ENQUEUE = "activation.enqueue"
 @pytest.fixture
 def broker(redis: Redis, redis_port: int) -> Iterator[Redis]:
     admin: Any = redis
-    for role in roles_of("broker"):
+    roles = [role for role in ROLES if role.server == "broker"]
+    for role in roles:
         admin.execute_command("ACL", "SETUSER", *rule_of(role, "pw").split())
     yield redis
-    for role in roles_of("broker"):
+    for role in roles:
         admin.execute_command("ACL", "DELUSER", role.name)
 
 

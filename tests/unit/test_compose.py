@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.acl import roles_of
+from app.acl import ROLES
 from app.devstack.stack import commands
 from app.sealing import KeyRing
 from app.settings import OPTIONS, PREFIX, Settings
@@ -105,7 +105,7 @@ def test_the_users_of_redis_are_those_of_activation_acl(service, server):
     assert users[0] == ["default", "off"]
     assert users[1] == ["health", "on", ">health", "-@all", "+ping"]
     expected = []
-    for role in roles_of(server):
+    for role in (role for role in ROLES if role.server == server):
         password = PASSWORDS[server, role.name]
         expected.append(
             [role.name, "on", f">${{{password}:?is not set; deploy/make-env makes one}}", *role.rules.split()]

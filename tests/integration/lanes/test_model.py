@@ -199,7 +199,7 @@ class Model(RuleBasedStateMachine):
 
     def open(self, person: int) -> HeldLane | None:
         pepper = self.bench.resources.destinations.pepper("camp")
-        number = lane_of(contact_tag(f"{person}.n{self.naming}", pepper), LANES)
+        number = lane_of(contact_tag(f"{person}.n{self.naming}", pepper))
         lane = self.bench.lane(number, lease_seconds=15)
         return lane if lane.open() else None
 

@@ -14,7 +14,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.delivery.wakeup import Delivery
 from app.destinations.state import Status
 from app.errors import DestinationUnreachable
-from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.lane import ANY_WAKE_UP, Lane, lane_of
 from app.round_trips import Step
@@ -27,7 +26,7 @@ LANE, OTHER = 3, 7
 def keys_of(bench: Bench, lane: int) -> Iterator[str]:
     """Contact keys that belong to the lane."""
     pepper = bench.resources.destinations.pepper("camp")
-    return (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper), LANES) == lane)
+    return (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper)) == lane)
 
 
 def enqueue_one_that_stays_and_one_that_moves(bench: Bench) -> None:

@@ -14,7 +14,6 @@ from app.delivery.contacts import Arrival, Contacts
 from app.destinations import operating
 from app.errors import EpochEnded
 from app.event_loop import EVENT_LOOP
-from app.keys import LANES
 from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import ready
 from app.lanes.delivered import contact_tag
@@ -30,7 +29,7 @@ LANE = 3
 def names_of(bench: Bench, number: int) -> list[str]:
     """Contact keys that belong to the lane."""
     pepper = bench.resources.destinations.pepper("camp")
-    found = (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper), LANES) == LANE)
+    found = (f"c-{n}" for n in range(10_000) if lane_of(contact_tag(f"c-{n}", pepper)) == LANE)
     return [next(found) for _ in range(number)]
 
 

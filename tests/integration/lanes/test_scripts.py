@@ -51,7 +51,7 @@ def twice(bench: Bench, redis_port: int) -> Iterator[EachTwice]:
 def contacts_of(bench: Bench, lane: int, number: int) -> list[str]:
     pepper = bench.resources.destinations.pepper("camp")
     keys = (f"c-{n}" for n in count())
-    fitting = (key for key in keys if lane_of(contact_tag(key, pepper), LANES) == lane)
+    fitting = (key for key in keys if lane_of(contact_tag(key, pepper)) == lane)
     return [next(fitting) for _ in range(number)]
 
 

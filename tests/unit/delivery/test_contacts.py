@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from app.delivery.contacts import Arrival, Contact, Contacts
 from app.errors import ContactRefused, PartlyStored, TransientFailure
-from app.keys import LANES
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import Settlement, lane_of
@@ -24,7 +23,7 @@ from tests.unit.mapping.campaign import CATALOG, EMAIL, FIRST, FIRST_ROW, NOW, d
 
 PEPPER = b"pepper"
 LANE = 3
-KEYS = list(islice((k for n in count() if lane_of(contact_tag(k := f"c-{n}", PEPPER), LANES) == LANE), 4))
+KEYS = list(islice((k for n in count() if lane_of(contact_tag(k := f"c-{n}", PEPPER)) == LANE), 4))
 DESTINATION = destination(FIRST_ROW)
 MAPPING = compile_mapping(DESTINATION, CATALOG)
 REFUSED = ContactRefused("no", code="http_400")
