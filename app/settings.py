@@ -16,8 +16,7 @@ from typing import Any
 from environs import EnvError, FileAwareEnv
 
 from app.alert_kinds import ALL_KINDS, KINDS
-from app.errors import UsageError
-from app.names import nearest
+from app.errors import UsageError, did_you_mean
 from app.text import is_whole
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 
@@ -136,24 +135,20 @@ class Settings:
                 problems.append(f"{option.variable}: {said}")
                 continue
             if (type(option.default) in (int, float) and (fault := _fault_in_number(option.name, value))) or (
-                value and option.name in _CHECKS and (fault := _CHECKS[option.name](value))
+                (value or option.default) and option.name in _CHECKS and (fault := _CHECKS[option.name](value))
             ):
                 problems.append(f"{option.variable}: {fault}")
             if os.environ.get(option.variable) and os.environ.get(f"{option.variable}_FILE"):
                 problems.append(f"{option.variable} and {option.variable}_FILE are both set; keep one of them.")
             values[option.field] = value
         problems += _unknown_variables(os.environ)
-        if not problems and values["lease_seconds"] < 2.5 * (values["connect_timeout_seconds"] + 0.5):
+        if not problems and (made := cls(**values)).lease_seconds < 2.5 * made.lease_margin_seconds:
             problems.append(
                 f"{PREFIX}LEASE_SECONDS: must be at least 2.5 times ({PREFIX}CONNECT_TIMEOUT_SECONDS + 0.5), or a call could "
                 "still be on its way out when another worker has the lane."
             )
-        if values.get("clear_messages", "accept") not in ("accept", "refuse"):
-            problems.append(f"{PREFIX}CLEAR_MESSAGES: must be accept or refuse.")
         if values.get("alert_email_to") and not values.get("smtp_url"):
             problems.append(f"{PREFIX}ALERT_EMAIL_TO: needs {PREFIX}SMTP_URL.")
-        if any("." in word or ":" in word for word in str(values.get("allow_local_hosts", "")).split(",")):
-            problems.append(f"{PREFIX}ALLOW_LOCAL_HOSTS: true, false, or names without a dot, such as sandbox.")
         if problems:
             raise UsageError("The environment has problems.", problems=tuple(problems))
         return cls(**values)
@@ -203,6 +198,15 @@ def _fault_in_format(text: str) -> str:
     return "" if text in ("console", "json") else "must be console or json."
 
 
+def _fault_in_clear_messages(text: str) -> str:
+    return "" if text in ("accept", "refuse") else "must be accept or refuse."
+
+
+def _fault_in_local_hosts(text: str) -> str:
+    is_address = any("." in word or ":" in word for word in text.split(","))
+    return "true, false, or names without a dot, such as sandbox." if is_address else ""
+
+
 def _fault_in_share(text: str) -> str:
     try:
         share = float(text)
@@ -225,6 +229,8 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "ALERT_SLACK_URL": fault_in_web_url,
     "ALERT_KINDS": _fault_in_kinds,
     "SMTP_URL": fault_in_smtp_url,
+    "CLEAR_MESSAGES": _fault_in_clear_messages,
+    "ALLOW_LOCAL_HOSTS": _fault_in_local_hosts,
     "LOG_FORMAT": _fault_in_format,
     "TRACES": _fault_in_share,
     "DELIVER_RATE_LIMIT": _fault_in_rate,
@@ -242,13 +248,11 @@ def words_of(value: str) -> tuple[str, ...]:
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """A misspelt variable would be ignored in silence; name the likely one."""
     known = {option.variable for option in OPTIONS}
-    problems = []
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known:
-            likely = nearest(name, sorted(known))
-            hint = f" Did you mean {likely}?" if likely is not None else ""
-            problems.append(f"{name}: no such setting.{hint}")
-    return problems
+    return [
+        f"{name}: no such setting.{did_you_mean(name, sorted(known))}"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known
+    ]
 
 
 _INTRODUCTION = """\

@@ -208,6 +208,9 @@ class TestUrls:
         ("ENQUEUE_RATE_LIMIT", "10/d"),
         ("REFRESH_RATE_LIMIT", "-1/s"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_LEVEL", ""),
+        ("CLEAR_MESSAGES", "refused"),
+        ("CLEAR_MESSAGES", ""),
     ],
 )
 def test_what_would_end_a_worker_at_its_start_is_told_by_its_name(
