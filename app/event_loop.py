@@ -25,8 +25,8 @@ WITHOUT_PAUSE_SECONDS = 0.001  # so long one coroutine may compute before others
 
 
 class EventLoop:
-    """Starts with its first use, in each process anew. For any thread but its own; a coroutine uses `in_thread` and its slow
-    siblings alone.
+    """Starts with its first use, in each process anew. For any thread but its own; a coroutine must use only `in_thread`,
+    `in_token_thread` or `in_fetch_thread`.
     """
 
     def __init__(self) -> None:

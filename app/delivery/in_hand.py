@@ -26,8 +26,8 @@ T = TypeVar("T")
 class InHand:
     """The state of a session and what it is decided by. For coroutines of one event loop.
 
-    `changed` wakes the session after an event. `read` counts entries, `started` calls whose end tells something or that are under
-    way, `answered` those that Marketing Cloud has judged. `error` is an unexpected one, by which the session ends.
+    `changed` wakes the session after an event. `read` counts entries, `started` calls begun, without those that were throttled or
+    never left, `answered` those that Marketing Cloud has judged. `error` is an unexpected one, by which the session ends.
     """
 
     def __init__(self, work: Work) -> None:

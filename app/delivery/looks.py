@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 
 class Looks(Generic[T]):
-    """Answers by name, each good until it is there, and for so long after it was asked for. For coroutines of the process' event loop
-    alone. `in_thread` is where they are found.
+    """Caches answers by name for `good_seconds` from the moment of asking; while one is being found, all callers wait for it.
+
+    For coroutines of the process' event loop alone. `in_thread` is where answers are found.
     """
 
     def __init__(
