@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from app.errors import RequestRefused
+from app.intake.pieces import pieces
 
 MOST_BYTES = 8_000_000  # as it comes
 MOST_INFLATED = 16_000_000
@@ -95,7 +96,7 @@ def weigh(body: bytes) -> int:
 
 
 def read_profiles(body: bytes) -> list[Any]:
-    """The profiles of one object, an array, `{"profiles": […]}` or NDJSON; a line that is no JSON is None, which is excluded.
+    """The profiles of one object, an array, `{"profiles": […]}` or NDJSON; one that is no JSON is None, which is excluded.
 
     Of a body that was weighed. Raises `RequestRefused` when the body as a whole is none of these, or holds too many.
     """
@@ -103,11 +104,11 @@ def read_profiles(body: bytes) -> list[Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        profiles = _lines(body)
+        profiles = _one_by_one(body)
     else:
         profiles = _of(document)
     if len(profiles) > MOST_PROFILES:
-        raise too_large(f"holds more than {MOST_PROFILES:,} profiles")
+        raise _too_many()
     return profiles
 
 
@@ -122,19 +123,24 @@ def _of(document: Any) -> list[Any]:
     return [document]
 
 
-def _lines(body: bytes) -> list[Any]:
-    """NDJSON, if its first line is an object by itself and there are more."""
-    lines = [line for line in body.splitlines() if line.strip()]
-    if len(lines) < 2 or not isinstance(_loaded(lines[0]), dict):
+def _one_by_one(body: bytes) -> list[Any]:
+    found = pieces(body, MOST_PROFILES)
+    if found is None:
         raise _no_profiles("is no JSON in UTF-8" if body.strip() else "is empty")
-    return [_loaded(line) for line in lines[: MOST_PROFILES + 1]]
+    if len(found) > MOST_PROFILES:
+        raise _too_many()
+    return [_loaded(piece) for piece in found]
 
 
-def _loaded(line: bytes) -> Any:
+def _loaded(piece: bytes) -> Any:
     try:
-        return orjson.loads(line)
+        return orjson.loads(piece)
     except orjson.JSONDecodeError:
         return None
+
+
+def _too_many() -> RequestRefused:
+    return too_large(f"holds more than {MOST_PROFILES:,} profiles")
 
 
 def _no_profiles(what: str) -> RequestRefused:

@@ -93,8 +93,8 @@ def test_a_connection_is_kept_and_requests_may_follow_without_waiting(intake: In
 def test_who_asks_for_another_protocol_is_taken_in_this_one(
     intake: Installation, protocol: str, chunked: bool, later: bool
 ) -> None:
-    inner = json.dumps(person(9)).encode()
-    # a body that is a request itself, the profile in its second line
+    inner = json.dumps(person(9), indent=1).encode()
+    # a body that is a request itself, with a profile that is no line of it
     hidden = intake.head(f"Content-Length: {len(inner)}") + inner
     for body, status in ((json.dumps(person(1)).encode(), 202), (hidden, 400)):
         framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
@@ -125,6 +125,15 @@ def test_one_bad_profile_of_ten_is_counted_and_sinks_no_other(intake: Installati
     assert (answer.status_code, answer.json()) == (202, {"job": "j", "accepted": 9, "excluded": 1})
     job = intake.job("j")
     assert (job.received, job.pending, job.reasons) == (10, 9, {"missing_contact_key": 1})
+
+
+@pytest.mark.parametrize("form", ["[%s]", '{"profiles": [%s]}', "%s"], ids=["array", "profiles", "lines"])
+def test_one_that_is_no_json_is_counted_and_sinks_no_other(intake: Installation, form: str) -> None:
+    texts = [r'{"n": "\ud83d"}', json.dumps(person(1)), '{"n": NaN}', json.dumps(person(2)), "junk"]
+    answer = intake.post(data=form % ("," if form != "%s" else "\n").join(texts), query="?job=j")
+    assert (answer.status_code, answer.json()) == (202, {"job": "j", "accepted": 2, "excluded": 3})
+    assert sorted(one["personalEmail"]["address"] for one in intake.profiles()) == ["c1@mail.test", "c2@mail.test"]
+    assert intake.job("j").reasons == {"malformed_profile": 3}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""What a body that is no JSON as a whole is made of, so that each profile can be read by itself. Pure.
+
+A broken profile costs its neighbours nothing. Brackets and commas tell where it ends, whatever it holds; of a body whose last
+bracket is missing nobody can tell what it would have been, and nothing is taken.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+DEPTH = 6  # brackets within brackets that one match passes over; profiles hardly have more
+_MOST_MEMBERS = 1_000  # beside the profiles
+MOST_STEPS = 50_000  # deeper brackets and empty elements, which are looked at one by one: a tenth of a second
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TEXT = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*+'
+_NESTED = rb"[{\[]" + _TEXT + rb"[}\]]"
+for _ in range(DEPTH - 1):
+    _NESTED = rb"[{\[]" + _TEXT + rb"(?:" + _NESTED + _TEXT + rb")*+[}\]]"
+# both end at a bracket that is surplus or too deep, at a quote whose string does not end, or with the text
+_TO_COMMA = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb"|" + _NESTED + rb")*+(.?)", re.DOTALL)
+_TO_BRACKET = re.compile(_TEXT + rb"(?:" + _NESTED + _TEXT + rb")*+(.?)", re.DOTALL)
+_PROFILES = re.compile(rb'\s*"profiles"\s*:\s*(?=\[)')
+# what stands before a line that is an object by itself, if that is a part of a document over many lines
+_GOING_ON = (b"[", b",", b":")
+
+
+def pieces(body: bytes, most: int) -> list[bytes] | None:
+    """The elements of an array or of `{"profiles": […]}`, or else lines; a few more than `most` at the most. None: it is neither."""
+    text = body.strip()
+    spans = _spans_of_document(text, most)
+    if spans is not None:
+        return [text[start:end] for start, end in spans]
+    lines = [line for line in text.split(b"\n") if line.strip()][: most + 1]
+    return lines if len(lines) > 1 and _has_object(lines) else None
+
+
+def is_object(text: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _has_object(lines: list[bytes]) -> bool:
+    """Whether one is an object by itself. Of an array printed over many lines and cut short, none is."""
+    before = b""
+    for line in lines:
+        if before not in _GOING_ON and is_object(line):
+            return True
+        before = line.rstrip()[-1:]
+    return False
+
+
+def _spans_of_document(text: bytes, most: int) -> list[tuple[int, int]] | None:
+    at = 0 if text[:1] == b"[" else _array_of_profiles(text)
+    cut = None if at is None else _cut(text, at, most)
+    if at is None or cut is None:
+        return None
+    spans, end = cut
+    whole = len(spans) > most or (end == len(text) if at == 0 else _holds_profiles(text[:at] + b"[]" + text[end:]))
+    return spans if whole else None
+
+
+def _array_of_profiles(text: bytes) -> int | None:
+    """Where the array of an object's member `profiles` opens."""
+    if text[:1] != b"{":
+        return None
+    at = 1
+    for _ in range(_MOST_MEMBERS):
+        if found := _PROFILES.match(text, at):
+            return found.end()
+        member = _TO_COMMA.match(text, at)
+        if member is None or member[1] != b",":
+            return None
+        at = member.end()
+    return None
+
+
+def _holds_profiles(without: bytes) -> bool:
+    """Whether it is a whole document around its profiles, and no profile itself."""
+    try:
+        document = orjson.loads(without)
+    except orjson.JSONDecodeError:
+        return False
+    return document["profiles"] == [] and "identityMap" not in document
+
+
+def _cut(text: bytes, at: int, most: int) -> tuple[list[tuple[int, int]], int] | None:
+    """Where the elements of the array that opens here begin and end, and where it has closed.
+
+    Ends early with more than `most`. None: it does not close, or is deeper than can be looked at.
+    """
+    spans: list[tuple[int, int]] = []
+    at = start = at + 1
+    steps = depth = 0
+    while len(spans) <= most and steps <= MOST_STEPS:
+        found = (_TO_BRACKET if depth else _TO_COMMA).match(text, at)
+        assert found is not None  # both match the empty text
+        at, mark = found.end(), found[1]
+        if mark in (b"", b'"'):
+            return None
+        if depth == 0 and mark in b",]":
+            if text[start : at - 1].strip():
+                spans.append((start, at - 1))
+            else:
+                steps += 1
+            if mark == b"]":
+                return spans, at
+            start = at
+        else:
+            steps += 1
+            depth = depth + 1 if mark in b"{[" else max(0, depth - 1)
+    return (spans, at) if len(spans) > most else None
