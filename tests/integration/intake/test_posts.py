@@ -73,6 +73,15 @@ def test_a_sender_that_expects_to_be_told_to_go_on(intake: Installation) -> None
     assert wrong.answer().status == 413
 
 
+@pytest.mark.parametrize(("length", "status"), [("0" * 5_000 + "%d", 202), ("0" * 5_000, 400), ("1" + "0" * 18, 413)])
+def test_a_length_of_many_digits_is_the_number_it_is(intake: Installation, length: str, status: int) -> None:
+    body = json.dumps(person(1)).encode()
+    line = intake.line()
+    line.send(intake.head(f"Content-Length: {length.replace('%d', str(len(body)))}", "Connection: close"))
+    line.send(body if status == 202 else b"")
+    assert line.answer().status == status
+
+
 def test_a_connection_is_kept_and_requests_may_follow_without_waiting(intake: Installation) -> None:
     body = json.dumps(person(1)).encode()
     request = intake.head(f"Content-Length: {len(body)}") + body
