@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 REDIS_SECONDS = (
     1.2  # less than an answer may take; a broken connection is made anew once, a slow answer not waited for again
 )
+PROFILES = "/v1/destinations/{destination}/profiles"
+ACCESS = "/oauth/token"
 BEGIN_TO_STOP = "begin_to_stop"  # in the state of the application: to be called when the server is told to stop
 
 
@@ -93,16 +95,18 @@ def make_application(resources: Resources) -> Starlette:
 
         return endpoint
 
-    return Starlette(
+    application = Starlette(
         routes=[
-            Route("/v1/destinations/{destination}/profiles", _Profiles(), methods=["POST"]),
-            Route("/oauth/token", page("token"), methods=["POST"]),
+            *(Route(path, _Profiles(), methods=["POST"]) for path in (PROFILES, f"{PROFILES}/")),
+            *(Route(path, page("token"), methods=["POST"]) for path in (ACCESS, f"{ACCESS}/")),
             *(Route(f"/{name}", page(name)) for name in ("livez", "readyz", "metrics")),
             Route("/openapi.json", page("openapi")),
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: on_http_error, Exception: on_error},
     )
+    application.router.redirect_slashes = False  # who posts seldom follows
+    return application
 
 
 def _soon(loop: asyncio.AbstractEventLoop, posts: list[Any]) -> None:

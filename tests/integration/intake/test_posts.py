@@ -173,15 +173,28 @@ def test_what_is_refused(intake: Installation, more: dict[str, Any], status: int
     assert intake.entries() == []
 
 
+def test_a_slash_at_the_end_does_no_harm(intake: Installation) -> None:
+    answer = requests.post(
+        f"{intake.url}/v1/destinations/camp/profiles/?job=j", json=person(1), allow_redirects=False, timeout=10,
+        headers={"Authorization": f"Bearer {intake.key}"},
+    )  # fmt: skip
+    assert (answer.status_code, answer.json()) == (202, {"job": "j", "accepted": 1, "excluded": 0})
+    form = {"grant_type": "client_credentials", "client_id": "crm", "client_secret": intake.key}
+    answer = requests.post(f"{intake.url}/oauth/token/", data=form, allow_redirects=False, timeout=10)
+    assert (answer.status_code, answer.json()["token_type"]) == (200, "Bearer")
+
+
 def test_other_paths_and_methods(intake: Installation) -> None:
     for method, path, status in [
         ("GET", "/v1/destinations/camp/profiles", 405),
+        ("GET", "/v1/destinations/camp/profiles/", 405),
         ("POST", "/v1/destinations/camp", 404),
+        ("GET", "/livez/", 404),
         ("GET", "/", 404),
         ("GET", "/livez", 200),
         ("GET", "/readyz", 200),
     ]:
-        answer = requests.request(method, intake.url + path, timeout=10)
+        answer = requests.request(method, intake.url + path, timeout=10, allow_redirects=False)
         assert answer.status_code == status
         assert status == 200 or fits(answer, "Problem")
     assert requests.get(f"{intake.url}/openapi.json", timeout=10).json() == DOCUMENT
