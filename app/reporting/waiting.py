@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.keys import LANES, DestinationKeys
-from app.lanes.entries import read_fields
+from app.lanes.entries import Entry, read_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -15,30 +15,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OldestWaiting:
-    """Seconds since the oldest waiting profile of each kind was enqueued; None where none waits."""
+    """Seconds since the oldest waiting profile of each kind was enqueued; None where none waits.
+
+    A parked one counts as the live or backfill profile that it is, and as parked.
+    """
 
     live: float | None
     backfill: float | None
     parked: float | None
 
 
-def oldest_waiting_age_seconds(redis: Redis, destination_id: str, *, live_only: bool = False) -> OldestWaiting:
-    """By when it was enqueued, which a profile keeps through parking and moving. Plain reads; a third of them with `live_only`."""
+def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiting:
+    """By when it was enqueued, which a profile keeps through parking and moving. Plain reads.
+
+    Parked ones lie in the order of their last try: both ends are looked at, since the first has the longest wait and the last may
+    have the most tries behind it.
+    """
     keys = DestinationKeys(destination_id)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for number in range(LANES):
             lane = keys.lane(number)
-            for stream in (lane.live,) if live_only else (lane.live, lane.backfill, lane.parked):
+            for stream in (lane.live, lane.backfill, lane.parked):
                 pipeline.xrange(stream, count=1)
-        (seconds, micros), *firsts = pipeline.execute()
+            pipeline.xrevrange(lane.parked, count=1)
+        (seconds, micros), *found = pipeline.execute()
     now_ms = seconds * 1000 + micros // 1000
-    kinds = 1 if live_only else 3
-    enqueued = [_enqueued_ms(firsts[kind::kinds]) if kind < kinds else [] for kind in range(3)]
-    oldest = [min(times, default=None) for times in enqueued]
+    parked = [*_entries(found[2::4], backfill=False), *_entries(found[3::4], backfill=False)]
+    live = [*_entries(found[0::4], backfill=False), *(entry for entry in parked if not entry.origin.backfill)]
+    backfill = [*_entries(found[1::4], backfill=True), *(entry for entry in parked if entry.origin.backfill)]
+    oldest = [min((entry.enqueued_ms for entry in entries), default=None) for entries in (live, backfill, parked)]
     return OldestWaiting(*(None if at_ms is None else max(0.0, (now_ms - at_ms) / 1000) for at_ms in oldest))
 
 
-def _enqueued_ms(firsts: Sequence[Any]) -> list[int]:
-    """When the first entry of each stream was enqueued."""
-    return [read_fields(*entry, backfill=False).enqueued_ms for first in firsts for entry in first]
+def _entries(replies: Sequence[Any], *, backfill: bool) -> Iterator[Entry]:
+    """Those that these streams begin or end with."""
+    return (read_fields(*entry, backfill=backfill) for reply in replies for entry in reply)

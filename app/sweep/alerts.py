@@ -148,7 +148,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
         id=name,
         state=state,
         quota=read_quota(redis, about.account, calls_per_year=about.calls_per_year),
-        oldest_live_seconds=oldest_waiting_age_seconds(redis, name, live_only=True).live,
+        oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
         current=runs.get(hour),
         finished=runs.get(hour - 1),
         failures_kept=count_failures(redis, name),

@@ -438,6 +438,22 @@ def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Re
     assert sorted(kinds) == ["backlog_age", "run_delayed", "run_failed"]
 
 
+def test_profiles_whose_every_call_fails_are_parked_and_late_all_the_same(bench: Bench) -> None:
+    now_ms = bench.resources.clock.now_ms()
+    bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000))
+    for _ in range(2):  # as many as it takes to close what is not called for any more
+        sweep(bench.resources, bench.producer)
+        later(bench.resources, 61)
+    assert events(bench) == [("opened", "backlog_age"), ("opened", "run_delayed")]
+
+
+def test_a_parked_backfill_is_not_late(bench: Bench) -> None:
+    now_ms = bench.resources.clock.now_ms()
+    bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000) | {"f": "b"})
+    sweep(bench.resources, bench.producer)
+    assert events(bench) == []
+
+
 def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) -> None:
     made = with_settings(bench, alert_url=receiver.url)
     now_ms = made.clock.now_ms()

@@ -168,15 +168,21 @@ def test_the_age_of_the_oldest_is_by_when_it_was_enqueued(bench: Bench) -> None:
     bench.producer.enqueue("camp", [profile("a", email="a@mail.test")])
     lane = next(bench.keys.lane(n) for n in range(16) if bench.redis.xlen(bench.keys.lane(n).live))
     old = bench.resources.clock.now_ms() - 100_000
-    bench.redis.xadd(lane.parked, waiting("job-1", old))
+    bench.redis.xadd(lane.parked, waiting("job-1", old) | {"f": "b"})
     found = oldest_waiting_age_seconds(bench.redis, "camp")
     assert found.live is not None
     assert found.live < 60
+    assert found.backfill == found.parked == pytest.approx(100, abs=10)
+
+
+@pytest.mark.parametrize("ages", [(300, 100), (100, 300)], ids=["first", "last"])
+def test_a_parked_profile_counts_as_what_it_is(bench: Bench, ages: tuple[int, int]) -> None:
+    now_ms = bench.resources.clock.now_ms()
+    for age in ages:
+        bench.redis.xadd(bench.keys.lane(3).parked, waiting("job-1", now_ms - age * 1000))
+    found = oldest_waiting_age_seconds(bench.redis, "camp")
+    assert found.live == found.parked == pytest.approx(300, abs=10)
     assert found.backfill is None
-    assert found.parked == pytest.approx(100, abs=10)
-    alone = oldest_waiting_age_seconds(bench.redis, "camp", live_only=True)
-    assert alone.live == pytest.approx(found.live, abs=10)
-    assert alone.parked is None
 
 
 def test_what_is_replayed_waits_since_then(bench: Bench) -> None:
