@@ -23,7 +23,7 @@ from app.destinations.state import State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.pacing.shown import read_pace
-from app.reporting.quota import read_quota
+from app.reporting.quota import MORE_CALLS, read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources
 
@@ -137,6 +137,8 @@ def destinations(as_json: bool) -> None:
     for row in rows:
         if row["code"]:
             out.print(f"{row['id']}: {row['text']} ({row['code']}) {row['remedy']}", markup=False)
+        if row["standstill"]:
+            out.print(f"{row['id']}: {row['standstill']} {MORE_CALLS}", markup=False)
         if row["throttled_seconds"]:
             out.print(
                 f"{row['id']}: its account asks to wait another {row['throttled_seconds']:,.0f} s; "
@@ -161,7 +163,7 @@ def _describe(made: Resources, name: str) -> dict[str, Any]:
         return _describe_opened(made, name, made.destinations.get(name))
     except (SealBroken, UnknownDestination) as error:
         code = "seal_broken" if isinstance(error, SealBroken) else "disconnected"
-        blank = dict.fromkeys(("name", "description", "account", "catalog_failure"), "")
+        blank = dict.fromkeys(("name", "description", "account", "catalog_failure", "standstill"), "")
         none = dict.fromkeys(
             ("since_ms", "failed_probes", "next_probe_ms", "calls_this_year", "calls_per_year", "calls_forecast"), 0
         )
@@ -174,9 +176,12 @@ def _describe(made: Resources, name: str) -> dict[str, Any]:
 
 def _describe_opened(made: Resources, name: str, destination: Destination) -> dict[str, Any]:
     state: State = made.states.get(name)
-    quota = read_quota(made.redis, destination.account.key, calls_per_year=destination.limits.calls_per_year)
+    limits = destination.limits
+    quota = read_quota(
+        made.redis, destination.account.key, calls_per_year=limits.calls_per_year, stops=limits.stop_at_yearly_quota
+    )
     failure = made.catalogs.last_failure(name)
-    pace = read_pace(made.redis, destination.account.key, destination.limits)
+    pace = read_pace(made.redis, destination.account.key, limits)
     return {
         "id": name,
         "name": destination.name,
@@ -196,6 +201,7 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
         "calls_this_year": quota.used,
         "calls_per_year": quota.allowed,
         "calls_forecast": quota.forecast,
+        "standstill": quota.standstill,
         "segments": [
             {"id": item.id, "name": item.name, "mapping_id": item.mapping_id} for item in destination.segments
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -14,6 +14,8 @@ from app.durability import find_storage_problems
 from app.errors import CallError, WorkHasProblems
 from app.mapping.paths import spell_target
 from app.mapping.problems import Problem
+from app.reporting.quota import MORE_CALLS, read_quota
+from app.resources import Resources
 
 
 @click.command()
@@ -68,7 +70,11 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
 def check(destination: str, as_json: bool) -> None:
     """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""
     with resources() as made:
-        problems = [*operating.check(made, destination).problems, *find_storage_problems(made.redis)]
+        problems = [
+            *operating.check(made, destination).problems,
+            *_standstill(made, destination),
+            *find_storage_problems(made.redis),
+        ]
     errors = [problem for problem in problems if problem.level == "error"]
     if as_json:
         print_json(
@@ -87,6 +93,17 @@ def check(destination: str, as_json: bool) -> None:
     if errors:
         raise WorkHasProblems(f"{len(errors)} problem{'s' * (len(errors) > 1)} to mend.")
     out.print(f"[green]✔[/] {destination} is ready.")
+
+
+def _standstill(made: Resources, destination_id: str) -> Iterator[Problem]:
+    """Whether the account's calls of this year are used up, and none is made beyond them."""
+    destination = made.destinations.get(destination_id)
+    limits = destination.limits
+    quota = read_quota(
+        made.redis, destination.account.key, calls_per_year=limits.calls_per_year, stops=limits.stop_at_yearly_quota
+    )
+    if quota.standstill:
+        yield Problem("error", "limits.calls_per_year", quota.standstill, MORE_CALLS)
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

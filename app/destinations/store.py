@@ -42,6 +42,7 @@ class About:
     calls_per_minute: int
     calls_per_year: int
     max_in_flight: int = 10
+    stop_at_yearly_quota: bool = False
 
 
 class Directory:
@@ -265,7 +266,12 @@ def _secret_purpose(destination: Destination) -> bytes:
 def _about(destination: Destination) -> bytes:
     limits = destination.limits
     about = About(
-        destination.name, destination.account.key, limits.calls_per_minute, limits.calls_per_year, limits.max_in_flight
+        destination.name,
+        destination.account.key,
+        limits.calls_per_minute,
+        limits.calls_per_year,
+        limits.max_in_flight,
+        limits.stop_at_yearly_quota,
     )
     return orjson.dumps(asdict(about))
 

@@ -93,7 +93,7 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
             problem=str(error), remedy=error.remedy,
         )  # fmt: skip
     failure = resources.catalogs.last_failure(destination_id)
-    account = destination.account.key
+    account, limits = destination.account.key, destination.limits
     oldest = oldest_waiting_age_seconds(redis, destination_id)
     counted = read_counts(redis, destination_id, hours=hours)
     return Glance(
@@ -102,11 +102,11 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
         state=resources.states.get(destination_id),
         waiting=waiting,
         failures=failures,
-        quota=read_quota(redis, account, calls_per_year=destination.limits.calls_per_year),
+        quota=read_quota(redis, account, calls_per_year=limits.calls_per_year, stops=limits.stop_at_yearly_quota),
         catalog_failure="" if failure is None else failure.text,
         runs=tuple(run_of(hour, counts) for hour, counts in counted),
         destination=destination,
-        pace=read_pace(redis, account, destination.limits),
+        pace=read_pace(redis, account, limits),
         oldest_seconds=max(
             (age for age in (oldest.live, oldest.backfill, oldest.parked) if age is not None), default=None
         ),

@@ -12,22 +12,40 @@ if TYPE_CHECKING:
     from redis import Redis
 
 RECENT_DAYS = 7
+MORE_CALLS = (
+    "Ask Salesforce for more calls, then raise limits.calls_per_year in the file and `activation connect` it "
+    "(`--limits-of-account` for all destinations of the account)."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`forecast` is the whole year's calls if the rest of it goes on like the last seven days."""
+    """`forecast` is the whole year's calls if the rest of it goes on like the last seven days; `stops`: no call is made beyond what is
+    allowed.
+    """
 
     used: int
     allowed: int
     forecast: int
+    stops: bool = False
 
     @property
     def share(self) -> float:
         return self.used / self.allowed
 
+    @property
+    def standstill(self) -> str:
+        """That delivery stands still, until the year ends or somebody does what `MORE_CALLS` says; '' while it does not."""
+        if not self.stops or self.used < self.allowed:
+            return ""
+        return (
+            f"All {self.allowed:,} calls of this year are used and limits.stop_at_yearly_quota is set: "
+            "delivery stands still until the year ends (UTC)."
+        )
 
-def read_quota(redis: Redis, account: str, *, calls_per_year: int) -> Quota:
+
+def read_quota(redis: Redis, account: str, *, calls_per_year: int, stops: bool = False) -> Quota:
+    """`stops` is the limit stop_at_yearly_quota. Plain reads."""
     keys = AccountKeys(account)
     raw: Any = redis.hgetall(keys.calls)
     last_second: Any = redis.hget(keys.pace, "calls")
@@ -41,4 +59,4 @@ def read_quota(redis: Redis, account: str, *, calls_per_year: int) -> Quota:
     # an account that began this week is judged by the days it has had
     observed = min(RECENT_DAYS, today - min(days, default=today) + 1)
     days_left = (datetime(now.year + 1, 1, 1, tzinfo=UTC) - now).total_seconds() / 86_400
-    return Quota(used=used, allowed=calls_per_year, forecast=int(used + recent / observed * days_left))
+    return Quota(used=used, allowed=calls_per_year, forecast=int(used + recent / observed * days_left), stops=stops)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.destinations.state import State, Status
 from app.reporting.alerts import Alert
+from app.reporting.quota import MORE_CALLS
 
 if TYPE_CHECKING:
     from app.reporting.quota import Quota
@@ -133,17 +134,17 @@ def _keeping(facts: DestinationFacts) -> list[Alert]:
 
 def _ending(facts: DestinationFacts) -> list[Alert]:
     quota = facts.quota
-    found = [
-        Alert(
-            f"quota_{percent}",
-            facts.id,
-            f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
-            f"at the present rate it will be {quota.forecast:,}.",
-            "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations.",
-        )
-        for percent in (95, 80)
-        if quota.share >= percent / 100
-    ]
+    used = (
+        f"{quota.used:,} of {quota.allowed:,} calls of this year are used ({quota.share:.0%}); "
+        f"at the present rate it will be {quota.forecast:,}."
+    )
+    more = "Ask Salesforce for more, or send less: fewer attributes that change often, fewer destinations."
+    found = []
+    if quota.share >= 0.95:
+        still = quota.standstill
+        found.append(Alert("quota_95", facts.id, still or used, MORE_CALLS if still else more))
+    if quota.share >= 0.8:
+        found.append(Alert("quota_80", facts.id, used, more))
     if facts.secret_days is not None and facts.secret_days >= SECRET_WARNING_DAYS:
         found.append(
             Alert(

@@ -8,6 +8,7 @@ import hmac
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
-from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, SWEPT
+from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, SWEPT, AccountKeys
 from app.reporting.alerts import (
     ANY,
     Alert,
@@ -452,6 +453,14 @@ def test_a_parked_backfill_is_not_late(bench: Bench) -> None:
     bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000) | {"f": "b"})
     sweep(bench.resources, bench.producer)
     assert events(bench) == []
+
+
+def test_what_a_used_up_year_means_is_known_without_a_key(bench: Bench) -> None:
+    limits = replace(bench.destination.limits, calls_per_year=5, stop_at_yearly_quota=True)
+    bench.resources.destinations.save(replace(bench.destination, limits=limits))
+    bench.redis.hset(AccountKeys(bench.destination.account.key).calls, f"y{datetime.now(UTC).year}", 5)
+    sweep(with_settings(bench, secret_keys=make_key()), bench.producer)
+    assert "delivery stands still" in read_open(bench.redis)["quota_95|camp"].alert.text
 
 
 def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) -> None:

@@ -12,6 +12,7 @@ from app.errors import UsageError
 from app.mapping.update import Reason
 from app.reporting.burn_up import read_burn_up
 from app.reporting.destinations import Glance, glance, glances
+from app.reporting.quota import MORE_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,9 @@ def overview(visit: Visit) -> Response:
         (name, read_burn_up(visit.resources.redis, key, calls_per_year=allowed))
         for key, (name, allowed) in sorted(accounts.items())
     ]
-    return visit.page("overview.html", found=found, burns=burns, now_hour=visit.resources.clock.now_ms() // 3_600_000)
+    return visit.page(
+        "overview.html", found=found, burns=burns, now_hour=visit.resources.clock.now_ms() // 3_600_000, more_calls=MORE_CALLS
+    )  # fmt: skip
 
 
 @page()
@@ -50,7 +53,7 @@ def destination(visit: Visit) -> Response:
     return visit.page(
         "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
         totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),
-        fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
+        more_calls=MORE_CALLS, fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
     )  # fmt: skip
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import orjson
 import pytest
+
+from app.keys import AccountKeys
 
 NOT_CONNECTED = "Error: spring is not connected.\nMend what is listed and connect again.\n"
 LACKS_WRITE = (
@@ -148,3 +152,24 @@ def test_an_account_whose_token_names_a_foreign_host(run, text, sandbox, closed_
     )
     assert "Check account.subdomain in the destination file" in refused.stderr
     assert {call["route"] for call in sandbox.calls} == {"token"}
+
+
+STANDSTILL = (
+    "All 5 calls of this year are used and limits.stop_at_yearly_quota is set: delivery stands still until the year ends (UTC). "
+    "Ask Salesforce for more calls, then raise limits.calls_per_year in the file and `activation connect` it "
+    "(`--limits-of-account` for all destinations of the account).\n"
+)
+
+
+@pytest.mark.parametrize(("used", "stops"), [(5, True), (4, True), (5, False)])
+def test_a_year_whose_calls_are_used_up(run, text, redis, used, stops):
+    limits = f"limits: {{calls_per_year: 5, stop_at_yearly_quota: {str(stops).lower()}}}\n"
+    assert run("connect", "-", stdin=text + limits).exit_code == 0
+    (row,) = orjson.loads(run("destinations", "--json").stdout)
+    year = datetime.now(UTC).year
+    redis.hset(AccountKeys(row["account"]).calls, f"y{year}", used)
+    listed, checked = run("destinations"), run("check", "spring")
+    stands_still = stops and used == 5
+    assert (f"spring: {STANDSTILL}" in listed.stdout) is stands_still
+    assert (f"error: limits.calls_per_year: {STANDSTILL}" in checked.stderr) is stands_still
+    assert checked.exit_code == int(stands_still)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 
 import orjson
@@ -13,6 +14,7 @@ from app.access.roles import Role
 from app.errors import ContactRefused
 from app.intake.counts import Counts
 from app.intake.sources import SourceStore
+from app.keys import AccountKeys
 from app.lanes.entries import read_fields
 from app.lanes.failures import seal_failure
 from app.producer import Producer
@@ -271,3 +273,14 @@ def test_a_console_with_data_keys_opens_no_account(console, make_console, redis)
     assert "holds no key for accounts" in client.send_form("/contact", destination="camp", key="c", account="yes").text
     assert client.send_form("/destinations/camp/pause").status_code == 200
     assert console.resources.states.get("camp").status == "paused"
+
+
+@pytest.mark.parametrize(("used", "stands_still"), [(5, True), (4, False)])
+def test_a_year_whose_calls_are_used_up_is_on_both_pages(console, used, stands_still):
+    made = console.connect(more="limits: {calls_per_year: 5, stop_at_yearly_quota: true}\n")
+    console.resources.redis.hset(AccountKeys(made.account.key).calls, f"y{datetime.now(UTC).year}", used)
+    client = console.client(Role.VIEW)
+    for path in ("/", "/destinations/camp"):
+        text = unescape(client.get(path).text)
+        assert ("delivery stands still until the year ends (UTC)." in text) is stands_still
+        assert ("then raise limits.calls_per_year in the file" in text) is stands_still

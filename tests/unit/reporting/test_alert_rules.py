@@ -64,6 +64,17 @@ def test_what_a_destination_calls_for(changes, kinds):
 
 
 @pytest.mark.parametrize(
+    ("used", "stops", "stands_still"),
+    [(999, True, False), (1_000, True, True), (1_001, True, True), (1_000, False, False)],
+)
+def test_a_quota_that_is_used_up_stands_still_where_nothing_goes_beyond_it(used, stops, stands_still):
+    (alert, _) = destination_alerts(replace(QUIET, quota=Quota(used, 1_000, 1_100, stops)))
+    assert alert.kind == "quota_95"
+    assert ("delivery stands still until the year ends" in alert.text) is stands_still
+    assert ("limits.calls_per_year" in alert.remedy and "`activation connect`" in alert.remedy) is stands_still
+
+
+@pytest.mark.parametrize(
     ("current", "finished", "expected"),
     [
         (None, None, []),
