@@ -18,6 +18,7 @@ from app.destinations.store import DestinationStore
 from app.errors import UsageError
 from app.lanes.failures import FailureStore
 from app.reporting.measures import Measures
+from app.reporting.signs import SignsOfLife
 from app.sealing import KeyRing
 from app.sfmc import MarketingCloud
 
@@ -40,6 +41,7 @@ class Resources:
     catalogs: CatalogStore
     states: StateStore
     measures: Measures = field(default_factory=Measures)
+    signs: SignsOfLife = field(default_factory=SignsOfLife)
 
     @classmethod
     def from_settings(cls, settings: Settings, redis: Redis | None = None) -> Resources:

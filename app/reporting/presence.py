@@ -56,6 +56,7 @@ class Presence:
                 now_ms = clock.now_ms()
                 process = process or this_process(self._name, self._role, now_ms=now_ms, queues=self._queues)
                 note_process(redis, process, now_ms=now_ms)
+                self._r.signs.taken(time.monotonic())
                 self._watch()
             except RedisError as error:
                 say_once(log, "presence", "Redis does not take signs of life (%s).", type(error).__name__)

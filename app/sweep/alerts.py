@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -78,14 +79,16 @@ class Judgement:
         redis = self._r.redis
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
         delivering = sum(DELIVERY_QUEUE in process.queues for process in alive)
-        self._found += sweep_alerts(delivering=delivering, settled_in=up_seconds > SETTLED_IN_SECONDS)
+        settled_in = self._settled_seconds(up_seconds) > SETTLED_IN_SECONDS
+        self._found += sweep_alerts(delivering=delivering, settled_in=settled_in)
+        unjudged = WATCHED if delivering or settled_in else (*WATCHED, "no_worker")
         note_count(redis, *_turned_away(redis), now_ms=self._now_ms)
         self._found += read_signals(redis, now_ms=self._now_ms)
         known = read_open(redis)
         judged = [
             field
             for field, item in known.items()
-            if item.alert.kind not in WATCHED
+            if item.alert.kind not in unjudged
             and (not item.alert.destination or item.alert.destination in self._looked_at
                  or item.alert.destination not in connected)
         ]  # fmt: skip
@@ -100,16 +103,20 @@ class Judgement:
         sweep_seconds = read_sweep_age_seconds(redis, now_ms=self._now_ms)
         found = watch_alerts(
             sweep_seconds=sweep_seconds,
-            up_seconds=up_seconds,
+            up_seconds=self._settled_seconds(up_seconds),
             maintaining=sum(MAINTENANCE_QUEUE in process.queues for process in alive),
         )
         known = read_open(redis)
         sweeps = sweep_seconds is not None and sweep_seconds < NO_SWEEP_SECONDS
         if not found and not sweeps:
-            return False  # it is not up for long enough to tell: what another one has opened stays
+            return False  # not up for long enough to tell, or Redis was away: what another one has opened stays
         judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
         self._carry_out(known, found, judged)
         return bool(found)
+
+    def _settled_seconds(self, up_seconds: float) -> float:
+        """For how long others could have said that they are there, as far as this process can tell."""
+        return min(up_seconds, self._r.signs.unbroken_seconds(time.monotonic()))
 
     def _muted(self, alert: Alert) -> bool:
         return any(mute.covers(alert, self._now_ms) for mute in self._mutes)

@@ -6,10 +6,12 @@ import base64
 import hashlib
 import hmac
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from typing import Any
 
 import orjson
@@ -20,7 +22,7 @@ from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
-from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, SWEPT, AccountKeys
+from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, PROCESSES, SWEPT, AccountKeys
 from app.reporting.alerts import (
     ANY,
     Alert,
@@ -480,6 +482,50 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
     bench.redis.set(SWEPT, now_ms)
     assert not Judgement(made).watch(up_seconds=1)
     assert read_open(bench.redis)["no_beat|"].gone_ms
+
+
+def test_an_outage_of_redis_is_no_silence_of_others(bench: Bench) -> None:
+    made, now = bench.resources, time.monotonic()
+    bench.redis.set(SWEPT, made.clock.now_ms() - 300_000)
+    bench.redis.delete(PROCESSES)
+    made.signs.taken(now - 300)
+    assert not Judgement(made).watch(up_seconds=900), "within the outage"
+    made.signs.taken(now - 10)
+    assert not Judgement(made).watch(up_seconds=900), "Redis is back, and others have not had the time"
+    Judgement(made).conclude([], up_seconds=900)
+    assert events(bench) == []
+
+
+def test_workers_that_stay_away_after_an_outage_are_told_once(bench: Bench) -> None:
+    made, now = bench.resources, time.monotonic()
+    bench.redis.delete(PROCESSES)
+    Judgement(made).conclude([], up_seconds=900)
+    made.signs.taken(now - 10)  # a gap was before
+    for _ in range(2):
+        Judgement(made).conclude([], up_seconds=900)
+        later(made, 61)
+    note_process(bench.redis, this_process("w", "worker", now_ms=0, queues=("delivery",)), now_ms=made.clock.now_ms())
+    for _ in range(2):
+        Judgement(made).conclude([], up_seconds=900)
+        later(made, 15)
+    assert events(bench) == [("opened", "no_worker")]
+    assert read_open(bench.redis)["no_worker|"].gone_ms
+
+
+def test_a_process_that_gives_signs_of_life_knows_since_when_redis_takes_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.reporting.presence.FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("app.reporting.presence.NOTE_SECONDS", 0.0)
+    assert bench.resources.signs.unbroken_seconds(time.monotonic()) == inf
+    watched = threading.Event()
+    presence = Presence(bench.resources, "worker-2@here", "worker", ("delivery",), watched.set)
+    presence.begin()
+    try:
+        assert watched.wait(10)
+        assert bench.resources.signs.unbroken_seconds(time.monotonic()) < 60
+    finally:
+        presence.end()
 
 
 def test_a_worker_tells_that_nothing_was_ever_swept(bench: Bench) -> None:
