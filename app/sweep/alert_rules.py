@@ -36,6 +36,7 @@ class DestinationFacts:
     id: str
     state: State
     quota: Quota
+    state_seconds: float | None = None
     oldest_live_seconds: float | None = None
     current: Run | None = None
     finished: Run | None = None
@@ -62,7 +63,10 @@ def _standing(facts: DestinationFacts) -> list[Alert]:
 def _waiting(facts: DestinationFacts) -> list[Alert]:
     age = facts.oldest_live_seconds or 0.0
     found = []
-    if age > facts.backlog_alert_seconds and facts.state.status is Status.ENABLED:
+    delivered_for = (
+        inf if facts.state_seconds is None else facts.state_seconds
+    )  # what waited while it could not is on its way
+    if min(age, delivered_for) > facts.backlog_alert_seconds and facts.state.status is Status.ENABLED:
         found.append(
             Alert(
                 "backlog_age",

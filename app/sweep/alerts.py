@@ -155,6 +155,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
         id=name,
         state=state,
         quota=read_quota(redis, about.account, calls_per_year=about.calls_per_year, stops=about.stop_at_yearly_quota),
+        state_seconds=None if not state.since_ms else (now_ms - state.since_ms) / 1000,
         oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
         current=runs.get(hour),
         finished=runs.get(hour - 1),

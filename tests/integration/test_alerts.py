@@ -450,6 +450,14 @@ def test_profiles_whose_every_call_fails_are_parked_and_late_all_the_same(bench:
     assert events(bench) == [("opened", "backlog_age"), ("opened", "run_delayed")]
 
 
+def test_what_waited_through_a_pause_is_not_late_the_moment_it_ends(bench: Bench) -> None:
+    bench.redis.xadd(bench.keys.lane(0).live, waiting("job-1", bench.resources.clock.now_ms() - 3_600_000))
+    bench.resources.states.pause("camp")
+    bench.resources.states.resume("camp")
+    sweep(bench.resources, bench.producer)
+    assert events(bench) == []
+
+
 def test_a_parked_backfill_is_not_late(bench: Bench) -> None:
     now_ms = bench.resources.clock.now_ms()
     bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000) | {"f": "b"})
