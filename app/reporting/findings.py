@@ -143,7 +143,7 @@ def clock(what: str, ahead_seconds: float) -> Finding:
 
 def of_sweeps(age_seconds: float | None) -> Finding:
     """From the age of the last sweep."""
-    remedy = "Start beat and the worker of the queue maintenance; until then sleeping lanes are not woken."
+    remedy = "Start beat and the worker of the queue maintenance; until then sleeping lanes are not woken and no alert is judged."
     if age_seconds is None:
         return problem("beat", "nothing was ever swept", remedy)
     if age_seconds > NO_SWEEP_SECONDS:

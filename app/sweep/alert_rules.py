@@ -215,7 +215,8 @@ def watch_alerts(*, sweep_seconds: float | None, up_seconds: float, maintaining:
             "no_beat",
             "",
             f"Nothing has been swept{how_long}: {who}.",
-            f"Start {'beat' if maintaining else 'the maintenance worker'} again; until then sleeping lanes are not woken.",
+            f"Start {'beat' if maintaining else 'the maintenance worker'} again; until then sleeping lanes are not woken "
+            "and no other alert is judged.",
         )
     ]
 

@@ -117,3 +117,4 @@ def test_workers_that_deliver(delivering, settled_in, kinds):
 def test_sweeps_go_on(sweep_seconds, up_seconds, maintaining, text):
     found = watch_alerts(sweep_seconds=sweep_seconds, up_seconds=up_seconds, maintaining=maintaining)
     assert [(alert.kind, alert.text) for alert in found] == ([("no_beat", text)] if text else [])
+    assert all("no other alert is judged" in alert.remedy for alert in found)
