@@ -149,6 +149,7 @@ class Calls:
             hand.started -= 1
         if verdict.is_an_answer:
             hand.answered += 1
+            self._work.doubts.answered(self._work.destination.id)
             contacts.park_doubtful()
         match verdict, result:
             case Verdict.DELIVERED, _:
@@ -180,7 +181,8 @@ class Calls:
     def _doubt(self, contact: Contact, result: Exception) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
         error = in_doubt(result)
-        in_a_row = self._contacts.doubt(contact, error)
+        self._contacts.doubt(contact, error)
+        in_a_row = self._work.doubts.note(self._work.destination.id, contact.key, time.monotonic())
         if self._work.one_call:
             # the next probe is another contact's: this one's trouble may be its own
             self._contacts.park_doubtful()

@@ -223,10 +223,9 @@ class Contacts:
         self._rows[contact.tag] = {}
         self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind, post=True)
 
-    def doubt(self, contact: Contact, error: TransientFailure) -> int:
-        """The call came to nothing; how many contacts in a row that is true of."""
+    def doubt(self, contact: Contact, error: TransientFailure) -> None:
+        """The call came to nothing."""
         self.doubtful[contact.key] = (contact, error)
-        return len(self.doubtful)
 
     def park_doubtful(self) -> None:
         """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on.

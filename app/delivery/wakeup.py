@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from app.delivery.abandoned import Abandoned, Wake
 from app.delivery.clients import Clients
 from app.delivery.conclusion import Conclusion
+from app.delivery.doubts import Doubts
 from app.delivery.giving_up import give_up_old
 from app.delivery.leads import Cpu, Leads
 from app.delivery.loop import carry_out
@@ -63,6 +64,7 @@ class Delivery:
         self.mappings = Mappings(clients, resources.catalogs, resources.clock)
         self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
+        self._doubts = Doubts()
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
@@ -159,6 +161,7 @@ class Delivery:
             lane=lane, destination=destination, mapping=mapping, pepper=connected.pepper,
             client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
             trips=self._trips, ring=self._r.ring, settings=self._settings, measures=self._r.measures,
+            doubts=self._doubts,
             reload_mapping=lambda: self.mappings.reload(destination),
             stopping=self.stopping,
             stays=lambda: self.staying.stays(destination, lane.number, begun),

@@ -11,6 +11,7 @@ from app.lanes.lane import ANY_WAKE_UP
 if TYPE_CHECKING:
     from threading import Event
 
+    from app.delivery.doubts import Doubts
     from app.destinations.model import Destination
     from app.errors import CallError
     from app.lanes.lane import Lane
@@ -38,6 +39,7 @@ class Work:
     ring: KeyRing
     settings: Settings
     measures: Measures
+    doubts: Doubts
     stopping: Event
     stays: Callable[[], Awaitable[bool]]  # whether this is the process to work here
     goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once
