@@ -49,7 +49,7 @@ class Pages:
         """`POST /oauth/token`, RFC 6749: client credentials (in the form or by Basic) and the password grant."""
         body = bytearray()
         try:
-            async with self._body_time.limit():
+            with self._body_time.limit():
                 async for part in request.stream():
                     body += part
                     if len(body) > MOST_FORM_BYTES:

@@ -124,7 +124,7 @@ class Profiles:
         if not length.isdigit() or int(length.lstrip(b"0")[:20] or b"0") > MOST_BYTES:
             raise too_large(f"is more than {MOST_BYTES:,} bytes")
         try:
-            async with self._body_time.limit():
+            with self._body_time.limit():
                 more = True
                 while more:
                     message = await receive()
