@@ -42,6 +42,8 @@ KINDS = {
     "catalog_stale": Kind(_W, "the attribute-set definitions could not be fetched for a day"),
     "no_worker": Kind(_C, "no worker takes deliveries"),
     "no_beat": Kind(_C, "nothing was swept for a minute: beat, or the maintenance worker, is away"),
+    "redis_full": Kind(_C, "more than 90 % of Redis' maxmemory is used: no profile is taken any more"),
+    "redis_filling_up": Kind(_W, "more than 75 % of Redis' maxmemory is used"),
     "message_refused": Kind(_W, "a message of a sender could not be read"),
     "intake_refused": Kind(_W, "the HTTP intake turned senders away"),
 }

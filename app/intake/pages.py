@@ -19,6 +19,7 @@ from app.intake.metrics import intake_metrics
 from app.intake.openapi import DOCUMENT
 from app.intake.problems import RETRY_AFTER_SECONDS, problem, unavailable
 from app.intake.register import TOKEN_LIFE_SECONDS
+from app.reporting.room import find_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +40,7 @@ class Pages:
     """Endpoints of one process."""
 
     def __init__(self, redis: Redis, admission: Admission, housekeeping: Housekeeping, body_time: BodyTime) -> None:
+        self._redis = redis
         self._admission = admission
         self._body_time = body_time
         self._housekeeping = housekeeping
@@ -89,9 +91,18 @@ class Pages:
         return _json(HTTPStatus.OK, {"status": "alive"})
 
     async def readyz(self, _: Request) -> Response:
+        refused = await self._why_not_ready()
+        return _json(HTTPStatus.OK, {"status": "ready"}) if refused is None else refusal(refused)
+
+    async def _why_not_ready(self) -> RequestRefused | None:
         if self._housekeeping.ready:
-            return _json(HTTPStatus.OK, {"status": "ready"})
-        return refusal(unavailable("Redis does not answer, or the intake is starting or stopping.", "not_ready"))
+            try:
+                refused = await asyncio.to_thread(find_refusal, self._redis)
+            except RedisError:
+                pass
+            else:
+                return None if refused is None else unavailable(f"{refused} {refused.remedy}", "storage")
+        return unavailable("Redis does not answer, or the intake is starting or stopping.", "not_ready")
 
     async def metrics(self, _: Request) -> Response:
         try:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from app.queues import QUEUES
+from app.reporting.room import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,15 +86,15 @@ def _persistence(info: Mapping[str, Any]) -> Finding:
 
 
 def _memory(info: Mapping[str, Any]) -> Finding:
-    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    if not most:
-        return well("redis memory", f"{used / 2**20:,.0f} MiB used, no bound set")
-    text = f"{used / 2**20:,.0f} of {most / 2**20:,.0f} MiB used"
-    if used > 0.9 * most:
+    memory = memory_of(info)
+    if not memory.most:
+        return well("redis memory", f"{memory.used / 2**20:,.0f} MiB used, no bound set")
+    text = f"{memory} used"
+    if memory.is_full:
         return problem(
             "redis memory", text, "Give Redis more, or let the backlog drain: nothing more is enqueued at 90 %."
         )
-    if used > 0.75 * most:
+    if memory.is_filling_up:
         return warning("redis memory", text, "Give Redis more before it reaches 90 %, where nothing more is enqueued.")
     return well("redis memory", text)
 

@@ -57,6 +57,8 @@ METRICS = {
     "activation_process_silent_seconds": _gauge("Since a process said last that it is alive.", *_P),
     "activation_process_clock_ahead_seconds": _gauge("How far the clock of a process is ahead of that of Redis.", *_P),
     "activation_sweep_age_seconds": _gauge("Since the last sweep began: beat and a maintenance worker are alive if it is small."),
+    "activation_redis_memory_used_bytes": _gauge("Memory that Redis uses of what it may."),
+    "activation_redis_memory_max_bytes": _gauge("Redis' maxmemory; 0 where no bound is set. At 90 % no profile is taken any more."),
     "activation_refused_messages": _counter("Messages that could not be received."),
     "activation_alert_open": _gauge("1 for each open alert.", "kind", _D, "severity"),
     "activation_build_info": _gauge("1; the version that serves these metrics.", "version", "python"),

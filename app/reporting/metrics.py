@@ -28,6 +28,7 @@ from app.reporting.histograms import Timed, read_histogram
 from app.reporting.metric_names import METRICS
 from app.reporting.processes import read_processes, read_sweep_age_seconds
 from app.reporting.quota import read_quota
+from app.reporting.room import read_memory
 from app.reporting.runs import OUTCOMES, read_backlog
 from app.reporting.totals import read_totals
 from app.reporting.waiting import oldest_waiting_age_seconds
@@ -133,6 +134,9 @@ class PipelineCollector(Collector):
         sweep = read_sweep_age_seconds(self._redis, now_ms=now_ms)
         if sweep is not None:
             reading.add("activation_sweep_age_seconds", sweep)
+        memory = read_memory(self._redis)
+        reading.add("activation_redis_memory_used_bytes", memory.used)
+        reading.add("activation_redis_memory_max_bytes", memory.most)
         reading.add("activation_refused_messages", int(self._redis.get(REFUSED_COUNT) or 0))
         for item in read_open(self._redis).values():
             reading.add("activation_alert_open", 1, item.alert.kind, item.alert.destination, str(item.alert.severity))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from app.destinations.state import State, Status
 from app.reporting.alerts import Alert
 from app.reporting.quota import MORE_CALLS
+from app.storage import RESERVE
 
 if TYPE_CHECKING:
     from app.reporting.quota import Quota
+    from app.reporting.room import Memory
     from app.reporting.runs import Run
 
 EXCLUDED_SHARE = 0.01  # of an hour, as Adobe's "Activation Skipped Rate Exceeded"
@@ -197,6 +199,21 @@ def sweep_alerts(*, delivering: int, settled_in: bool) -> list[Alert]:
             "Start one: `activation up`, or `docker compose up --detach worker`. `activation doctor` tells more.",
         )
     ]
+
+
+def storage_alerts(memory: Memory) -> list[Alert]:
+    """What the memory of Redis calls for."""
+    remedy = (
+        "Give Redis more memory (`redis-cli config set maxmemory` at once, its configuration file for good), or let the backlog "
+        "drain: `activation destinations` shows what waits."
+    )
+    if memory.is_full:
+        text = f"Redis is full: {memory} are used, and no profile is taken beyond {1 - RESERVE:.0%}; deliveries go on."
+        return [Alert("redis_full", "", text, remedy)]
+    if memory.is_filling_up:
+        text = f"Redis fills up: {memory} are used; at {1 - RESERVE:.0%} no profile is taken any more."
+        return [Alert("redis_filling_up", "", text, remedy)]
+    return []
 
 
 def watch_alerts(*, sweep_seconds: float | None, up_seconds: float, maintaining: int) -> list[Alert]:

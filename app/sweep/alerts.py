@@ -28,6 +28,7 @@ from app.reporting.alerts import (
 from app.reporting.outbox import messages_for
 from app.reporting.processes import read_processes, read_sweep_age_seconds
 from app.reporting.quota import read_quota
+from app.reporting.room import read_memory
 from app.reporting.runs import read_runs
 from app.reporting.waiting import oldest_waiting_age_seconds
 from app.sweep.alert_rules import (
@@ -35,6 +36,7 @@ from app.sweep.alert_rules import (
     DestinationFacts,
     destination_alerts,
     notices,
+    storage_alerts,
     sweep_alerts,
     watch_alerts,
 )
@@ -82,6 +84,7 @@ class Judgement:
         settled_in = self._settled_seconds(up_seconds) > SETTLED_IN_SECONDS
         self._found += sweep_alerts(delivering=delivering, settled_in=settled_in)
         unjudged = WATCHED if delivering or settled_in else (*WATCHED, "no_worker")
+        self._found += storage_alerts(read_memory(redis))
         note_count(redis, *_turned_away(redis), now_ms=self._now_ms)
         self._found += read_signals(redis, now_ms=self._now_ms)
         known = read_open(redis)

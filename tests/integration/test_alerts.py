@@ -35,6 +35,7 @@ from app.reporting.alerts import (
     read_open,
     unmute,
 )
+from app.reporting.metrics import PipelineCollector
 from app.reporting.outbox import deliver_alone, deliver_due, has_due, messages_for
 from app.reporting.presence import Presence
 from app.reporting.processes import note_process, read_processes, this_process
@@ -490,6 +491,21 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
     bench.redis.set(SWEPT, now_ms)
     assert not Judgement(made).watch(up_seconds=1)
     assert read_open(bench.redis)["no_beat|"].gone_ms
+
+
+def test_a_full_redis_is_told_by_it(bench: Bench) -> None:
+    sweep(bench.resources, bench.producer)
+    bench.redis.config_set("maxmemory", bench.redis.info("memory")["used_memory"] // 2)
+    try:
+        sweep(bench.resources, bench.producer)
+        sample = {
+            metric.name: metric.samples for metric in PipelineCollector(bench.redis, bench.resources.settings).collect()
+        }
+    finally:
+        bench.redis.config_set("maxmemory", 0)
+    assert events(bench) == [("opened", "redis_full")]
+    (used,), (most,) = sample["activation_redis_memory_used_bytes"], sample["activation_redis_memory_max_bytes"]
+    assert used.value > most.value > 0
 
 
 def test_an_outage_of_redis_is_no_silence_of_others(bench: Bench) -> None:

@@ -78,9 +78,26 @@ def test_a_full_redis_is_no_fault_of_the_sender(make: Callable[..., Installation
     answer = intake.post(person(2))
     assert asked_to_come_again(answer)
     assert "full" in answer.json()["detail"]
+    ready = requests.get(f"{intake.url}/readyz", timeout=10)
+    assert asked_to_come_again(ready)
+    assert "full" in ready.json()["detail"]
     intake.redis.config_set("maxmemory", 0)
+    assert intake.is_ready()
     assert intake.post(person(2)).status_code == 202
     assert len(intake.entries()) == 2
+
+
+def test_a_read_only_redis_makes_it_not_ready(make: Callable[..., Installation]) -> None:
+    intake = make()
+    intake.start()
+    intake.redis.replicaof("127.0.0.1", 1)
+    try:
+        ready = requests.get(f"{intake.url}/readyz", timeout=10)
+        assert asked_to_come_again(ready)
+        assert "read-only replica" in ready.json()["detail"]
+    finally:
+        intake.redis.replicaof("NO", "ONE")
+    assert intake.is_ready()
 
 
 def test_it_starts_without_redis_and_takes_profiles_when_it_is_there(make: Callable[..., Installation]) -> None:

@@ -9,8 +9,16 @@ import pytest
 from app.alert_kinds import KINDS
 from app.destinations.state import State, Status
 from app.reporting.quota import Quota
+from app.reporting.room import Memory
 from app.reporting.runs import OUTCOMES, Run
-from app.sweep.alert_rules import DestinationFacts, destination_alerts, notices, sweep_alerts, watch_alerts
+from app.sweep.alert_rules import (
+    DestinationFacts,
+    destination_alerts,
+    notices,
+    storage_alerts,
+    sweep_alerts,
+    watch_alerts,
+)
 
 QUIET = DestinationFacts("camp", State(), Quota(used=10, allowed=1_000, forecast=20))
 PAUSED = State(status=Status.PAUSED)
@@ -98,6 +106,23 @@ def test_what_is_told_of_runs(current, finished, expected):
 )
 def test_workers_that_deliver(delivering, settled_in, kinds):
     assert [alert.kind for alert in sweep_alerts(delivering=delivering, settled_in=settled_in)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("memory", "kinds"),
+    [
+        (Memory(10**12, 0), []),
+        (Memory(750, 1_000), []),
+        (Memory(751, 1_000), ["redis_filling_up"]),
+        (Memory(900, 1_000), ["redis_filling_up"]),
+        (Memory(901, 1_000), ["redis_full"]),
+        (Memory(2_000, 1_000), ["redis_full"]),
+    ],
+)
+def test_the_memory_of_redis(memory, kinds):
+    found = storage_alerts(memory)
+    assert [alert.kind for alert in found] == kinds
+    assert all(alert.remedy for alert in found)
 
 
 @pytest.mark.parametrize(
