@@ -20,8 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import ActivationError, ServiceUnreachable, StorageRefuses, UsageError
-
-RESERVE = 0.1  # the share of Redis' maxmemory that appends leave to settling, to the state and to the broker
+from app.memory import RESERVE
 
 
 def full() -> StorageRefuses:

@@ -19,12 +19,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
 from app.devstack.home import Home, exclusively, read_or_make
@@ -34,7 +35,8 @@ from app.errors import ServiceUnreachable, UsageError
 if TYPE_CHECKING:
     from app.settings import Settings
 
-START_TIMEOUT_SECONDS = 60.0  # a large append-only file takes a while to load
+START_SECONDS = 60.0  # a large append-only file takes a while to load
+ANSWER_SECONDS = 5.0  # of one that runs already and does not say that it loads
 _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
@@ -113,7 +115,7 @@ class PrivateRedis:
                     self._start(held)
                 finally:
                     os.close(held)
-            self._wait()
+            self._wait(started=held is not None)
         return self._url()
 
     def running_url(self) -> str:
@@ -191,15 +193,21 @@ class PrivateRedis:
             beside.write_text(_dotted(version) + "\n")
             beside.replace(record)
 
-    def _wait(self) -> None:
+    def _wait(self, *, started: bool) -> None:
         """Until the server answers: one that loads its file, or is slow, must not be taken for one that is not there."""
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not _answers(self._url()):
-            ended = self._process is not None and self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
+        begun = time.monotonic()
+        patience = START_SECONDS if started else ANSWER_SECONDS
+        while (answer := _ask(self._url())) is not Answer.WELL:
+            if answer is Answer.LOADING:
+                patience = START_SECONDS
+            if self._process is not None and self._process.poll() is not None:
+                raise ServiceUnreachable(f"{self._title} did not start.", remedy=f"Its log says why: {self.log}")
+            if time.monotonic() > begun + patience:
+                pid = self.pid
                 raise ServiceUnreachable(
-                    f"{self._title} {'did not start' if ended else 'runs and does not answer'}.",
-                    remedy=f"Its log says why: {self.log}",
+                    f"{self._title} runs as process {pid} and does not answer.",
+                    remedy=f"It hangs, or was stopped: `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it, and the next "
+                    f"command starts another with all that was written. Its log: {self.log}",
                 )
             time.sleep(0.02)
 
@@ -245,12 +253,20 @@ def private_servers(settings: Settings) -> Iterator[Settings]:
         yield filled
 
 
-def _answers(url: str) -> bool:
+class Answer(Enum):
+    WELL = auto()
+    LOADING = auto()
+    NONE = auto()
+
+
+def _ask(url: str) -> Answer:
     client = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
     try:
-        return bool(client.ping())
+        return Answer.WELL if client.ping() else Answer.NONE
+    except BusyLoadingError:
+        return Answer.LOADING
     except RedisError:
-        return False
+        return Answer.NONE
     finally:
         client.close()
 

@@ -18,7 +18,8 @@ from app.lanes.lane import lane_of
 from app.lua import script
 from app.mapping.contact_key import ContactKeys, tell_namespaces
 from app.mapping.update import Excluded, Reason
-from app.storage import RESERVE, full
+from app.memory import RESERVE
+from app.storage import full
 
 if TYPE_CHECKING:
     from app.clock import RedisClock

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from app.memory import memory_of
 from app.queues import QUEUES
-from app.reporting.room import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,13 +7,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from app.destinations.state import State, Status
+from app.memory import RESERVE
 from app.reporting.alerts import Alert
 from app.reporting.quota import MORE_CALLS
-from app.storage import RESERVE
 
 if TYPE_CHECKING:
+    from app.memory import Memory
     from app.reporting.quota import Quota
-    from app.reporting.room import Memory
     from app.reporting.runs import Run
 
 EXCLUDED_SHARE = 0.01  # of an hour, as Adobe's "Activation Skipped Rate Exceeded"

@@ -14,12 +14,16 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError
+from redis.retry import Retry
 
 from app.destinations.file import load
 from app.devstack.home import Home
 from app.devstack.private_redis import PrivateRedis, find_server, version_of
 from app.devstack.stack import Stack, commands, listens, port_from
-from app.errors import UsageError
+from app.errors import ServiceUnreachable, UsageError
 from app.producer import Producer
 from app.queues import DELIVERY_QUEUE
 from app.reporting.jobs import read_job
@@ -69,6 +73,74 @@ def test_a_port_is_free_again_as_soon_as_its_server_has_ended(listener):
 def test_a_port_that_somebody_listens_on_is_taken(listener):
     port = listener.getsockname()[1]
     assert port_from(port) != port
+
+
+def test_a_redis_that_hangs_is_named_within_seconds(tmp_path):
+    first, second = PrivateRedis(tmp_path / "home"), PrivateRedis(tmp_path / "home")
+    first.ensure()
+    pid = first.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        with pytest.raises(ServiceUnreachable, match=f"process {pid}") as raised:
+            second.ensure()
+        assert time.monotonic() - begun < 20
+        assert f"kill -CONT {pid}" in raised.value.remedy
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        second.leave()
+        first.leave()
+
+
+SLOW = """\
+#!/bin/sh
+[ "$1" = --version ] && exec {server} --version
+exec {server} "$@" --key-load-delay 500
+"""
+STARTS = """
+import sys
+from pathlib import Path
+from app.devstack.private_redis import PrivateRedis
+PrivateRedis(Path(sys.argv[1]), server=sys.argv[2]).ensure()
+"""
+
+
+def loads(url: str) -> bool:
+    with Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            client.ping()
+        except BusyLoadingError:
+            return True
+        except RedisError:
+            pass
+    return False
+
+
+def test_a_redis_that_loads_its_file_is_waited_for_by_whoever_did_not_start_it(home, tmp_path, monkeypatch):
+    slow = tmp_path / "slow-redis"
+    slow.write_text(SLOW.format(server=find_server()))
+    slow.chmod(0o755)
+    server = PrivateRedis(home.path)
+    url = server.ensure()
+    with Redis.from_url(url) as client, client.pipeline(transaction=False) as pipeline:
+        for number in range(6_000):
+            pipeline.set(f"key-{number}", number)
+        pipeline.execute()
+    server.leave()
+    starter = subprocess.Popen([sys.executable, "-c", STARTS, home.path, slow], cwd=ROOT)
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while not loads(url):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    starter.kill()
+    starter.wait()
+    monkeypatch.setattr("app.devstack.private_redis.ANSWER_SECONDS", 0.2)
+    begun = time.monotonic()
+    with Redis.from_url(server.ensure()) as client:
+        assert client.dbsize() == 6_000
+    assert time.monotonic() - begun > 0.2, "it has loaded already, and nothing was tried"
+    server.leave()
 
 
 STACK = """

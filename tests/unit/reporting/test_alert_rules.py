@@ -8,8 +8,8 @@ import pytest
 
 from app.alert_kinds import KINDS
 from app.destinations.state import State, Status
+from app.memory import Memory
 from app.reporting.quota import Quota
-from app.reporting.room import Memory
 from app.reporting.runs import OUTCOMES, Run
 from app.sweep.alert_rules import (
     DestinationFacts,
