@@ -31,6 +31,7 @@ KINDS = {
     "skipped_rate": Kind(_W, "more than 1 % of what was settled in the last hour was excluded"),
     # ours
     "stopped": Kind(_C, "a destination stands still until someone mends it"),
+    "unreadable": Kind(_C, "no key opens a destination; it stands still until the key is back"),
     "degraded": Kind(_W, "nobody answers at a destination; it goes on by itself"),
     "backlog_age": Kind(_W, "a live profile has waited for longer than ACTIVATION_BACKLOG_ALERT_SECONDS"),
     "failures_growing": Kind(_W, "in this hour more than 100 profiles failed, or more than 5 % of at least 20"),

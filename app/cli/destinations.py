@@ -19,7 +19,7 @@ from app.destinations import operating
 from app.destinations.changes import changes, is_elsewhere, warnings
 from app.destinations.file import load
 from app.destinations.model import Destination
-from app.destinations.state import State
+from app.destinations.state import UNREADABLE, State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.pacing.shown import read_pace
@@ -168,7 +168,7 @@ def _describe(made: Resources, name: str) -> dict[str, Any]:
             ("since_ms", "failed_probes", "next_probe_ms", "calls_this_year", "calls_per_year", "calls_forecast"), 0
         )
         return {
-            "id": name, **blank, **none, "state": "unreadable", "code": code, "text": str(error), "remedy": error.remedy,
+            "id": name, **blank, **none, "state": UNREADABLE, "code": code, "text": str(error), "remedy": error.remedy,
             "waiting": read_backlog(made.redis, name).total, "failures": len(made.failures(name)), "segments": [],
             "throttled_seconds": 0.0, "pace": None,
         }  # fmt: skip

@@ -14,8 +14,9 @@ from rich.text import Text
 from app.cli.destinations_argument import DESTINATION
 from app.cli.report import out, resources
 from app.cli.tables import table_of
+from app.destinations.state import UNREADABLE
 from app.devstack.signals import until_told_to_stop
-from app.errors import UnknownDestination
+from app.errors import SealBroken, UnknownDestination
 from app.reporting.alerts import read_open
 from app.reporting.histograms import Timed, read_histogram
 from app.reporting.processes import read_processes
@@ -88,12 +89,20 @@ def _look(made: Resources, name: str) -> Look | None:
     return Look(
         at=time.monotonic(),
         counts=read_totals(made.redis, name, made.clock.now_ms()),
-        state=str(made.states.status(name)),
+        state=_status(made, name),
         live=waiting.live,
         backfill=waiting.backfill,
         parked=waiting.parked,
         oldest_seconds=oldest_waiting_age_seconds(made.redis, name).live,
     )
+
+
+def _status(made: Resources, name: str) -> str:
+    try:
+        made.destinations.get(name)
+    except (SealBroken, UnknownDestination):
+        return UNREADABLE
+    return str(made.states.status(name))
 
 
 def row_of(name: str, now: Look, before: Look | None) -> tuple[str | int, ...]:

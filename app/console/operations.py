@@ -35,7 +35,7 @@ FILTER = {"code": "text", "field": "text", "segment": "text", "job": "text", "si
 def _told(item: Glance) -> dict[str, Any]:
     pace = None if item.pace is None else asdict(item.pace)
     return {
-        "id": item.id, "name": item.name, "state": asdict(item.state), "waiting": asdict(item.waiting),
+        "id": item.id, "name": item.name, "state": asdict(item.state) | {"status": item.status}, "waiting": asdict(item.waiting),
         "oldest_waiting_seconds": item.oldest_seconds, "failures": item.failures, "success": item.success,
         "quota": asdict(item.quota), "pace": pace, "catalog_failure": item.catalog_failure, "problem": item.problem,
     }  # fmt: skip

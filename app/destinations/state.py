@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.errors import CallError
     from app.settings import Settings
 
+UNREADABLE = "unreadable"  # what is shown in place of a status where no key opens the destination
 PROBE_LIFE_SECONDS = 150  # longer than the longest call
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.destinations.state import State, Status
+from app.destinations.state import UNREADABLE, State, Status
 from app.errors import SealBroken, UnknownDestination
 from app.lanes.failures import count_failures
 from app.pacing.shown import Shown, read_pace
@@ -38,6 +38,11 @@ class Glance:
     oldest_seconds: float | None = None
     pace: Shown | None = None
     latency: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def status(self) -> str:
+        """The word that is shown."""
+        return UNREADABLE if self.problem else str(self.state.status)
 
     @property
     def throttled_seconds(self) -> float:
@@ -89,7 +94,7 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
         destination = resources.destinations.get(destination_id)
     except (SealBroken, UnknownDestination) as error:
         return Glance(
-            destination_id, destination_id, State(Status.STOPPED, code="unreadable"), waiting, failures, Quota(0, 0, 0), "", (),
+            destination_id, destination_id, State(Status.STOPPED, code=UNREADABLE), waiting, failures, Quota(0, 0, 0), "", (),
             problem=str(error), remedy=error.remedy,
         )  # fmt: skip
     failure = resources.catalogs.last_failure(destination_id)

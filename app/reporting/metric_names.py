@@ -42,7 +42,7 @@ METRICS = {
     "activation_enqueue_seconds": _histogram("How long one call of a producer took."),
     "activation_backlog_profiles": _gauge("Profiles waiting, by kind: live, backfill, parked.", _D, "kind"),
     "activation_oldest_waiting_seconds": _gauge("Age of the oldest waiting profile, by kind; a parked one counts as live or backfill, too; 0 when none waits.", _D, "kind"),
-    "activation_destination_state": _gauge("1 for the state that the destination is in.", _D, "state"),
+    "activation_destination_state": _gauge("1 for the state that the destination is in: enabled, paused, degraded, stopped, or unreadable as the last sweep found that no key opens it.", _D, "state"),
     "activation_failures_kept": _gauge("Failed profiles kept for replay.", _D),
     "activation_account_calls": _counter("Calls of this year.", _A),
     "activation_account_calls_allowed": _gauge("Calls allowed a year.", _A),

@@ -16,14 +16,14 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from app.destinations.model import Limits
-from app.destinations.state import StateStore, Status
+from app.destinations.state import UNREADABLE, StateStore, Status
 from app.destinations.store import About, Directory
 from app.errors import UnknownDestination
 from app.keys import REFUSED_COUNT, AccountKeys
 from app.lanes import counters
 from app.lanes.failures import count_failures
 from app.pacing.shown import read_pace
-from app.reporting.alerts import read_open
+from app.reporting.alerts import Alert, OpenAlert, read_open
 from app.reporting.histograms import Timed, read_histogram
 from app.reporting.metric_names import METRICS
 from app.reporting.processes import read_processes, read_sweep_age_seconds
@@ -64,6 +64,7 @@ class PipelineCollector(Collector):
         seconds, micros = self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
         reading.add("activation_build_info", 1, installed_version(), platform.python_version())
+        alerts = read_open(self._redis)
         accounts: dict[str, About] = {}
         for name in self._destinations.ids():
             try:
@@ -72,10 +73,11 @@ class PipelineCollector(Collector):
                 continue
             accounts.setdefault(about.account, about)
             self._read_counts(reading, name, now_ms)
-            self._read_present(reading, name)
+            locked = alerts.get(Alert(UNREADABLE, name, "").field)  # no key is here to try
+            self._read_present(reading, name, unreadable=locked is not None and not locked.gone_ms)
         for account, about in accounts.items():
             self._read_account(reading, account, about)
-        self._read_installation(reading, now_ms)
+        self._read_installation(reading, now_ms, alerts.values())
         return reading.families()
 
     def _read_counts(self, reading: _Reading, name: str, now_ms: int) -> None:
@@ -97,15 +99,15 @@ class PipelineCollector(Collector):
         for timed, metric in _TIMED.items():
             reading.add_histogram(metric, read_histogram(timed, counts), name)
 
-    def _read_present(self, reading: _Reading, name: str) -> None:
+    def _read_present(self, reading: _Reading, name: str, *, unreadable: bool) -> None:
         waiting = read_backlog(self._redis, name)
         oldest = oldest_waiting_age_seconds(self._redis, name)
         for kind in ("live", "backfill", "parked"):
             reading.add("activation_backlog_profiles", getattr(waiting, kind), name, kind)
             reading.add("activation_oldest_waiting_seconds", getattr(oldest, kind) or 0.0, name, kind)
-        now = self._states.status(name)
-        for status in Status:
-            reading.add("activation_destination_state", float(now is status), name, str(status))
+        now = UNREADABLE if unreadable else str(self._states.status(name))
+        for status in (*map(str, Status), UNREADABLE):
+            reading.add("activation_destination_state", float(now == status), name, status)
         reading.add("activation_failures_kept", count_failures(self._redis, name), name)
 
     def _read_account(self, reading: _Reading, account: str, about: About) -> None:
@@ -125,7 +127,7 @@ class PipelineCollector(Collector):
         for result in ("granted", "refused"):
             reading.add("activation_token_requests", int(requests.get(result.encode(), 0)), account, result)
 
-    def _read_installation(self, reading: _Reading, now_ms: int) -> None:
+    def _read_installation(self, reading: _Reading, now_ms: int, alerts: Iterable[OpenAlert]) -> None:
         for process in read_processes(self._redis):
             labels = (process.name, process.role, process.version)
             reading.add("activation_process_up", float(process.is_alive(now_ms)), *labels)
@@ -138,7 +140,7 @@ class PipelineCollector(Collector):
         reading.add("activation_redis_memory_used_bytes", memory.used)
         reading.add("activation_redis_memory_max_bytes", memory.most)
         reading.add("activation_refused_messages", int(self._redis.get(REFUSED_COUNT) or 0))
-        for item in read_open(self._redis).values():
+        for item in alerts:
             reading.add("activation_alert_open", 1, item.alert.kind, item.alert.destination, str(item.alert.severity))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from app.destinations.state import State, Status
+from app.destinations.state import UNREADABLE, State, Status
 from app.memory import RESERVE
 from app.reporting.alerts import Alert
 from app.reporting.quota import MORE_CALLS
@@ -32,12 +32,14 @@ NO_SWEEP_SECONDS = 60.0
 class DestinationFacts:
     """What is known of one destination. Ages are in seconds, None where there is nothing to have one.
 
-    `current` is the run of this hour, `finished` that of the hour before; None when nothing happened in it.
+    `unreadable`: no key opens it, which `state` says in its words. `current` is the run of this hour,
+    `finished` that of the hour before; None when nothing happened in it.
     """
 
     id: str
     state: State
     quota: Quota
+    unreadable: bool = False
     state_seconds: float | None = None
     oldest_live_seconds: float | None = None
     current: Run | None = None
@@ -59,7 +61,14 @@ def _standing(facts: DestinationFacts) -> list[Alert]:
     state = facts.state
     if not state.on_probation:
         return []
-    return [Alert(str(state.status), facts.id, f"{state.text} ({state.code})", state.remedy)]
+    return [
+        Alert(
+            UNREADABLE if facts.unreadable else str(state.status),
+            facts.id,
+            f"{state.text} ({state.code})",
+            state.remedy,
+        )
+    ]
 
 
 def _waiting(facts: DestinationFacts) -> list[Alert]:

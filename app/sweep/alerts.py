@@ -157,6 +157,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
     return DestinationFacts(
         id=name,
         state=state,
+        unreadable=not _opens(resources, name),
         quota=read_quota(redis, about.account, calls_per_year=about.calls_per_year, stops=about.stop_at_yearly_quota),
         state_seconds=None if not state.since_ms else (now_ms - state.since_ms) / 1000,
         oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
@@ -169,6 +170,14 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
         catalog_failure="" if failure is None else failure.text,
         backlog_alert_seconds=settings.backlog_alert_seconds,
     )
+
+
+def _opens(resources: Resources, name: str) -> bool:
+    try:
+        resources.destinations.get(name)
+    except SealBroken:
+        return False
+    return True
 
 
 def _turned_away(redis: Redis) -> tuple[Alert, int]:

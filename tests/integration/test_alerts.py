@@ -367,6 +367,13 @@ def test_what_happened_opens_an_alert_that_closes_an_hour_later(bench: Bench) ->
     assert events(bench) == [("opened", "message_refused"), ("closed", "message_refused")]
 
 
+def state_samples(bench: Bench) -> set[str]:
+    """The states that the metrics say of the destination."""
+    families = PipelineCollector(bench.redis, bench.resources.settings).collect()
+    (states,) = (family.samples for family in families if family.name == "activation_destination_state")
+    return {sample.labels["state"] for sample in states if sample.value}
+
+
 def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench: Bench, receiver: Receiver) -> None:
     lost = with_settings(bench, alert_url=receiver.url, secret_keys=make_key(), failures_kept=1)
     now_ms = lost.clock.now_ms()
@@ -376,16 +383,18 @@ def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench:
     bench.redis.hset(bench.keys.run(bench.hour() - 1), mapping={"received": 10, "failed": 10})
     sweep(lost, bench.producer)
     found = {item.alert.kind: item.alert for item in read_alerts(bench.redis).open}
-    assert found.keys() >= {"stopped", "run_delayed", "run_failed"}
-    assert "(seal_broken)" in found["stopped"].text
-    assert "ACTIVATION_SECRET_KEYS" in found["stopped"].remedy
+    assert found.keys() >= {"unreadable", "run_delayed", "run_failed"}
+    assert "(seal_broken)" in found["unreadable"].text
+    assert "ACTIVATION_SECRET_KEYS" in found["unreadable"].remedy
+    assert state_samples(bench) == {"unreadable"}
     assert bench.redis.zrange(bench.keys.failures, 0, -1) == [b"b"], "what is kept is bounded all the same"
     assert deliver_due(lost) >= 3
     for _ in range(2):
         sweep(bench.resources, bench.producer)
+        assert state_samples(bench) == {"enabled"}
         later(bench.resources, 61)
-    assert ("closed", "stopped") in events(bench)
-    assert "stopped|camp" not in read_open(bench.redis)
+    assert ("closed", "unreadable") in events(bench)
+    assert "unreadable|camp" not in read_open(bench.redis)
 
 
 def test_an_open_alert_says_what_is_true_now_and_is_told_once(bench: Bench, receiver: Receiver) -> None:

@@ -12,6 +12,7 @@ from app.errors import DestinationBroken
 from app.keys import DestinationKeys
 from app.reporting.alerts import Alert, OpenAlert, What, apply_change, changes
 from app.reporting.processes import note_process, note_sweep, this_process
+from app.sealing import make_key
 from app.settings import Settings
 
 
@@ -107,6 +108,12 @@ def test_a_channel_that_does_not_answer_is_told_without_its_address(run, redis, 
     assert result.exit_code == 1
     assert "✘ webhook: it does not answer (ConnectionError)" in result.stdout
     assert "hush" not in result.output
+
+
+def test_a_destination_that_no_key_opens_is_unreadable_wherever_it_is_listed(run, spring, monkeypatch):
+    monkeypatch.setenv("ACTIVATION_SECRET_KEYS", make_key())
+    assert [row["state"] for row in orjson.loads(run("destinations", "--json").stdout)] == ["unreadable"]
+    assert "spring  unreadable" in run("watch", "--every", "0.2", "--times", "1").stdout
 
 
 def test_watch_in_a_pipe_prints_a_line_a_look(run, spring):

@@ -284,3 +284,14 @@ def test_a_year_whose_calls_are_used_up_is_on_both_pages(console, used, stands_s
         text = unescape(client.get(path).text)
         assert ("delivery stands still until the year ends (UTC)." in text) is stands_still
         assert ("then raise limits.calls_per_year in the file" in text) is stands_still
+
+
+def test_a_destination_that_no_key_opens_is_unreadable_on_both_pages(console, make_console):
+    made = make_console()  # with a key of its own
+    made.base = console.base
+    made.connect()
+    client = console.client(Role.VIEW)
+    for path in ("/", "/destinations/camp"):
+        assert re.findall(r'<span class="state (\w+)">(\w+)</span>', client.get(path).text) == [
+            ("unreadable", "unreadable")
+        ]

@@ -37,6 +37,7 @@ def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
         ({"state": PAUSED}, []),
         ({"state": STOPPED}, ["stopped"]),
         ({"state": DEGRADED}, ["degraded"]),
+        ({"state": STOPPED, "unreadable": True}, ["unreadable"]),
         ({"oldest_live_seconds": 900.0}, []),
         ({"oldest_live_seconds": 901.0}, ["backlog_age"]),
         ({"oldest_live_seconds": 50.0, "backlog_alert_seconds": 49.0}, ["backlog_age"]),
