@@ -48,7 +48,10 @@ class CsvRows:
             ((mark, _header(first, mark)) for mark in DELIMITERS), key=lambda found: len(found[1])
         )
         if first and not header:
-            raise UsageError("Its header has a name that is too long, or a quote that is not closed.")
+            raise UsageError(
+                f"Its header has a name of more than {csv.field_size_limit():,} characters, or a quote that is not closed.",
+                remedy="Close the quote, or shorten the name.",
+            )
         self._width = len(header)
         self.columns = Columns(header, given)
 

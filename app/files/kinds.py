@@ -139,9 +139,14 @@ def _table(text: bytes, *, complete: bool) -> Kind:
             "text that is not UTF-8", "If it is Windows-1252: `iconv -f WINDOWS-1252 -t UTF-8 FILE`."
         ) from None
     lines = _lines(text, complete=complete)
-    if lines and b"\n" not in text and b"\r" in text.rstrip():
+    if b"\n" not in text and b"\r" in text.rstrip():
         raise Unrecognised("text whose lines end with a carriage return alone", "Convert it: `tr '\\r' '\\n'`.")
-    if not lines or not any(mark in lines[0].decode() for mark in DELIMITERS):
+    if not lines:  # the head has no end of a line
+        raise Unrecognised(
+            f"text whose first line is longer than {HEAD_BYTES:,} bytes",
+            "If it is the header of a table, shorten its names or leave columns out.",
+        )
+    if not any(mark in lines[0].decode() for mark in DELIMITERS):
         raise Unrecognised("text that is neither JSON nor a table with a header")
     return Kind.CSV
 

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from app.files.kinds import Compression, Kind, Unrecognised, compression_of, kind_of
+from app.files.kinds import HEAD_BYTES, Compression, Kind, Unrecognised, compression_of, kind_of
 
 PROFILE = '{"identityMap": {"crm": [{"id": "k1"}]}}'
 PRETTY = '{\n  "identityMap": {\n    "crm": [\n      {"id": "k1"}\n    ]\n  }\n}\n'
@@ -105,3 +105,16 @@ def test_what_a_file_is_packed_with() -> None:
 def test_a_letter_that_the_head_cuts_in_two_is_utf_8() -> None:
     content = "a,b\nWü".encode()
     assert kind_of(content[:-1], complete=False) is Kind.CSV
+
+
+@pytest.mark.parametrize(
+    ("head", "seems"),
+    [
+        (b"identityMap.crm,a.b,c", f"text whose first line is longer than {HEAD_BYTES:,} bytes"),
+        (b"a,b\rc,d\re", "text whose lines end with a carriage return alone"),
+    ],
+)
+def test_a_first_line_that_is_longer_than_the_head(head: bytes, seems: str) -> None:
+    with pytest.raises(Unrecognised) as refused:
+        kind_of(head, complete=False)
+    assert refused.value.seems == seems

@@ -232,5 +232,6 @@ def test_a_header_longer_than_a_cell_may_be(delimiter: str) -> None:
 
 
 def test_a_header_of_one_name_that_is_too_long() -> None:
-    with pytest.raises(UsageError, match="header"):
+    with pytest.raises(UsageError, match="header has a name of more than 131,072 characters") as refused:
         CsvRows(io.BytesIO(b"a" * 200_000 + b"\nx\n"), None)
+    assert refused.value.remedy
