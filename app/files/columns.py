@@ -27,6 +27,7 @@ from app.mapping.paths import Path, read_path, spell
 
 Keys = Path
 HIGHEST_POSITION = 99  # of a list: what is before it is filled up
+MOST_HINTS = 10  # each costs a look at every column
 IDENTITIES, MEMBERSHIPS = "identityMap", "segmentMembership"
 _PARTS = ("status", "lastQualificationTime")
 
@@ -60,7 +61,8 @@ class Columns:
         times = Counter(names)
         problems = [f"{name!r} is there twice." for name, count in times.items() if name and count > 1]
         if given is not None:
-            problems += [_missing(name, names) for name in given if name not in times]
+            missing = [name for name in given if name not in times]
+            problems += [_missing(name, names if at < MOST_HINTS else ()) for at, name in enumerate(missing)]
             found = {at: given[name] for at, name in enumerate(names) if name in given}
         else:
             found = {at: Column(name) for at, name in enumerate(names) if name}
@@ -145,23 +147,38 @@ def _set(holder: Any, key: str | int, value: Any) -> None:
     holder[key] = value
 
 
+class _Place:
+    """A place of the profile, with what is within it; `taken` by a column."""
+
+    __slots__ = ("inner", "taken")
+
+    def __init__(self) -> None:
+        self.inner: dict[str | int, _Place] = {}
+        self.taken = False
+
+
 def _clashes(places: list[Keys]) -> list[str]:
     """Places that are within one another, twice the same, or a list for one column and an object for another."""
     times = Counter(places)
     problems = [f"Two columns lead to {spell(keys)}." for keys, count in times.items() if count > 1]
-    kinds: dict[Keys, type] = {}
+    top = _Place()
     for keys in times:
-        for depth in range(1, len(keys)):
-            within = keys[:depth]
-            if within in times:
-                problems.append(f"{spell(within)} is a column, and {spell(keys)} is within it.")
-            kind = type(keys[depth])
-            if kinds.setdefault(within, kind) is not kind:
-                problems.append(f"{spell(within)} is a list for one column, and an object for {spell(keys)}.")
+        place = top
+        for key in keys:
+            place = place.inner.setdefault(key, _Place())
+        place.taken = True
+    for keys in times:
+        place = top.inner[keys[0]]
+        for depth, key in enumerate(keys[1:], 1):
+            if place.taken:
+                problems.append(f"{spell(keys[:depth])} is a column, and {spell(keys)} is within it.")
+            if type(next(iter(place.inner))) is not type(key):
+                problems.append(f"{spell(keys[:depth])} is a list for one column, and an object for {spell(keys)}.")
+            place = place.inner[key]
     return problems
 
 
-def _missing(name: str, names: list[str]) -> str:
+def _missing(name: str, names: Sequence[str]) -> str:
     likely = get_close_matches(name, [one for one in names if one], n=1)
     return f"There is no column {name!r}.{f' Did you mean {likely[0]!r}?' if likely else ''}"
 
