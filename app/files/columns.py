@@ -71,8 +71,12 @@ class Columns:
             try:
                 cells.append((at, _keys(column.path), _READERS[column.type], names[at]))
             except ValueError:
-                problems.append(f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address.")
+                problems.append(
+                    f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address, "
+                    f"with positions up to {HIGHEST_POSITION}."
+                )
         self._cells = tuple(cells)
+        self._in_lists = tuple((at, keys, name) for at, keys, _, name in cells if isinstance(keys[-1], int))
         problems += _clashes([keys for _, keys, _, _ in self._cells])
         if problems:
             raise UsageError("Its columns have problems.", problems=tuple(problems))
@@ -90,6 +94,11 @@ class Columns:
                 except ValueError as error:
                     raise BadCell(f"column {name} is not {error}") from None
             _put(profile, keys, value)
+        for at, keys, name in self._in_lists:
+            if (cells[at] is None or cells[at] == "") and _is_filled_up(profile, keys):
+                raise BadCell(
+                    f"column {name} is empty, and its list goes on behind it"
+                )  # null could empty an attribute
         return profile
 
     def sample(self) -> dict[str, Any]:
@@ -102,7 +111,7 @@ class Columns:
 
 def _keys(path: str) -> Keys:
     """Raises ValueError for brackets that are none of a path, and for a position that is too high."""
-    if "[" in path:
+    if "[" in path or "]" in path:
         found = read_path(path)
         if any(isinstance(key, int) and key > HIGHEST_POSITION for key in found):
             raise ValueError(path)
@@ -134,6 +143,16 @@ def _put(profile: dict[str, Any], keys: Keys, value: Any) -> None:
     _set(inner, keys[-1], value)
 
 
+def _is_filled_up(profile: dict[str, Any], keys: Keys) -> bool:
+    """Whether a place in a list, for which there is no value, has one behind it."""
+    holder: Any = profile
+    for key in keys[:-1]:
+        holder = _at(holder, key)
+        if holder is None:
+            return False
+    return int(keys[-1]) < len(holder)
+
+
 def _at(holder: Any, key: str | int) -> Any:
     """What is there; None for nothing yet."""
     if isinstance(key, int):
@@ -158,7 +177,10 @@ class _Place:
 
 
 def _clashes(places: list[Keys]) -> list[str]:
-    """Places that are within one another, twice the same, or a list for one column and an object for another."""
+    """Places that are within one another, twice the same, a list for one column and an object for another, or behind a gap.
+
+    Before objects a gap does no harm; before a value it would be null, which can empty an attribute.
+    """
     times = Counter(places)
     problems = [f"Two columns lead to {spell(keys)}." for keys, count in times.items() if count > 1]
     top = _Place()
@@ -174,6 +196,8 @@ def _clashes(places: list[Keys]) -> list[str]:
                 problems.append(f"{spell(keys[:depth])} is a column, and {spell(keys)} is within it.")
             if type(next(iter(place.inner))) is not type(key):
                 problems.append(f"{spell(keys[:depth])} is a list for one column, and an object for {spell(keys)}.")
+            if isinstance(key, int) and place.inner[key].taken and any(at not in place.inner for at in range(key)):
+                problems.append(f"{spell(keys)} is a column, and not each position before it is one.")
             place = place.inner[key]
     return problems
 

@@ -148,6 +148,8 @@ def test_what_is_no_file_of_columns(tmp_path, content, said) -> None:
          {"emails": [{"address": "a", "kind": "k"}, {"address": "b"}]}),
         (["emails[0].address", "emails[1].address"], ["", "b"], {"emails": [None, {"address": "b"}]}),
         (["grid[1][0]"], ["x"], {"grid": [None, ["x"]]}),
+        (["tags[2]", "tags[0]", "tags[1]"], ["", "a", "b"], {"tags": ["a", "b"]}),
+        (["tags[0]", "tags[1]", "a"], ["", "", "x"], {"a": "x"}),
         (["props['a.b']", 'props["it\'s"]'], ["1", "2"], {"props": {"a.b": "1", "it's": "2"}}),
         (["segmentMembership['ups']['seg.1']"], ["exited"], {"segmentMembership": {"ups": {"seg.1": {"status": "exited"}}}}),
         (["xdm:identityMap.crm", "xdm:segmentMembership.ups.a", "xdm:person.xdm:name"], ["c", "exited", "Ann"],
@@ -164,10 +166,14 @@ def test_a_name_is_a_path_as_a_mapping_has_it(header: list[str], cells: list[str
     [
         (["emails[].address"], "no path"),
         (["emails[x]"], "no path"),
-        (["emails[1000]"], "no path"),
+        (["emails[100]"], "with positions up to 99"),
+        (["emails]"], "'emails]' is no path"),
+        (["identityMap.crm]"], "'identityMap.crm]' is no path"),
         (["[0].a"], "no path"),
         (["a['b'"], "no path"),
         (["a[0]", "a.b"], "a is a list for one column, and an object for a.b."),
+        (["tags[0]", "tags[2]"], "tags[2] is a column, and not each position before it is one."),
+        (["tags[1].a", "tags[2]"], "tags[2] is a column, and not each position before it is one."),
         (["a['b']", "a.b"], "Two columns lead to a.b."),
         (["a[0]", "a[0].b"], "a[0] is a column, and a[0].b is within it."),
     ],
@@ -176,6 +182,13 @@ def test_a_name_that_cannot_be_a_place(header: list[str], problem: str) -> None:
     with pytest.raises(UsageError) as told:
         Columns(header, None)
     assert any(problem in text for text in told.value.problems)
+
+
+@pytest.mark.parametrize("behind", ["tags[1]", "tags[1].a"])
+def test_an_empty_cell_is_no_null_before_others_of_its_list(behind: str) -> None:
+    for header, cells in (["tags[0]", behind], ["", "x"]), ([behind, "tags[0]"], ["x", None]):
+        with pytest.raises(BadCell, match="is empty, and its list goes on behind it"):
+            Columns(header, None).profile(cells)
 
 
 def test_very_many_columns_cost_no_more_each_than_a_few() -> None:
