@@ -16,7 +16,8 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"[\w$@:-]+")
 _FUNCTION = re.compile(r"[(){}`|;=<>!+%^&\\]|\$\{")
-_WILDCARD = re.compile(r"[*?]|\.\.|\[(?![0-9]++\])[^'\"\[\]]*+\]")
+# two brackets that open are as far as one that closes has to be looked for: each start costs two stretches without one
+_WILDCARD = re.compile(r"[*?]|\.\.|\[(?![0-9]++\])[^'\"\[\]]*+(?:\[[^'\"\[\]]*+)?+\]")
 
 
 def read_path(text: str) -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +46,8 @@ def test_what_is_a_path(text: str, path: tuple[str | int, ...]) -> None:
         ("emails[]", "never match"),
         ("emails[-1]", "never match"),
         ("emails[first]", "never match"),
+        ("emails[[0]]", "never match"),
+        ("emails[a[0]", "never match"),
         ("emails[0:2]", "never match"),
         ("a.*", "never match"),
         ("a..b", "never match"),
@@ -88,3 +93,11 @@ def test_attributes_with_spaces_at_their_ends_stand_in_quotes() -> None:
 @pytest.mark.parametrize("text", ["a" + "[ " * 20_000, "[" * 20_000, "a" + "['" * 20_000, "a" + "[0" * 20_000])
 def test_brackets_without_end_are_told_at_once(text: str) -> None:
     assert why_not(text)
+
+
+def test_a_wildcard_is_whatever_stands_in_brackets_and_is_no_position() -> None:
+    for text in ("".join(signs) for length in range(6) for signs in product("[]0a' ", repeat=length)):
+        plain = re.sub(r"\['[^']+'\]", "['']", text)
+        within = (found[1] for found in re.finditer(r"(?=\[([^'\]]*)\])", plain))
+        expected = any(not re.fullmatch("[0-9]+", inner) for inner in within)
+        assert ("can never match: positions are numbers" in why_not(text)) is expected, text
