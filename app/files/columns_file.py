@@ -27,23 +27,40 @@ class _ColumnSchema(Schema):
         return Column(**data)
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that notes names which are given twice; of those the last one would win."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.twice: list[str] = []
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                first = lines.get((key.tag, key.value))
+                if first is not None:
+                    self.twice.append(f"line {line}: {key.value!r} is given twice, first in line {first}. Remove one.")
+                lines.setdefault((key.tag, key.value), line)
+        return node
+
+
 def read_columns(path: str) -> dict[str, Column]:
     """Column name -> where it goes. Raises `UsageError` with every problem; none quotes a value."""
     try:
         with Path(path).open("rb") as file:
-            raw: Any = yaml.safe_load(file.read(MOST_BYTES).decode())
+            raw, twice = _read_yaml(file.read(MOST_BYTES).decode())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # also of a date that is none, and of brackets without end
+    # also of a date that is none, and of brackets without end
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid YAML.", remedy=REMEDY) from error
     if not isinstance(raw, Mapping) or not raw:
         raise UsageError(f"{path} names no columns.", remedy=REMEDY)
     columns: dict[str, Column] = {}
-    problems: list[str] = []
+    problems = twice
     for name, value in raw.items():
         if not isinstance(name, str):
             problems.append(f"{name}: the name of a column must be text; put it in quotes.")
@@ -55,6 +72,14 @@ def read_columns(path: str) -> dict[str, Column]:
     if problems:
         raise UsageError(f"{path} has problems.", remedy=REMEDY, problems=tuple(problems))
     return columns
+
+
+def _read_yaml(text: str) -> tuple[Any, list[str]]:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data(), loader.twice
+    finally:
+        loader.dispose()
 
 
 def _each(messages: Any) -> list[tuple[str, list[Any]]]:

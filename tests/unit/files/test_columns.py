@@ -112,6 +112,8 @@ def test_a_file_of_columns(tmp_path) -> None:
         ("a: {path: x, typ: number}", "a: typ: Unknown field."),
         ("a: 5", "a: path: must be text; put it in quotes."),
         ("5: a", "5: the name of a column must be text; put it in quotes."),
+        ("a: x\nb: y\n'a': z", "line 3: 'a' is given twice, first in line 1. Remove one."),
+        ("a: {path: x,\n path: y}", "line 2: 'path' is given twice, first in line 1. Remove one."),
     ],
 )
 def test_a_file_of_columns_with_problems(tmp_path, text, problem) -> None:
