@@ -51,7 +51,10 @@ def read_columns(path: str) -> dict[str, Column]:
     """Column name -> where it goes. Raises `UsageError` with every problem; none quotes a value."""
     try:
         with Path(path).open("rb") as file:
-            raw, twice = _read_yaml(file.read(MOST_BYTES).decode())
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UsageError(f"{path} is longer than {MOST_BYTES:,} bytes.", remedy=REMEDY)
+        raw, twice = _read_yaml(content.decode())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     # also of a date that is none, and of brackets without end

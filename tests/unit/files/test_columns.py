@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import UsageError
 from app.files.columns import MOST_HINTS, BadCell, Column, Columns, Type
-from app.files.columns_file import read_columns
+from app.files.columns_file import MOST_BYTES, read_columns
 
 
 def test_each_column_has_its_place() -> None:
@@ -130,6 +130,7 @@ def test_a_file_of_columns_with_problems(tmp_path, text, problem) -> None:
         (b"a: [", "is not valid YAML"),
         (b"\xff", "is not valid YAML"),
         (b"- a", "names no columns"),
+        (b"#" * MOST_BYTES + b"\na: b", "is longer than 1,000,000 bytes"),
         (b"", "names no columns"),
     ],
 )
