@@ -19,6 +19,8 @@ BLOCK_BYTES = 256 * 1024
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # text and whole strings, then what comes next: a bracket, the quote of a string that goes on, or nothing
 _TO_MARK = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+(["{}\[\]]?)', re.DOTALL)
+# values that are no objects, each with the comma behind it
+_ENDED_VALUES = re.compile(rb'(?:[^",]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^",]*+)*+,)*+', re.DOTALL)
 _SPACE = b" \t\r\n,"
 
 
@@ -48,40 +50,51 @@ class JsonTexts:
                 at = _ended(_IN_STRING.match(text, at))
                 in_string = text[at : at + 1] != b'"'  # else the string goes on
                 at += not in_string
+                if skipping:
+                    start = at
             for found in () if in_string else _TO_MARK.finditer(text, at):
                 at, mark = found.end(), found[1]
                 if mark == b"":
                     break
                 if mark == b'"':
+                    # else it would be passed over with the value before it
+                    if skipping and depth == outside and (comma := text.find(b",", start, at)) >= 0:
+                        yield None
+                        start, skipping = comma + 1, False
                     in_string, at = True, _ended(_IN_STRING.match(text, at))
                     break
                 if mark in b"{[":
                     if depth == outside:
-                        yield from _scalars(text[start : at - 1])
-                        start = at - 1
+                        yield from _scalars(text[start : at - 1], skipping)
+                        start, skipping = at - 1, False
                         if depth == 0 and mark == b"[":
                             outside, start = 1, at
                     depth += 1
                 elif depth == outside:  # the end of the array, or a bracket too many
-                    yield from _scalars(text[start : at - 1])
+                    yield from _scalars(text[start : at - 1], skipping)
                     depth = outside = 0
-                    start = at
+                    start, skipping = at, False
                 else:
                     depth -= 1
                     if depth == outside:
                         yield None if skipping or at - start > LONGEST_RECORD_BYTES else text[start:at]
                         start, skipping = at, False
+            if at - start > LONGEST_RECORD_BYTES and depth == outside:
+                ended = _ended(_ENDED_VALUES.match(text, start, at))
+                if ended > start:
+                    yield from _scalars(text[start:ended], skipping)
+                    start, skipping = ended, False
+                if not skipping:
+                    start = at - len(text[start:at].lstrip(_SPACE))
             if at - start > LONGEST_RECORD_BYTES:
-                if depth == outside:  # no object, and too long to be looked through
-                    yield None
-                start, skipping = at, depth > outside
+                start, skipping = at, True
         rest = text[start:]
         if depth > outside:
             self.cut_off = True
             yield None if skipping else rest
         else:
             self.cut_off = outside == 1
-            yield from _scalars(rest)
+            yield from _scalars(rest, skipping)
 
 
 def _ended(match: re.Match[bytes] | None) -> int:
@@ -89,15 +102,25 @@ def _ended(match: re.Match[bytes] | None) -> int:
     return match.end()
 
 
-def _scalars(gap: bytes) -> Iterator[bytes]:
-    """What stands between objects and is none: each value by itself, or all of it when it is no JSON."""
+def _scalars(gap: bytes, skipping: bool) -> Iterator[bytes | None]:
+    """What stands between objects and is none: each value by itself, or all of it when it is no JSON.
+
+    With `skipping` it begins within a value that was too long, which is None.
+    """
+    if skipping:
+        yield None
+        gap = gap.partition(b",")[2]
     gap = gap.strip(_SPACE)
     if not gap:
         return
     try:
         found = orjson.loads(b"[" + gap + b"]")
     except orjson.JSONDecodeError:
-        yield gap
+        yield _bounded(gap)
         return
     for value in found:
-        yield orjson.dumps(value)
+        yield _bounded(orjson.dumps(value))
+
+
+def _bounded(text: bytes) -> bytes | None:
+    return text if len(text) <= LONGEST_RECORD_BYTES else None

@@ -125,8 +125,35 @@ def test_lines_are_profiles(found) -> None:
     assert [record.profile for record in read(JsonLines(io.BytesIO(content)))] == found
 
 
-def test_what_is_no_object_and_too_long_to_look_through_is_counted() -> None:
-    numbers = b"1, " * (2 * LONGEST_RECORD_BYTES // 3)
-    records = read(JsonTexts(io.BytesIO(b'[{"a": 1}, ' + numbers + b'{"b": 2}]')))
-    assert [record.profile for record in records if isinstance(record.profile, dict)] == [{"a": 1}, {"b": 2}]
-    assert any(record.reason is Reason.TOO_LARGE for record in records)
+@pytest.mark.parametrize("end", ["", ', {"b": 2}]', "]"])
+@pytest.mark.parametrize(
+    ("between", "found"),
+    [
+        ("1, " * 99 + "1", [1] * 99 + [1]),
+        ('"a,\\"b", ' * 30 + "null", ['a,"b'] * 30 + [None]),
+        (" " * 500, []),
+        (",\n" * 500, []),
+        ('"' + "a, " * 200 + '", 5, "c"', [None, 5, "c"]),
+        ('5, "' + "1" * 200 + '", "c"', [5, None, "c"]),
+        ('5, "' + "1" * 200 + '"', [5, None]),
+    ],
+)
+def test_values_between_objects_are_counted_however_many_there_are(
+    monkeypatch, block_bytes, between, found, end
+) -> None:
+    monkeypatch.setattr(json_texts, "LONGEST_RECORD_BYTES", 90)
+    content = f'[{{"a": 1}}, {between}{end}'.encode()
+    behind = [{"b": 2}] if "b" in end else []
+    assert profiles(content) == [{"a": 1}, *found, *behind]
+
+
+@given(
+    found=st.lists(st.just({"a": 1}) | st.integers(-9, 9) | texts | st.just('long, \\"{' * 20), max_size=9),
+    block=st.integers(1, 99),
+)
+def test_an_array_of_anything_has_one_record_for_each_element(found, block) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_texts, "BLOCK_BYTES", block)
+        patch.setattr(json_texts, "LONGEST_RECORD_BYTES", 90)
+        content = json.dumps(found, ensure_ascii=False).encode()
+        assert profiles(content) == [None if isinstance(one, str) and len(one) > 90 else one for one in found]
