@@ -88,9 +88,8 @@ def enqueue(
                             job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version,
                             backfill=backfill, force=force,
                         )  # fmt: skip
-                except (
-                    WorkHasProblems
-                ) as error:  # what came before it is enqueued: the job is there to wait for and to print
+                except WorkHasProblems as error:
+                    # what came before it is enqueued: the job is there to wait for and to print
                     is_whole = False
                     complain(str(error), error.remedy)
                 except (KeyboardInterrupt, ServiceUnreachable) as error:

@@ -61,22 +61,15 @@ def _standing(facts: DestinationFacts) -> list[Alert]:
     state = facts.state
     if not state.on_probation:
         return []
-    return [
-        Alert(
-            UNREADABLE if facts.unreadable else str(state.status),
-            facts.id,
-            f"{state.text} ({state.code})",
-            state.remedy,
-        )
-    ]
+    kind = UNREADABLE if facts.unreadable else str(state.status)
+    return [Alert(kind, facts.id, f"{state.text} ({state.code})", state.remedy)]
 
 
 def _waiting(facts: DestinationFacts) -> list[Alert]:
     age = facts.oldest_live_seconds or 0.0
     found = []
-    delivered_for = (
-        inf if facts.state_seconds is None else facts.state_seconds
-    )  # what waited while it could not is on its way
+    # what waited while it could not be delivered is on its way
+    delivered_for = inf if facts.state_seconds is None else facts.state_seconds
     if min(age, delivered_for) > facts.backlog_alert_seconds and facts.state.status is Status.ENABLED:
         found.append(
             Alert(
