@@ -7,15 +7,15 @@ records of libraries keep their text and lose what is filled in, and a traceback
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
-import warnings
 from datetime import UTC, datetime
 from threading import Lock
 from traceback import FrameSummary, extract_tb
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 
@@ -29,6 +29,8 @@ _TELLING = (
     "Task %(name)s[%(id)s] received", "Task %(name)s[%(id)s] succeeded", "Task %(name)s[%(id)s] retry", "%s ready.",
     "Connected to %s", "consumer: Cannot connect to %s", "Scheduler: Sending due task %s", "beat:", "mingle:", "sync with",
 )  # fmt: skip
+
+_WARNING = re.compile(r"(.{1,500}?:\d+: \w+):")  # file, line and kind, as `warnings.formatwarning` writes them
 
 _said: dict[str, float] = {}
 _lock = Lock()
@@ -64,7 +66,9 @@ class Discreet(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One record is one line, but for the frames of a traceback: no text of a sender can look like another record."""
-        if record.name.partition(".")[0] in LIBRARIES:
+        if record.name == "py.warnings":
+            record = logging.makeLogRecord({**record.__dict__, "msg": _warned(record), "args": None})
+        elif record.name.partition(".")[0] in LIBRARIES:
             record = logging.makeLogRecord({**record.__dict__, "args": _masked(record), "exc_text": None})
         try:
             text = super().format(record)
@@ -114,6 +118,12 @@ def _frame(frame: FrameSummary) -> str:
     return f"  {frame.filename}:{frame.lineno} in {frame.name}"
 
 
+def _warned(record: logging.LogRecord) -> str:
+    """Where a library warns, and of which kind: what it says may hold what it could not read."""
+    found = _WARNING.match(record.getMessage())
+    return found[1] if found else "…"
+
+
 def _masked(record: logging.LogRecord) -> Any:
     """The arguments of a library's record, without what may be of a message."""
     told = isinstance(record.msg, str) and record.msg.startswith(_TELLING)
@@ -134,17 +144,6 @@ def _mask(value: Any, *, told: bool = True) -> Any:
     return text if text and len(text) <= _SAFE_LENGTH and text.isprintable() else "…"
 
 
-def _on_warning(
-    message: Warning | str,  # noqa: ARG001  # what a library warns of may hold what it could not read
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    logging.getLogger("py.warnings").warning("%s at %s:%d", category.__name__, filename, lineno)
-
-
 def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
     """Log to standard error, discreetly; `form` is console or json. Also what would end a thread or the process is logged so."""
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -152,7 +151,7 @@ def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    warnings.showwarning = _on_warning
+    logging.captureWarnings(capture=True)
 
     def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger("app").critical("The process ends in an error.", exc_info=(kind, error, trace))

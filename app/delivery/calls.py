@@ -149,7 +149,7 @@ class Calls:
             hand.started -= 1
         if verdict.is_an_answer:
             hand.answered += 1
-            self._work.doubts.answered(self._work.destination.id)
+            self._work.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()
         match verdict, result:
             case Verdict.DELIVERED, _:
@@ -182,9 +182,11 @@ class Calls:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
         error = in_doubt(result)
         self._contacts.doubt(contact, error)
-        in_a_row = self._work.doubts.note(self._work.destination.id, contact.key, time.monotonic())
+        work = self._work
+        in_a_row = work.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())
         if self._work.one_call:
             # the next probe is another contact's: this one's trouble may be its own
             self._contacts.park_doubtful()
         if (trouble := outage(error, in_a_row, is_probe=self._work.one_call)) is not None:
+            work.doubts.forget(work.destination.id)
             self._hand.fail(trouble)

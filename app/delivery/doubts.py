@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 LIFE_SECONDS = 600.0  # a call that came to nothing longer ago tells nothing of now
 
 
+@dataclass(slots=True)
+class _Row:
+    """Contact keys with the time of the call. Of one generation of the destination."""
+
+    generation: str
+    noted: dict[str, float] = field(default_factory=dict)
+
+
 class Doubts:
-    """By destination. For coroutines of one event loop. Times are of time.monotonic()."""
+    """By destination. For coroutines of one event loop. Times are of time.monotonic(), `generation` is another one after each connect
+    and each change of the destination's state: what was seen before it tells nothing.
+    """
 
     def __init__(self) -> None:
-        self._noted: dict[str, dict[str, float]] = {}
+        self._rows: dict[str, _Row] = {}
 
-    def note(self, destination_id: str, contact_key: str, now: float) -> int:
+    def note(self, destination_id: str, generation: str, contact_key: str, now: float) -> int:
         """A call came to nothing; of how many contacts that is true since one was answered."""
-        noted = {key: at for key, at in self._noted.get(destination_id, {}).items() if now - at < LIFE_SECONDS}
-        noted[contact_key] = now
-        self._noted[destination_id] = noted
-        return len(noted)
+        row = self._rows.get(destination_id)
+        if row is None or row.generation != generation:
+            row = self._rows[destination_id] = _Row(generation)
+        row.noted = {key: at for key, at in row.noted.items() if now - at < LIFE_SECONDS} | {contact_key: now}
+        return len(row.noted)
 
-    def answered(self, destination_id: str) -> None:
-        """A call was answered: it is not the destination."""
-        self._noted.pop(destination_id, None)
+    def forget(self, destination_id: str) -> None:
+        """A call was answered, or the destination is said to have failed."""
+        self._rows.pop(destination_id, None)

@@ -131,7 +131,7 @@ class Delivery:
                 result = Result(error=mapping)
             else:
                 with self.leads.session(connected.destination.account.key):
-                    result = self._work(lane, connected, mapping, probe=probe)
+                    result = self._work(lane, connected, state, mapping, probe=probe)
             return self._conclusion.conclude(lane, connected.destination, result, state, probe=probe)
         except EpochEnded as ended:
             log.info("%s", ended)
@@ -155,13 +155,13 @@ class Delivery:
         except CallError as error:
             return error
 
-    def _work(self, lane: Lane, connected: Connected, mapping: CompiledMapping, *, probe: str) -> Result:
+    def _work(self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, probe: str) -> Result:
         destination, begun = connected.destination, time.monotonic()
         work = Work(
             lane=lane, destination=destination, mapping=mapping, pepper=connected.pepper,
             client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
             trips=self._trips, ring=self._r.ring, settings=self._settings, measures=self._r.measures,
-            doubts=self._doubts,
+            doubts=self._doubts, generation=f"{connected.epoch} {state.generation}",
             reload_mapping=lambda: self.mappings.reload(destination),
             stopping=self.stopping,
             stays=lambda: self.staying.stays(destination, lane.number, begun),

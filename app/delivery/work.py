@@ -40,6 +40,7 @@ class Work:
     settings: Settings
     measures: Measures
     doubts: Doubts
+    generation: str  # of the destination: of its connection and its state
     stopping: Event
     stays: Callable[[], Awaitable[bool]]  # whether this is the process to work here
     goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once

@@ -204,10 +204,11 @@ class PrivateRedis:
                 raise ServiceUnreachable(f"{self._title} did not start.", remedy=f"Its log says why: {self.log}")
             if time.monotonic() > begun + patience:
                 pid = self.pid
+                kept = "with all that was written" if self._persistent else "without the messages that wait in it"
                 raise ServiceUnreachable(
                     f"{self._title} runs as process {pid} and does not answer.",
-                    remedy=f"It hangs, or was stopped: `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it, and the next "
-                    f"command starts another with all that was written. Its log: {self.log}",
+                    remedy=f"It is busy, hangs, or was stopped: `kill -CONT {pid}` lets it go on. `kill -KILL {pid}` ends it, and the "
+                    f"next command starts another {kept}. Its log: {self.log}",
                 )
             time.sleep(0.02)
 

@@ -69,12 +69,18 @@ class Columns:
         cells = []
         for at, column in found.items():
             try:
-                cells.append((at, _keys(column.path), _READERS[column.type], names[at]))
+                keys = _keys(column.path)
             except ValueError:
-                problems.append(
-                    f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address, "
-                    f"with positions up to {HIGHEST_POSITION}."
-                )
+                if given is not None:
+                    problems.append(
+                        f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address."
+                    )
+                    continue
+                keys = (column.path,)  # a name that somebody chose, such as `Price [EUR]`, and that no mapping reads
+            if any(isinstance(key, int) and key > HIGHEST_POSITION for key in keys):
+                problems.append(f"{column.path!r} has a position above {HIGHEST_POSITION}.")
+            else:
+                cells.append((at, keys, _READERS[column.type], names[at]))
         self._cells = tuple(cells)
         self._in_lists = tuple((at, keys, name) for at, keys, _, name in cells if isinstance(keys[-1], int))
         problems += _clashes([keys for _, keys, _, _ in self._cells])
@@ -110,12 +116,9 @@ class Columns:
 
 
 def _keys(path: str) -> Keys:
-    """Raises ValueError for brackets that are none of a path, and for a position that is too high."""
-    if "[" in path or "]" in path:
-        found = read_path(path)
-        if any(isinstance(key, int) and key > HIGHEST_POSITION for key in found):
-            raise ValueError(path)
-        return found
+    """Raises ValueError for brackets that are none of a path."""
+    if ("[" in path or "]" in path) and not path.startswith((f"{MEMBERSHIPS}.", f"xdm:{MEMBERSHIPS}.")):
+        return read_path(path)
     parts = path.split(".")
     if parts[0] in (f"xdm:{IDENTITIES}", f"xdm:{MEMBERSHIPS}"):  # their values have forms of their own
         parts[0] = parts[0].removeprefix("xdm:")

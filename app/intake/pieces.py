@@ -7,12 +7,13 @@ bracket is missing nobody can tell what it would have been, and nothing is taken
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import orjson
 
 DEPTH = 6  # brackets within brackets that one match passes over; profiles hardly have more
 _MOST_MEMBERS = 1_000  # beside the profiles
-MOST_STEPS = 50_000  # deeper brackets and empty elements, which are looked at one by one: a tenth of a second
+MOST_STEPS = 100_000  # brackets of what is deeper or broken, and empty elements, which are looked at one by one: a tenth of a second
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TEXT = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*+'
@@ -21,7 +22,11 @@ for _ in range(DEPTH - 1):
     _NESTED = rb"[{\[]" + _TEXT + rb"(?:" + _NESTED + _TEXT + rb")*+[}\]]"
 # both end at a bracket that is surplus or too deep, at a quote whose string does not end, or with the text
 _TO_COMMA = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb"|" + _NESTED + rb")*+(.?)", re.DOTALL)
-_TO_BRACKET = re.compile(_TEXT + rb"(?:" + _NESTED + _TEXT + rb")*+(.?)", re.DOTALL)
+# without a look ahead: a bracket that never closes would be looked for from each that opens after it
+_TO_BRACKET = re.compile(_TEXT + rb"(.?)", re.DOTALL)
+# an element that ends, and another behind it without a comma
+_TWO = re.compile(rb"\s*" + _NESTED + rb"\s*[{\[]", re.DOTALL)
+_LINE = re.compile(rb"[^\r\n]*[^\s][^\r\n]*")
 _PROFILES = re.compile(rb'\s*"profiles"\s*:\s*(?=\[)')
 # what stands before a line that is an object by itself, if that is a part of a document over many lines
 _GOING_ON = (b"[", b",", b":")
@@ -33,7 +38,7 @@ def pieces(body: bytes, most: int) -> list[bytes] | None:
     spans = _spans_of_document(text, most)
     if spans is not None:
         return [text[start:end] for start, end in spans]
-    lines = [line for line in text.split(b"\n") if line.strip()][: most + 1]
+    lines = [found[0] for found in islice(_LINE.finditer(text), most + 1)]
     return lines if len(lines) > 1 and _has_object(lines) else None
 
 
@@ -104,6 +109,8 @@ def _cut(text: bytes, at: int, most: int) -> tuple[list[tuple[int, int]], int] |
             return None
         if depth == 0 and mark in b",]":
             if text[start : at - 1].strip():
+                if _TWO.match(text, start, at - 1):
+                    return None  # whatever is missing, more than one profile is in it
                 spans.append((start, at - 1))
             else:
                 steps += 1

@@ -204,7 +204,7 @@ class CompiledMapping:
         for row in self._rows:
             _, position = row.sources.find(profile)
             found[row.qualified] = ReadFrom(row.names[position], position)
-        memberships = Memberships(profile)
+        memberships = Memberships(profile if self._fields else {})
         for field in self._fields:
             paths = [
                 spell(("segmentMembership", segment.namespace, segment.id))

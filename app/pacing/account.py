@@ -37,6 +37,8 @@ WAITS = {
     Throttle.TOKENS: (10.0, 900.0),
 }
 _PACE_FORMAT = 1
+# of a pace: kept apart from the others, since the build before would forget all that was learned at a name that it does not know
+_LATER = ("window", "cost_seconds", "fits", "fits_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,16 @@ class AccountPace:
             pipeline.delete(keys.observed)
             pipeline.hset(keys.observed, "since", now_us)
             pipeline.expire(keys.observed, 3600)
-            pipeline.hmget(keys.pace, "state", "since", "blocked")
-            observed, _, _, _, (state, since, blocked) = pipeline.execute()
+            pipeline.hmget(keys.pace, "state", "later", "since", "blocked")
+            observed, _, _, _, (state, later, since, blocked) = pipeline.execute()
         seen = _observations({name.decode(): int(value) for name, value in observed.items()}, since, blocked, now_us)
-        before = restore(state) or Pace.at_first(self.limits)
+        before = restore(state, later) or Pace.at_first(self.limits)
         pace = next_pace(before, seen, self.limits)
         if pace != before:
+            fields = asdict(pace)
             note: Any = {
-                "state": orjson.dumps([_PACE_FORMAT, asdict(pace)]),
+                "later": orjson.dumps({name: fields.pop(name) for name in _LATER}),
+                "state": orjson.dumps([_PACE_FORMAT, fields]),
                 "interval": f"{1e6 / pace.calls_per_second:.0f}",
                 "permits": f"{pace.permits:.3f}",
             }
@@ -190,13 +194,13 @@ def _observations(counts: Mapping[str, int], since: Any, blocked: Any, now_us: i
     )
 
 
-def restore(raw: bytes | None) -> Pace | None:
-    """What was learned, as the field `state` of the pace has it; None when nothing was, or by another build."""
+def restore(raw: bytes | None, later: bytes | None = None) -> Pace | None:
+    """What was learned, as the fields `state` and `later` of the pace have it; None when nothing was, or by another build."""
     try:
         number, fields = orjson.loads(raw or b"[0, {}]")
         if number != _PACE_FORMAT:
             return None
         trial = fields.pop("trial")
-        return Pace(**fields, trial=(trial[0], trial[1]) if trial else None)
+        return Pace(**fields, **orjson.loads(later or b"{}"), trial=(trial[0], trial[1]) if trial else None)
     except (ValueError, TypeError, KeyError):
         return None

@@ -41,7 +41,8 @@ if now + wait > blocked then
 end
 redis.call('EXPIRE', KEYS[1], 86400)
 local observed = { rate = 'throttled', blocked = 'crowded' }
-if observed[ARGV[2]] and not (is_echo and ARGV[2] == 'blocked') then -- permits are halved once for one moment
+-- permits are halved once for one block: the single call that is made after it, and is refused as well, was not too many
+if observed[ARGV[2]] and not (ARGV[2] == 'blocked' and (is_echo or in_a_row > 1)) then
   redis.call('HINCRBY', KEYS[2], observed[ARGV[2]], 1)
 end
 redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now))

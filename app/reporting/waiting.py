@@ -12,6 +12,8 @@ from app.lanes.entries import Entry, read_fields
 if TYPE_CHECKING:
     from redis import Redis
 
+PARKED_LOOKED_AT = 50
+
 
 @dataclass(frozen=True, slots=True)
 class OldestWaiting:
@@ -28,22 +30,22 @@ class OldestWaiting:
 def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiting:
     """By when it was enqueued, which a profile keeps through parking and moving. Plain reads.
 
-    Parked ones lie in the order of their last try: both ends are looked at, since the first has the longest wait and the last may
-    have the most tries behind it.
+    Parked ones lie in the order of their last try, so the oldest may be any of them: `PARKED_LOOKED_AT` of each lane are looked at.
+    Where more are parked, the destination is in trouble as a whole.
     """
     keys = DestinationKeys(destination_id)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for number in range(LANES):
             lane = keys.lane(number)
-            for stream in (lane.live, lane.backfill, lane.parked):
-                pipeline.xrange(stream, count=1)
-            pipeline.xrevrange(lane.parked, count=1)
+            pipeline.xrange(lane.live, count=1)
+            pipeline.xrange(lane.backfill, count=1)
+            pipeline.xrange(lane.parked, count=PARKED_LOOKED_AT)
         (seconds, micros), *found = pipeline.execute()
     now_ms = seconds * 1000 + micros // 1000
-    parked = [*_entries(found[2::4], backfill=False), *_entries(found[3::4], backfill=False)]
-    live = [*_entries(found[0::4], backfill=False), *(entry for entry in parked if not entry.origin.backfill)]
-    backfill = [*_entries(found[1::4], backfill=True), *(entry for entry in parked if entry.origin.backfill)]
+    parked = [*_entries(found[2::3], backfill=False)]
+    live = [*_entries(found[0::3], backfill=False), *(entry for entry in parked if not entry.origin.backfill)]
+    backfill = [*_entries(found[1::3], backfill=True), *(entry for entry in parked if entry.origin.backfill)]
     oldest = [min((entry.enqueued_ms for entry in entries), default=None) for entries in (live, backfill, parked)]
     return OldestWaiting(*(None if at_ms is None else max(0.0, (now_ms - at_ms) / 1000) for at_ms in oldest))
 

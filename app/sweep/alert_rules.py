@@ -209,13 +209,14 @@ def storage_alerts(memory: Memory) -> list[Alert]:
         "Give Redis more memory (`redis-cli config set maxmemory` at once, its configuration file for good), or let the backlog "
         "drain: `activation destinations` shows what waits."
     )
+    found = []
     if memory.is_full:
         text = f"Redis is full: {memory} are used, and no profile is taken beyond {1 - RESERVE:.0%}; deliveries go on."
-        return [Alert("redis_full", "", text, remedy)]
-    if memory.is_filling_up:
+        found.append(Alert("redis_full", "", text, remedy))
+    if memory.is_filling_up:  # still, when it is full: its end would be told else
         text = f"Redis fills up: {memory} are used; at {1 - RESERVE:.0%} no profile is taken any more."
-        return [Alert("redis_filling_up", "", text, remedy)]
-    return []
+        found.append(Alert("redis_filling_up", "", text, remedy))
+    return found
 
 
 def watch_alerts(*, sweep_seconds: float | None, up_seconds: float, maintaining: int) -> list[Alert]:

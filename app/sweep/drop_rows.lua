@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Drops delivered rows that are still as they were read: what was settled since is kept, as it fences what is older.
 --
 -- KEYS  1 hash of delivered rows

@@ -47,13 +47,12 @@ def sweep(resources: Resources, producer: Producer) -> int:
     for destination_id in connected:
         try:
             state = resources.states.get(destination_id)
-            if may_wake(state):
+            if may_wake(state) and room.is_there():
                 lanes = announce_wake_ups(
                     resources.redis, destination_id, range(LANES), wake_up_seconds=settings.wake_up_seconds
                 )
-                if lanes and room.is_there():
-                    producer.wake(destination_id, lanes)
-                    woken += len(lanes)
+                producer.wake(destination_id, lanes)
+                woken += len(lanes)
             bound_failures(resources, destination_id)
             forget_old_jobs(resources, destination_id)
             fold_runs(resources.redis, destination_id, now_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,6 @@ fail()
     assert done.returncode == 1
     assert "The thread of-a-test ends in an error." in done.stderr
     assert "The process ends in an error." in done.stderr
-    assert "UserWarning at <string>:" in done.stderr
+    assert re.search(r"<string>:\d+: UserWarning$", done.stderr, re.MULTILINE)
     assert done.stderr.count("ValueError") == 2
     assert "ann@mail.test" not in done.stderr

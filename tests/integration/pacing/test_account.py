@@ -239,6 +239,9 @@ def test_refusals_of_one_moment_for_too_much_at_once_count_as_one(redis: Redis) 
     for later in range(4):
         asking.back_off(Throttle.BLOCKED, 30, now_us=NOW + later * SECOND)
     assert redis.hget(KEYS.observed, "crowded") == b"1"
+    asking.back_off(Throttle.BLOCKED, 30, now_us=NOW + 1_000 * SECOND)
+    assert redis.hget(KEYS.observed, "crowded") == b"1", "of a single call, which was not too many"
+    asking.ask(1, backfill=False, observed={"accepted": 1}, now_us=NOW + 9_000 * SECOND)
     asking.back_off(Throttle.BLOCKED, 30, now_us=NOW + 10_000 * SECOND)
     assert redis.hget(KEYS.observed, "crowded") == b"2"
 

@@ -167,13 +167,7 @@ def test_a_name_is_a_path_as_a_mapping_has_it(header: list[str], cells: list[str
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        (["emails[].address"], "no path"),
-        (["emails[x]"], "no path"),
-        (["emails[100]"], "with positions up to 99"),
-        (["emails]"], "'emails]' is no path"),
-        (["identityMap.crm]"], "'identityMap.crm]' is no path"),
-        (["[0].a"], "no path"),
-        (["a['b'"], "no path"),
+        (["emails[100]"], "'emails[100]' has a position above 99."),
         (["a[0]", "a.b"], "a is a list for one column, and an object for a.b."),
         (["tags[0]", "tags[2]"], "tags[2] is a column, and not each position before it is one."),
         (["tags[1].a", "tags[2]"], "tags[2] is a column, and not each position before it is one."),
@@ -185,6 +179,16 @@ def test_a_name_that_cannot_be_a_place(header: list[str], problem: str) -> None:
     with pytest.raises(UsageError) as told:
         Columns(header, None)
     assert any(problem in text for text in told.value.problems)
+
+
+@pytest.mark.parametrize("name", ["emails[].address", "Price [EUR]", "emails]", "identityMap.crm]", "[0].a", "a['b'"])
+def test_a_name_that_is_no_path_hinders_no_other(name: str) -> None:
+    """Nobody reads such a column; where a file of columns names one, it is a mistake."""
+    profile = Columns(["identityMap.crm", name], None).profile(["c-1", "x"])
+    assert profile == {"identityMap": {"crm": [{"id": "c-1"}]}, name: "x"}
+    with pytest.raises(UsageError) as told:
+        Columns(["x"], {"x": Column(name)})
+    assert f"{name!r} is no path" in told.value.problems[0]
 
 
 @pytest.mark.parametrize("behind", ["tags[1]", "tags[1].a"])

@@ -35,7 +35,6 @@ BROKEN = {
     "a bracket too many": b'{"n":1}}',
     "the other bracket": b'{"n":[1}}',
     "a word": b"nothing",
-    "two objects": b"{}{}",
     "nested": nested(1_500),
     "broken deep within": nested(DEPTH + 5, b'{"x":[NaN],"y":[{}]},{}'),
     "a line break in text": b'{"n":"a\n{}\nb"}',
@@ -172,3 +171,19 @@ def good_seconds() -> float:
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_the_worst_body_takes_a_few_times_what_a_good_one_does(body: bytes, good_seconds: float) -> None:
     assert seconds(body) < 6 * good_seconds
+
+
+@pytest.mark.parametrize("between", [b"", b" "])
+def test_profiles_without_a_comma_between_them_are_not_taken_for_one(between: bytes) -> None:
+    for body in (b"[%s]" % between.join([OBJECT] * 3), b"[%s,%s%s%s]" % (OBJECT, OBJECT, between, OBJECT)):
+        with pytest.raises(RequestRefused):
+            read_profiles(body)
+
+
+def test_lines_within_brackets_are_lines() -> None:
+    assert read_profiles(b"[\n%s\n%s\n]" % (OBJECT, OBJECT)) == [None, PROFILE, PROFILE, None]
+
+
+def test_lines_end_as_they_end_on_any_system() -> None:
+    for end in (b"\n", b"\r\n", b"\r", b"\r\n\n \r"):
+        assert read_profiles(end.join([OBJECT, OBJECT, b"broken", OBJECT])) == [PROFILE, PROFILE, None, PROFILE]

@@ -116,8 +116,8 @@ def test_workers_that_deliver(delivering, settled_in, kinds):
         (Memory(750, 1_000), []),
         (Memory(751, 1_000), ["redis_filling_up"]),
         (Memory(900, 1_000), ["redis_filling_up"]),
-        (Memory(901, 1_000), ["redis_full"]),
-        (Memory(2_000, 1_000), ["redis_full"]),
+        (Memory(901, 1_000), ["redis_full", "redis_filling_up"]),
+        (Memory(2_000, 1_000), ["redis_full", "redis_filling_up"]),
     ],
 )
 def test_the_memory_of_redis(memory, kinds):
