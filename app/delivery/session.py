@@ -165,9 +165,8 @@ def next_command(session: Session, load: Load, now: float, rules: Rules) -> Comm
             return Settle(close_doubtful=True)
         return End()
     if load.idle and load.doubtful and load.held >= UNSETTLED_ENTRIES:
-        return Settle(
-            close_doubtful=True
-        )  # what waits behind them fills the session: nobody else can be read who would tell
+        # what waits behind them fills the session: nobody else can be read who would tell
+        return Settle(close_doubtful=True)
     wanted = load.live if session.phase is Phase.FINISHING else load.waiting
     if rules.one_call:
         wanted = min(1, wanted)
