@@ -102,9 +102,8 @@ class Columns:
             _put(profile, keys, value)
         for at, keys, name in self._in_lists:
             if (cells[at] is None or cells[at] == "") and _is_filled_up(profile, keys):
-                raise BadCell(
-                    f"column {name} is empty, and its list goes on behind it"
-                )  # null could empty an attribute
+                # null could empty an attribute
+                raise BadCell(f"column {name} is empty, and its list goes on behind it")
         return profile
 
     def sample(self) -> dict[str, Any]:
