@@ -38,11 +38,11 @@ test: $(DEV) ## everything that CI checks: format, lint, types, all tests
 coverage: $(DEV) ## the same tests with coverage, which makes the unit tests take twice the time
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not drill" --cov --cov-report=term:skip-covered
 
-check: $(DEV) ## the inner loop, within a minute: format, lint, types, unit tests
+check: $(DEV) ## the inner loop, about a minute: format, lint, types, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit
 
 lint: $(DEV) ## ruff: format and rules
 	$(BIN)/ruff format --check .
