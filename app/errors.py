@@ -17,7 +17,7 @@
         │   ├── ContactUnknown      the contact does not exist        -> POST it once
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
         │   ├── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
-    │   └── PartlyStored        some of its values are there now  -> outcome failed, and nothing older is sent any more
+        │   └── PartlyStored        some of its values are there now  -> outcome failed, and nothing older is sent any more
         ├── TransientFailure         may pass, this contact alone      -> park it, try it again later
         ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
         ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`

@@ -64,37 +64,43 @@ class SealedRecords:
         """False when there was none of the name."""
         return bool(self._redis.hdel(self._key, name))
 
-    def change(self, name: str, change: Callable[[Callable[[], bytes] | None], bytes]) -> bytes:
+    def change(self, name: str, change: Callable[[bytes | None], bytes], *, locked_is_none: bool = False) -> bytes:
         """Read, change and write, again when another was quicker; the clear bytes that are kept now.
 
-        `change` gets None when there is none of the name, else what opens it or raises `SealBroken`. What it raises goes on.
+        `change` gets None when there is none of the name; what it raises goes on. Raises `SealBroken` when no key opens the
+        record, unless such a one counts as none.
         """
-        changed = [b""]
 
-        def step(pipeline: Pipeline) -> None:
+        def step(pipeline: Pipeline) -> bytes:
             sealed: Any = pipeline.hget(self._key, name)
-            changed[0] = change(None if sealed is None else lambda: self._open(name.encode(), sealed))
-            fresh = self._seal(name.encode(), changed[0])
+            clear = None
+            try:
+                clear = None if sealed is None else self._open(name.encode(), sealed)
+            except SealBroken:
+                if not locked_is_none:
+                    raise
+            changed = change(clear)
+            fresh = self._seal(name.encode(), changed)
             pipeline.multi()
             write(pipeline, ("HSET", self._key, name, fresh), keys=[self._key])
+            return changed
 
-        self._redis.transaction(step, self._key)
-        return changed[0]
+        kept: Any = self._redis.transaction(step, self._key, value_from_callable=True)  # type: ignore[arg-type]  # typed without a value
+        return bytes(kept)
 
     def reseal(self) -> Resealed:
         """Seal all with the ring's first key, before an old one is dropped."""
-        done: list[Resealed] = []
 
-        def step(pipeline: Pipeline) -> None:
+        def step(pipeline: Pipeline) -> tuple[int, tuple[str, ...]]:
             raw: Any = pipeline.hgetall(self._key)
             opened, locked = self.opening(raw)
+            fresh = [("HSET", self._key, name, self._seal(name.encode(), clear)) for name, clear in opened]
             pipeline.multi()
-            for name, clear in opened:
-                write(pipeline, ("HSET", self._key, name, self._seal(name.encode(), clear)), keys=[self._key])
-            done[:] = [Resealed(len(opened), tuple(locked))]
+            write(pipeline, *fresh, keys=[self._key])
+            return len(opened), tuple(locked)
 
-        self._redis.transaction(step, self._key)
-        return done[0]
+        done: Any = self._redis.transaction(step, self._key, value_from_callable=True)  # type: ignore[arg-type]  # typed without a value
+        return Resealed(*done)
 
     def _seal(self, name: bytes, clear: bytes) -> bytes:
         return self._ring.seal(clear, self._purpose(name))

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.access.roles import Role, read_role
-from app.errors import SealBroken, UsageError
+from app.errors import UsageError
 from app.keys import USERS
 from app.sealed_records import Resealed, SealedRecords
 
@@ -137,13 +137,10 @@ class Users:
     def _change(self, name: str, change: Callable[[User | None], User]) -> User:
         """One that no key opens is none. Raises what `change` raises."""
 
-        def change_clear(opening: Callable[[], bytes] | None) -> bytes:
-            known = None
-            with suppress(SealBroken):
-                known = None if opening is None else _load(opening())
-            return orjson.dumps(asdict(change(known)))
+        def change_clear(clear: bytes | None) -> bytes:
+            return orjson.dumps(asdict(change(None if clear is None else _load(clear))))
 
-        return _load(self._records.change(name, change_clear))
+        return _load(self._records.change(name, change_clear, locked_is_none=True))
 
 
 class _Changed(Exception):

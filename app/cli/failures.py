@@ -10,7 +10,17 @@ import orjson
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.files import write_private
-from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources, with_times
+from app.cli.report import (
+    confirm,
+    json_option,
+    moment,
+    note,
+    print_done,
+    print_json,
+    print_table,
+    resources,
+    with_times,
+)
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
 from app.mapping.xdm import parse_time
@@ -74,12 +84,12 @@ def failures(
                 confirm(f"{len(ids):,} failed profiles will be lost. Go on?")
             store.remove(ids)
             note(made, "discard", destination, detail=str(len(ids)))
-            _print_done(f"{len(ids):,} discarded.", as_json, count=len(ids))
+            print_done(f"{len(ids):,} discarded.", _done(len(ids)), as_json=as_json)
         elif export is not None:
             described = (_describe(failure, made, destination, reveal=True) for failure in found)
             count = write_private(export, (orjson.dumps(with_times(line)) for line in described))
             note(made, "export", destination, detail=str(count))
-            _print_done(f"{count:,} written to {export}.", as_json, count=count)
+            print_done(f"{count:,} written to {export}.", _done(count), as_json=as_json)
         else:
             shown = list(found)
             if as_json:
@@ -98,7 +108,7 @@ def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_j
         text = f"{done.count:,} enqueued again as job {done.job_id}."
     else:
         text = "There is nothing to enqueue again."
-    _print_done(text, as_json, job=done.job_id, count=done.count, locked=done.locked)
+    print_done(text, _done(done.count, job=done.job_id, locked=done.locked), as_json=as_json)
     if done.locked:
         raise WorkHasProblems(
             f"{done.locked:,} stay: no key of ACTIVATION_SECRET_KEYS opens them, or they were altered.",
@@ -106,12 +116,9 @@ def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_j
         )
 
 
-def _print_done(text: str, as_json: bool, *, count: int, job: str = "", locked: int = 0) -> None:
+def _done(count: int, *, job: str = "", locked: int = 0) -> dict[str, object]:
     """For programs in one shape, whatever was done; `job` is null where there is none, `locked` how many stay that no key opens."""
-    if as_json:
-        print_json({"job": job or None, "count": count, "locked": locked})
-    else:
-        out.print(text, markup=False)
+    return {"job": job or None, "count": count, "locked": locked}
 
 
 def _profile(failure: Failure, made: Resources, destination: str) -> object:

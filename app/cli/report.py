@@ -56,6 +56,14 @@ def print_json(document: Any) -> None:
     click.echo(orjson.dumps(with_times(document), option=orjson.OPT_INDENT_2).decode())
 
 
+def print_done(text: str, document: Any, *, as_json: bool) -> None:
+    """What was done: in a sentence, or for programs."""
+    if as_json:
+        print_json(document)
+    else:
+        out.print(text, markup=False)
+
+
 # what a producer has sent, what Marketing Cloud holds or is sent, and counts by field, segment or reason
 NAMED_BY_OTHERS = ("profile", "account", "body", "answers", "left_out", "matched", "outcomes", "reasons", "segments")
 

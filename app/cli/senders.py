@@ -9,7 +9,17 @@ import click
 import orjson
 
 from app.cli.files import write_private
-from app.cli.report import confirm, json_option, moment, note, out, print_json, print_table, resources, with_times
+from app.cli.report import (
+    confirm,
+    json_option,
+    moment,
+    note,
+    print_done,
+    print_json,
+    print_table,
+    resources,
+    with_times,
+)
 from app.errors import UsageError
 from app.reporting.refused import RefusedMessages
 from app.sealed_messages import derive_key
@@ -46,7 +56,7 @@ def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> Non
                 confirm(f"{len(found):,} refused messages will be lost. Go on?")
             dropped = store.discard()
             note(made, "discard refused messages", detail=str(dropped))
-            _print_done(f"{dropped:,} discarded.", dropped, as_json)
+            print_done(f"{dropped:,} discarded.", {"count": dropped}, as_json=as_json)
         elif export is not None:
             lines = (
                 orjson.dumps(
@@ -64,7 +74,7 @@ def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> Non
             )
             written = write_private(export, lines)
             note(made, "export refused messages", detail=str(written))
-            _print_done(f"{written:,} written to {export}.", written, as_json)
+            print_done(f"{written:,} written to {export}.", {"count": written}, as_json=as_json)
         elif as_json:
             rows = [{"id": one.id, "at_ms": one.at_ms, "why": one.why, "length": one.length} for one in found]
             print_json({"count": count, "messages": rows})
@@ -74,10 +84,3 @@ def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> Non
                 ["time", "why", "bytes"],
                 [(moment(one.at_ms), one.why, one.length) for one in found],
             )
-
-
-def _print_done(text: str, count: int, as_json: bool) -> None:
-    if as_json:
-        print_json({"count": count})
-    else:
-        out.print(text, markup=False)

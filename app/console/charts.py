@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from app.reporting.burn_up import BurnUp
     from app.reporting.runs import Run
 
-# from the bottom of a column to its top
 HOURS = 24  # of the small columns
+# from the bottom of a column to its top
 KINDS = (
     ("delivered", ("delivered",)),
     ("idle", ("unchanged", "superseded")),

@@ -79,7 +79,7 @@ def kind_of(head: bytes, *, complete: bool) -> Kind:
                 "a web page (HTML)" if page else "XML",
                 "It may be the error page of whatever was asked for the file." if page else "",
             )
-    if any(_is_object(line) for line in _lines(text, complete=complete)):
+    if any(is_object(line) for line in _lines(text, complete=complete)):
         return Kind.JSON_LINES
     return _table(text, complete=complete)
 
@@ -124,7 +124,7 @@ def _objects(text: bytes, *, complete: bool) -> Kind:
     lines = _lines(text, complete=complete)
     if not lines:
         return Kind.JSON  # one that is longer than the head
-    if _is_object(lines[0]):
+    if is_object(lines[0]):
         return Kind.JSON_LINES
     # a broken first line is followed by another object, a pretty-printed one by its first name
     return Kind.JSON if len(lines) == 1 or lines[1].startswith((b'"', b"}")) else Kind.JSON_LINES
@@ -159,7 +159,8 @@ def _lines(text: bytes, *, complete: bool) -> list[bytes]:
     return [stripped for line in lines if (stripped := line.strip())]
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
+    """Whether a line, without spaces around it, is an object in JSON."""
     try:
         found: Any = orjson.loads(line) if line.startswith(b"{") else None
     except orjson.JSONDecodeError:

@@ -11,6 +11,8 @@ from itertools import islice
 
 import orjson
 
+from app.files.kinds import is_object
+
 DEPTH = 6  # brackets within brackets that one match passes over; profiles hardly have more
 _MOST_MEMBERS = 1_000  # beside the profiles
 MOST_STEPS = 100_000  # brackets of what is deeper or broken, and empty elements, which are looked at one by one: a tenth of a second
@@ -42,18 +44,11 @@ def pieces(body: bytes, most: int) -> list[bytes] | None:
     return lines if len(lines) > 1 and _has_object(lines) else None
 
 
-def is_object(text: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
 def _has_object(lines: list[bytes]) -> bool:
     """Whether one is an object by itself. Of an array printed over many lines and cut short, none is."""
     before = b""
     for line in lines:
-        if before not in _GOING_ON and is_object(line):
+        if before not in _GOING_ON and is_object(line.strip(b" \t")):
             return True
         before = line.rstrip()[-1:]
     return False

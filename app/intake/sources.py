@@ -181,8 +181,8 @@ class SourceStore:
     def _change(self, name: str, change: Callable[[Source | None], Source]) -> Source:
         """Raises `SealBroken`, and what `change` raises."""
 
-        def change_clear(opening: Callable[[], bytes] | None) -> bytes:
-            return orjson.dumps(asdict(change(None if opening is None else _load(opening()))))
+        def change_clear(clear: bytes | None) -> bytes:
+            return orjson.dumps(asdict(change(None if clear is None else _load(clear))))
 
         return _load(self._records.change(name, change_clear))
 

@@ -65,9 +65,12 @@ class Judgement:
         self._found: list[Alert] = []
         self._looked_at: set[str] = set()
 
-    def look_at(self, destination_id: str, state: State) -> None:
-        """Judge one destination by its rules, and tell of its runs; no key is asked for. Raises `UnknownDestination`."""
-        facts = gather(self._r, destination_id, state, now_ms=self._now_ms)
+    def look_at(self, destination_id: str, state: State, *, unreadable: bool = False) -> None:
+        """Judge one destination by its rules, and tell of its runs. No key is asked for: `unreadable` says that none opens it.
+
+        Raises `UnknownDestination`.
+        """
+        facts = gather(self._r, destination_id, state, now_ms=self._now_ms, unreadable=unreadable)
         self._found += destination_alerts(facts)
         self._looked_at.add(destination_id)
         for alert, hour in notices(facts):
@@ -145,7 +148,7 @@ class Judgement:
             return None
 
 
-def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> DestinationFacts:
+def gather(resources: Resources, name: str, state: State, *, now_ms: int, unreadable: bool = False) -> DestinationFacts:
     """The facts that the rules ask for, of what is told of a destination without any key. Raises `UnknownDestination`."""
     redis, settings = resources.redis, resources.settings
     about = resources.destinations.about(name)
@@ -157,7 +160,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
     return DestinationFacts(
         id=name,
         state=state,
-        unreadable=not _opens(resources, name),
+        unreadable=unreadable,
         quota=read_quota(redis, about.account, calls_per_year=about.calls_per_year, stops=about.stop_at_yearly_quota),
         state_seconds=None if not state.since_ms else (now_ms - state.since_ms) / 1000,
         oldest_live_seconds=oldest_waiting_age_seconds(redis, name).live,
@@ -170,14 +173,6 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int) -> Des
         catalog_failure="" if failure is None else failure.text,
         backlog_alert_seconds=settings.backlog_alert_seconds,
     )
-
-
-def _opens(resources: Resources, name: str) -> bool:
-    try:
-        resources.destinations.get(name)
-    except SealBroken:
-        return False
-    return True
 
 
 def _turned_away(redis: Redis) -> tuple[Alert, int]:

@@ -56,11 +56,12 @@ def sweep(resources: Resources, producer: Producer) -> int:
             bound_failures(resources, destination_id)
             forget_old_jobs(resources, destination_id)
             fold_runs(resources.redis, destination_id, now_ms)
+            locked = False
             try:
                 clean_lane(resources, resources.destinations.get(destination_id))
             except SealBroken as error:
-                state = unreadable(state, error)
-            judgement.look_at(destination_id, state)
+                state, locked = unreadable(state, error), True
+            judgement.look_at(destination_id, state, unreadable=locked)
         except UnknownDestination:
             continue  # disconnected since
         except ActivationError as error:

@@ -1,7 +1,5 @@
 """Records in a hash, each sealed for its own name."""
 
-from collections.abc import Callable
-
 import pytest
 from redis import Redis
 
@@ -24,9 +22,8 @@ def test_a_change_that_another_overtook_is_made_again_on_what_is_there_by_then(
     records.put("ann", b"1")
     overtaken: list[bytes] = []
 
-    def change(opening: Callable[[], bytes] | None) -> bytes:
-        assert opening is not None
-        clear = opening()
+    def change(clear: bytes | None) -> bytes:
+        assert clear is not None
         if not overtaken:
             SealedRecords(redis, KeyRing([OLD]), USERS, "user").put("ann", b"10")
         overtaken.append(clear)
@@ -38,7 +35,7 @@ def test_a_change_that_another_overtook_is_made_again_on_what_is_there_by_then(
 
 
 def test_what_a_change_raises_leaves_all_as_it_was(records: SealedRecords) -> None:
-    def refuse(opening: Callable[[], bytes] | None) -> bytes:
+    def refuse(clear: bytes | None) -> bytes:
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -53,7 +50,7 @@ def test_a_record_opens_in_its_own_place_alone(redis: Redis, records: SealedReco
     assert records.opening(records.raw()) == ([("ann", b"1")], ["bob", "\\xff\n"])
     assert records.get("bob") is None
     with pytest.raises(SealBroken):
-        records.change("bob", lambda opening: opening() if opening else b"none")
+        records.change("bob", lambda clear: clear or b"none")
     other_kind = SealedRecords(redis, KeyRing([OLD]), USERS, "source")
     assert other_kind.get("ann") is None
 
