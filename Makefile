@@ -5,6 +5,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Tests start hundreds of processes, and each would compile the project anew where the environment forbids to keep bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 # Stamps: an install is repeated only when what it depends on has changed.
 RUN = $(VENV)/.installed-run
 DEV = $(VENV)/.installed-dev

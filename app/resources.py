@@ -20,13 +20,13 @@ from app.lanes.failures import FailureStore
 from app.reporting.measures import Measures
 from app.reporting.signs import SignsOfLife
 from app.sealing import KeyRing
-from app.sfmc import MarketingCloud
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
     from app.destinations.model import Destination
     from app.settings import Settings
+    from app.sfmc import MarketingCloud
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Resources:
         return FailureStore(self.redis, self.ring, destination_id)
 
     def client(self, destination: Destination) -> MarketingCloud:
+        from app.sfmc import MarketingCloud  # it brings aiohttp, a third of the start of who only enqueues
+
         return MarketingCloud(
             destination.account,
             self.redis,
