@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Generator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -23,28 +24,27 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 
 class _Turns:
-    """The processes of xdist run tests side by side, but for those marked `alone`: each of them waits until no other test runs.
+    """The processes of xdist run tests side by side, but those marked `alone` only beside one another: they take little of the
+    machine, and measure what the others' load would change.
 
-    Who waits to be alone holds up those that come later, so that its time comes.
+    Who waits for the other kind to end holds up all that come later, so that its time comes.
     """
 
     def __init__(self) -> None:
-        self._queue = os.open(__file__, os.O_RDONLY)
-        self._running = os.open(Path(__file__).parent, os.O_RDONLY)
-        self._is_alone = False
+        here = Path(__file__)
+        self._queue = os.open(here, os.O_RDONLY)
+        self._running = {False: os.open(here.parent, os.O_RDONLY), True: os.open(here.parent / "unit", os.O_RDONLY)}
 
     def begin(self, item: pytest.Item) -> None:
         alone = _runs_alone(item)
-        if not (alone and self._is_alone):
-            fcntl.flock(self._queue, fcntl.LOCK_EX)
-            fcntl.flock(self._running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            fcntl.flock(self._queue, fcntl.LOCK_UN)
-            self._is_alone = alone
+        fcntl.flock(self._queue, fcntl.LOCK_EX)
+        fcntl.flock(self._running[not alone], fcntl.LOCK_EX)
+        fcntl.flock(self._running[alone], fcntl.LOCK_SH)
+        fcntl.flock(self._running[not alone], fcntl.LOCK_UN)
+        fcntl.flock(self._queue, fcntl.LOCK_UN)
 
-    def end(self, next_item: pytest.Item | None) -> None:
-        if not (self._is_alone and next_item is not None and _runs_alone(next_item)):
-            fcntl.flock(self._running, fcntl.LOCK_UN)
-            self._is_alone = False
+    def end(self, item: pytest.Item) -> None:
+        fcntl.flock(self._running[_runs_alone(item)], fcntl.LOCK_UN)
 
 
 _TURNS = _Turns()
@@ -60,11 +60,23 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     try:
         return (yield)
     finally:
-        _TURNS.end(nextitem)
+        _TURNS.end(item)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First those that run alone, one after another, then whole pipelines: what takes a minute must not be left to one process of
-    xdist while the others have nothing to do.
+    """Each process of xdist begins with its share of those that run alone, then of whole pipelines: what takes a minute must not
+    be left to one of them while the others have nothing to do, or wait.
+
+    `--dist worksteal` gives each of them as many tests as the others, in the order in which they stand here.
     """
-    items.sort(key=lambda item: (not _runs_alone(item), "system" not in item.path.parts))
+    first = sorted((item for item in items if _is_long(item)), key=_runs_alone, reverse=True)
+    rest = iter([item for item in items if not _is_long(item)])
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    each = len(items) // processes
+    shares = [first[number::processes] for number in range(processes)]
+    items[:] = [item for share in shares for item in (*share, *islice(rest, max(0, each - len(share))))]
+    items += rest
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return _runs_alone(item) or "system" in item.path.parts
