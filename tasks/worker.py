@@ -46,7 +46,9 @@ class Context:
     def watch(self) -> None:
         """Nobody else may be there to tell that sweeps have ended, nor to send what is to be said of it."""
         if Judgement(self.resources).watch(up_seconds=time.monotonic() - self._begun):
-            deliver_due(self.resources, most=3)
+            deliver_due(
+                self.resources, most=1
+            )  # it takes seconds where a channel hangs, and signs of life wait meanwhile
 
 
 _lock = Lock()

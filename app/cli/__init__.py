@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work has problems (listed), 2 wrong usage or configura
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import sys
@@ -107,6 +108,11 @@ def main() -> None:
         sys.exit(meant.exit_code)
     except BrokenPipeError:  # `activation runs … | head`
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        complain(f"What this command says cannot be written: {error.strerror}.", "Make room, or send it elsewhere.")
+        sys.exit(ServiceUnreachable.exit_code)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def write_private(path: Path, lines: Iterable[bytes]) -> int:
         beside.replace(path)
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there."
+            f"{path} cannot be written: {error.strerror}.",
+            remedy="Nothing was written. Make room, or name a file elsewhere.",
         ) from error
     finally:
         beside.unlink(missing_ok=True)

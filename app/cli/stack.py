@@ -32,12 +32,13 @@ from app.devstack.stack import (
     port_from,
 )
 from app.durability import find_storage_problems
-from app.errors import UsageError, WorkHasProblems
+from app.errors import ServiceUnreachable, UsageError, WorkHasProblems
 from app.reporting.metrics import make_registry
 from app.resources import connect
 from app.settings import Settings
 
 DOWN_SECONDS = 60.0
+RETRY_SECONDS = 10.0  # after a server that could not be started again
 _PORT = click.IntRange(1, 65535)
 
 
@@ -88,10 +89,19 @@ def up(
                 "The password of Redis is in the file redis/password of the home, that of the broker in broker/password."
             )
         out.print(f"{workers} worker{'s' * (workers > 1)}, maintenance, beat and Redis are up. Ctrl-C stops them.")
+        not_before = 0.0
         while not told:
-            for name in stack.look_after():
-                err.print(f"{name} had died and was started again; see {stack.log_of(name)}", markup=False)
             time.sleep(0.2)
+            if time.monotonic() < not_before:
+                continue
+            try:
+                for name in stack.look_after():
+                    err.print(f"{name} had died and was started again; see {stack.log_of(name)}", markup=False)
+            except (
+                ServiceUnreachable
+            ) as error:  # as Redis while the disk is full: what it has accepted waits until there is room
+                err.print(f"{error} {error.remedy} It is tried again in {RETRY_SECONDS:.0f} s.", markup=False)
+                not_before = time.monotonic() + RETRY_SECONDS
         out.print("Stopping …")
         server.shutdown()
 

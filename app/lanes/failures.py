@@ -107,6 +107,14 @@ class FailureStore:
                 if code is None or failure.code == code:
                     yield failure
 
+    def get(self, failure_id: str) -> Failure | None:
+        """The one of this id; None when there is none (any more)."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.zscore(self._keys.failures, failure_id)
+            pipeline.hget(self._keys.failed, failure_id)
+            score, record = pipeline.execute()
+        return None if score is None or record is None else self._read(failure_id, int(score), record)
+
     def _read(self, failure_id: str, failed_at_ms: int, record: bytes) -> Failure:
         end = _LENGTH + int.from_bytes(record[:_LENGTH])
         try:
@@ -126,12 +134,13 @@ class FailureStore:
         )
 
     def remove(self, failure_ids: Sequence[str]) -> None:
-        with self._redis.pipeline() as pipeline:
-            for start in range(0, len(failure_ids), _PAGE):
-                page = failure_ids[start : start + _PAGE]
+        """A page at a time: very many in one transaction would keep everybody else from Redis."""
+        for start in range(0, len(failure_ids), _PAGE):
+            page = failure_ids[start : start + _PAGE]
+            with self._redis.pipeline() as pipeline:
                 pipeline.zrem(self._keys.failures, *page)
                 pipeline.hdel(self._keys.failed, *page)
-            pipeline.execute()
+                pipeline.execute()
 
     def beyond(self, *, most: int, older_than_ms: int) -> list[str]:
         """Ids that are over the bounds of age and count, oldest first."""

@@ -14,23 +14,28 @@ import hmac
 import smtplib
 import ssl
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import aiohttp
 import orjson
-import requests
 
 from app.destinations.model import AlertChannel
 from app.errors import ActivationError
+from app.event_loop import EVENT_LOOP
 from app.reporting.alerts import AlertEvent, What
 from app.settings import words_of
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0  # for all of a message: who answers byte by byte must not keep others waiting
 _BASE64_PREFIX = "whsec_"  # of a secret in base64, by Standard Webhooks
 
 
@@ -65,7 +70,7 @@ def send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Se
             case "slack":
                 _post(channel.target, orjson.dumps({"text": _slack_text(event)}), {})
             case "email":
-                _mail(channel.target, event, message_id, settings)
+                _in_time(partial(_mail, channel.target, event, message_id, settings))
     except ChannelFailed:
         raise
     except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise what they do not tell of
@@ -96,15 +101,20 @@ def title_of(event: AlertEvent) -> str:
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
     try:
-        with requests.post(
-            url, data=body, headers={"content-type": "application/json", **headers}, timeout=TIMEOUT_SECONDS,
-            allow_redirects=False, stream=True,
-        ) as answer:  # fmt: skip
-            status = answer.status_code
-    except requests.RequestException as error:
+        status = EVENT_LOOP.run(_status(url, body, {"content-type": "application/json", **headers}))
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise ChannelFailed(f"it does not answer ({type(error).__name__})") from None
     if not 200 <= status < 300:
         raise ChannelFailed(f"it answered with HTTP {status}", gives_up=status == 410)
+
+
+async def _status(url: str, body: bytes, headers: dict[str, str]) -> int:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,  # HTTPS_PROXY may be the only way out
+        session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+    ):
+        return answer.status
 
 
 def _signed(body: bytes, secret: str, message_id: str) -> dict[str, str]:
@@ -165,6 +175,24 @@ def _mail(address: str, event: AlertEvent, message_id: str, settings: Settings) 
             server.send_message(mail)
     except (smtplib.SMTPException, OSError) as error:
         raise ChannelFailed(f"the mail server did not take it ({type(error).__name__})") from None
+
+
+def _in_time(act: Callable[[], None]) -> None:
+    """On a thread of its own, which is left to itself when its time is over: smtplib bounds each reading, and not all of them."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            act()
+            done.set_result(None)
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            done.set_exception(error)
+
+    Thread(target=run, name="mail", daemon=True).start()
+    try:
+        done.result(TIMEOUT_SECONDS)
+    except TimeoutError:
+        raise ChannelFailed("the mail server did not take it in time") from None
 
 
 def _rfc3339(epoch_ms: int) -> str:

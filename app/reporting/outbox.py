@@ -57,10 +57,26 @@ def has_due(redis: Redis, *, now_ms: int) -> bool:
 
 
 def in_order(waiting: Mapping[bytes, Mapping[str, Any]], *, now_ms: int) -> list[bytes]:
-    """The ids of messages that are due: the oldest first, and last those for channels that have failed to take one. Pure."""
+    """The ids of messages that are due: the oldest first, and last those for channels that have failed to take one. Pure.
+
+    What was said earlier of the same alert goes first, also where it waits for another try: nobody shall be told last of an alert
+    that has ended.
+    """
     failing = {message["channel"] for message in waiting.values() if message["tries"]}
-    due = [name for name, message in waiting.items() if message["due_ms"] <= now_ms]
-    return sorted(due, key=lambda name: (waiting[name]["channel"] in failing, waiting[name]["due_ms"]))
+    due, held_up = [], set()
+    for name in sorted(waiting, key=lambda name: (waiting[name]["event"]["at_ms"], name)):
+        message = waiting[name]
+        if message["due_ms"] > now_ms:
+            held_up.add(_told(message))
+        elif _told(message) not in held_up:
+            due.append(name)
+    return sorted(due, key=lambda name: waiting[name]["channel"] in failing)
+
+
+def _told(message: Mapping[str, Any]) -> object:
+    """Whom it is told, and of which alert."""
+    alert = message["event"]["alert"]
+    return message["channel"], alert["kind"], alert["destination"]
 
 
 def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float = RUN_SECONDS) -> int:

@@ -89,7 +89,8 @@ class Judgement:
         unjudged = WATCHED if delivering or settled_in else (*WATCHED, "no_worker")
         self._found += storage_alerts(read_memory(redis))
         note_count(redis, *_turned_away(redis), now_ms=self._now_ms)
-        self._found += read_signals(redis, now_ms=self._now_ms)
+        signals = read_signals(redis, now_ms=self._now_ms)
+        self._found += [alert for alert in signals if not alert.destination or alert.destination in connected]
         known = read_open(redis)
         judged = [
             field

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 ROWS_AT_ONCE = 500
-JOBS_AT_ONCE = 100
+JOBS_AT_ONCE = 1_000
 
 
 def bound_failures(resources: Resources, destination_id: str) -> None:
@@ -76,7 +76,10 @@ def forget_old_jobs(resources: Resources, destination_id: str) -> None:
     raw: Any = redis.get(keys.jobs_looked_at)
     place = int(raw or 0)
     old: Any = redis.zrangebyscore(keys.jobs, "-inf", oldest_ms, start=place, num=JOBS_AT_ONCE)
-    ended = [job for job in old if not redis.exists(keys.job(job.decode()))]
+    with redis.pipeline(transaction=False) as pipeline:
+        for job in old:
+            pipeline.exists(keys.job(job.decode()))
+        ended = [job for job, is_there in zip(old, pipeline.execute(), strict=True) if not is_there]
     if ended:
         redis.zrem(keys.jobs, *ended)
     following = place + len(old) - len(ended) if len(old) == JOBS_AT_ONCE else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.broker import purge_queue, queue_lengths, worker_queue
 from app.destinations.state import State, Status
@@ -104,8 +104,9 @@ def _forget(resources: Resources, process: str) -> None:
 
 
 def _first(resources: Resources, guard_ms: int) -> bool:
-    """Whether nobody else has swept within the guard."""
-    if resources.redis.exists(SWEEP):
+    """Whether nobody else has swept within the guard. One that stands for longer is of before the clock of Redis stepped back."""
+    left_ms: Any = resources.redis.pttl(SWEEP)
+    if 0 <= left_ms <= guard_ms:
         return False
     return write(resources.redis, ("SET", SWEEP, "1", "PX", guard_ms), keys=[SWEEP])
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,8 @@ from app.destinations.model import AlertChannel
 from app.destinations.state import Status
 from app.errors import DestinationBroken
 from app.intake.counts import Counts
-from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, PROCESSES, SWEPT, AccountKeys
+from app.keys import ALERTS_MUTED, ALERTS_OUTBOX, LANES, PROCESSES, SWEEP, SWEPT, AccountKeys
+from app.reporting import channels
 from app.reporting.alerts import (
     ANY,
     Alert,
@@ -35,6 +38,7 @@ from app.reporting.alerts import (
     read_open,
     unmute,
 )
+from app.reporting.channels import ChannelFailed
 from app.reporting.metrics import PipelineCollector
 from app.reporting.outbox import deliver_alone, deliver_due, has_due, messages_for
 from app.reporting.presence import Presence
@@ -233,6 +237,44 @@ def test_a_channel_that_is_away_holds_up_no_other(bench: Bench, receiver: Receiv
     assert sorted(tried) == [0] * 149 + [1]
 
 
+class Trickle:
+    """Says a line of an answer that does not end, time and again, for as long as somebody listens."""
+
+    def __init__(self, greeting: bytes, line: bytes) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.lines = 0
+        self._greeting, self._line = greeting, line
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        connection, _ = self._server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(self._greeting)
+            for self.lines in range(1, 200):
+                connection.sendall(self._line)
+                time.sleep(0.05)
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "smtp", "smtps"])
+def test_an_answer_that_comes_byte_by_byte_takes_no_longer_than_any(
+    bench: Bench, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 0.5)  # each byte of it comes sooner
+    trickle = Trickle(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n") if scheme == "http" else Trickle(b"", b"220-x\r\n")
+    address = f"{scheme}://127.0.0.1:{trickle.port}"
+    settings = replace(bench.resources.settings, smtp_url=address, alert_email_from="activation@mail.test")
+    channel = AlertChannel("webhook", address) if scheme == "http" else AlertChannel("email", "ops@mail.test")
+    event = AlertEvent(What.OPENED, 1, Alert("no_worker", "", "None."), 1)
+    with pytest.raises(ChannelFailed, match=r"not answer|did not take it"):
+        channels.send(channel, event, "id", settings)
+    assert trickle.lines < 100
+    trickle.close()
+
+
 def test_a_channel_whose_address_leads_nowhere_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:
     made = with_settings(bench, alert_url=receiver.url)
     nowhere = AlertChannel("webhook", "https://hooks..example.test/x")
@@ -421,6 +463,21 @@ def test_what_is_said_of_dropped_failures_is_true_of_all_of_them(bench: Bench) -
     assert text == "Failed profiles are dropped, the oldest first: kept are at most 10, for 30 days."
 
 
+def test_what_happened_to_a_destination_that_is_gone_is_told_nobody(bench: Bench) -> None:
+    raise_alert(bench.redis, Alert("failures_dropped", "camp", "Dropped."), now_ms=bench.resources.clock.now_ms())
+    bench.resources.destinations.remove("camp")
+    sweep(bench.resources, bench.producer)
+    assert not read_open(bench.redis)
+
+
+def test_a_sweep_runs_though_the_clock_of_redis_stepped_back(bench: Bench) -> None:
+    """Its guard stands for as long as the step, then."""
+    bench.redis.set(SWEEP, "1", px=3_600_000)
+    sweep(with_settings(bench, sweep_seconds=5.0), bench.producer)
+    assert bench.redis.exists(SWEPT)
+    assert bench.redis.pttl(SWEEP) < 60_000
+
+
 def test_alerts_of_a_destination_that_is_gone_close(bench: Bench) -> None:
     break_it(bench)
     sweep(bench.resources, bench.producer)
@@ -592,13 +649,3 @@ def test_an_alert_that_another_process_changed_is_left_alone(bench: Bench) -> No
     for judgement in judgements:
         judgement.conclude(["camp"], up_seconds=0)
     assert events(bench) == [("opened", "stopped")]
-
-
-def test_an_alert_lives_without_its_destination(bench: Bench) -> None:
-    raise_alert(
-        bench.redis, Alert("intake_refused", "gone", "Senders were turned away."), now_ms=bench.resources.clock.now_ms()
-    )
-    sweep(bench.resources, bench.producer)
-    assert [(event.what, event.alert.destination) for event in read_alerts(bench.redis).events] == [
-        (What.OPENED, "gone")
-    ]

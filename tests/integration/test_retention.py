@@ -21,18 +21,20 @@ def bench(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
 def test_old_jobs_that_are_pending_keep_no_ended_ones_behind_them(bench: Bench) -> None:
     now_ms = bench.resources.clock.now_ms()
     old_ms = now_ms - JOB_LIFE_SECONDS * 1000 - 1_000
-    pending = {f"pending-{number:03}": old_ms for number in range(JOBS_AT_ONCE)}
+    pending = {f"pending-{number:04}": old_ms for number in range(JOBS_AT_ONCE)}
     for job in pending:
         bench.redis.hset(bench.keys.job(job), "received", 1)
-    bench.redis.zadd(bench.keys.jobs, {**pending, **{f"ended-{number:03}": old_ms + 1 for number in range(150)}})
+    bench.redis.zadd(
+        bench.keys.jobs, {**pending, **{f"ended-{number:04}": old_ms + 1 for number in range(JOBS_AT_ONCE + 50)}}
+    )
     bench.redis.zadd(bench.keys.jobs, {"young": now_ms})
     for _ in range(3):
         forget_old_jobs(bench.resources, "camp")
     assert {job.decode() for job in bench.redis.zrange(bench.keys.jobs, 0, -1)} == {*pending, "young"}
-    bench.redis.delete(bench.keys.job("pending-000"))
+    bench.redis.delete(bench.keys.job("pending-0000"))
     for _ in range(2):
         forget_old_jobs(bench.resources, "camp")
-    assert bench.redis.zscore(bench.keys.jobs, "pending-000") is None, "those before have their turn again"
+    assert bench.redis.zscore(bench.keys.jobs, "pending-0000") is None, "those before have their turn again"
 
 
 def test_forgetting_jobs_writes_nothing_of_a_destination_that_is_gone(bench: Bench) -> None:

@@ -51,6 +51,7 @@ def failures(visit: Visit) -> Response:
     chosen = visit.text("destination") or next((name for name in ids if counts[name]), ids[0] if ids else "")
     if chosen and chosen not in counts:
         visit.resources.destinations.about(chosen)
+        counts[chosen] = len(visit.resources.failures(chosen))  # connected meanwhile
     wanted = _wanted(visit)
     found = list(find_failures(visit.resources, chosen, wanted)) if chosen else []
     # each record has to be opened, so all of them only once
@@ -161,7 +162,7 @@ def one(visit: Visit) -> Response:
     name = visit.destination_id
     wanted_id = visit.request.path_params["failure"]
     destination = visit.resources.destinations.get(name)
-    failure = next((item for item in visit.resources.failures(name).all() if item.id == wanted_id), None)
+    failure = visit.resources.failures(name).get(wanted_id)
     if failure is None:
         raise UsageError("There is no such failure (any more).", remedy="It may have been replayed or discarded.")
     reveal = visit.request.method == "POST"

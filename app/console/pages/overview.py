@@ -47,9 +47,9 @@ def destination(visit: Visit) -> Response:
     visit.resources.destinations.about(visit.destination_id)
     span = visit.text("hours") if visit.text("hours") in SPANS else "24"
     hours, unit = SPANS[span]
-    found = glance(visit.resources, visit.destination_id, hours=hours)
     now_hour = visit.resources.clock.now_ms() // 3_600_000
-    first = now_hour - hours + 1 if unit == 1 else (now_hour // unit - hours // unit + 1) * unit
+    first = (now_hour // unit - hours // unit + 1) * unit
+    found = glance(visit.resources, visit.destination_id, hours=now_hour - first + 1)
     return visit.page(
         "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
         totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),

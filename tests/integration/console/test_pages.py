@@ -14,7 +14,7 @@ from app.access.roles import Role
 from app.errors import ContactRefused
 from app.intake.counts import Counts
 from app.intake.sources import SourceStore
-from app.keys import AccountKeys
+from app.keys import AccountKeys, DestinationKeys
 from app.lanes.entries import read_fields
 from app.lanes.failures import seal_failure
 from app.producer import Producer
@@ -295,3 +295,20 @@ def test_a_destination_that_no_key_opens_is_unreadable_on_both_pages(console, ma
         assert re.findall(r'<span class="state (\w+)">(\w+)</span>', client.get(path).text) == [
             ("unreadable", "unreadable")
         ]
+
+
+def test_one_failure_is_shown_and_another_is_not_there(failing):
+    client = failing.client(Role.VIEW)
+    assert "First Name is too long." in client.get("/destinations/camp/failed/f1").text
+    assert client.get("/destinations/camp/failed/f9").status_code == 400
+
+
+def test_the_figures_of_seven_days_are_those_of_the_columns(console):
+    console.connect()
+    now_hour = console.resources.clock.now_ms() // 3_600_000
+    for hour in range(now_hour - 170, now_hour + 1):
+        console.resources.redis.hset(DestinationKeys("camp").run(hour), mapping={"received": 1, "delivered": 1})
+    text = unescape(console.client(Role.VIEW).get("/destinations/camp?hours=168").text)
+    (drawn,) = re.findall(r"([0-9,]+) in all", text)
+    assert int(drawn) == now_hour - (now_hour // 24 - 6) * 24 + 1
+    assert re.search(rf">Received<[^0-9]*{drawn}<", text), "the same in the table beside it"

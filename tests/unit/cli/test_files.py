@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,18 @@ def test_a_name_that_is_none(name: str) -> None:
 def test_what_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         write_private(tmp_path / name, [b"a"])
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    path.write_bytes(b"kept")
+
+    def lines() -> Iterator[bytes]:
+        yield b"a"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UsageError, match="No space left") as caught:
+        write_private(path, lines())
+    assert "Make room" in caught.value.remedy
+    assert path.read_bytes() == b"kept"
+    assert len(list(tmp_path.iterdir())) == 1
