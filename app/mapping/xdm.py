@@ -92,7 +92,7 @@ def value_at(profile: Profile, path: Path) -> Any:
 def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
     """The different ids of one namespace, those marked primary alone if any is; sorted, since they come in no order.
 
-    Namespaces compare without case: AEP exports them in lower case, whatever their symbol is.
+    Namespaces compare without case and without the prefix `xdm:`: AEP exports them in lower case, whatever their symbol is.
     """
     identity_map = value_at(profile, ("identityMap",))
     if identity_map is MISSING or identity_map is None:
@@ -101,9 +101,9 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
         raise MalformedProfile("identityMap is not an object")
     ids: list[str] = []
     primary: list[str] = []
-    folded = namespace.casefold()
+    folded = _folded(namespace)
     for name, items in identity_map.items():
-        if items is None or (name != namespace and str(name).casefold() != folded):
+        if items is None or (name != namespace and _folded(name) != folded):
             continue
         if not isinstance(items, list):
             raise MalformedProfile(f"identityMap.{namespace} is not a list")
@@ -122,9 +122,9 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
 
 def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:
     """The same profile with this id as the only one of the namespace."""
-    folded = namespace.casefold()
+    folded = _folded(namespace)
     identity_map = value_at(profile, ("identityMap",))
-    others = {name: items for name, items in identity_map.items() if str(name).casefold() != folded}
+    others = {name: items for name, items in identity_map.items() if _folded(name) != folded}
     rest = {key: value for key, value in profile.items() if key not in ("identityMap", "xdm:identityMap")}
     return rest | {"identityMap": others | {namespace: [{"id": one}]}}
 
@@ -180,7 +180,7 @@ class Memberships:
         return self._by_folded.get(_folded(namespace), [])
 
 
-def _folded(namespace: str) -> str:
+def _folded(namespace: object) -> str:
     return str(namespace).removeprefix("xdm:").casefold()
 
 

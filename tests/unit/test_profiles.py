@@ -182,6 +182,11 @@ class TestIdentities:
         profile = {"identityMap": {"ECID": [{"id": "b"}], "ecid": [{"id": "a"}], "Ecid": None}}
         assert identities(profile, "ECID") == ("a", "b")
 
+    def test_a_namespace_may_carry_the_prefix_as_any_key(self) -> None:
+        profile = {"identityMap": {"xdm:crm": [{"id": "b"}], "CRM": [{"id": "a"}]}}
+        assert identities(profile, "crm") == ("a", "b")
+        assert identities(with_identity(profile, "crm", "b"), "crm") == ("b",)
+
     def test_a_profile_with_one_identity_alone(self) -> None:
         profile = {"xdm:identityMap": {"CRM": [{"id": "a"}], "crm": [{"id": "b"}], "x": [{"id": "y"}]}, "person": {}}
         assert with_identity(profile, "Crm", "b") == {
