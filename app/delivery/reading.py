@@ -10,6 +10,7 @@ from app.delivery import session as state
 from app.delivery.opening import locked, open_entry, set_aside
 from app.errors import CallError, EpochEnded, SealBroken
 from app.event_loop import EVENT_LOOP, LongComputation
+from app.lanes.locked import read_locked_aside_ms
 
 if TYPE_CHECKING:
     from app.delivery.in_hand import InHand
@@ -52,7 +53,7 @@ async def _take_in(in_hand: InHand, read: Read) -> CallError | None:
     updates, unopened = await _open(in_hand, read)
     if unopened:
         destination_id = work.destination.id
-        aside_ms = await EVENT_LOOP.in_thread(work.lane.locked_aside_ms)
+        aside_ms = await EVENT_LOOP.in_thread(read_locked_aside_ms, work.trips.redis, destination_id)
         if any(entry.origin.stamp_ms >= aside_ms for entry in unopened):
             return locked(destination_id)
         for entry in unopened:

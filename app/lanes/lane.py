@@ -15,20 +15,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from app.errors import EpochEnded, LeaseLost
 from app.keys import JOB_LIFE_SECONDS, LANES, RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes.entries import Entry, read_entry, read_fields
-from app.lanes.locked import read_locked_aside_ms
 from app.lua import script
 from app.round_trips import Step
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from app.lanes.settlement import Settlement
 
 ANY_WAKE_UP = "1"
 WINDOW_BYTES = 8_000_000  # of sealed profiles in one answer, and one more profile
@@ -57,42 +58,6 @@ class Read:
             for raws, backfill in ((self.live, False), (self.backfill, True))
             for raw in raws
         ]
-
-
-class Moved(NamedTuple):
-    """An entry that belongs to another lane by now."""
-
-    lane: int
-    backfill: bool
-    fields: Sequence[bytes | str | int]
-
-
-@dataclass(slots=True)
-class Settlement:
-    """What is to be written when entries leave the lane; filled up by the delivery, written in one step."""
-
-    live_ids: list[bytes] = field(default_factory=list)
-    backfill_ids: list[bytes] = field(default_factory=list)
-    delivered: dict[bytes, bytes] = field(default_factory=dict)
-    parked: list[tuple[int, Sequence[bytes | str | int]]] = field(default_factory=list)
-    moved: list[Moved] = field(default_factory=list)
-    failures: list[tuple[str, int, bytes]] = field(default_factory=list)
-    run: dict[str, int] = field(default_factory=dict)
-    jobs: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.live_ids) + len(self.backfill_ids)
-
-    def __bool__(self) -> bool:
-        return bool(len(self) or self.run or self.delivered)
-
-    def count(self, counter: str, amount: int = 1) -> None:
-        self.run[counter] = self.run.get(counter, 0) + amount
-
-    def count_job(self, job_id: str, counter: str) -> None:
-        if job_id:
-            counters = self.jobs.setdefault(job_id, {})
-            counters[counter] = counters.get(counter, 0) + 1
 
 
 class Lane:
@@ -208,40 +173,22 @@ class Lane:
         """The delivered rows of these contacts, of which there is one at least."""
         return Step("", "HMGET", [self._delivered], tags, lambda rows: dict(zip(tags, rows, strict=True)))
 
-    def locked_aside_ms(self) -> int:
-        """What was enqueued before this moment and no key opens is to become a failure, as an operator has said; 0: nothing is."""
-        return read_locked_aside_ms(self._redis, self.destination_id)
-
     def settling(self, settlement: Settlement, *, hour: int) -> Step[None]:
         """Write a settlement into the run of this hour."""
         asked = time.monotonic()
         keys, destination = self._keys, self._destination
-        jobs = list(settlement.jobs)
-        targets = sorted({(moved.lane, moved.backfill) for moved in settlement.moved})
-        streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in targets]
-        args: list[bytes | str | int] = [
-            self.token, self._lease_ms, self._epoch, next(self._numbers), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS, len(streams),
-        ]  # fmt: skip
-        _section(args, [(entry_id,) for entry_id in settlement.live_ids])
-        _section(args, [(entry_id,) for entry_id in settlement.backfill_ids])
-        _section(args, settlement.delivered.items())
-        _section(args, [(due, len(row), *row) for due, row in settlement.parked])
-        _section(args, [
-            (targets.index((moved.lane, moved.backfill)) + 1, len(moved.fields), *moved.fields)
-            for moved in settlement.moved
-        ])  # fmt: skip
-        _section(args, settlement.failures)
-        _section(args, settlement.run.items())
-        for job in jobs:
-            _section(args, settlement.jobs[job].items())
+        streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in settlement.targets()]
         return Step(
             "app.lanes", "settle",
             [
                 keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery,
                 keys.settled, self._delivered, destination.failures, destination.failed, destination.run(hour),
-                destination.epoch, *streams, *(destination.job(job) for job in jobs),
+                destination.epoch, *streams, *(destination.job(job_id) for job_id in settlement.jobs),
             ],
-            args,
+            [
+                self.token, self._lease_ms, self._epoch, next(self._numbers), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS,
+                *settlement.arguments(),
+            ],
             lambda reply: self._kept(asked, reply=reply),
         )  # fmt: skip
 
@@ -308,10 +255,3 @@ def announce_wake_ups(redis: Redis, destination_id: str, lanes: Iterable[int], *
 def lane_of(tag: bytes) -> int:
     """The lane of a contact, by its tag."""
     return int.from_bytes(tag[:2]) % LANES
-
-
-def _section(args: list[bytes | str | int], rows: Iterable[Sequence[Any]]) -> None:
-    counted = list(rows)
-    args.append(len(counted))
-    for row in counted:
-        args.extend(row)

@@ -15,7 +15,8 @@ from app.backoff import full_jitter
 from app.errors import CallError
 from app.lanes import counters
 from app.lanes.failures import seal_failure
-from app.lanes.lane import Moved, Settlement, lane_of
+from app.lanes.lane import lane_of
+from app.lanes.settlement import Moved, Settlement
 from app.tracing import TRACES
 
 if TYPE_CHECKING:

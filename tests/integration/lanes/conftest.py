@@ -18,8 +18,9 @@ from app.delivery.wakeup import Delivery
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.keys import DestinationKeys
-from app.lanes.lane import Lane, Read, Settlement
+from app.lanes.lane import Lane, Read
 from app.lanes.outcomes import Ledger
+from app.lanes.settlement import Settlement
 from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key

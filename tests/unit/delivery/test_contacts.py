@@ -12,8 +12,9 @@ from app.delivery.contacts import Arrival, Contact, Contacts
 from app.errors import ContactRefused, PartlyStored, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
-from app.lanes.lane import Settlement, lane_of
+from app.lanes.lane import lane_of
 from app.lanes.outcomes import Ledger
+from app.lanes.settlement import Settlement
 from app.mapping.compiled import compile_mapping
 from app.mapping.update import ContactUpdate
 from app.reporting.measures import Measures
