@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from app.delivery import session as state
-from app.delivery.outage import AWAY
+from app.delivery.redis_away import AWAY
 from app.delivery.reloading import Reloading
 from app.delivery.verdict import NotSent, Verdict, in_doubt, judge, outage
 from app.errors import (
@@ -25,7 +24,7 @@ from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.delivery.contacts import Contact
-    from app.delivery.in_hand import InHand
+    from app.delivery.lane_session import LaneSession
     from app.sfmc.responses import Accepted
 
 # A token that is never at hand, as one that lives for a moment, must not keep every call away
@@ -33,12 +32,12 @@ MISSED_IN_A_ROW = 20
 
 
 class Calls:
-    """Makes calls for what a session has in hand."""
+    """Makes calls for a session."""
 
-    def __init__(self, in_hand: InHand) -> None:
-        self._hand = in_hand
-        self._work = in_hand.work
-        self._contacts = in_hand.contacts
+    def __init__(self, session: LaneSession) -> None:
+        self._session = session
+        self._work = session.work
+        self._contacts = session.contacts
         self._place = Place(self._work.destination.id, self._call, self._hold)
         self._reloading = Reloading(self._look_at_catalog)
         self._wanted = (0, False)  # calls and whether they are backfill, as the gate knows it
@@ -57,33 +56,33 @@ class Calls:
 
         What they come to is not noted any more.
         """
-        hand, lane = self._hand, self._work.lane
+        session, lane = self._session, self._work.lane
         self._work.gate.leave(self._place)
         self._left = True
         is_ours = True
         while self._contacts.in_flight:
-            await hand.changed.wait(state.LOOK_SECONDS)
+            await session.changed.wait(session.rest_seconds)
             if is_ours and lane.renewal_is_due:
                 try:
                     with suppress(RedisError):
-                        await self._work.trips.run(lane.renewing())
+                        await self._work.shared.trips.run(lane.renewing())
                 except LeaseLost:
                     is_ours = False
 
     # -- for the gate --------------------------------------------------------------------------------------------------
 
     def _hold(self, held: Held) -> None:
-        self._hand.session = state.held(self._hand.session, held.seconds)
-        self._hand.changed.set()
+        self._session.held(held.seconds)
+        self._session.changed.set()
 
     async def _call(self, latest: float) -> Called | None:
         """Call the next contact."""
-        hand, contacts = self._hand, self._contacts
+        session, contacts = self._session, self._contacts
         self._wanted = (self._wanted[0] - 1, self._wanted[1])
-        if self._reloading.is_under_way or not hand.may_call():
+        if self._reloading.is_under_way or not session.may_start_call():
             return None
         contact = contacts.next()
-        hand.started += 1
+        session.call_begun()
         called = None
         sent: list[float] = []  # once, or twice where the token was not good any more
 
@@ -106,13 +105,13 @@ class Calls:
             if sent:
                 called = Called(verdict.is_an_answer, time.monotonic() - sent[-1])
             if not self._left:
-                hand.ledger.count_calls(len(sent))
+                session.ledger.count_calls(len(sent))
                 await self._act(verdict, contact, result)
         except Exception as error:  # noqa: BLE001  # the session ends by it
-            hand.error = hand.error or error
+            session.broken(error)
         finally:
             contacts.in_flight.pop(contact.key, None)
-            hand.changed.set()
+            session.changed.set()
         return called
 
     async def _send(
@@ -137,7 +136,7 @@ class Calls:
         )
 
     async def _act(self, verdict: Verdict, contact: Contact, result: Accepted | Exception) -> None:
-        hand, contacts = self._hand, self._contacts
+        session, contacts = self._session, self._contacts
         if verdict is Verdict.SESSION_ENDS and isinstance(result, Exception):
             raise result
         if verdict is Verdict.PAUSE_ACCOUNT and isinstance(result, AccountThrottled):
@@ -146,10 +145,10 @@ class Calls:
             await self._reloading.wait()
         del contacts.in_flight[contact.key]
         if verdict.tells_nothing:
-            hand.started -= 1
+            session.call_told_nothing()
         if verdict.is_an_answer:
-            hand.answered += 1
-            self._work.doubts.forget(self._work.destination.id)
+            session.call_answered()
+            self._work.shared.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()
         match verdict, result:
             case Verdict.DELIVERED, _:
@@ -161,32 +160,32 @@ class Calls:
             case ((Verdict.CALL_AGAIN | Verdict.PAUSE_ACCOUNT | Verdict.LOOK_AT_CATALOG), _):
                 contacts.call_again(contact)
             case Verdict.DESTINATION_FAILED, CallError():
-                hand.fail(result)
+                session.failed(result)
             case _, Exception():
                 self._doubt(contact, result)
 
     async def _pause(self, throttled: AccountThrottled) -> None:
         """All lanes of the account wait."""
         kind, wait_seconds = throttled.kind, throttled.wait_seconds
-        seconds = await self._hand.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
-        self._hand.session = state.held(self._hand.session, seconds)
+        seconds = await self._session.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
+        self._session.held(seconds)
 
     async def _look_at_catalog(self) -> None:
         """Marketing Cloud does not know an attribute that the catalog knows."""
         try:
-            self._contacts.mapping = await self._work.reload_mapping()
+            self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
         except CallError as error:
-            self._hand.fail(error)
+            self._session.failed(error)
 
     def _doubt(self, contact: Contact, result: Exception) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
         error = in_doubt(result)
         self._contacts.doubt(contact, error)
         work = self._work
-        in_a_row = work.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())
-        if self._work.one_call:
+        in_a_row = work.shared.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())
+        if self._work.is_probe:
             # the next probe is another contact's: this one's trouble may be its own
             self._contacts.park_doubtful()
-        if (trouble := outage(error, in_a_row, is_probe=self._work.one_call)) is not None:
-            work.doubts.forget(work.destination.id)
-            self._hand.fail(trouble)
+        if (trouble := outage(error, in_a_row, is_probe=self._work.is_probe)) is not None:
+            work.shared.doubts.forget(work.destination.id)
+            self._session.failed(trouble)

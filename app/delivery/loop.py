@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
-from app.delivery import session as state
 from app.delivery.calls import Calls
-from app.delivery.in_hand import InHand
+from app.delivery.lane_session import LaneSession
 from app.delivery.reading import read_more
+from app.delivery.session import End, Read, Settle, SliceOver, Wait
 from app.errors import EpochEnded
 
 if TYPE_CHECKING:
@@ -20,63 +19,47 @@ if TYPE_CHECKING:
 
 async def carry_out(work: Work) -> Result:
     """Work until the lane is empty, it is time for others or something stops it. Raises `LeaseLost` and redis-py's errors."""
-    in_hand = InHand(work)
-    calls = Calls(in_hand)
+    session = LaneSession(work)
+    calls = Calls(session)
     try:
-        while not isinstance(command := await _next_command(in_hand), state.End):
+        while not isinstance(command := await session.next_command(), End):
             match command:
-                case state.Settle():
-                    await _settle(in_hand, close_doubtful=command.close_doubtful)
-                case state.LookAround():
-                    goes_on = await in_hand.goes_on()
-                    in_hand.session = state.slice_over(in_hand.session, in_hand.rules, goes_on=goes_on)
-                    in_hand.contacts.forget_settled()
-                case state.Read():
-                    await _keeping_the_lane(in_hand, read_more(in_hand, command))
-                case state.Wait():
+                case Settle():
+                    await _settle(session, command)
+                case SliceOver():
+                    await session.slice_over()
+                    session.contacts.forget_settled()
+                case Read():
+                    await _keeping_the_lane(session, read_more(session, command))
+                case Wait():
                     calls.want(command.want)
-                    await in_hand.changed.wait(command.seconds)
+                    await session.changed.wait(command.seconds)
     finally:
-        in_hand.session = state.told_to_end(in_hand.session)
+        session.end()
         await calls.leave()
-    return in_hand.result()
+    return session.result()
 
 
-async def _next_command(in_hand: InHand) -> state.Command:
-    work = in_hand.work
-    if in_hand.error is not None:
-        raise in_hand.error
-    if work.lane.renewal_is_due:
-        await in_hand.outlast(lambda: work.trips.run(work.lane.renewing()))
-    if work.stopping.is_set():
-        in_hand.session = state.told_to_end(in_hand.session)
-    return state.next_command(in_hand.session, in_hand.load(), time.monotonic(), in_hand.rules)
-
-
-async def _keeping_the_lane(in_hand: InHand, reading: Coroutine[Any, Any, None]) -> None:
+async def _keeping_the_lane(session: LaneSession, reading: Coroutine[Any, Any, None]) -> None:
     """Large profiles of many lanes, which are opened one after another, take longer than a lease."""
-    work = in_hand.work
     task = asyncio.ensure_future(reading)
     try:
-        while not (await asyncio.wait({task}, timeout=work.settings.lease_seconds / 20))[0]:
-            if work.lane.renewal_is_due:
-                await in_hand.outlast(lambda: work.trips.run(work.lane.renewing()))
+        while not (await asyncio.wait({task}, timeout=session.rest_seconds))[0]:
+            await session.keep_lane()
     finally:
         task.cancel()
     await task
 
 
-async def _settle(in_hand: InHand, *, close_doubtful: bool) -> None:
-    work, ledger = in_hand.work, in_hand.ledger
-    if close_doubtful:
-        in_hand.contacts.park_doubtful()
-    if ledger.pending and not in_hand.session.epoch_ended:
-        # few outcomes can wait for others to travel with
-        few = not close_doubtful and len(ledger.pending) < state.SETTLE_AT_ENTRIES
-        step = work.lane.settling(ledger.take(), hour=in_hand.hour())
+async def _settle(session: LaneSession, command: Settle) -> None:
+    contacts, ledger = session.contacts, session.ledger
+    if command.close_doubtful:
+        contacts.park_doubtful()
+    if ledger.pending and not session.epoch_ended:
+        hour = contacts.now_ms // 3_600_000  # of Redis, as it said at the last read: it need not be asked
         try:
-            within_seconds = state.COMPANY_SECONDS if few else 0.0
-            await in_hand.outlast(lambda: work.trips.run(step, within_seconds=within_seconds))
+            settling = session.work.lane.settling(ledger.take(), hour=hour)
+            await session.run(settling, within_seconds=command.within_seconds)
         except EpochEnded:
-            in_hand.session = state.epoch_over(in_hand.session)
-    in_hand.session = state.settled(in_hand.session, time.monotonic())
+            session.epoch_over()
+    session.settled()

@@ -12,7 +12,7 @@ from app.mapping.update import Excluded
 
 if TYPE_CHECKING:
     from app.lanes.entries import Entry
-    from app.lanes.lane import Read
+    from app.lanes.lane import Batch
     from app.lanes.outcomes import Ledger
     from app.mapping.compiled import CompiledMapping
     from app.mapping.update import ContactUpdate
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def open_entry(
     entry: Entry,
-    read: Read,
+    batch: Batch,
     mapping: CompiledMapping,
     ledger: Ledger,
     ring: KeyRing,
@@ -29,22 +29,22 @@ def open_entry(
     *,
     crashes_allowed: int,
 ) -> ContactUpdate | None:
-    """What an entry of this look would set; None when it has its outcome already. Raises `SealBroken` when no key opens it."""
-    if read.deaths_alone >= crashes_allowed > 0:
-        ledger.fail(entry, _killer(read), now_ms=read.now_ms)
+    """What an entry of this batch would set; None when it has its outcome already. Raises `SealBroken` when no key opens it."""
+    if batch.deaths_alone >= crashes_allowed > 0:
+        ledger.fail(entry, _killer(batch), now_ms=batch.now_ms)
         return None
     try:
         profile = entry.open(ring, destination_id)
     except SealBroken as broken:
         if not broken.tampered:
             raise
-        ledger.fail(entry, _tampered(broken), now_ms=read.now_ms)
+        ledger.fail(entry, _tampered(broken), now_ms=batch.now_ms)
         return None
     update = mapping.resolve(
         profile,
         occurred_at_ms=entry.origin.occurred_at_ms,
         arrived_at_ms=entry.origin.stamp_ms,
-        now_ms=read.now_ms,
+        now_ms=batch.now_ms,
     )
     if isinstance(update, Excluded):
         ledger.exclude(entry, update.reason, update.detail)
@@ -61,9 +61,9 @@ def seal_for_lane(entry: Entry, tag: bytes, ring: KeyRing, destination_id: str) 
     return fields
 
 
-def _killer(read: Read) -> CallError:
+def _killer(batch: Batch) -> CallError:
     return CallError(
-        f"{read.deaths} workers died while they had this contact, {read.deaths_alone} of them with this contact alone.",
+        f"{batch.deaths} workers died while they had this contact, {batch.deaths_alone} of them with this contact alone.",
         code="worker_killed",
         remedy="Export it with `activation failures DESTINATION --export FILE`, find what is special about it, then replay.",
     )

@@ -13,9 +13,9 @@ from app.errors import CallError, DestinationBroken
 
 SETTLE_AT_ENTRIES = 100
 SETTLE_AFTER_SECONDS = 0.05
-COMPANY_SECONDS = 0.1  # few outcomes wait so long for a round trip that is made anyway: a gate asks as often
-LOOK_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
-LOOK_BEHIND_BACKFILL_SECONDS = 0.1
+SHARE_SECONDS = 0.1  # a small settlement may wait this long to share the gate's round trip
+REREAD_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
+REREAD_BEHIND_BACKFILL_SECONDS = 0.1
 FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated before the end
 REST_SECONDS = 1.0  # the longest wait for an event; the lease has to be looked after meanwhile
 LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
@@ -37,14 +37,14 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`reads_seconds` end a session that always has work. `one_call` is for a probe: a single call, and then the end. `rest_seconds`
+    """`reads_seconds` end a session that always has work. `is_probe` is for a probe: a single call, and then the end. `rest_seconds`
     is the longest wait for an event.
     """
 
     window_size: int
     slice_seconds: float
     reads_seconds: float = READS_SECONDS_AT_MOST
-    one_call: bool = False
+    is_probe: bool = False
     rest_seconds: float = REST_SECONDS
 
 
@@ -77,13 +77,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Write what has its outcome. `close_doubtful`: also give up the contacts in doubt for now."""
+    """Write what has its outcome, `within_seconds`. `close_doubtful`: park the contacts in doubt first."""
 
     close_doubtful: bool = False
+    within_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class LookAround:
+class SliceOver:
     """The slice is over: find out whether another may follow (`slice_over`)."""
 
 
@@ -108,15 +109,15 @@ class End:
     """There is nothing more to do."""
 
 
-Command = Settle | LookAround | Read | Wait | End
+Command = Settle | SliceOver | Read | Wait | End
 
 
 # -- state -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """The state. Times are of time.monotonic().
+class SessionState:
+    """Times are of time.monotonic().
 
     `found`: the last look found something; `dry`: it looked for everything and found nothing. `recovering`: it found entries of a
     worker that went away, which are read one contact at a time. `error` stands for the destination as a whole, `wait_seconds` before
@@ -138,7 +139,7 @@ class Session:
     epoch_ended: bool = False
 
     @classmethod
-    def begun(cls, now: float, rules: Rules) -> Session:
+    def begun(cls, now: float, rules: Rules) -> SessionState:
         return cls(
             slice_ends=now + rules.slice_seconds,
             reads_until=now + rules.reads_seconds,
@@ -146,91 +147,94 @@ class Session:
         )
 
 
-def next_command(session: Session, load: Load, now: float, rules: Rules) -> Command:
+def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> Command:
     """What to do next. Every command but `Wait` and `End` is followed by an event or a changed load, and another question."""
-    working = goes_on(session, load, rules)
-    if load.unsettled and not session.epoch_ended and (
-        load.unsettled >= SETTLE_AT_ENTRIES or now - session.settled_at > SETTLE_AFTER_SECONDS
-    ):  # fmt: skip
-        return Settle()
-    if working and now > session.slice_ends:
-        return LookAround()
-    if working and (read := _reading(session, load, now, rules)):
-        if session.recovering and (load.unsettled or load.doubtful):
+    working = may_start_calls(state, load, rules)
+    if load.unsettled and not state.epoch_ended:
+        if load.unsettled >= SETTLE_AT_ENTRIES:
+            return Settle()
+        if now - state.settled_at > SETTLE_AFTER_SECONDS:
+            return Settle(within_seconds=SHARE_SECONDS)
+    if working and now > state.slice_ends:
+        return SliceOver()
+    if working and (read := _reading(state, load, now, rules)):
+        if state.recovering and (load.unsettled or load.doubtful):
             # they are read by contact, so those that are done with must be gone before the next look
             return Settle(close_doubtful=True)
         return read
-    if not load.in_flight and (not working or (session.dry and not load.waiting)):
-        if load.doubtful or (load.unsettled and not session.epoch_ended):
+    if not load.in_flight and (not working or (state.dry and not load.waiting)):
+        if load.doubtful or (load.unsettled and not state.epoch_ended):
             return Settle(close_doubtful=True)
         return End()
     if load.idle and load.doubtful and load.held >= UNSETTLED_ENTRIES:
         # what waits behind them fills the session: nobody else can be read who would tell
         return Settle(close_doubtful=True)
-    wanted = load.live if session.phase is Phase.FINISHING else load.waiting
-    if rules.one_call:
+    wanted = load.live if state.phase is Phase.FINISHING else load.waiting
+    if rules.is_probe:
         wanted = min(1, wanted)
-    return Wait(wanted if working else 0, _rest(session, load, now, rules))
+    return Wait(wanted if working else 0, _rest(state, load, now, rules))
 
 
-def goes_on(session: Session, load: Load, rules: Rules) -> bool:
-    """Whether calls may be started."""
-    has_to_do = session.phase is Phase.WORKING or (session.phase is Phase.FINISHING and load.live > 0)
-    return has_to_do and not (rules.one_call and load.started)
+def may_start_calls(state: SessionState, load: Load, rules: Rules) -> bool:
+    """Whether calls may be started, as far as the session goes."""
+    has_to_do = state.phase is Phase.WORKING or (state.phase is Phase.FINISHING and load.live > 0)
+    return has_to_do and not (rules.is_probe and load.started)
 
 
-def _rest(session: Session, load: Load, now: float, rules: Rules) -> float:
+def _rest(state: SessionState, load: Load, now: float, rules: Rules) -> float:
     rest = rules.rest_seconds
-    if load.unsettled and not session.epoch_ended:
-        rest = min(rest, session.settled_at + SETTLE_AFTER_SECONDS - now)
-    if goes_on(session, load, rules):
-        rest = min(rest, session.slice_ends - now)
-        if (reads_at := _reads_at(session, load, rules)) is not None:
+    if load.unsettled and not state.epoch_ended:
+        rest = min(rest, state.settled_at + SETTLE_AFTER_SECONDS - now)
+    if may_start_calls(state, load, rules):
+        rest = min(rest, state.slice_ends - now)
+        if (reads_at := _reads_at(state, load, rules)) is not None:
             rest = min(rest, reads_at - now)
     return max(0.001, rest)
 
 
-def _reading(session: Session, load: Load, now: float, rules: Rules) -> Read | None:
+def _reading(state: SessionState, load: Load, now: float, rules: Rules) -> Read | None:
     """What to read, if there is room and need."""
-    reads_at = _reads_at(session, load, rules)
+    reads_at = _reads_at(state, load, rules)
     if reads_at is None or now < reads_at:
         return None
     room = rules.window_size - load.live
-    wants_backfill = not load.live and load.backfill <= session.backfill_batch // 4
-    return Read(room, min(room, session.backfill_batch) if wants_backfill else 0)
+    wants_backfill = not load.live and load.backfill <= state.backfill_batch // 4
+    return Read(room, min(room, state.backfill_batch) if wants_backfill else 0)
 
 
-def _reads_at(session: Session, load: Load, rules: Rules) -> float | None:
+def _reads_at(state: SessionState, load: Load, rules: Rules) -> float | None:
     """When to read more, if nothing happens before; None: not before something does."""
-    if session.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
+    if state.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
         return None
     room = rules.window_size - load.live
-    if room <= rules.window_size // 2 or (session.recovering and not load.idle):
+    if room <= rules.window_size // 2 or (state.recovering and not load.idle):
         return None
     if load.live > max(1, load.in_flight):
         return None  # what has come since has its turn after these
     if load.idle:
-        return session.read_at + FRESH_SECONDS if session.dry else session.read_at
-    if session.found and load.waiting <= load.in_flight:
-        return session.read_at
-    return session.read_at + _look_seconds(load)
+        return state.read_at + FRESH_SECONDS if state.dry else state.read_at
+    if state.found and load.waiting <= load.in_flight:
+        return state.read_at
+    return state.read_at + _reread_seconds(load)
 
 
-def _look_seconds(load: Load) -> float:
-    return LOOK_BEHIND_BACKFILL_SECONDS if load.waiting else LOOK_SECONDS
+def _reread_seconds(load: Load) -> float:
+    return REREAD_BEHIND_BACKFILL_SECONDS if load.waiting else REREAD_SECONDS
 
 
-def takes_long(session: Session, found: int, rules: Rules) -> bool:
+def takes_long(state: SessionState, found: int, rules: Rules) -> bool:
     """Whether the first look has found so much that it is to be asked at once whether to work here."""
-    return session.read_at == float("-inf") and found >= MUCH_ENTRIES and not rules.one_call
+    return state.read_at == float("-inf") and found >= MUCH_ENTRIES and not rules.is_probe
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
-def read_done(session: Session, command: Read, *, live: int, backfill: int, recovered: bool, now: float) -> Session:
+def read_done(
+    state: SessionState, command: Read, *, live: int, backfill: int, recovered: bool, now: float
+) -> SessionState:
     """So many entries were found."""
-    batch, read_at = session.backfill_batch, session.backfill_read_at
+    batch, read_at = state.backfill_batch, state.backfill_read_at
     if backfill:
         if read_at is None:
             pass  # how long a batch lasts is known by the next
@@ -242,44 +246,44 @@ def read_done(session: Session, command: Read, *, live: int, backfill: int, reco
     found = live + backfill > 0
     dry = not found and command.backfill > 0
     return replace(
-        session, read_at=now, found=found, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
+        state, read_at=now, found=found, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
     )  # fmt: skip
 
 
-def settled(session: Session, now: float) -> Session:
-    return replace(session, settled_at=now)
+def settled(state: SessionState, now: float) -> SessionState:
+    return replace(state, settled_at=now)
 
 
-def slice_over(session: Session, rules: Rules, *, goes_on: bool) -> Session:
+def slice_over(state: SessionState, rules: Rules, *, goes_on: bool) -> SessionState:
     """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed. It may have been told to end meanwhile."""
-    if session.phase is Phase.ENDING:
-        return session
-    ends = session.slice_ends + rules.slice_seconds
-    session = replace(session, slice_ends=ends)
-    if not goes_on or ends > session.reads_until + FINISHES_SECONDS:
-        return told_to_end(session)
-    return session if ends <= session.reads_until else replace(session, phase=Phase.FINISHING)
+    if state.phase is Phase.ENDING:
+        return state
+    ends = state.slice_ends + rules.slice_seconds
+    state = replace(state, slice_ends=ends)
+    if not goes_on or ends > state.reads_until + FINISHES_SECONDS:
+        return told_to_end(state)
+    return state if ends <= state.reads_until else replace(state, phase=Phase.FINISHING)
 
 
-def told_to_end(session: Session) -> Session:
+def told_to_end(state: SessionState) -> SessionState:
     """Nothing more is started; what is in flight is waited for."""
-    return replace(session, phase=Phase.ENDING)
+    return replace(state, phase=Phase.ENDING)
 
 
-def held(session: Session, seconds: float) -> Session:
+def held(state: SessionState, seconds: float) -> SessionState:
     """The account is to be left alone for so long."""
     if seconds <= LONGEST_HOLD_SECONDS:
-        return session
-    return replace(told_to_end(session), wait_seconds=max(seconds, session.wait_seconds))
+        return state
+    return replace(told_to_end(state), wait_seconds=max(seconds, state.wait_seconds))
 
 
-def destination_failed(session: Session, error: CallError) -> Session:
+def destination_failed(state: SessionState, error: CallError) -> SessionState:
     """The destination as a whole is in trouble: the entries stay in the lane. What is broken counts more than what is away."""
-    if session.error is not None and not isinstance(error, DestinationBroken):
-        error = session.error
-    return replace(told_to_end(session), error=error)
+    if state.error is not None and not isinstance(error, DestinationBroken):
+        error = state.error
+    return replace(told_to_end(state), error=error)
 
 
-def epoch_over(session: Session) -> Session:
+def epoch_over(state: SessionState) -> SessionState:
     """Nothing more is started or written for an epoch that has ended; the calls in flight are waited for."""
-    return replace(told_to_end(session), epoch_ended=True)
+    return replace(told_to_end(state), epoch_ended=True)

@@ -7,7 +7,6 @@ the gates of accounts) lives in it; the connections belong to the process.
 from __future__ import annotations
 
 import logging
-import time
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from app.delivery.loop import carry_out
 from app.delivery.mappings import Mappings
 from app.delivery.next_wake_up import Admission, admission
 from app.delivery.staying import Staying
-from app.delivery.work import Result, WakeUpResult, Work
+from app.delivery.work import Result, Shared, WakeUpResult, Work
 from app.errors import CallError, EpochEnded, LeaseLost, UnknownDestination
 from app.event_loop import EVENT_LOOP
 from app.lanes.lane import ANY_WAKE_UP, Lane
@@ -54,8 +53,8 @@ class Delivery:
         self._settings = resources.settings
         self._wake = wake
         self.stopping = Event()
-        self._trips = RoundTrips(resources.redis)
-        self._gates = Gates(self._trips, resources.settings.calls_at_once)
+        trips = RoundTrips(resources.redis)
+        self._gates = Gates(trips, resources.settings.calls_at_once)
         self.leads = Leads(
             resources.redis, lease_seconds=self._settings.lease_seconds, lanes=self._settings.worker_concurrency,
             calls_share=self._gates.room_used_share, cpu_share=Cpu().share,
@@ -64,7 +63,16 @@ class Delivery:
         self.mappings = Mappings(clients, resources.catalogs, resources.clock)
         self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
-        self._doubts = Doubts()
+        self._shared = Shared(
+            self._settings,
+            resources.ring,
+            resources.measures,
+            trips,
+            self.mappings,
+            self.staying,
+            Doubts(),
+            self.stopping,
+        )
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
@@ -156,16 +164,10 @@ class Delivery:
             return error
 
     def _work(self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, probe: str) -> Result:
-        destination, begun = connected.destination, time.monotonic()
+        destination = connected.destination
         work = Work(
-            lane=lane, destination=destination, mapping=mapping, pepper=connected.pepper,
+            self._shared, lane, connected, f"{connected.epoch} {state.generation}", mapping,
             client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
-            trips=self._trips, ring=self._r.ring, settings=self._settings, measures=self._r.measures,
-            doubts=self._doubts, generation=f"{connected.epoch} {state.generation}",
-            reload_mapping=lambda: self.mappings.reload(destination),
-            stopping=self.stopping,
-            stays=lambda: self.staying.stays(destination, lane.number, begun),
-            goes_on=lambda: self.staying.goes_on(destination, lane.number, begun),
-            one_call=bool(probe),
+            is_probe=bool(probe),
         )  # fmt: skip
         return EVENT_LOOP.run(carry_out(work))

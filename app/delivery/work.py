@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,10 @@ if TYPE_CHECKING:
     from threading import Event
 
     from app.delivery.doubts import Doubts
+    from app.delivery.mappings import Mappings
+    from app.delivery.staying import Staying
     from app.destinations.model import Destination
+    from app.destinations.store import Connected
     from app.errors import CallError
     from app.lanes.lane import Lane
     from app.mapping.compiled import CompiledMapping
@@ -25,26 +27,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a session works with."""
+class Shared:
+    """What all sessions of a process work with."""
 
+    settings: Settings
+    ring: KeyRing
+    measures: Measures
+    trips: RoundTrips
+    mappings: Mappings
+    staying: Staying
+    doubts: Doubts
+    stopping: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one session works at, and with. `generation` is of the destination: of its connection and its state."""
+
+    shared: Shared
     lane: Lane
-    destination: Destination
+    connected: Connected
+    generation: str
     mapping: CompiledMapping
-    reload_mapping: Callable[[], Awaitable[CompiledMapping]]
-    pepper: bytes
     client: MarketingCloud
     gate: Gate
-    trips: RoundTrips
-    ring: KeyRing
-    settings: Settings
-    measures: Measures
-    doubts: Doubts
-    generation: str  # of the destination: of its connection and its state
-    stopping: Event
-    stays: Callable[[], Awaitable[bool]]  # whether this is the process to work here
-    goes_on: Callable[[], Awaitable[bool]]  # asked after each slice: whether another may follow at once
-    one_call: bool = False  # a probe
+    is_probe: bool = False
+
+    @property
+    def destination(self) -> Destination:
+        return self.connected.destination
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ _LOST, _ENDED = -1, -2  # replies of the scripts
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What one look into a lane found, raw.
+class Batch:
+    """What one read of a lane has found, raw.
 
     `recovered`: the entries of a worker that went away, each contact with all of its own. `deaths` is how many workers went
     while they had these contacts, `deaths_alone` how many had nothing else.
@@ -51,6 +51,10 @@ class Read:
     deaths_alone: int
     live: list[Any]
     backfill: list[Any]
+
+    @property
+    def size(self) -> int:
+        return len(self.live) + len(self.backfill)
 
     def entries(self) -> list[Entry]:
         return [
@@ -132,12 +136,12 @@ class Lane:
 
         return Step("app.lanes", "renew", [self._keys.lease], [self.token, self._lease_ms], read)
 
-    def reading(self, *, live: int, backfill: int) -> Step[Read]:
+    def reading(self, *, live: int, backfill: int) -> Step[Batch]:
         """Up to `live` entries, or when there are none up to `backfill`, after those read before."""
         asked = time.monotonic()
         keys = self._keys
 
-        def read(reply: Any) -> Read:
+        def read(reply: Any) -> Batch:
             head, *rest = reply
             self._kept(asked, reply=head)
             recovered, deaths, deaths_alone, live_entries, backfill_entries = rest
@@ -146,7 +150,7 @@ class Lane:
                     self._cursor_live = live_entries[-1][0]
                 if backfill_entries:
                     self._cursor_backfill = backfill_entries[-1][0]
-            return Read(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
+            return Batch(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
 
         return Step(
             "app.lanes", "read",

@@ -18,7 +18,7 @@ from app.delivery.wakeup import Delivery
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.keys import DestinationKeys
-from app.lanes.lane import Lane, Read
+from app.lanes.lane import Batch, Lane
 from app.lanes.outcomes import Ledger
 from app.lanes.settlement import Settlement
 from app.producer import Producer
@@ -33,7 +33,7 @@ _tenants = count(1)
 class HeldLane(Lane):
     """A lane whose steps are taken one by one."""
 
-    def read(self, *, live: int, backfill: int) -> Read:
+    def read(self, *, live: int, backfill: int) -> Batch:
         return self.reading(live=live, backfill=backfill).run(self._redis)
 
     def settle(self, settlement: Settlement, *, hour: int) -> None:

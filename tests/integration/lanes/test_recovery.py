@@ -149,7 +149,7 @@ def test_an_unexpected_error_is_held_against_the_entries_until_the_guilty_one_is
 
     monkeypatch.setattr(Contacts, "take_in", stumble)
     worker = bench.workers[0]
-    worker._settings = replace(bench.resources.settings, crashes_allowed=3)
+    worker._shared = replace(worker._shared, settings=replace(bench.resources.settings, crashes_allowed=3))
     for _ in range(20):
         if not worker.drain("camp", LANE).wake:
             break

@@ -16,7 +16,7 @@ from app.keys import LANES, LaneKeys
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
 from app.lanes.failures import seal_failure
-from app.lanes.lane import Read, announce_wake_ups, lane_of
+from app.lanes.lane import Batch, announce_wake_ups, lane_of
 from app.lanes.outcomes import Outcome
 from app.producer import is_job_id
 from app.reporting.jobs import read_job
@@ -74,11 +74,11 @@ def dies(bench: Bench, lane: HeldLane) -> None:
     bench.redis.delete(bench.keys.lane(lane.number).lease)
 
 
-def ids(read: Read) -> list[bytes]:
+def ids(read: Batch) -> list[bytes]:
     return [raw[0] for raw in (*read.live, *read.backfill)]
 
 
-def entries(_: Bench, read: Read) -> list[Entry]:
+def entries(_: Bench, read: Batch) -> list[Entry]:
     return read.entries()
 
 

@@ -11,14 +11,26 @@ from hypothesis import strategies as st
 
 from app.broker import broker_settings
 from app.delivery import session as machine
-from app.delivery.session import End, Load, LookAround, Phase, Read, Rules, Session, Settle, Wait, next_command
+from app.delivery.session import (
+    SHARE_SECONDS,
+    End,
+    Load,
+    Phase,
+    Read,
+    Rules,
+    SessionState,
+    Settle,
+    SliceOver,
+    Wait,
+    next_command,
+)
 from app.errors import DestinationBroken, DestinationUnreachable
 from app.settings import Settings
 
 NOW = 1000.0
 RULES = Rules(window_size=200, slice_seconds=2.0)
-PROBE = Rules(window_size=200, slice_seconds=2.0, one_call=True)
-BEGUN = Session.begun(NOW, RULES)
+PROBE = Rules(window_size=200, slice_seconds=2.0, is_probe=True)
+BEGUN = SessionState.begun(NOW, RULES)
 WORKING = replace(BEGUN, read_at=NOW)
 DRY = replace(WORKING, dry=True)
 FINISHING = replace(WORKING, phase=Phase.FINISHING)
@@ -49,13 +61,16 @@ ENDING = machine.told_to_end(WORKING)
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(close_doubtful=True)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(), Read(200, 16)),
         (WORKING, Load(live=5, unsettled=100), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=100), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=99), Settle(within_seconds=SHARE_SECONDS)),
+        (replace(DRY, settled_at=NOW - 0.06), Load(unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
         (WORKING, Load(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
-        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=1), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
         (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 1.0)),
-        (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
+        (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), SliceOver()),
         (replace(WORKING, slice_ends=NOW + 0.3), Load(live=5), Wait(5, pytest.approx(0.3))),
         (replace(FINISHING, read_at=NOW - 9), Load(live=5, in_flight=2), Wait(5, 1.0)),
-        (replace(FINISHING, slice_ends=NOW - 0.1), Load(live=5), LookAround()),
+        (replace(FINISHING, slice_ends=NOW - 0.1), Load(live=5), SliceOver()),
         (FINISHING, Load(live=5, backfill=7), Wait(5, 1.0)),
         (FINISHING, Load(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
         (replace(FINISHING, slice_ends=NOW - 9), Load(in_flight=1), Wait(0, 1.0)),
@@ -69,7 +84,7 @@ ENDING = machine.told_to_end(WORKING)
         (DRY, Load(unsettled=1), Settle(close_doubtful=True)),
     ],
 )  # fmt: skip
-def test_what_is_next(session: Session, load: Load, command: object) -> None:
+def test_what_is_next(session: SessionState, load: Load, command: object) -> None:
     assert next_command(session, load, NOW, RULES) == command
 
 
@@ -80,7 +95,7 @@ def test_what_is_next(session: Session, load: Load, command: object) -> None:
         (WORKING, Load(live=5, in_flight=1, started=1), 0),
     ],
 )
-def test_a_probe_wants_one_call(session: Session, load: Load, want: int) -> None:
+def test_a_probe_wants_is_probe(session: SessionState, load: Load, want: int) -> None:
     command = next_command(session, load, NOW, PROBE)
     assert isinstance(command, Wait)
     assert command.want == want
@@ -131,7 +146,7 @@ def test_what_was_told_to_end_while_it_looked_around_ends(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("session", [BEGUN, FINISHING])
-def test_a_session_ends_after_its_slice_when_somebody_waits(session: Session) -> None:
+def test_a_session_ends_after_its_slice_when_somebody_waits(session: SessionState) -> None:
     assert machine.slice_over(session, RULES, goes_on=False).phase is Phase.ENDING
 
 
@@ -147,7 +162,7 @@ def test_a_session_is_over_before_the_broker_gives_its_wake_up_to_another_worker
 def test_only_a_first_look_that_finds_much_asks_whether_to_go_on_here() -> None:
     assert machine.takes_long(BEGUN, machine.MUCH_ENTRIES, RULES)
     assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES - 1, RULES)
-    assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES, replace(RULES, one_call=True)), (
+    assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES, replace(RULES, is_probe=True)), (
         "a probe calls where it is"
     )
     looked = machine.read_done(BEGUN, Read(500, 0), live=500, backfill=0, recovered=False, now=NOW)
@@ -179,7 +194,7 @@ loads = st.builds(
     unsettled=st.integers(0, 200), held=st.integers(0, 6_000), doubtful=st.integers(0, 5),
 )  # fmt: skip
 sessions = st.builds(
-    Session,
+    SessionState,
     slice_ends=st.floats(NOW - 5, NOW + 5), reads_until=st.just(NOW + 30), phase=st.sampled_from(Phase),
     read_at=st.floats(NOW - 5, NOW), found=st.booleans(), dry=st.booleans(),
     recovering=st.booleans(), settled_at=st.floats(NOW - 5, NOW),
@@ -188,7 +203,7 @@ sessions = st.builds(
 
 
 @given(sessions, loads)
-def test_the_end_leaves_nothing_behind(session: Session, load: Load) -> None:
+def test_the_end_leaves_nothing_behind(session: SessionState, load: Load) -> None:
     command = next_command(session, load, NOW, RULES)
     if isinstance(command, End):
         assert not load.in_flight
@@ -200,13 +215,13 @@ def test_the_end_leaves_nothing_behind(session: Session, load: Load) -> None:
         wanted = {Phase.WORKING: load.waiting, Phase.FINISHING: load.live, Phase.ENDING: 0}
         assert command.want == wanted[session.phase]
     if session.phase is Phase.ENDING:
-        assert not isinstance(command, LookAround)
+        assert not isinstance(command, SliceOver)
     if session.phase is not Phase.WORKING:
         assert not isinstance(command, Read)
 
 
 @given(sessions, loads)
-def test_a_look_that_found_nothing_is_not_repeated_at_once(session: Session, load: Load) -> None:
+def test_a_look_that_found_nothing_is_not_repeated_at_once(session: SessionState, load: Load) -> None:
     """Or answers would lie unheard for as long as there is room."""
     session = replace(session, settled_at=NOW, slice_ends=NOW + 1)
     command = next_command(session, load, NOW, RULES)
@@ -228,22 +243,22 @@ def test_a_look_that_found_nothing_is_not_repeated_at_once(session: Session, loa
     ]),
 )  # fmt: skip
 def test_nothing_that_happens_brings_an_ended_session_back(
-    session: Session, event: Callable[[Session], Session]
+    session: SessionState, event: Callable[[SessionState], SessionState]
 ) -> None:
     assert event(machine.told_to_end(session)).phase is Phase.ENDING
 
 
 @given(sessions, loads, st.booleans())
-def test_a_wait_is_for_something(session: Session, load: Load, one_call: bool) -> None:
+def test_a_wait_is_for_something(session: SessionState, load: Load, is_probe: bool) -> None:
     """Once it is over and nothing has happened, something else is next, or the longest wait."""
-    rules = replace(RULES, one_call=one_call)
+    rules = replace(RULES, is_probe=is_probe)
     command = next_command(session, load, NOW, rules)
     if isinstance(command, Wait) and command.seconds < rules.rest_seconds:
         assert not isinstance(next_command(session, load, NOW + command.seconds + 0.002, rules), Wait)
 
 
 @given(sessions, loads)
-def test_there_is_always_an_end(session: Session, load: Load) -> None:
+def test_there_is_always_an_end(session: SessionState, load: Load) -> None:
     """Whatever it begins with: once told to end, and with the calls answered, a session ends in a few steps."""
     session, load = machine.told_to_end(session), replace(load, in_flight=0)
     for _ in range(4):
