@@ -5,20 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from redis.exceptions import RedisError
 
 from app.delivery.redis_away import AWAY
 from app.delivery.reloading import Reloading
-from app.delivery.verdict import NotSent, Verdict, in_doubt, judge, outage
-from app.errors import (
-    AccountThrottled,
-    CallError,
-    ContactRefused,
-    ContactUnknown,
-    LeaseLost,
+from app.delivery.verdict import (
+    Accept,
+    Answer,
+    CallAgain,
+    Create,
+    Doubt,
+    EndSession,
+    FailDestination,
+    NotSent,
+    PauseAccount,
+    Refuse,
+    ReloadCatalog,
+    Silence,
+    Verdict,
+    judge,
+    outage,
 )
+from app.errors import AccountThrottled, CallError, ContactUnknown, LeaseLost, TransientFailure
 from app.pacing.place import Called, Held, Place
 from app.tracing import TRACES
 
@@ -39,7 +49,7 @@ class Calls:
         self._work = session.work
         self._contacts = session.contacts
         self._place = Place(self._work.destination.id, self._call, self._hold)
-        self._reloading = Reloading(self._look_at_catalog)
+        self._reloading = Reloading(self._reload_catalog)
         self._wanted = (0, False)  # calls and whether they are backfill, as the gate knows it
         self._missed = 0  # starts, in a row
         self._left = False
@@ -103,10 +113,10 @@ class Calls:
             result = await self._send(contact, contacts.body(contact), check_before_sending)
             verdict = self._judge(contact, result, sent[-1] if sent else 0.0)
             if sent:
-                called = Called(verdict.is_an_answer, time.monotonic() - sent[-1])
+                called = Called(isinstance(verdict, Answer), time.monotonic() - sent[-1])
             if not self._left:
                 session.ledger.count_calls(len(sent))
-                await self._act(verdict, contact, result)
+                await self._act(verdict, contact)
         except Exception as error:  # noqa: BLE001  # the session ends by it
             session.broken(error)
         finally:
@@ -135,34 +145,37 @@ class Calls:
             catalog_is_newer=self._reloading.concerns(sent_at),
         )
 
-    async def _act(self, verdict: Verdict, contact: Contact, result: Accepted | Exception) -> None:
+    async def _act(self, verdict: Verdict, contact: Contact) -> None:
         session, contacts = self._session, self._contacts
-        if verdict is Verdict.SESSION_ENDS and isinstance(result, Exception):
-            raise result
-        if verdict is Verdict.PAUSE_ACCOUNT and isinstance(result, AccountThrottled):
-            await self._pause(result)
-        elif verdict is Verdict.LOOK_AT_CATALOG:
+        # the contact is in flight until what its call asks for is done
+        if isinstance(verdict, PauseAccount):
+            await self._pause(verdict.error)
+        elif isinstance(verdict, ReloadCatalog):
             await self._reloading.wait()
         del contacts.in_flight[contact.key]
-        if verdict.tells_nothing:
+        if isinstance(verdict, Silence):
             session.call_told_nothing()
-        if verdict.is_an_answer:
+        elif isinstance(verdict, Answer):
             session.call_answered()
             self._work.shared.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()
-        match verdict, result:
-            case Verdict.DELIVERED, _:
+        match verdict:
+            case Accept():
                 contacts.accept(contact)
-            case Verdict.REFUSED, ContactRefused():
-                contacts.refuse(contact, result)
-            case Verdict.CREATE, _:
+            case Refuse(error):
+                contacts.refuse(contact, error)
+            case Create():
                 contacts.create(contact)
-            case ((Verdict.CALL_AGAIN | Verdict.PAUSE_ACCOUNT | Verdict.LOOK_AT_CATALOG), _):
+            case CallAgain() | PauseAccount() | ReloadCatalog():
                 contacts.call_again(contact)
-            case Verdict.DESTINATION_FAILED, CallError():
-                session.failed(result)
-            case _, Exception():
-                self._doubt(contact, result)
+            case Doubt(error):
+                self._doubt(contact, error)
+            case FailDestination(error):
+                session.failed(error)
+            case EndSession(error):
+                raise error
+            case _:
+                assert_never(verdict)
 
     async def _pause(self, throttled: AccountThrottled) -> None:
         """All lanes of the account wait."""
@@ -170,16 +183,15 @@ class Calls:
         seconds = await self._session.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
         self._session.held(seconds)
 
-    async def _look_at_catalog(self) -> None:
+    async def _reload_catalog(self) -> None:
         """Marketing Cloud does not know an attribute that the catalog knows."""
         try:
             self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
         except CallError as error:
             self._session.failed(error)
 
-    def _doubt(self, contact: Contact, result: Exception) -> None:
+    def _doubt(self, contact: Contact, error: TransientFailure) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
-        error = in_doubt(result)
         self._contacts.doubt(contact, error)
         work = self._work
         in_a_row = work.shared.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import dataclass
 
 from app.errors import (
     AccountThrottled,
@@ -23,32 +23,66 @@ class NotSent(Exception):  # no error: the call goes out at another start
     """The call did not go out: its start was over by then, or Redis, which keeps the token, was away."""
 
 
-class Verdict(Enum):
-    """What to do after a call."""
-
-    DELIVERED = "delivered"
-    REFUSED = "refused"  # for what the contact carries
-    CREATE = "create"  # the contact does not exist yet
-    LOOK_AT_CATALOG = "look_at_catalog"  # then call again: the call was made from what may be old
-    CALL_AGAIN = "call_again"  # at another start
-    PAUSE_ACCOUNT = "pause_account"  # then call again
-    IN_DOUBT = "in_doubt"  # the contact's trouble or the destination's: those after it tell
-    DESTINATION_FAILED = "destination_failed"
-    SESSION_ENDS = "session_ends"
-
-    @property
-    def is_an_answer(self) -> bool:
-        """Marketing Cloud let the call pass and judged what it carried, so neither rate nor destination are in trouble."""
-        return self in _ANSWERS
-
-    @property
-    def tells_nothing(self) -> bool:
-        """Nothing was found out about contact and destination: a probe that ends so was none."""
-        return self in _SILENT
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The contact was stored."""
 
 
-_ANSWERS = frozenset((Verdict.DELIVERED, Verdict.REFUSED, Verdict.CREATE, Verdict.LOOK_AT_CATALOG))
-_SILENT = frozenset((Verdict.CALL_AGAIN, Verdict.PAUSE_ACCOUNT))
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """For what the contact carries."""
+
+    error: ContactRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """The contact does not exist yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadCatalog:
+    """Then call again: the call was made from what may be old."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAgain:
+    """At another start."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAccount:
+    """Then call again."""
+
+    error: AccountThrottled
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The contact is in trouble, or the destination: the next contacts tell which."""
+
+    error: TransientFailure
+
+
+@dataclass(frozen=True, slots=True)
+class FailDestination:
+    """All contacts of the destination would fare the same."""
+
+    error: DestinationUnreachable | DestinationBroken
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """The lane is another worker's."""
+
+    error: LeaseLost
+
+
+# Marketing Cloud let the call pass and judged what it carried: neither rate nor destination are in trouble
+Answer = Accept | Refuse | Create | ReloadCatalog
+# Nothing was found out about contact and destination: a probe that ends so was none
+Silence = CallAgain | PauseAccount
+Verdict = Answer | Silence | Doubt | FailDestination | EndSession
 
 
 def judge(result: Accepted | Exception, *, may_create: bool = False, catalog_is_newer: bool = True) -> Verdict:
@@ -59,30 +93,25 @@ def judge(result: Accepted | Exception, *, may_create: bool = False, catalog_is_
     """
     match result:
         case Accepted():
-            return Verdict.DELIVERED
+            return Accept()
         case NotSent():
-            return Verdict.CALL_AGAIN
+            return CallAgain()
         case AccountThrottled():
-            return Verdict.PAUSE_ACCOUNT
+            return PauseAccount(result)
         case AttributeRefused() if catalog_is_newer:
-            return Verdict.LOOK_AT_CATALOG
+            return ReloadCatalog()
         case ContactUnknown() if may_create:
-            return Verdict.CREATE
+            return Create()
         case ContactRefused():
-            return Verdict.REFUSED
+            return Refuse(result)
         case DestinationUnreachable() | DestinationBroken():
-            return Verdict.DESTINATION_FAILED
+            return FailDestination(result)
         case LeaseLost():
-            return Verdict.SESSION_ENDS
-    return Verdict.IN_DOUBT
-
-
-def in_doubt(result: Exception) -> TransientFailure:
-    """Why a contact is in doubt; an error of our own while calling is one as well."""
-    if isinstance(result, TransientFailure):
-        return result
-    return TransientFailure(
-        f"Unforeseen {type(result).__name__} while calling; please report it.", code="internal_error"
+            return EndSession(result)
+        case TransientFailure():
+            return Doubt(result)
+    return Doubt(
+        TransientFailure(f"Unforeseen {type(result).__name__} while calling; please report it.", code="internal_error")
     )
 
 

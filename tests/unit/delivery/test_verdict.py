@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from app.delivery.verdict import DOUBTFUL_IN_A_ROW, NotSent, Verdict, in_doubt, judge, outage
+from app.delivery.verdict import (
+    DOUBTFUL_IN_A_ROW,
+    Accept,
+    Answer,
+    CallAgain,
+    Create,
+    Doubt,
+    EndSession,
+    FailDestination,
+    NotSent,
+    PauseAccount,
+    Refuse,
+    ReloadCatalog,
+    Silence,
+    Verdict,
+    judge,
+    outage,
+)
 from app.errors import (
     AccountThrottled,
     AddressRequired,
@@ -29,44 +46,54 @@ ATTRIBUTE = AttributeRefused("attribute", code="attribute_unknown")
 LOST = TransientFailure("lost", code="connection_lost", remedy="wait", http_status=500, wait_seconds=3.0)
 
 
+REFUSED = ContactRefused("no", code="http_400")
+NO_ADDRESS = AddressRequired("no", code="email")
+AWAY = DestinationUnreachable("away", code="away")
+BROKEN = DestinationBroken("broken", code="broken")
+TAKEN, ENDED = LeaseLost("lost"), EpochEnded("camp")
+THROTTLED = [AccountThrottled("wait", kind=kind) for kind in Throttle]
+
+
 @pytest.mark.parametrize(
     ("result", "facts", "verdict"),
     [
-        (ACCEPTED, {}, Verdict.DELIVERED),
-        (ContactRefused("no", code="http_400"), {}, Verdict.REFUSED),
-        (AddressRequired("no", code="email"), {}, Verdict.REFUSED),
-        (UNKNOWN, {"may_create": True}, Verdict.CREATE),
-        (UNKNOWN, {"may_create": False}, Verdict.REFUSED),
-        (ATTRIBUTE, {"catalog_is_newer": True}, Verdict.LOOK_AT_CATALOG),
-        (ATTRIBUTE, {"catalog_is_newer": False}, Verdict.REFUSED),
-        (NotSent(), {}, Verdict.CALL_AGAIN),
-        *((AccountThrottled("wait", kind=kind), {}, Verdict.PAUSE_ACCOUNT) for kind in Throttle),
-        (LOST, {}, Verdict.IN_DOUBT),
-        (KeyError("of our own"), {}, Verdict.IN_DOUBT),
-        (CallError("of no class that is known here", code="new"), {}, Verdict.IN_DOUBT),
-        (DestinationUnreachable("away", code="away"), {}, Verdict.DESTINATION_FAILED),
-        (DestinationBroken("broken", code="broken"), {}, Verdict.DESTINATION_FAILED),
-        (LeaseLost("lost"), {}, Verdict.SESSION_ENDS),
-        (EpochEnded("camp"), {}, Verdict.SESSION_ENDS),
+        (ACCEPTED, {}, Accept()),
+        (REFUSED, {}, Refuse(REFUSED)),
+        (NO_ADDRESS, {}, Refuse(NO_ADDRESS)),
+        (UNKNOWN, {"may_create": True}, Create()),
+        (UNKNOWN, {"may_create": False}, Refuse(UNKNOWN)),
+        (ATTRIBUTE, {"catalog_is_newer": True}, ReloadCatalog()),
+        (ATTRIBUTE, {"catalog_is_newer": False}, Refuse(ATTRIBUTE)),
+        (NotSent(), {}, CallAgain()),
+        *((throttled, {}, PauseAccount(throttled)) for throttled in THROTTLED),
+        (LOST, {}, Doubt(LOST)),
+        (AWAY, {}, FailDestination(AWAY)),
+        (BROKEN, {}, FailDestination(BROKEN)),
+        (TAKEN, {}, EndSession(TAKEN)),
+        (ENDED, {}, EndSession(ENDED)),
     ],
 )  # fmt: skip
 def test_what_a_result_means(result: Accepted | Exception, facts: dict[str, Any], verdict: Verdict) -> None:
-    assert judge(result, **facts) is verdict
+    assert judge(result, **facts) == verdict
+
+
+@pytest.mark.parametrize(
+    "result",
+    [ValueError("ann@example.com"), CallError("ann@example.com is of no class that is known here", code="new")],
+)
+def test_what_nobody_foresaw_leaves_the_contact_in_doubt_and_shows_no_text(result: Exception) -> None:
+    verdict = judge(result)
+    assert isinstance(verdict, Doubt)
+    text = str(verdict.error)
+    assert (verdict.error.code, type(result).__name__ in text, "ann" in text) == ("internal_error", True, False)
 
 
 def test_what_is_an_answer_counts_for_the_rate_and_ends_a_probe_well() -> None:
-    answers = {verdict for verdict in Verdict if verdict.is_an_answer}
-    assert answers == {Verdict.DELIVERED, Verdict.REFUSED, Verdict.CREATE, Verdict.LOOK_AT_CATALOG}
+    assert set(get_args(Answer)) == {Accept, Refuse, Create, ReloadCatalog}
 
 
 def test_a_call_that_was_not_judged_is_no_probe() -> None:
-    assert {verdict for verdict in Verdict if verdict.tells_nothing} == {Verdict.CALL_AGAIN, Verdict.PAUSE_ACCOUNT}
-
-
-def test_an_error_of_our_own_leaves_the_contact_in_doubt_and_shows_no_text() -> None:
-    error = in_doubt(ValueError("ann@example.com"))
-    assert (error.code, "ValueError" in str(error), "ann" in str(error)) == ("internal_error", True, False)
-    assert in_doubt(LOST) is LOST
+    assert set(get_args(Silence)) == {CallAgain, PauseAccount}
 
 
 @pytest.mark.parametrize(
