@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from app.delivery import session as machine
-from app.delivery.contacts import Contacts
 from app.delivery.opening import seal_for_lane
 from app.delivery.redis_away import outlast
 from app.delivery.work import Result
+from app.delivery.working_set import WorkingSet
 from app.event_loop import Signal
 from app.lanes.outcomes import Ledger
 
@@ -35,7 +35,7 @@ class LaneSession:
         self.work = work
         self.changed = Signal()
         self.ledger = Ledger(work.destination.id, work.shared.ring, work.shared.settings, work.shared.measures)
-        self.contacts = Contacts(
+        self.contacts = WorkingSet(
             work.destination, work.mapping, self.ledger, work.connected.pepper, lane=work.lane.number, move=self._move
         )
         self._rules = _rules(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from app.delivery.calls import Calls
+from app.delivery.caller import Caller
 from app.delivery.lane_session import LaneSession
 from app.delivery.reading import read_more
 from app.delivery.session import End, Read, Settle, SliceOver, Wait
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def carry_out(work: Work) -> Result:
     """Work until the lane is empty, it is time for others or something stops it. Raises `LeaseLost` and redis-py's errors."""
     session = LaneSession(work)
-    calls = Calls(session)
+    caller = Caller(session)
     try:
         while not isinstance(command := await session.next_command(), End):
             match command:
@@ -32,11 +32,11 @@ async def carry_out(work: Work) -> Result:
                 case Read():
                     await _keeping_the_lane(session, read_more(session, command))
                 case Wait():
-                    calls.want(command.want)
+                    caller.want(command.want)
                     await session.changed.wait(command.seconds)
     finally:
         session.end()
-        await calls.leave()
+        await caller.leave()
     return session.result()
 
 

@@ -41,7 +41,7 @@ async def read_more(session: LaneSession, command: Read) -> None:
 async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
     """Give what was read to its contacts. Returns the error of the destination as a whole when no key opens what waits."""
     work, contacts = session.work, session.contacts
-    contacts.now_ms = batch.now_ms
+    contacts.told_time(batch.now_ms)
     updates, unopened = await _open(session, batch)
     if unopened:
         destination_id = work.destination.id

@@ -1,4 +1,4 @@
-"""What the end of a call means for its contact, its account and its destination. Pure; `app.delivery.calls` carries it out."""
+"""What the end of a call means for its contact, its account and its destination. Pure; `app.delivery.caller` carries it out."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ import requests
 from celery import Celery
 from redis import Redis
 
-from app.delivery.contacts import Contacts
 from app.delivery.plan import Pair
 from app.delivery.wakeup import Delivery
+from app.delivery.working_set import WorkingSet
 from app.destinations.file import load
 from app.destinations.model import Destination
 from app.keys import DestinationKeys
@@ -46,7 +46,7 @@ class HeldLane(Lane):
         return self.delivered(tags).run(self._redis)
 
 
-def take_in(contacts: Contacts, lane: HeldLane, updates: Sequence[Pair]) -> None:
+def take_in(contacts: WorkingSet, lane: HeldLane, updates: Sequence[Pair]) -> None:
     """As a session does it."""
     arrivals = contacts.arrange(updates)
     if unknown := contacts.unknown(arrivals):

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.delivery.contacts import Contacts
+from app.delivery.working_set import WorkingSet
 from app.destinations.state import Status
 from app.errors import CallError, DestinationUnreachable, LeaseLost, StorageRefuses
 from app.event_loop import EVENT_LOOP
@@ -163,11 +163,11 @@ class Model(RuleBasedStateMachine):
         bench, worker = self.bench, self.bench.workers[0]
         connected = bench.resources.destinations.connected("camp")
         mapping = worker.mapping(connected.destination)
-        contacts = Contacts(
+        contacts = WorkingSet(
             connected.destination, mapping, bench.ledger(),
             connected.pepper, lane=lane.number, move=lambda *_: None,
         )  # fmt: skip
-        contacts.now_ms = read.now_ms
+        contacts.told_time(read.now_ms)
         updates = []
         for entry in read.entries():
             update = mapping.resolve(

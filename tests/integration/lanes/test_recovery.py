@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.delivery.contacts import Arrival, Contacts
+from app.delivery.working_set import Arrival, WorkingSet
 from app.destinations import operating
 from app.errors import EpochEnded
 from app.event_loop import EVENT_LOOP
@@ -38,14 +38,14 @@ def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
     connected = bench.resources.destinations.connected("camp")
     worker = bench.workers[0]
     mapping = worker.mapping(connected.destination)
-    contacts = Contacts(
+    contacts = WorkingSet(
         connected.destination, mapping, bench.ledger(),
         connected.pepper, lane=LANE, move=lambda *_: None,
     )  # fmt: skip
     read = None
     while read is None or not read.recovered:  # what is recovered comes again until it is settled
         read = lane.read(live=200, backfill=200)
-        contacts.now_ms = read.now_ms
+        contacts.told_time(read.now_ms)
         entries = read.entries()
         if not entries:
             break
@@ -140,14 +140,14 @@ def test_an_unexpected_error_is_held_against_the_entries_until_the_guilty_one_is
     names = names_of(bench, 30)
     job = bench.producer.enqueue("camp", [profile(name, email="a@mail.test") for name in names])
     guilty = names[17]
-    right = Contacts.take_in
+    right = WorkingSet.take_in
 
-    def stumble(contacts: Contacts, arrival: Arrival) -> None:
+    def stumble(contacts: WorkingSet, arrival: Arrival) -> None:
         if arrival.key == guilty:
             raise ZeroDivisionError
         right(contacts, arrival)
 
-    monkeypatch.setattr(Contacts, "take_in", stumble)
+    monkeypatch.setattr(WorkingSet, "take_in", stumble)
     worker = bench.workers[0]
     worker._shared = replace(worker._shared, settings=replace(bench.resources.settings, crashes_allowed=3))
     for _ in range(20):

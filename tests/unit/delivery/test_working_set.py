@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.delivery.contacts import Arrival, Contact, Contacts
+from app.delivery.working_set import Arrival, PendingContact, WorkingSet
 from app.errors import ContactRefused, PartlyStored, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
@@ -32,13 +32,13 @@ LOST = TransientFailure("lost", code="connection_lost")
 
 
 class Hand:
-    """Contacts of one lane, with a ledger, and entries for them."""
+    """The contacts of one lane, with a ledger, and entries for them."""
 
     def __init__(self) -> None:
         settings = Settings.from_env()
         self.ledger = Ledger("demo", KeyRing((make_key(),)), settings, Measures())
-        self.contacts = Contacts(DESTINATION, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
-        self.contacts.now_ms = NOW
+        self.contacts = WorkingSet(DESTINATION, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
+        self.contacts.told_time(NOW)
         self.delivered: dict[bytes, bytes] = {}  # what Redis has of it
         self._ids = count(1)
 
@@ -61,7 +61,7 @@ class Hand:
             self.contacts.take_in(arrival)
         return entry
 
-    def call(self) -> Contact:
+    def call(self) -> PendingContact:
         contact = self.contacts.next()
         self.contacts.body(contact)
         return contact
@@ -71,7 +71,7 @@ class Hand:
         self.delivered |= settlement.delivered
         return settlement
 
-    def end(self, contact: Contact) -> None:
+    def end(self, contact: PendingContact) -> None:
         del self.contacts.in_flight[contact.key]
 
 
@@ -181,7 +181,7 @@ class Work(RuleBasedStateMachine):
         self.there: dict[str, object] = {}  # first names that are surely at Marketing Cloud, by contact
 
     @property
-    def contacts(self) -> Contacts:
+    def contacts(self) -> WorkingSet:
         return self.hand.contacts
 
     @rule(key=st.sampled_from(KEYS), name=st.sampled_from(["Ann", "Bea", "Cia"]), backfill=st.booleans())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,29 +25,38 @@ if TYPE_CHECKING:
     from app.lanes.entries import Entry
 
 
+NOTHING = Merged({}, {}, [], [], [], {}, {}, frozenset())
 MOST_ROWS = 500  # that a session remembers of contacts it is done with
 
 
 @dataclass(slots=True)
-class Contact:
+class PendingContact:
     """What waits or is in flight for one contact.
 
-    `post`: to be created. `apart`: entries of a call that was refused, each to be sent alone. `behind`: what came in meanwhile; it
-    becomes one call when all before it is done.
+    `merged` is the call that `group` amounts to. `post`: the contact is to be created. `apart`: entries of a call that was refused,
+    each to be sent alone. `behind`: what came in meanwhile; it becomes one call when all before it is done.
     """
 
     key: str
     tag: bytes
     group: Group
-    merged: Merged
+    merged: Merged = NOTHING
     post: bool = False
-    apart: deque[Group] = field(default_factory=deque)
+    apart: tuple[Group, ...] = ()
     behind: Group = field(default_factory=list)
 
     @property
     def backfill(self) -> bool:
         """Whether nothing live waits for it, whatever its next call carries."""
         return all(entry.backfill for group in (self.group, *self.apart, self.behind) for entry, _ in group)
+
+    def rest(self, *, post: bool) -> PendingContact | None:
+        """What is next once `group` is done with; None when nothing is. `post`: the contact still has to be created."""
+        if self.apart:
+            return replace(self, group=self.apart[0], apart=self.apart[1:], post=post)
+        if self.behind:
+            return replace(self, group=self.behind, behind=[], post=post)
+        return None
 
 
 class Arrival(NamedTuple):
@@ -59,7 +67,7 @@ class Arrival(NamedTuple):
     group: Group
 
 
-class Contacts:
+class WorkingSet:
     """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or doubtful.
 
     Doubtful is a contact whose call came to no answer that counts: until it is known whether others are well it keeps its place, and
@@ -77,10 +85,10 @@ class Contacts:
         move: Callable[[Entry, bytes, int], None],
     ) -> None:
         self.mapping = mapping
-        self.live: dict[str, Contact] = {}
-        self.backfill: dict[str, Contact] = {}
-        self.in_flight: dict[str, Contact] = {}
-        self.doubtful: dict[str, tuple[Contact, TransientFailure]] = {}
+        self.live: dict[str, PendingContact] = {}
+        self.backfill: dict[str, PendingContact] = {}
+        self.in_flight: dict[str, PendingContact] = {}
+        self.doubtful: dict[str, tuple[PendingContact, TransientFailure]] = {}
         self._create_unknown = destination.options.create_unknown
         self._planner = Planner(destination.options, mapping.email, pepper, Tags())
         self._ledger = ledger
@@ -90,14 +98,14 @@ class Contacts:
         self._rows: dict[bytes, Row] = {}
         self._told_ms, self._told_at = 0, time.monotonic()
 
+    def told_time(self, now_ms: int) -> None:
+        """It is that time now by the clock of Redis."""
+        self._told_ms, self._told_at = now_ms, time.monotonic()
+
     @property
     def now_ms(self) -> int:
-        """By the clock of Redis, reckoned from when it was told last, by setting this."""
+        """By the clock of Redis, carried on from when it was told."""
         return self._told_ms + int((time.monotonic() - self._told_at) * 1000)
-
-    @now_ms.setter
-    def now_ms(self, now_ms: int) -> None:
-        self._told_ms, self._told_at = now_ms, time.monotonic()
 
     @property
     def waiting(self) -> int:
@@ -150,39 +158,39 @@ class Contacts:
             return
         queued = self.live.pop(key, None) or self.backfill.pop(key, None)
         if queued is None:
-            self._plan(key, tag, group)
+            self._plan(PendingContact(key, tag, group))
         elif queued.apart:
             queued.behind += group
             self.put_back(queued)
         else:
-            self._plan(key, tag, queued.group + group, behind=queued.behind, post=queued.post)
+            self._plan(replace(queued, group=queued.group + group))
 
-    def next(self) -> Contact:
+    def next(self) -> PendingContact:
         """The contact to call next, live ones first; it is in flight from now on."""
         source = self.live or self.backfill
         contact = source.pop(next(iter(source)))
         self.in_flight[contact.key] = contact
         return contact
 
-    def put_back(self, contact: Contact) -> None:
+    def put_back(self, contact: PendingContact) -> None:
         """The contact waits for its call."""
         (self.backfill if contact.backfill else self.live)[contact.key] = contact
 
-    def call_again(self, contact: Contact) -> None:
+    def call_again(self, contact: PendingContact) -> None:
         """Its call was not made, or not taken: it waits for another one, which carries what came in meanwhile as well."""
         if contact.behind and not contact.apart:
-            self._plan(contact.key, contact.tag, contact.group + contact.behind, post=contact.post)
+            self._plan(replace(contact, group=contact.group + contact.behind, behind=[]))
         else:
             self.put_back(contact)
 
-    def body(self, contact: Contact) -> bytes:
+    def body(self, contact: PendingContact) -> bytes:
         """The call of a contact, as JSON."""
         values = self._planner.values(contact.merged, self._rows[contact.tag], post=contact.post)
         return self.mapping.body(contact.key, values)
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
 
-    def accept(self, contact: Contact) -> None:
+    def accept(self, contact: PendingContact) -> None:
         """The call was accepted: its values are delivered."""
         for position in contact.merged.contributing:
             entry, update = contact.group[position]
@@ -191,15 +199,13 @@ class Contacts:
                 self._ledger.pending.count(counters.segment(segment, status))
         self._close_the_rest(contact.group, contact.merged)
         self._note(contact.tag, contact.merged.after)
-        self._next_of(contact)
+        self._plan(contact.rest(post=False))
 
-    def refuse(self, contact: Contact, error: ContactRefused) -> None:
+    def refuse(self, contact: PendingContact, error: ContactRefused) -> None:
         """A merged call was refused: find the guilty entry by sending each alone; a single one fails."""
         if len(contact.group) > 1:
-            singles = deque([pair] for pair in contact.group)
-            self._plan(
-                contact.key, contact.tag, singles.popleft(), apart=singles, behind=contact.behind, post=contact.post
-            )
+            first, *others = ([pair] for pair in contact.group)
+            self._plan(replace(contact, group=first, apart=tuple(others)))
             return
         entry, _ = contact.group[0]
         address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._planner.has_email(
@@ -213,17 +219,17 @@ class Contacts:
             if isinstance(error, PartlyStored):
                 self._fence(contact)
             self._ledger.fail(entry, error, now_ms=self.now_ms)
-        self._next_of(contact, post=contact.post)
+        self._plan(contact.rest(post=contact.post))
 
-    def may_create(self, contact: Contact) -> bool:
+    def may_create(self, contact: PendingContact) -> bool:
         return not contact.post and self._create_unknown and self._planner.has_email(contact.merged)
 
-    def create(self, contact: Contact) -> None:
+    def create(self, contact: PendingContact) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it."""
         self._rows[contact.tag] = {}
-        self._plan(contact.key, contact.tag, contact.group, apart=contact.apart, behind=contact.behind, post=True)
+        self._plan(replace(contact, post=True))
 
-    def doubt(self, contact: Contact, error: TransientFailure) -> None:
+    def doubt(self, contact: PendingContact, error: TransientFailure) -> None:
         """The call came to nothing."""
         self.doubtful[contact.key] = (contact, error)
 
@@ -236,7 +242,7 @@ class Contacts:
         for contact, error in doubtful.values():
             self._fence(contact)
             self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
-            self._next_of(contact)
+            self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
         """It is not the contacts' trouble: their entries stay in the lane."""
@@ -246,53 +252,30 @@ class Contacts:
 
     # -- planning ------------------------------------------------------------------------------------------------------
 
-    def _fence(self, contact: Contact) -> None:
+    def _fence(self, contact: PendingContact) -> None:
         """Nobody knows whether the call was carried out: nothing older than what it carried may be sent any more."""
         self._note(contact.tag, contact.merged.uncertain)
 
-    def _in_doubt(self, key: str) -> Contact | None:
+    def _in_doubt(self, key: str) -> PendingContact | None:
         known = self.doubtful.get(key)
         return None if known is None else known[0]
 
-    def _plan(
-        self,
-        key: str,
-        tag: bytes,
-        group: Group,
-        *,
-        apart: deque[Group] | None = None,
-        behind: Group | None = None,
-        post: bool = False,
-    ) -> None:
+    def _plan(self, contact: PendingContact | None) -> None:
         """Merge; what needs no call is done at once, the rest waits for its call."""
-        apart, behind = apart or deque(), behind or []
-        while True:
-            row = self._rows[tag]
-            merged = self._planner.merge(group, row)
+        while contact is not None:
+            row = self._rows[contact.tag]
+            merged = self._planner.merge(contact.group, row)
             if not merged.send:
-                self._close_the_rest(group, merged)
+                self._close_the_rest(contact.group, merged)
                 if merged.after != row:
-                    self._note(tag, merged.after)
+                    self._note(contact.tag, merged.after)
             elif self._planner.lacks_email(merged, row):
-                for entry, _ in group:
+                for entry, _ in contact.group:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL, "options.without_email is exclude")
             else:
-                self.put_back(Contact(key, tag, group, merged, post, apart=apart, behind=behind))
+                self.put_back(replace(contact, merged=merged))
                 return
-            if apart:
-                group = apart.popleft()
-            elif behind:
-                group, behind = behind, []
-            else:
-                return
-
-    def _next_of(self, contact: Contact, *, post: bool = False) -> None:
-        """What came in meanwhile for this contact is next; `post` when the contact still has to be created."""
-        if contact.apart:
-            first = contact.apart.popleft()
-            self._plan(contact.key, contact.tag, first, apart=contact.apart, behind=contact.behind, post=post)
-        elif contact.behind:
-            self._plan(contact.key, contact.tag, contact.behind, post=post)
+            contact = contact.rest(post=contact.post)
 
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)

@@ -33,15 +33,15 @@ from app.pacing.place import Called, Held, Place
 from app.tracing import TRACES
 
 if TYPE_CHECKING:
-    from app.delivery.contacts import Contact
     from app.delivery.lane_session import LaneSession
+    from app.delivery.working_set import PendingContact
     from app.sfmc.responses import Accepted
 
 # A token that is never at hand, as one that lives for a moment, must not keep every call away
 MISSED_IN_A_ROW = 20
 
 
-class Calls:
+class Caller:
     """Makes calls for a session."""
 
     def __init__(self, session: LaneSession) -> None:
@@ -125,7 +125,7 @@ class Calls:
         return called
 
     async def _send(
-        self, contact: Contact, body: bytes, check_before_sending: Callable[[], None]
+        self, contact: PendingContact, body: bytes, check_before_sending: Callable[[], None]
     ) -> Accepted | Exception:
         try:
             calls = self._work.client.contacts
@@ -138,14 +138,14 @@ class Calls:
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
 
-    def _judge(self, contact: Contact, result: Accepted | Exception, sent_at: float) -> Verdict:
+    def _judge(self, contact: PendingContact, result: Accepted | Exception, sent_at: float) -> Verdict:
         return judge(
             result,
             may_create=isinstance(result, ContactUnknown) and self._contacts.may_create(contact),
             catalog_is_newer=self._reloading.concerns(sent_at),
         )
 
-    async def _act(self, verdict: Verdict, contact: Contact) -> None:
+    async def _act(self, verdict: Verdict, contact: PendingContact) -> None:
         session, contacts = self._session, self._contacts
         # the contact is in flight until what its call asks for is done
         if isinstance(verdict, PauseAccount):
@@ -190,7 +190,7 @@ class Calls:
         except CallError as error:
             self._session.failed(error)
 
-    def _doubt(self, contact: Contact, error: TransientFailure) -> None:
+    def _doubt(self, contact: PendingContact, error: TransientFailure) -> None:
         """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
         self._contacts.doubt(contact, error)
         work = self._work
