@@ -35,14 +35,15 @@ class Conclusion:
         self._wake_up_seconds = resources.settings.wake_up_seconds
 
     def conclude(
-        self, lane: Lane, destination: Destination, result: Result, state: State, *, probe: str
+        self, lane: Lane, destination: Destination, result: Result, state: State, *, is_probe: bool
     ) -> WakeUpResult:
-        """After a session that began with this state of its destination; `probe` is its token if it was one, else ''."""
-        end = ending(result, probe=bool(probe))
+        """After a session that began with this state of its destination."""
+        probe_token = lane.token if is_probe else ""
+        end = ending(result, is_probe=is_probe)
         wait_seconds = end.wait_seconds
         if end.trouble is not None and result.error is not None:
-            wait_seconds = self._note(destination, result.error, end.trouble, state, probe)
-        is_well = end.is_well and self._states.succeed(destination.id, probe)
+            wait_seconds = self._note(destination, result.error, end.trouble, state, probe_token)
+        is_well = end.is_well and self._states.succeed(destination.id, probe_token)
         if is_well:
             log.info("%s answers again; delivery goes on.", destination.id)
         seconds = self._wake_up_seconds
@@ -67,9 +68,13 @@ class Conclusion:
             return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)
         return WakeUpResult()
 
-    def _note(self, destination: Destination, error: CallError, trouble: Status, state: State, probe: str) -> float:
+    def _note(
+        self, destination: Destination, error: CallError, trouble: Status, state: State, probe_token: str
+    ) -> float:
         """Note an error of the destination; returns for how many seconds its lanes wait."""
-        state, news = self._states.fail(destination.id, error, status=trouble, generation=state.generation, probe=probe)
+        state, news = self._states.fail(
+            destination.id, error, status=trouble, generation=state.generation, probe=probe_token
+        )
         if news:
             log.error("%s is %s: %s %s", destination.id, state.status, error, error.remedy)
         return state.wait_seconds

@@ -28,7 +28,7 @@ T = TypeVar("T")
 class LaneSession:
     """What happens to a session is told here, and changes its state nowhere else. For coroutines of one event loop.
 
-    `changed` wakes the loop that carries it out. `rest_seconds` is the longest it may go without a look after its lease.
+    `changed` wakes the loop that carries it out. The lease is looked after every `rest_seconds` at least.
     """
 
     def __init__(self, work: Work) -> None:

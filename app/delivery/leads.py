@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from app.delivery.lead import EVERYBODY, Busy, Move, may_be_led, next_move
-from app.delivery.looks import Looks
+from app.delivery.single_flight import SingleFlight
 from app.event_loop import EVENT_LOOP
 from app.keys import SPREAD_SECONDS, AccountKeys
 from app.lua import write
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-LOOK_SECONDS = 1.0  # what one lane has found is good for the others
-KNOWN_SECONDS = 3.0  # a leader that nobody has looked for since may be gone
+MOVE_GOOD_SECONDS = 1.0  # what was decided for one lane is good for the others so long
+KNOWN_SECONDS = 3.0  # a leader that was seen longer ago may be gone
 HANDED_OVER_SECONDS = 30.0  # a lane that comes back so soon was not taken by the leader, which may have died
 LEAD_SHARE = 0.6  # of a lease: of who dies, the lead ends before its lanes are free
 CPU_SECONDS = 1.0  # it is measured over
@@ -38,7 +38,7 @@ class Leads:
     """Of one process, which works at up to `lanes` at once. `calls_share` tells how much of its calls in flight is in use, `cpu_share`
     how much of a core, each from 0 to 1.
 
-    `lease_seconds` is the life of a lane's lease; a lead, which is looked after once in a slice, ends before.
+    `lease_seconds` is the life of a lane's lease; a lead, which is renewed once in a slice, ends before.
     From `begin` to `end` this process may lead; before, it works at whatever comes.
     """
 
@@ -63,7 +63,7 @@ class Leads:
         self._left: dict[str, float] = {}  # account -> when this process ceased to lead it
         self._handed_over: dict[tuple[str, int], float] = {}  # destination and lane -> when
         self._patient_until = 0.0
-        self._looks: Looks[Move] = Looks(LOOK_SECONDS)
+        self._moves: SingleFlight[Move] = SingleFlight(MOVE_GOOD_SECONDS)
 
     def begin(self, process: str) -> None:
         """Wake-ups can be sent to this process by that name."""
@@ -99,7 +99,7 @@ class Leads:
         process = self._process
         if not process or not may_be_led(limits):
             return True
-        move = await self._looks.get(account, process, self._look, account, process)
+        move = await self._moves.get(account, process, self._find_move, account, process)
         if move is not Move.HAND_OVER:
             return begun > self._left.get(account, float("-inf"))
         now = time.monotonic()
@@ -116,7 +116,7 @@ class Leads:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _look(self, account: str, process: str) -> Move:
+    def _find_move(self, account: str, process: str) -> Move:
         key, now, lead_ms = AccountKeys(account).lead, time.monotonic(), int(self._lead_seconds * 1000)
         leader = self._read(key)
         self._note(account, leader, now)
@@ -154,7 +154,7 @@ class Leads:
             self._leaders[account] = (leader, now)
 
     def _led_by(self, process: str, now: float) -> list[str]:
-        """The accounts that it led when they were last looked at, unless that is too long ago."""
+        """The accounts that it led when that was last read, unless that is too long ago."""
         with self._lock:
             return [
                 name for name, (who, at) in self._leaders.items() if who == process and now - at < self._lead_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.delivery.looks import Looks
+from app.delivery.single_flight import SingleFlight
 from app.destinations import catalogs
 from app.errors import DestinationBroken, UsageError
 from app.event_loop import EVENT_LOOP
@@ -25,7 +25,7 @@ class Mappings:
         self._catalogs = store
         self._clock = clock
         self._known: dict[str, tuple[str, str, CompiledMapping]] = {}
-        self._reloads: Looks[CompiledMapping] = Looks(0.0, EVENT_LOOP.in_fetch_thread)
+        self._reloads: SingleFlight[CompiledMapping] = SingleFlight(0.0, EVENT_LOOP.in_fetch_thread)
 
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
         """The mapping compiled against the catalog; with `refresh`, or where there is none, against definitions fetched now.

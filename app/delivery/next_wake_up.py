@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, or a waiting wake-up would run twice
 
 
-class Admission(StrEnum):
-    """What a wake-up may do."""
+class WakeUpAction(StrEnum):
+    """What a wake-up does at its destination."""
 
     WORK = "work"
     PROBE = "probe"  # make one call, if it is time for one and nobody else makes it
     IGNORE = "ignore"
 
 
-def admission(state: State, *, stopping: bool) -> Admission:
-    """Whether a destination of this state may be worked at by a process that is, or is not, about to stop."""
+def choose_action(state: State, *, stopping: bool) -> WakeUpAction:
+    """What to do at a destination of this state, in a process that is `stopping` or not."""
     if stopping or state.status is Status.PAUSED:
-        return Admission.IGNORE
-    return Admission.PROBE if state.on_probation else Admission.WORK
+        return WakeUpAction.IGNORE
+    return WakeUpAction.PROBE if state.on_probation else WakeUpAction.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Ending:
     is_uncertain: bool = False
 
 
-def ending(result: Result, *, probe: bool) -> Ending:
+def ending(result: Result, *, is_probe: bool) -> Ending:
     """What follows from how a session, or a probe, has ended."""
     if result.epoch_ended:
         return Ending(is_uncertain=True)
@@ -55,7 +55,7 @@ def ending(result: Result, *, probe: bool) -> Ending:
         return Ending(trouble=Status.STOPPED if isinstance(result.error, DestinationBroken) else Status.DEGRADED)
     if result.wait_seconds:
         return Ending(wait_seconds=result.wait_seconds)
-    return Ending(is_well=probe and result.answered > 0)
+    return Ending(is_well=is_probe and result.answered > 0)
 
 
 def lanes_to_wake(result: Result, lane: int, *, is_well: bool) -> list[int]:

@@ -1,4 +1,4 @@
-"""One look of a session whether the catalog of fields is old."""
+"""Reading the catalog of fields again, once in a session at most."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 
 class Reloading:
-    """Begins with the first call that was refused for an attribute; all such calls wait for the same look."""
+    """Begins with the first call that was refused for an attribute; all such calls wait for the same reload."""
 
-    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
-        self._look = look
+    def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
+        self._reload = reload
         self._under_way: asyncio.Task[None] | None = None
         self._ended_at = math.inf
 
@@ -21,17 +21,17 @@ class Reloading:
         return self._under_way is not None and not self._under_way.done()
 
     def concerns(self, sent_at: float) -> bool:
-        """Whether a call of that moment was made from what was known before, and is to be made again."""
+        """Whether a call sent then was made from the old catalog, and is to be made again."""
         return sent_at < self._ended_at
 
     async def wait(self) -> None:
-        """Wait for its end, and begin it if nobody has. Raises what the look raises."""
+        """Wait for the reload, and begin it if nobody has. Raises what it raises."""
         if self._under_way is None:
             self._under_way = asyncio.ensure_future(self._run())
         await asyncio.shield(self._under_way)
 
     async def _run(self) -> None:
         try:
-            await self._look()
+            await self._reload()
         finally:
             self._ended_at = time.monotonic()

@@ -14,13 +14,13 @@ from app.errors import CallError, DestinationBroken
 SETTLE_AT_ENTRIES = 100
 SETTLE_AFTER_SECONDS = 0.05
 SHARE_SECONDS = 0.1  # a small settlement may wait this long to share the gate's round trip
-REREAD_SECONDS = 0.05  # how long a live entry may lie unseen behind calls in flight
+REREAD_SECONDS = 0.05  # how long a live entry may wait unread behind calls in flight
 REREAD_BEHIND_BACKFILL_SECONDS = 0.1
-FRESH_SECONDS = 0.02  # a look that found nothing so lately need not be repeated before the end
-REST_SECONDS = 1.0  # the longest wait for an event; the lease has to be looked after meanwhile
+FRESH_SECONDS = 0.02  # a read that found nothing so lately is not repeated before the end
+REST_SECONDS = 1.0  # the longest wait for an event: the lease has to be renewed meanwhile
 LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
 BACKFILL_BATCH = 16
-MUCH_ENTRIES = 16  # for a first look to find: they take a while, and may be another process' work
+MUCH_ENTRIES = 16  # in a first read: they take a while, and may be another process' work
 BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
 UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
 # What a session has read and not called when it ends is read again by the next one. So it reads for long, then works off what it
@@ -37,8 +37,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`reads_seconds` end a session that always has work. `is_probe` is for a probe: a single call, and then the end. `rest_seconds`
-    is the longest wait for an event.
+    """A session that always has work reads for `reads_seconds`. A probe makes one call and ends. `rest_seconds` is the longest wait for
+    an event.
     """
 
     window_size: int
@@ -50,9 +50,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a session has in hand: contacts that wait for their call, live and backfill; calls in flight, and how many were `started`
-    in all; entries that have their outcome and are not settled (`unsettled`), that have none yet (`held`), and contacts in doubt,
-    whose call came to nothing.
+    """What a session has in hand.
+
+    `live` and `backfill` are contacts that wait for their call, `doubtful` those whose call came to nothing. `in_flight` are calls,
+    `started` those of the whole session. `unsettled` entries have their outcome, which is not written yet; `held` ones have none.
     """
 
     live: int = 0
@@ -85,7 +86,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class SliceOver:
-    """The slice is over: find out whether another may follow (`slice_over`)."""
+    """Find out whether another slice may follow (`slice_over`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for an event, for `seconds` at most. So many calls would start now (`want`)."""
+    """Wait for an event, for `seconds` at most. `want` calls would start now."""
 
     want: int
     seconds: float
@@ -119,7 +120,7 @@ Command = Settle | SliceOver | Read | Wait | End
 class SessionState:
     """Times are of time.monotonic().
 
-    `found`: the last look found something; `dry`: it looked for everything and found nothing. `recovering`: it found entries of a
+    `found`: the last read found something; `dry`: it asked for everything and found nothing. `recovering`: it found entries of a
     worker that went away, which are read one contact at a time. `error` stands for the destination as a whole, `wait_seconds` before
     coming back.
     """
@@ -148,7 +149,7 @@ class SessionState:
 
 
 def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> Command:
-    """What to do next. Every command but `Wait` and `End` is followed by an event or a changed load, and another question."""
+    """What to do next. `Wait` and `End` aside, carrying it out changes the state or the load; then ask again."""
     working = may_start_calls(state, load, rules)
     if load.unsettled and not state.epoch_ended:
         if load.unsettled >= SETTLE_AT_ENTRIES:
@@ -159,7 +160,7 @@ def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> C
         return SliceOver()
     if working and (read := _reading(state, load, now, rules)):
         if state.recovering and (load.unsettled or load.doubtful):
-            # they are read by contact, so those that are done with must be gone before the next look
+            # they are read by contact, so those that are done with must be gone before the next read
             return Settle(close_doubtful=True)
         return read
     if not load.in_flight and (not working or (state.dry and not load.waiting)):
@@ -223,7 +224,7 @@ def _reread_seconds(load: Load) -> float:
 
 
 def takes_long(state: SessionState, found: int, rules: Rules) -> bool:
-    """Whether the first look has found so much that it is to be asked at once whether to work here."""
+    """Whether the first read found so much that another process may be the one to work here."""
     return state.read_at == float("-inf") and found >= MUCH_ENTRIES and not rules.is_probe
 
 
@@ -255,7 +256,7 @@ def settled(state: SessionState, now: float) -> SessionState:
 
 
 def slice_over(state: SessionState, rules: Rules, *, goes_on: bool) -> SessionState:
-    """The slice is over; `goes_on` when nobody waits for the slot and nothing has changed. It may have been told to end meanwhile."""
+    """`goes_on`: another slice may follow. The session may have been told to end while that was found out."""
     if state.phase is Phase.ENDING:
         return state
     ends = state.slice_ends + rules.slice_seconds

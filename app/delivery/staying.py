@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.delivery.looks import Looks
+from app.delivery.single_flight import SingleFlight
 from app.destinations.state import Status
 from app.errors import SealBroken, UnknownDestination
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination
     from app.resources import Resources
 
-SAME_LOOK_SECONDS = 0.5  # so long what one lane has found of its destination is good for the others
+UNCHANGED_GOOD_SECONDS = 0.5  # what one lane has found of its destination is good for the others so long
 
 
 class Staying:
@@ -26,7 +26,7 @@ class Staying:
         self._destinations = resources.destinations
         self._sessions_at_once = resources.settings.worker_concurrency
         self._leads = leads
-        self._unchanged: Looks[bool] = Looks(SAME_LOOK_SECONDS)
+        self._unchanged: SingleFlight[bool] = SingleFlight(UNCHANGED_GOOD_SECONDS)
 
     async def stays(self, destination: Destination, lane: int, begun: float) -> bool:
         """Whether this is the process that is to work at the lane."""

@@ -20,7 +20,7 @@ from app.delivery.giving_up import give_up_old
 from app.delivery.leads import Cpu, Leads
 from app.delivery.loop import carry_out
 from app.delivery.mappings import Mappings
-from app.delivery.next_wake_up import Admission, admission
+from app.delivery.next_wake_up import WakeUpAction, choose_action
 from app.delivery.staying import Staying
 from app.delivery.work import Result, Shared, WakeUpResult, Work
 from app.errors import CallError, EpochEnded, LeaseLost, UnknownDestination
@@ -86,12 +86,12 @@ class Delivery:
             return WakeUpResult()
         state = self._r.states.get(destination_id)
         lane = self._lane(connected, number)
-        match admission(state, stopping=self.stopping.is_set()):
-            case Admission.IGNORE:
+        match choose_action(state, stopping=self.stopping.is_set()):
+            case WakeUpAction.IGNORE:
                 return WakeUpResult()
-            case Admission.WORK:
+            case WakeUpAction.WORK:
                 return self._session(lane, connected, state)
-            case Admission.PROBE:
+            case WakeUpAction.PROBE:
                 return self._probe(lane, connected, state, wake_up_token)
 
     def close(self) -> None:
@@ -125,22 +125,22 @@ class Delivery:
         if not mine:
             return self._conclusion.postpone(lane, wake_up_token, state.wait_seconds)
         try:
-            return self._session(lane, connected, state, probe=lane.token)
+            return self._session(lane, connected, state, is_probe=True)
         finally:
             self._r.states.leave_probe(lane.destination_id, lane.token)
 
-    def _session(self, lane: Lane, connected: Connected, state: State, *, probe: str = "") -> WakeUpResult:
+    def _session(self, lane: Lane, connected: Connected, state: State, *, is_probe: bool = False) -> WakeUpResult:
         try:
             # before the lane is taken: definitions may take longer than a lease, which nobody would renew
-            mapping = self._prepare(connected.destination, state, probe=probe)
+            mapping = self._prepare(connected.destination, state, is_probe=is_probe)
             if not lane.open():
                 return WakeUpResult()
             if isinstance(mapping, CallError):
                 result = Result(error=mapping)
             else:
                 with self.leads.session(connected.destination.account.key):
-                    result = self._work(lane, connected, state, mapping, probe=probe)
-            return self._conclusion.conclude(lane, connected.destination, result, state, probe=probe)
+                    result = self._work(lane, connected, state, mapping, is_probe=is_probe)
+            return self._conclusion.conclude(lane, connected.destination, result, state, is_probe=is_probe)
         except EpochEnded as ended:
             log.info("%s", ended)
             return self._conclusion.leave(lane)
@@ -154,20 +154,22 @@ class Delivery:
             log.exception("A session at lane %d of %s ended in an unexpected error.", lane.number, lane.destination_id)
             return self._conclusion.leave(lane, blame=True)
 
-    def _prepare(self, destination: Destination, state: State, *, probe: str) -> CompiledMapping | CallError:
+    def _prepare(self, destination: Destination, state: State, *, is_probe: bool) -> CompiledMapping | CallError:
         """The mapping, for a probe against definitions fetched now; or why there is none."""
         try:
-            if probe and state.code == "missing_scope":
+            if is_probe and state.code == "missing_scope":
                 self.client(destination).forget_token()
-            return self.mapping(destination, refresh=bool(probe))
+            return self.mapping(destination, refresh=is_probe)
         except CallError as error:
             return error
 
-    def _work(self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, probe: str) -> Result:
+    def _work(
+        self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, is_probe: bool
+    ) -> Result:
         destination = connected.destination
         work = Work(
             self._shared, lane, connected, f"{connected.epoch} {state.generation}", mapping,
             client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
-            is_probe=bool(probe),
+            is_probe=is_probe,
         )  # fmt: skip
         return EVENT_LOOP.run(carry_out(work))

@@ -60,7 +60,7 @@ class PendingContact:
 
 
 class Arrival(NamedTuple):
-    """What has come in for a contact, in one look into its lane."""
+    """What one read of the lane has found for a contact."""
 
     key: str
     tag: bytes

@@ -24,7 +24,7 @@ KEY, OTHER_KEY = AccountKeys(ACCOUNT).lead, AccountKeys(OTHER).lead
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look is a new one."""
-    monkeypatch.setattr(module, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(module, "MOVE_GOOD_SECONDS", -1.0)
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
 
 

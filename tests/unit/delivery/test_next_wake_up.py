@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.delivery.next_wake_up import Admission, Ending, admission, countdown_seconds, ending, lanes_to_wake
+from app.delivery.next_wake_up import Ending, WakeUpAction, choose_action, countdown_seconds, ending, lanes_to_wake
 from app.delivery.work import Result
 from app.destinations.state import State, Status
 from app.errors import CallError, DestinationBroken, DestinationUnreachable
@@ -18,20 +18,20 @@ LANE = 3
 @pytest.mark.parametrize(
     ("status", "stopping", "may"),
     [
-        (Status.ENABLED, False, Admission.WORK),
-        (Status.DEGRADED, False, Admission.PROBE),
-        (Status.STOPPED, False, Admission.PROBE),
-        (Status.PAUSED, False, Admission.IGNORE),
-        (Status.ENABLED, True, Admission.IGNORE),
-        (Status.DEGRADED, True, Admission.IGNORE),
+        (Status.ENABLED, False, WakeUpAction.WORK),
+        (Status.DEGRADED, False, WakeUpAction.PROBE),
+        (Status.STOPPED, False, WakeUpAction.PROBE),
+        (Status.PAUSED, False, WakeUpAction.IGNORE),
+        (Status.ENABLED, True, WakeUpAction.IGNORE),
+        (Status.DEGRADED, True, WakeUpAction.IGNORE),
     ],
 )
-def test_what_a_wake_up_may_do(status: Status, stopping: bool, may: Admission) -> None:
-    assert admission(State(status=status), stopping=stopping) is may
+def test_what_a_wake_up_may_do(status: Status, stopping: bool, may: WakeUpAction) -> None:
+    assert choose_action(State(status=status), stopping=stopping) is may
 
 
 @pytest.mark.parametrize(
-    ("result", "probe", "follows"),
+    ("result", "is_probe", "follows"),
     [
         (Result(), False, Ending()),
         (Result(answered=9), False, Ending()),
@@ -49,8 +49,8 @@ def test_what_a_wake_up_may_do(status: Status, stopping: bool, may: Admission) -
         (Result(answered=1, epoch_ended=True), True, Ending(is_uncertain=True)),
     ],
 )
-def test_what_follows(result: Result, probe: bool, follows: Ending) -> None:
-    assert ending(result, probe=probe) == follows
+def test_what_follows(result: Result, is_probe: bool, follows: Ending) -> None:
+    assert ending(result, is_probe=is_probe) == follows
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,13 @@ ENDING = machine.told_to_end(WORKING)
     [
         (BEGUN, Load(), Read(200, 16)),
         (DRY, Load(), End()),
-        (replace(DRY, read_at=NOW - 1), Load(), Read(200, 16)),  # a look of long ago is repeated before the end
+        (replace(DRY, read_at=NOW - 1), Load(), Read(200, 16)),  # a read of long ago is repeated before the end
         (WORKING, Load(live=5), Wait(5, 1.0)),
         (WORKING, Load(live=5, in_flight=2), Wait(5, 1.0)),
         (replace(WORKING, read_at=NOW - 0.06), Load(in_flight=2), Read(200, 16)),  # whether live ones have come
         (replace(WORKING, read_at=NOW - 0.03, found=True), Load(in_flight=2), Read(200, 16)),
         (replace(WORKING, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
-        # more in flight than wait, and the last look found nothing: the answers have their turn
+        # more in flight than wait, and the last read found nothing: the answers have their turn
         (replace(WORKING, read_at=NOW - 0.03), Load(live=3, backfill=8, in_flight=12), Wait(11, pytest.approx(0.07))),
         (replace(DRY, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
         (replace(WORKING, read_at=NOW - 0.2), Load(backfill=9, in_flight=2), Read(200, 0)),
@@ -122,7 +122,7 @@ def test_how_long_a_batch_lasts_is_not_known_by_the_first() -> None:
     assert after.backfill_batch == WORKING.backfill_batch
 
 
-def test_a_look_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> None:
+def test_a_read_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> None:
     after = machine.read_done(WORKING, Read(200, 0), live=0, backfill=0, recovered=False, now=NOW)
     assert not after.dry
 
@@ -139,7 +139,7 @@ def test_a_session_reads_for_long_then_works_off_what_it_holds_and_ends() -> Non
 
 
 @pytest.mark.parametrize("seconds", [1, 61])
-def test_what_was_told_to_end_while_it_looked_around_ends(seconds: int) -> None:
+def test_what_was_told_to_end_while_its_slice_ended_ends(seconds: int) -> None:
     broken = machine.destination_failed(WORKING, DestinationBroken("broken", code="bad_client"))
     session = replace(broken, slice_ends=NOW + seconds)
     assert machine.slice_over(session, replace(RULES, reads_seconds=60), goes_on=True) == session
@@ -159,14 +159,14 @@ def test_a_session_is_over_before_the_broker_gives_its_wake_up_to_another_worker
     assert longest < visibility_seconds
 
 
-def test_only_a_first_look_that_finds_much_asks_whether_to_go_on_here() -> None:
+def test_only_a_first_read_that_finds_much_asks_whether_to_go_on_here() -> None:
     assert machine.takes_long(BEGUN, machine.MUCH_ENTRIES, RULES)
     assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES - 1, RULES)
     assert not machine.takes_long(BEGUN, machine.MUCH_ENTRIES, replace(RULES, is_probe=True)), (
         "a probe calls where it is"
     )
-    looked = machine.read_done(BEGUN, Read(500, 0), live=500, backfill=0, recovered=False, now=NOW)
-    assert not machine.takes_long(looked, 500, RULES)
+    after = machine.read_done(BEGUN, Read(500, 0), live=500, backfill=0, recovered=False, now=NOW)
+    assert not machine.takes_long(after, 500, RULES)
 
 
 @pytest.mark.parametrize(("seconds", "phase", "wait"), [(1.0, Phase.WORKING, 0.0), (30.0, Phase.ENDING, 30.0)])
@@ -221,7 +221,7 @@ def test_the_end_leaves_nothing_behind(session: SessionState, load: Load) -> Non
 
 
 @given(sessions, loads)
-def test_a_look_that_found_nothing_is_not_repeated_at_once(session: SessionState, load: Load) -> None:
+def test_a_read_that_found_nothing_is_not_repeated_at_once(session: SessionState, load: Load) -> None:
     """Or answers would lie unheard for as long as there is room."""
     session = replace(session, settled_at=NOW, slice_ends=NOW + 1)
     command = next_command(session, load, NOW, RULES)

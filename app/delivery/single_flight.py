@@ -12,7 +12,7 @@ from app.event_loop import EVENT_LOOP
 T = TypeVar("T")
 
 
-class Looks(Generic[T]):
+class SingleFlight(Generic[T]):
     """Caches answers by name for `good_seconds` from the moment of asking; while one is being found, all callers wait for it.
 
     For coroutines of the process' event loop alone. `in_thread` is where answers are found.

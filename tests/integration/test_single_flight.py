@@ -1,4 +1,4 @@
-"""What many lanes ask at about the same time."""
+"""What many lanes ask for at about the same time is found once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from app.delivery.looks import Looks
+from app.delivery.single_flight import SingleFlight
 from app.event_loop import EVENT_LOOP
 
 
@@ -24,11 +24,11 @@ class Source:
 
 
 def test_is_asked_once_for_each_name_and_what_it_is_of() -> None:
-    source, looks = Source(), Looks[int](60.0)
+    source, flights = Source(), SingleFlight[int](60.0)
 
     async def ask() -> list[int]:
         names = [("a", 1), ("a", 1), ("b", 1), ("a", 1), ("a", 2), ("a", 2)]
-        return [await looks.get(name, of, source.find, name) for name, of in names]
+        return [await flights.get(name, of, source.find, name) for name, of in names]
 
     assert EVENT_LOOP.run(ask()) == [1, 1, 2, 1, 3, 3]
     assert source.asked == ["a", "b", "a"]
@@ -36,7 +36,7 @@ def test_is_asked_once_for_each_name_and_what_it_is_of() -> None:
 
 def test_who_asks_meanwhile_waits_for_the_same_answer() -> None:
     asked: list[float] = []
-    looks = Looks[float](60.0)
+    flights = SingleFlight[float](60.0)
 
     def find() -> float:
         asked.append(time.monotonic())
@@ -44,18 +44,18 @@ def test_who_asks_meanwhile_waits_for_the_same_answer() -> None:
         return asked[-1]
 
     async def ask() -> list[float]:
-        return await asyncio.gather(*(looks.get("a", None, find) for _ in range(5)))
+        return await asyncio.gather(*(flights.get("a", None, find) for _ in range(5)))
 
     assert len(set(EVENT_LOOP.run(ask()))) == len(asked) == 1
 
 
 def test_an_answer_grows_old_and_an_error_at_once() -> None:
-    source, looks = Source(), Looks[int](0.05)
-    assert EVENT_LOOP.run(looks.get("a", None, source.find, "a")) == 1
+    source, flights = Source(), SingleFlight[int](0.05)
+    assert EVENT_LOOP.run(flights.get("a", None, source.find, "a")) == 1
     deadline = time.monotonic() + 10
-    while EVENT_LOOP.run(looks.get("a", None, source.find, "a")) == 1:
+    while EVENT_LOOP.run(flights.get("a", None, source.find, "a")) == 1:
         assert time.monotonic() < deadline
-    kept, source.broken = Looks[int](60.0), True
+    kept, source.broken = SingleFlight[int](60.0), True
     with pytest.raises(LookupError):
         EVENT_LOOP.run(kept.get("a", None, source.find, "a"))
     source.broken = False
