@@ -1,8 +1,12 @@
-"""How long to wait before the next try. Pure but for the dice."""
+"""How long to wait before the next try, and when there is none. Pure but for the dice."""
 
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 def full_jitter(attempt: int, *, base_seconds: float, cap_seconds: float) -> float:
@@ -11,3 +15,13 @@ def full_jitter(attempt: int, *, base_seconds: float, cap_seconds: float) -> flo
     Full jitter spreads the retries of many contacts most evenly (AWS Architecture Blog, "Exponential Backoff And Jitter").
     """
     return random.uniform(0, min(cap_seconds, base_seconds * 2 ** min(max(attempt, 1) - 1, 30)))  # noqa: S311  # not a secret
+
+
+def is_window_over(since_ms: int, now_ms: int, settings: Settings) -> bool:
+    """Whether the retry window is over for what began then."""
+    return now_ms - since_ms >= settings.retry_window_seconds * 1000
+
+
+def is_exhausted(tries: int, since_ms: int, now_ms: int, settings: Settings) -> bool:
+    """Whether what began then was tried for the whole retry window, and often enough."""
+    return tries >= settings.retry_minimum and is_window_over(since_ms, now_ms, settings)

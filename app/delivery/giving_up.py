@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.backoff import is_exhausted, is_window_over
 from app.destinations.state import State, Status
 from app.errors import DestinationUnreachable, LeaseLost
 from app.lanes.outcomes import Ledger, exhausted
@@ -19,16 +20,7 @@ if TYPE_CHECKING:
 
 def is_due(state: State, now_ms: int, settings: Settings) -> bool:
     """Whether a destination of this state has been without an answer for so long, and asked often enough."""
-    return (
-        state.status is Status.DEGRADED
-        and state.tries >= settings.retry_minimum
-        and is_too_old(state.since_ms, now_ms, settings)
-    )
-
-
-def is_too_old(since_ms: int, now_ms: int, settings: Settings) -> bool:
-    """Whether the retry window is over for what began then."""
-    return now_ms - since_ms >= int(settings.retry_window_seconds * 1000)
+    return state.status is Status.DEGRADED and is_exhausted(state.tries, state.since_ms, now_ms, settings)
 
 
 def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: str) -> None:
@@ -44,7 +36,7 @@ def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: s
     try:
         if lane.open():
             for entry in lane.waiting(most=settings.window_size):
-                if is_too_old(entry.enqueued_ms, now_ms, settings):
+                if is_window_over(entry.enqueued_ms, now_ms, settings):
                     ledger.fail(entry, error, now_ms=now_ms)
             if ledger.pending:
                 lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(resources.redis)

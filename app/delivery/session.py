@@ -37,9 +37,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A session that always has work reads for `reads_seconds`. A probe makes one call and ends. `rest_seconds` is the longest wait for
-    an event.
-    """
+    """A session that always has work reads for `reads_seconds`; a probe makes one call. `rest_seconds` is the longest wait."""
 
     window_size: int
     slice_seconds: float

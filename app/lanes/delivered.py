@@ -27,7 +27,7 @@ UNKNOWN, UNKNOWN_SINCE = b"\0\0\0\0\0\0", b"\0\0\0\0\0\1"
 class Order(NamedTuple):
     """The place of a value in the one total order of a contact's values: the greater wins, whatever comes first.
 
-    The version (epoch ms at which the value became true), then live over backfill, then which was enqueued first.
+    The version (epoch ms at which the value became true), then live over backfill, then what was enqueued later.
     """
 
     version_ms: int

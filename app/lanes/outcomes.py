@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from app.backoff import full_jitter
+from app.backoff import full_jitter, is_exhausted
 from app.errors import CallError
 from app.lanes import counters
 from app.lanes.failures import seal_failure
@@ -111,8 +111,7 @@ class Ledger:
         due_ms = now_ms + int(max(delay, error.wait_seconds or 0) * 1000)
         for entry in entries:
             attempts = entry.attempts + 1
-            tried_for_ms = now_ms - (entry.first_tried_at_ms or now_ms)
-            if attempts >= settings.retry_minimum and tried_for_ms >= settings.retry_window_seconds * 1000:
+            if is_exhausted(attempts, entry.first_tried_at_ms or now_ms, now_ms, settings):
                 self.fail(entry, exhausted(error, attempts), now_ms=now_ms)
                 continue
             self._leave(entry)

@@ -1,7 +1,7 @@
 """Lanes, merging, settlement and delivered state on a real Redis, against the simplest possible model of them.
 
 The model: of each contact and attribute the value that is last in the one order wins (its version, then live over backfill, then
-what was enqueued first). Producers, workers, crashes, lost wake-ups, taken-over leases, calls that go wrong, outages, pauses, a
+what was enqueued later). Producers, workers, crashes, lost wake-ups, taken-over leases, calls that go wrong, outages, pauses, a
 contact key that is mapped anew and a Redis that is full come in any order; in the end the account must hold exactly what the
 model says, and every profile have one outcome.
 """

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.delivery.giving_up import is_due, is_too_old
+from app.delivery.giving_up import is_due
 from app.destinations.state import State, Status
 from app.settings import Settings
 
@@ -29,8 +29,3 @@ AWAY = State(status=Status.DEGRADED, since_ms=NOW_MS - HOUR_MS, tries=8)
 )
 def test_when_old_entries_are_given_up(state: State, due: bool) -> None:
     assert is_due(state, NOW_MS, SETTINGS) is due
-
-
-@pytest.mark.parametrize(("age_ms", "old"), [(HOUR_MS + 1, True), (HOUR_MS, True), (HOUR_MS - 1, False), (-5, False)])
-def test_which_entries_are_old(age_ms: int, old: bool) -> None:
-    assert is_too_old(NOW_MS - age_ms, NOW_MS, SETTINGS) is old
