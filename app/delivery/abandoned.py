@@ -1,4 +1,4 @@
-"""Lanes whose last steps are uncertain, and those that were left without a word while Redis was away."""
+"""Leaving lanes whose last steps are uncertain, also while Redis is away."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Wake = Callable[[str, Iterable[int]], None]  # sends the wake-ups of these lanes
 
 
 class Abandoned:
-    """The lanes that a process has left and could not say so. Safe for many threads."""
+    """Remembers the lanes that a process has left while it could not tell Redis. Safe for many threads."""
 
     def __init__(self, *, wake_up_seconds: float) -> None:
         self._wake_up_seconds = wake_up_seconds
-        self._untold: deque[tuple[Lane, bool]] = deque()  # and whether an entry of it is to blame
+        self._untold: deque[tuple[Lane, bool]] = deque()  # with whether an entry of it is to blame
 
     def leave(self, lane: Lane, *, blame: bool = False) -> bool:
-        """Let go of a lane. True when its wake-up is to be sent; when Redis is away, it is told later (`tell`)."""
+        """Let go of a lane. True when its wake-up is to be sent. When Redis is away, that is told later (`tell`)."""
         try:
             return lane.abandon(wake_up_seconds=self._wake_up_seconds, blame=blame)
         except RedisError:
@@ -30,9 +30,9 @@ class Abandoned:
             return False
 
     def tell(self, wake: Wake) -> None:
-        """This process is alive: lanes that it had to leave without a word are no crash of it, and are woken.
+        """Tell Redis which lanes were left while it was away, so that they do not count as crashes, and wake them.
 
-        Raises redis-py's errors; the lanes that are not told yet wait for the next time.
+        Raises redis-py's errors; what is not told yet is told the next time.
         """
         while True:
             try:

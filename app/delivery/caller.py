@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from app.delivery.working_set import PendingContact
     from app.sfmc.responses import Accepted
 
-# A token that is never at hand, as one that lives for a moment, must not keep every call away
+# Starts that may be missed: a token that must be fetched for every call must not keep all of them from going out
 MISSED_IN_A_ROW = 20
 
 
@@ -55,7 +55,7 @@ class Caller:
         self._left = False
 
     def want(self, count: int) -> None:
-        """So many calls would start now."""
+        """Tell the gate how many calls would start now."""
         wanted = (0 if self._reloading.is_under_way else count, not self._contacts.live)
         if wanted != self._wanted:
             self._wanted = wanted
@@ -64,7 +64,7 @@ class Caller:
     async def leave(self) -> None:
         """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts.
 
-        What they come to is not noted any more.
+        Their results are not noted any more.
         """
         session, lane = self._session, self._work.lane
         self._work.gate.leave(self._place)
@@ -97,7 +97,7 @@ class Caller:
         sent: list[float] = []  # once, or twice where the token was not good any more
 
         def check_before_sending() -> None:
-            """Runs right before the call goes out, when all that it waited for is there, as a token is."""
+            """Called right before the request goes out, when its token and its connection are at hand."""
             if not self._work.lane.may_send():
                 raise LeaseLost(
                     f"Lane {self._work.lane.number} of {self._work.destination.id} is not surely ours any more."
@@ -191,7 +191,7 @@ class Caller:
             self._session.failed(error)
 
     def _doubt(self, contact: PendingContact, error: TransientFailure) -> None:
-        """A call came to nothing. Whether that is the contact's trouble or the destination's is told by those after it."""
+        """A call came to nothing: the next ones tell whether that is the contact's trouble or the destination's."""
         self._contacts.doubt(contact, error)
         work = self._work
         in_a_row = work.shared.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())

@@ -62,7 +62,7 @@ class Conclusion:
         return WakeUpResult((lane.number,)) if self._abandoned.leave(lane, blame=blame) else WakeUpResult()
 
     def postpone(self, lane: Lane, wake_up_token: str, wait_seconds: float) -> WakeUpResult:
-        """The wake-up with this token comes back after so long, unless another one will."""
+        """Have the wake-up with this token come back after so long, unless another one will."""
         countdown, new_token = countdown_seconds(wait_seconds, at_least=1.0), token_hex(8)
         if lane.postpone(wake_up_token, new_token, wake_up_seconds=countdown + self._wake_up_seconds):
             return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)

@@ -1,4 +1,4 @@
-"""Contacts whose calls came to nothing, in a row over all lanes of a process: a few of each lane tell as much as many of one. Pure."""
+"""How many contacts in a row came to nothing, over all lanes of a process: a few of each lane tell as much as many of one. Pure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ LIFE_SECONDS = 600.0  # a call that came to nothing longer ago tells nothing of 
 
 @dataclass(slots=True)
 class _Row:
-    """Contact keys with the time of the call. Of one generation of the destination."""
+    """When the last call of each contact was made, by contact key; of one generation of the destination."""
 
     generation: str
     noted: dict[str, float] = field(default_factory=dict)
 
 
 class Doubts:
-    """By destination. For coroutines of one event loop. Times are of time.monotonic(), `generation` is another one after each connect
-    and each change of the destination's state: what was seen before it tells nothing.
+    """Counts by destination. For coroutines of one event loop; times are of time.monotonic().
+
+    `generation` changes when the destination is connected anew and when its state changes: what was seen before tells nothing.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
 
     def note(self, destination_id: str, generation: str, contact_key: str, now: float) -> int:
-        """A call came to nothing; of how many contacts that is true since one was answered."""
+        """Note a call that came to nothing. Returns for how many contacts that is so since the last answer."""
         row = self._rows.get(destination_id)
         if row is None or row.generation != generation:
             row = self._rows[destination_id] = _Row(generation)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def is_due(state: State, now_ms: int, settings: Settings) -> bool:
-    """Whether a destination of this state has been without an answer for so long, and asked often enough."""
+    """Whether the destination has not answered for the whole retry window, and was probed often enough."""
     return state.status is Status.DEGRADED and is_exhausted(state.tries, state.since_ms, now_ms, settings)
 
 
 def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: str) -> None:
-    """If it is due, make failures of the lane's old entries, unless another holds it; the wake-up with this token may come back.
+    """If that is due, make failures of the lane's old entries, unless another worker holds it; the lane is left with this token.
 
     Raises redis-py's errors.
     """

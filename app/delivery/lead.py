@@ -57,7 +57,7 @@ def may_be_led(limits: Limits) -> bool:
 
 
 def next_move(leader: str, process: str, busy: Busy, *, leads: int, patient: bool = False) -> Move:
-    """What `process`, which leads so many accounts, does where `leader` leads ('' for nobody).
+    """What `process`, which leads so many accounts, does about an account that `leader` leads ('' for nobody).
 
     `patient`: it has just taken or given up another lead, and waits for what comes of that.
     """

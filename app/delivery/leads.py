@@ -35,11 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Leads:
-    """Of one process, which works at up to `lanes` at once. `calls_share` tells how much of its calls in flight is in use, `cpu_share`
-    how much of a core, each from 0 to 1.
+    """The leads of one process, which works at up to `lanes` at once. From `begin` to `end` it may lead; before, it works at what comes.
 
-    `lease_seconds` is the life of a lane's lease; a lead, which is renewed once in a slice, ends before.
-    From `begin` to `end` this process may lead; before, it works at whatever comes.
+    `calls_share` tells how much of its calls in flight is in use, `cpu_share` how much of a core, each from 0 to 1. `lease_seconds` is
+    the life of a lane's lease: a lead, which is renewed once in a slice, ends sooner.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class Leads:
         self._moves: SingleFlight[Move] = SingleFlight(MOVE_GOOD_SECONDS)
 
     def begin(self, process: str) -> None:
-        """Wake-ups can be sent to this process by that name."""
+        """Lead from now on: wake-ups can be sent to this process by that name."""
         self._process = process
 
     def end(self) -> None:
-        """Have others lead. May be called by a handler of signals."""
+        """Lead no more, and let others do so at once. May be called by a handler of signals."""
         process, self._process = self._process, ""
         if process:
             EVENT_LOOP.call(self._leave_all, process)

@@ -53,7 +53,7 @@ async def _keeping_the_lane(session: LaneSession, reading: Coroutine[Any, Any, N
 
 async def _settle(session: LaneSession, command: Settle) -> None:
     contacts, ledger = session.contacts, session.ledger
-    if command.close_doubtful:
+    if command.park_doubtful:
         contacts.park_doubtful()
     if ledger.pending and not session.epoch_ended:
         hour = contacts.now_ms // 3_600_000  # of Redis, as it said at the last read: it need not be asked

@@ -36,9 +36,9 @@ def choose_action(state: State, *, stopping: bool) -> WakeUpAction:
 class Ending:
     """How a session leaves its destination and its lane.
 
-    `trouble`: what the destination is to become for the session's error; its state tells then when the lane comes back. Else that
-    is after `wait_seconds`, None for at once. `is_well`: a probe was answered. `is_uncertain`: what became of the last steps is
-    not known, or counts no more.
+    `trouble`: the status that the destination gets for the session's error; its state then says when the lane comes back. Otherwise
+    that is after `wait_seconds` (None: at once, if anything is left). `is_well`: a probe was answered. `is_uncertain`: what became of
+    the last steps is not known, or counts no more.
     """
 
     trouble: Status | None = None
@@ -59,10 +59,10 @@ def ending(result: Result, *, is_probe: bool) -> Ending:
 
 
 def lanes_to_wake(result: Result, lane: int, *, is_well: bool) -> list[int]:
-    """The other lanes: all when the destination has become well, else those that got entries of this one."""
+    """The other lanes that are to be woken: all if the destination has become well, else those that got entries of this one."""
     return [number for number in range(LANES) if number != lane and (is_well or number in result.moved_to)]
 
 
 def countdown_seconds(wait_seconds: float, *, at_least: float) -> float:
-    """How long a wake-up waits that is to come back after so long."""
+    """The countdown of a wake-up that is to come back after so long; a long wait takes several."""
     return min(max(wait_seconds, at_least), LONGEST_COUNTDOWN_SECONDS)

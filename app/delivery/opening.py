@@ -1,4 +1,4 @@
-"""Entries as they are read from a lane: opened and mapped; what no call can help is done with."""
+"""Opening and mapping the entries that were read; one that can never be sent gets its outcome here."""
 
 from __future__ import annotations
 

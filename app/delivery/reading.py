@@ -1,4 +1,4 @@
-"""Reading more of a lane into a session: entries are opened, mapped, and given to their contacts."""
+"""Reading more of a lane: entries are opened, mapped and given to their contacts."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ AWAY_SECONDS = 0.3  # it is asked again so often
 
 
 async def outlast(lane: Lane, act: Callable[[], Awaitable[T]]) -> T:
-    """Try again for as long as the lane cannot be another's: what calls have come to since the last settlement would be lost with
-    the session, and the calls made again. Then raises redis-py's error.
+    """Try again while Redis is away, for as long as the lane cannot be another's; then raises redis-py's error.
+
+    If the session ended at once, what its calls came to since the last settlement would be lost, and the calls made again.
     """
     while True:
         try:

@@ -76,9 +76,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Write what has its outcome, `within_seconds`. `close_doubtful`: park the contacts in doubt first."""
+    """Write what has its outcome, `within_seconds`. `park_doubtful`: park the contacts in doubt first."""
 
-    close_doubtful: bool = False
+    park_doubtful: bool = False
     within_seconds: float = 0.0
 
 
@@ -159,15 +159,15 @@ def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> C
     if working and (read := _reading(state, load, now, rules)):
         if state.recovering and (load.unsettled or load.doubtful):
             # they are read by contact, so those that are done with must be gone before the next read
-            return Settle(close_doubtful=True)
+            return Settle(park_doubtful=True)
         return read
     if not load.in_flight and (not working or (state.dry and not load.waiting)):
         if load.doubtful or (load.unsettled and not state.epoch_ended):
-            return Settle(close_doubtful=True)
+            return Settle(park_doubtful=True)
         return End()
     if load.idle and load.doubtful and load.held >= UNSETTLED_ENTRIES:
         # what waits behind them fills the session: nobody else can be read who would tell
-        return Settle(close_doubtful=True)
+        return Settle(park_doubtful=True)
     wanted = load.live if state.phase is Phase.FINISHING else load.waiting
     if rules.is_probe:
         wanted = min(1, wanted)

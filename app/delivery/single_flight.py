@@ -1,4 +1,4 @@
-"""What many lanes ask at about the same time, asked once."""
+"""What many lanes ask for at about the same time, found once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Caches answers by name for `good_seconds` from the moment of asking; while one is being found, all callers wait for it.
+    """Finds an answer once for all who ask meanwhile, and keeps it for `good_seconds` from when it was asked for.
 
     For coroutines of the process' event loop alone. `in_thread` is where answers are found.
     """
@@ -26,7 +26,7 @@ class SingleFlight(Generic[T]):
         self._known: dict[str, tuple[object, float, asyncio.Future[T]]] = {}
 
     async def get(self, name: str, of: object, find: Callable[..., T], *arguments: Any) -> T:
-        """What `find` returned lately for this name and the same `of`, or else returns now, on a thread. Raises what it raises."""
+        """What `find` returns, or returned lately for this name with the same `of`. It runs on a thread; raises what it raises."""
         now = time.monotonic()
         known = self._known.get(name)
         if (

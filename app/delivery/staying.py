@@ -17,7 +17,7 @@ UNCHANGED_GOOD_SECONDS = 0.5  # what one lane has found of its destination is go
 
 
 class Staying:
-    """Asked by all sessions of a process: by their destination, the number of their lane, and when they began (time.monotonic()).
+    """Asked by all sessions of a process, with their destination, the number of their lane and when they began (time.monotonic()).
     Raises redis-py's errors.
     """
 
@@ -34,7 +34,7 @@ class Staying:
         return await self._leads.stays(account, limits, (destination.id, lane), begun)
 
     async def goes_on(self, destination: Destination, lane: int, begun: float) -> bool:
-        """Whether a lane may be worked on without a break: here is where, nobody waits for its slot, and nothing has changed."""
+        """Whether another slice may follow: the lane belongs here, nobody waits for its slot, and nothing has changed."""
         if not await self.stays(destination, lane, begun) or self._leads.sessions >= self._sessions_at_once:
             return False
         # the slices of a destination's lanes end at about the same time

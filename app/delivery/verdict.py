@@ -20,7 +20,7 @@ DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the dest
 
 
 class NotSent(Exception):  # no error: the call goes out at another start
-    """The call did not go out: its start was over by then, or Redis, which keeps the token, was away."""
+    """The call did not go out: it was too late for its start, or Redis, which keeps the token, was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def judge(result: Accepted | Exception, *, may_create: bool = False, catalog_is_
 
 
 def outage(last: TransientFailure, in_a_row: int, *, is_probe: bool) -> DestinationUnreachable | None:
-    """The destination's trouble, once so many contacts `in_a_row` are in doubt; None as long as it may be their own."""
+    """The destination's trouble, once enough contacts `in_a_row` are in doubt; None while it may be their own."""
     if not is_probe and in_a_row < DOUBTFUL_IN_A_ROW:
         return None
     many = "" if is_probe else f"{in_a_row} calls in a row failed; the last one: "

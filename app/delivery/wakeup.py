@@ -1,4 +1,4 @@
-"""One wake-up of one lane: may the destination deliver, is the lane free, work at it, and what comes next.
+"""One wake-up of one lane: whether its destination may deliver and the lane is free, the session, and what follows from it.
 
 `Delivery` is made once per worker process; everything that is worth keeping between wake-ups (tokens, compiled mappings,
 the gates of accounts) lives in it; the connections belong to the process.
@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Drains lanes. One in a process, used by many threads.
+    """Works at lanes. One in a process, used by many threads.
 
-    `wake` sends the wake-ups of lanes other than the one that is drained; without it the sweep does.
+    `wake` sends wake-ups to lanes other than the one worked at; without it the sweep does.
     """
 
     def __init__(self, resources: Resources, wake: Wake = lambda *_: None) -> None:
@@ -77,7 +77,7 @@ class Delivery:
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-        """Work at a lane until it is empty or others have their turn. Raises redis-py's errors; everything waits in the lane then."""
+        """Work at a lane until it is empty or others have their turn. Raises redis-py's errors; entries stay in the lane then."""
         self._abandoned.tell(self._wake)
         try:
             connected = self._r.destinations.connected(destination_id)
@@ -101,9 +101,9 @@ class Delivery:
         self._gates.close()
 
     def give_back(self) -> None:
-        """When all sessions have ended, close, and wait until others may have the permits that this process had.
+        """When all sessions have ended: close, and wait until the permits that this process held are free for others.
 
-        By themselves these end after ten seconds, for which an account that this process led would stand still.
+        Otherwise they end after ten seconds, during which an account that this process led would stand still.
         """
         self.close()
         if not self._gates.wait_until_they_rest(GIVE_BACK_SECONDS):

@@ -1,4 +1,4 @@
-"""What a session is given, and what comes of it."""
+"""What a session is given, what comes of it, and of its wake-up."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class WakeUpResult:
-    """What the task does after a wake-up: wake lanes now, at a certain `worker` or ('') whichever comes first; and come back with
+    """What the task does after a wake-up: send wake-ups to the lanes in `wake`, for this `worker` or ('') for any; and come back with
     `wake_up_token` after `come_back_seconds`, unless that is None.
     """
 

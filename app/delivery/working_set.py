@@ -70,8 +70,8 @@ class Arrival(NamedTuple):
 class WorkingSet:
     """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or doubtful.
 
-    Doubtful is a contact whose call came to no answer that counts: until it is known whether others are well it keeps its place, and
-    what comes in for it waits behind.
+    A contact is doubtful when its call came to nothing, until other calls tell whose trouble that was. What comes in for it meanwhile
+    waits behind.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class WorkingSet:
         return len(self.live) + len(self.backfill)
 
     def arrange(self, updates: Sequence[Pair]) -> list[Arrival]:
-        """What has come in, contact by contact; each is to be taken in once the rows of those in `unknown` are learned.
+        """Group what was read by contact. Each is to be taken in, once the rows of those in `unknown` are learned.
 
-        A contact of another lane, as there are after the contact key was mapped anew, is moved there: a contact has one lane.
+        A contact that belongs to another lane, as after its key was mapped anew, is moved there: a contact has one lane.
         """
         groups: dict[str, Group] = {}
         for entry, update in updates:
@@ -141,7 +141,7 @@ class WorkingSet:
             self._rows[tag] = decode(row)
 
     def forget_settled(self, *, most: int = MOST_ROWS) -> None:
-        """Forget the delivered rows of contacts that are done with and settled, once these are more. They can be learned again."""
+        """Once there are many, forget the delivered rows of contacts that are done with and settled; they can be learned again."""
         if len(self._rows) <= most + self.waiting:
             return
         doubtful = (contact for contact, _ in self.doubtful.values())
@@ -177,7 +177,7 @@ class WorkingSet:
         (self.backfill if contact.backfill else self.live)[contact.key] = contact
 
     def call_again(self, contact: PendingContact) -> None:
-        """Its call was not made, or not taken: it waits for another one, which carries what came in meanwhile as well."""
+        """The call was not made, or not taken: the contact waits for another, which carries what came in meanwhile as well."""
         if contact.behind and not contact.apart:
             self._plan(replace(contact, group=contact.group + contact.behind, behind=[]))
         else:
@@ -234,9 +234,9 @@ class WorkingSet:
         self.doubtful[contact.key] = (contact, error)
 
     def park_doubtful(self) -> None:
-        """Others are well, so these contacts are in trouble of their own: tried again later, the lane goes on.
+        """Others are well, so the trouble is these contacts' own: their entries are tried again later.
 
-        Their entries are out of the way; what came in meanwhile is tried.
+        What came in behind them is tried now.
         """
         doubtful, self.doubtful = self.doubtful, {}
         for contact, error in doubtful.values():
@@ -245,7 +245,7 @@ class WorkingSet:
             self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
-        """It is not the contacts' trouble: their entries stay in the lane."""
+        """The trouble is the destination's: their entries stay in the lane."""
         doubtful, self.doubtful = self.doubtful, {}
         for contact, _ in doubtful.values():
             self._fence(contact)

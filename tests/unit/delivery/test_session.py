@@ -58,7 +58,7 @@ ENDING = machine.told_to_end(WORKING)
         (replace(WORKING, read_at=NOW - 9), Load(in_flight=2, held=5_000), Wait(0, 1.0)),  # too much unsettled
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(in_flight=2), Wait(0, 1.0)),
         (replace(WORKING, read_at=NOW - 9), Load(live=5, backfill=3, in_flight=2), Wait(8, 1.0)),
-        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(close_doubtful=True)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(park_doubtful=True)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), Load(), Read(200, 16)),
         (WORKING, Load(live=5, unsettled=100), Settle()),
         (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=100), Settle()),
@@ -75,13 +75,13 @@ ENDING = machine.told_to_end(WORKING)
         (FINISHING, Load(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
         (replace(FINISHING, slice_ends=NOW - 9), Load(in_flight=1), Wait(0, 1.0)),
         (FINISHING, Load(backfill=7), End()),
-        (FINISHING, Load(unsettled=1), Settle(close_doubtful=True)),
+        (FINISHING, Load(unsettled=1), Settle(park_doubtful=True)),
         (ENDING, Load(live=5, in_flight=1), Wait(0, 1.0)),
-        (ENDING, Load(live=5, unsettled=1), Settle(close_doubtful=True)),
-        (ENDING, Load(live=5, doubtful=1), Settle(close_doubtful=True)),
+        (ENDING, Load(live=5, unsettled=1), Settle(park_doubtful=True)),
+        (ENDING, Load(live=5, doubtful=1), Settle(park_doubtful=True)),
         (ENDING, Load(live=5), End()),
         (replace(ENDING, epoch_ended=True), Load(live=5, unsettled=3), End()),
-        (DRY, Load(unsettled=1), Settle(close_doubtful=True)),
+        (DRY, Load(unsettled=1), Settle(park_doubtful=True)),
     ],
 )  # fmt: skip
 def test_what_is_next(session: SessionState, load: Load, command: object) -> None:
@@ -103,7 +103,7 @@ def test_a_probe_wants_is_probe(session: SessionState, load: Load, want: int) ->
 
 def test_a_probe_ends_after_its_call() -> None:
     assert next_command(WORKING, Load(live=5, started=1), NOW, PROBE) == End()
-    assert next_command(WORKING, Load(live=5, started=1, unsettled=1), NOW, PROBE) == Settle(close_doubtful=True)
+    assert next_command(WORKING, Load(live=5, started=1, unsettled=1), NOW, PROBE) == Settle(park_doubtful=True)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_there_is_always_an_end(session: SessionState, load: Load) -> None:
         if isinstance(command, End):
             return
         assert isinstance(command, Settle)
-        load = replace(load, unsettled=0, doubtful=0 if command.close_doubtful else load.doubtful)
+        load = replace(load, unsettled=0, doubtful=0 if command.park_doubtful else load.doubtful)
         session = machine.settled(session, NOW)
     raise AssertionError(command)
 
@@ -274,6 +274,6 @@ def test_there_is_always_an_end(session: SessionState, load: Load) -> None:
 def test_a_contact_in_doubt_gives_way_when_nobody_else_can_be_read() -> None:
     """What waits behind it fills the session, so that no other contact can tell whose trouble it is."""
     full = Load(held=5_000, doubtful=1)
-    assert next_command(WORKING, full, NOW, RULES) == Settle(close_doubtful=True)
+    assert next_command(WORKING, full, NOW, RULES) == Settle(park_doubtful=True)
     assert isinstance(next_command(WORKING, replace(full, doubtful=0), NOW, RULES), Wait)
     assert isinstance(next_command(WORKING, replace(full, in_flight=1), NOW, RULES), Wait)
