@@ -28,7 +28,7 @@ from app.delivery.verdict import (
     judge,
     outage,
 )
-from app.errors import AccountThrottled, CallError, ContactUnknown, LeaseLost, TransientFailure
+from app.errors import AccountThrottled, CallError, LeaseLost, TransientFailure
 from app.pacing.place import Called, Held, Place
 from app.tracing import TRACES
 
@@ -111,7 +111,10 @@ class Caller:
 
         try:
             result = await self._send(contact, contacts.body(contact), check_before_sending)
-            verdict = self._judge(contact, result, sent[-1] if sent else 0.0)
+            sent_at = sent[-1] if sent else 0.0
+            verdict = judge(
+                result, may_create=contacts.may_create(contact), catalog_is_newer=self._reloading.concerns(sent_at)
+            )
             if sent:
                 called = Called(isinstance(verdict, Answer), time.monotonic() - sent[-1])
             if not self._left:
@@ -137,13 +140,6 @@ class Caller:
             return error
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
-
-    def _judge(self, contact: PendingContact, result: Accepted | Exception, sent_at: float) -> Verdict:
-        return judge(
-            result,
-            may_create=isinstance(result, ContactUnknown) and self._contacts.may_create(contact),
-            catalog_is_newer=self._reloading.concerns(sent_at),
-        )
 
     async def _act(self, verdict: Verdict, contact: PendingContact) -> None:
         session, contacts = self._session, self._contacts

@@ -68,13 +68,11 @@ class LaneSession:
         )  # fmt: skip
 
     async def may_stay(self, batch: Batch) -> bool:
-        """Whether to go on here after a read: what takes long may be another process' work."""
+        """Whether to go on here with what was read: if it takes long, it may be another process' work."""
         if not machine.takes_long(self._state, batch.size, self._rules):
             return True
         work = self.work
-        return await self.outlast(
-            lambda: work.shared.staying.stays(work.destination, work.lane.number, self._begun)
-        )  # fmt: skip
+        return await self.outlast(lambda: work.shared.staying.stays(work.destination, work.lane.number, self._begun))
 
     @property
     def epoch_ended(self) -> bool:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Leads:
-    """The leads of one process, which works at up to `lanes` at once. From `begin` to `end` it may lead; before, it works at what comes.
+    """The leads of one process, which works at up to `lanes` at once. It may lead from `begin` to `end`; else it works at what comes.
 
     `calls_share` tells how much of its calls in flight is in use, `cpu_share` how much of a core, each from 0 to 1. `lease_seconds` is
     the life of a lane's lease: a lead, which is renewed once in a slice, ends sooner.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.lanes.delivered import UNKNOWN, Delivered
@@ -30,7 +30,7 @@ class Planner:
     options: Options
     email: str
     pepper: bytes
-    tags: Tags
+    tags: Tags = field(default_factory=Tags)
 
     def merge(self, group: Group, row: Row) -> Merged:
         updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]

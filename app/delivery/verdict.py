@@ -85,7 +85,7 @@ Silence = CallAgain | PauseAccount
 Verdict = Answer | Silence | Doubt | FailDestination | EndSession
 
 
-def judge(result: Accepted | Exception, *, may_create: bool = False, catalog_is_newer: bool = True) -> Verdict:
+def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: bool) -> Verdict:
     """What to do about the result of a call: what the client returned, or raised.
 
     `may_create`: the contact may be created where it is unknown. `catalog_is_newer`: the catalog was read after the call went out,

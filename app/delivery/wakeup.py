@@ -64,15 +64,9 @@ class Delivery:
         self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
         self._shared = Shared(
-            self._settings,
-            resources.ring,
-            resources.measures,
-            trips,
-            self.mappings,
-            self.staying,
-            Doubts(),
-            self.stopping,
-        )
+            settings=self._settings, ring=resources.ring, measures=resources.measures, trips=trips, mappings=self.mappings,
+            staying=self.staying, doubts=Doubts(), stopping=self.stopping,
+        )  # fmt: skip
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
@@ -168,8 +162,8 @@ class Delivery:
     ) -> Result:
         destination = connected.destination
         work = Work(
-            self._shared, lane, connected, f"{connected.epoch} {state.generation}", mapping,
-            client=self.client(destination), gate=self._gates.of(destination.account.key, destination.limits),
-            is_probe=is_probe,
+            shared=self._shared, lane=lane, connected=connected, generation=f"{connected.epoch} {state.generation}",
+            mapping=mapping, client=self.client(destination),
+            gate=self._gates.of(destination.account.key, destination.limits), is_probe=is_probe,
         )  # fmt: skip
         return EVENT_LOOP.run(carry_out(work))

@@ -13,7 +13,7 @@ from app.errors import AddressRequired, ContactRefused, ContactUnknown, PartlySt
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
-from app.lanes.merge import Merged, Tags
+from app.lanes.merge import Merged
 from app.lanes.outcomes import Ledger, Outcome
 from app.mapping.compiled import CompiledMapping
 from app.mapping.update import Reason
@@ -33,8 +33,8 @@ MOST_ROWS = 500  # that a session remembers of contacts it is done with
 class PendingContact:
     """What waits or is in flight for one contact.
 
-    `merged` is the call that `group` amounts to. `post`: the contact is to be created. `apart`: entries of a call that was refused,
-    each to be sent alone. `behind`: what came in meanwhile; it becomes one call when all before it is done.
+    `merged` is the call that `group` amounts to, once that is planned. `post`: the contact is to be created. `apart`: entries of a
+    call that was refused, each to be sent alone. `behind`: what came in meanwhile; it becomes one call when all before it is done.
     """
 
     key: str
@@ -90,7 +90,7 @@ class WorkingSet:
         self.in_flight: dict[str, PendingContact] = {}
         self.doubtful: dict[str, tuple[PendingContact, TransientFailure]] = {}
         self._create_unknown = destination.options.create_unknown
-        self._planner = Planner(destination.options, mapping.email, pepper, Tags())
+        self._planner = Planner(destination.options, mapping.email, pepper)
         self._ledger = ledger
         self._pepper = pepper
         self._lane = lane

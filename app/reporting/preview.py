@@ -21,7 +21,7 @@ from app.lanes.bounds import ready
 from app.lanes.delivered import Order, contact_tag, decode, encode
 from app.lanes.entries import BACKFILL, FORCE, Entry, Origin
 from app.lanes.lane import lane_of
-from app.lanes.merge import Merged, Tags
+from app.lanes.merge import Merged
 from app.lanes.outcomes import Outcome
 from app.mapping.compiled import CompiledMapping, ReadFrom, compile_mapping
 from app.mapping.contact_key import ContactKeys, tell_namespaces
@@ -158,7 +158,7 @@ class _Work:
         self._pepper = connected.pepper
         self._mapping: CompiledMapping = compile_mapping(connected.destination, catalog)
         self._keys = ContactKeys(connected.destination)
-        self._planner = Planner(connected.destination.options, self._mapping.email, connected.pepper, Tags())
+        self._planner = Planner(connected.destination.options, self._mapping.email, connected.pepper)
         self._rows: dict[bytes, bytes | None] = {}  # what would be delivered by then
         self._names: dict[str, str] = {}
         self._reveal = reveal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
@@ -43,6 +43,7 @@ from app.sfmc.responses import Accepted
 ACCEPTED = Accepted("id")
 UNKNOWN = ContactUnknown("unknown", code="contact_unknown")
 ATTRIBUTE = AttributeRefused("attribute", code="attribute_unknown")
+FACTS = {"may_create": False, "catalog_is_newer": True}
 LOST = TransientFailure("lost", code="connection_lost", remedy="wait", http_status=500, wait_seconds=3.0)
 
 
@@ -73,8 +74,8 @@ THROTTLED = [AccountThrottled("wait", kind=kind) for kind in Throttle]
         (ENDED, {}, EndSession(ENDED)),
     ],
 )  # fmt: skip
-def test_what_a_result_means(result: Accepted | Exception, facts: dict[str, Any], verdict: Verdict) -> None:
-    assert judge(result, **facts) == verdict
+def test_what_a_result_means(result: Accepted | Exception, facts: dict[str, bool], verdict: Verdict) -> None:
+    assert judge(result, **(FACTS | facts)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_what_a_result_means(result: Accepted | Exception, facts: dict[str, Any]
     [ValueError("ann@example.com"), CallError("ann@example.com is of no class that is known here", code="new")],
 )
 def test_what_nobody_foresaw_leaves_the_contact_in_doubt_and_shows_no_text(result: Exception) -> None:
-    verdict = judge(result)
+    verdict = judge(result, **FACTS)
     assert isinstance(verdict, Doubt)
     text = str(verdict.error)
     assert (verdict.error.code, type(result).__name__ in text, "ann" in text) == ("internal_error", True, False)
