@@ -69,7 +69,7 @@ act:{A}:token:CLIENT:lock     string  sfmc.tokens                         second
 act:{A}:token:CLIENT:refused  string  sfmc.tokens                         at most 20 min                                                        the last refusal of a token request, sealed
 act:{A}:token:requests        hash    sfmc.tokens                         for good                                                              token requests that were granted and refused
 act:{A}:pace                  hash    pacing                              a day                                                                 the schedule of starts, the back-off, and what was learned
-act:{A}:observed              hash    pacing                              an hour                                                               what was seen since the last look at the pace
+act:{A}:observed              hash    pacing                              an hour                                                               what was seen since the pace was last learned
 act:{A}:shares                hash    pacing                              a minute                                                              holder -> how far its own schedule is
 act:{A}:lead                  string  delivery.leads                      less than ACTIVATION_LEASE_SECONDS, renewed; * SPREAD_SECONDS         the worker that works at the account's lanes, or * for all of them
 act:{A}:permits               hash    pacing                              each 10 s, renewed; all a day                                         holder -> calls it may have in flight, until when, and would like to

@@ -9,16 +9,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from app.clock import ServerTime
 from app.errors import Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
-from app.pacing.pace import Observations, Pace, next_pace, top_of
+from app.pacing.observations import Observations
+from app.pacing.pace import from_bytes, next_pace, to_bytes
 from app.pacing.permits import PERMIT_LIFE_SECONDS
+from app.pacing.rate import top_of
 from app.round_trips import Step
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from app.destinations.model import Limits
 
 REACH_SECONDS = 0.15  # starts are given so far ahead
-LOOK_SECONDS = 1.0
-IDLE_SECONDS = 2.0  # more than this between two looks was idle, and tells nothing of the rate
+LEARN_SECONDS = 1.0
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {
     Throttle.RATE: (1.0, 60.0),
@@ -36,9 +35,6 @@ WAITS = {
     Throttle.BLOCKED: (60.0, 900.0),
     Throttle.TOKENS: (10.0, 900.0),
 }
-_PACE_FORMAT = 1
-# of a pace: kept apart from the others, since the build before would forget all that was learned at a name that it does not know
-_LATER = ("window", "cost_seconds", "fits", "fits_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ class AccountPace:
     """One account, as one holder (a worker process) sees it. `now_us` is for tests; 0 is the clock of Redis."""
 
     def __init__(self, redis: Redis, account: str, holder: str, limits: Limits) -> None:
-        self.limits = limits
+        self._limits = limits
         self._redis = redis
         self._keys = AccountKeys(account)
         self._holder = holder
@@ -85,7 +81,7 @@ class AccountPace:
         `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
         until an answer can be used; no start is given before.
         """
-        limits = self.limits
+        limits = self._limits
         interval_us = 1e6 / top_of(limits)
         pairs = [part for pair in (observed or {}).items() if pair[1] for part in pair]
         kind = "urgent" if urgent else "backfill" if backfill else "live"
@@ -108,7 +104,7 @@ class AccountPace:
             [
                 now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
                 limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
-                int(LOOK_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
+                int(LEARN_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
             ],
             read,
         )  # fmt: skip
@@ -118,7 +114,7 @@ class AccountPace:
         return Step(
             "app.pacing", "permits",
             [self._keys.permits, self._keys.pace],
-            [now_us, self._holder, wanted, in_use, self.limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6)],
+            [now_us, self._holder, wanted, in_use, self._limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6)],
             lambda reply: (int(reply[0]), int(reply[1])),
         )  # fmt: skip
 
@@ -135,8 +131,8 @@ class AccountPace:
             lambda wait_us: float(wait_us) / 1e6,
         )  # fmt: skip
 
-    def look(self) -> Pace:
-        """Learn from what all processes saw since the last look. To be called by whose turn it is."""
+    def learn(self) -> None:
+        """Learn from what all processes saw since this was last done. To be called by whose turn it is."""
         keys = self._keys
         reply: Any = self._redis.time()
         now_us = reply[0] * 1_000_000 + reply[1]
@@ -145,24 +141,24 @@ class AccountPace:
             pipeline.delete(keys.observed)
             pipeline.hset(keys.observed, "since", now_us)
             pipeline.expire(keys.observed, 3600)
-            pipeline.hmget(keys.pace, "state", "later", "since", "blocked")
-            observed, _, _, _, (state, later, since, blocked) = pipeline.execute()
-        seen = _observations({name.decode(): int(value) for name, value in observed.items()}, since, blocked, now_us)
-        before = restore(state, later) or Pace.at_first(self.limits)
-        pace = next_pace(before, seen, self.limits)
+            pipeline.hmget(keys.pace, "state", "since", "blocked")
+            observed, _, _, _, (state, since, blocked) = pipeline.execute()
+        seen = Observations.of(
+            {name.decode(): int(value) for name, value in observed.items()},
+            waits_since_us=float(since or 0), waits_until_us=float(blocked or 0), now_us=now_us,
+        )  # fmt: skip
+        before = from_bytes(state, self._limits)
+        pace = next_pace(before, seen, self._limits)
         if pace != before:
-            fields = asdict(pace)
-            note: Any = {
-                "later": orjson.dumps({name: fields.pop(name) for name in _LATER}),
-                "state": orjson.dumps([_PACE_FORMAT, fields]),
-                "interval": f"{1e6 / pace.calls_per_second:.0f}",
-                "permits": f"{pace.permits:.3f}",
+            learned: Any = {
+                "state": to_bytes(pace),
+                "interval": f"{1e6 / pace.rate.calls_per_second:.0f}",
+                "permits": f"{pace.concurrency.permits:.3f}",
             }
             with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hset(keys.pace, mapping=note)
+                pipeline.hset(keys.pace, mapping=learned)
                 pipeline.expire(keys.pace, 86_400)
                 pipeline.execute()
-        return pace
 
     def leave(self) -> Sequence[Step[None]]:
         """Give all permits back, and the share of the schedule."""
@@ -174,33 +170,3 @@ class AccountPace:
 def end_wait(redis: Redis, account: str) -> None:
     """Go on calling at once: an operator says so. If the account disagrees, it says so again."""
     redis.hdel(AccountKeys(account).pace, "blocked", "in_a_row", "why", "single")
-
-
-def _observations(counts: Mapping[str, int], since: Any, blocked: Any, now_us: int) -> Observations:
-    """What was counted since the first report after the last look."""
-    begun_us = counts.get("since", now_us)
-    waited = max(0.0, min(now_us, float(blocked or 0)) - max(begun_us, float(since or 0))) / 1e6
-    active = min(IDLE_SECONDS, max(0.0, (now_us - begun_us) / 1e6 - waited))
-    accepted = counts.get("accepted", 0)
-    return Observations(
-        seconds=active + waited,
-        waited_seconds=waited,
-        accepted=accepted,
-        throttled=counts.get("throttled", 0),
-        crowded=counts.get("crowded", 0),
-        call_seconds=counts.get("call_us", 0) / 1e6 / accepted if accepted else 0.0,
-        rate_bound=counts.get("rate_bound", 0) > 0,
-        permits_bound=counts.get("permits_bound", 0) > 0,
-    )
-
-
-def restore(raw: bytes | None, later: bytes | None = None) -> Pace | None:
-    """What was learned, as the fields `state` and `later` of the pace have it; None when nothing was, or by another build."""
-    try:
-        number, fields = orjson.loads(raw or b"[0, {}]")
-        if number != _PACE_FORMAT:
-            return None
-        trial = fields.pop("trial")
-        return Pace(**fields, **orjson.loads(later or b"{}"), trial=(trial[0], trial[1]) if trial else None)
-    except (ValueError, TypeError, KeyError):
-        return None

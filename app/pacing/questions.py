@@ -152,4 +152,4 @@ class Questions:
 
     def look(self) -> None:
         """Have the pace learned; blocks."""
-        self._account.look()
+        self._account.learn()

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.keys import AccountKeys
-from app.pacing.account import restore
-from app.pacing.pace import Pace
+from app.pacing.pace import from_bytes
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -38,17 +37,17 @@ def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
     """The pace of an account with these limits, by the clock of Redis. Raises redis-py's errors."""
     reply: Any = redis.hmget(AccountKeys(account).pace, "state", "blocked", "since", "why", "look")
     state, blocked, since, why, next_look = reply
-    pace = restore(state) or Pace.at_first(limits)
+    pace = from_bytes(state, limits)
     seconds, micros = redis.time()
     now = seconds + micros / 1e6
     wait_seconds = _wait_seconds(blocked, since, now)
     is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
-    known = "learned" if pace.learned else "configured"
+    known = "learned" if pace.rate.learned else "configured"
     return Shown(
         allowed_per_minute=limits.calls_per_minute,
-        learned_per_minute=min(pace.calls_per_second * 60, limits.calls_per_minute),
-        used_per_minute=pace.recent * 60 if is_called else 0.0,
-        permits=min(int(pace.permits), limits.max_in_flight),
+        learned_per_minute=min(pace.rate.calls_per_second * 60, limits.calls_per_minute),
+        used_per_minute=pace.rate.recent * 60 if is_called else 0.0,
+        permits=min(int(pace.concurrency.permits), limits.max_in_flight),
         max_in_flight=limits.max_in_flight,
         why=(why.decode() if why else "throttled") if wait_seconds else known,
         wait_seconds=wait_seconds,

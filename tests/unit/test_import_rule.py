@@ -60,7 +60,7 @@ def says_pure(path: Path) -> bool:
 PURE = ("app.pacing.place", *(module for module, path in modules(ROOT).items() if says_pure(path)))
 NAMED_PURE = (
     "app.mapping", "app.lanes.merge", "app.delivery.plan", "app.delivery.session", "app.delivery.next_wake_up",
-    "app.delivery.lead", "app.pacing.pace",
+    "app.delivery.lead", "app.pacing.pace", "app.pacing.rate", "app.pacing.concurrency",
 )  # fmt: skip
 PURITY = Rule(
     "Mapping, merging, planning, the session's state, what follows from its end, who leads and the pace are pure.",

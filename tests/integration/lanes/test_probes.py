@@ -12,7 +12,7 @@ import pytest
 from app.destinations.state import Status
 from app.errors import DestinationUnreachable
 from app.keys import LANES, AccountKeys
-from app.pacing.account import restore
+from app.pacing.pace import from_bytes
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_backlog
 from tests.integration.lanes.conftest import Bench
@@ -99,10 +99,10 @@ def work_off(bench: Bench) -> None:
 
 
 def accepted(bench: Bench) -> int:
-    """Calls, looked at already or not."""
+    """Calls, learned from already or not."""
     state: Any = bench.redis.hget(AccountKeys(bench.destination.account.key).pace, "state")
-    pace = restore(state)
-    return int(observed(bench).get("accepted", 0)) + (pace.accepted if pace else 0)
+    pace = from_bytes(state, bench.destination.limits)
+    return int(observed(bench).get("accepted", 0)) + pace.rate.accepted
 
 
 def observed(bench: Bench) -> dict[str, str]:

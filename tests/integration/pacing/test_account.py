@@ -18,7 +18,7 @@ from app.errors import Throttle
 from app.keys import AccountKeys
 from app.pacing import account as pacing
 from app.pacing.account import AccountPace, Starts, end_wait
-from app.pacing.pace import RATE_USED
+from app.pacing.rate import RATE_USED
 from app.pacing.shown import read_pace
 from app.reporting.quota import read_quota
 
@@ -318,7 +318,7 @@ def test_what_was_learned_holds_for_all_and_is_shown(redis: Redis) -> None:
     one.ask(0, backfill=False, observed={"accepted": 30, "call_us": 30 * 200_000, "rate_bound": 5})
     one.back_off(Throttle.RATE, None)
     end_wait(redis, "acme")
-    one.pace.look()
+    one.pace.learn()
     shown = read_pace(redis, "acme", LIMITS)
     assert shown.allowed_per_minute == 2_400
     assert 1_000 < shown.learned_per_minute < 2_000
@@ -341,7 +341,7 @@ def test_an_account_that_is_called_no_more_uses_nothing(redis: Redis) -> None:
     asking = holder(redis)
     redis.hset(KEYS.observed, "since", int(redis.time()[0]) * SECOND - 2 * SECOND)
     asking.ask(0, backfill=False, observed={"accepted": 30, "call_us": 30 * 200_000})
-    asking.pace.look()
+    asking.pace.learn()
     assert read_pace(redis, "acme", LIMITS).used_per_minute > 0
     redis.hset(KEYS.pace, "look", (int(redis.time()[0]) - 20) * SECOND)
     assert read_pace(redis, "acme", LIMITS).used_per_minute == 0

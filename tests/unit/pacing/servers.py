@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.destinations.model import Limits
-from app.pacing.pace import Observations, Pace, next_pace
+from app.pacing.observations import Observations
+from app.pacing.pace import Pace, next_pace
 
 Verdict = float | None  # None: accepted; else refused, and the seconds to wait (0: it does not say)
 
@@ -67,7 +68,7 @@ class SlidingWindow:
 
 @dataclass
 class Result:
-    """Calls by the second of their arrival at the server, and the pace at each look."""
+    """Calls by the second of their arrival at the server, and the pace each time it is learned."""
 
     accepted: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
@@ -100,7 +101,7 @@ def simulate(
     events: list[tuple[float, int, str, Verdict]] = []
     number, now = 0, 0.0
     next_start, blocked_until, in_a_row, careful, in_flight = 0.0, 0.0, 0, False, 0
-    looked_at, waited, accepted, throttled = 0.0, 0.0, 0, 0
+    learned_at, waited, accepted, throttled = 0.0, 0.0, 0, 0
 
     def push(at: float, kind: str, verdict: Verdict = None) -> None:
         nonlocal number
@@ -108,7 +109,7 @@ def simulate(
         heapq.heappush(events, (at, number, kind, verdict))
 
     push(0.0, "start")
-    push(1.0, "look")
+    push(1.0, "learn")
     while events and now < seconds:
         now, _, kind, verdict = heapq.heappop(events)
         if kind == "start":
@@ -120,7 +121,7 @@ def simulate(
                 continue
             in_flight += 1
             push(now + rng.uniform(0, jitter_seconds), "arrive")
-            next_start = now + 1 / pace.calls_per_second
+            next_start = now + 1 / pace.rate.calls_per_second
             push(next_start, "start")
         elif kind == "arrive":
             verdict = server.judge(now)
@@ -140,17 +141,17 @@ def simulate(
                     blocked_until, careful = now + wait, True
                     waited += wait
         else:
-            waited_now = min(waited, now - looked_at)
+            waited_now = min(waited, now - learned_at)
             waited -= waited_now
             pace = next_pace(
                 pace,
                 Observations(
-                    seconds=now - looked_at, waited_seconds=waited_now, accepted=accepted, throttled=throttled,
+                    seconds=now - learned_at, waited_seconds=waited_now, accepted=accepted, throttled=throttled,
                     call_seconds=call_seconds if accepted else 0.0, rate_bound=True,
                 ),
                 limits,
             )  # fmt: skip
             result.paces.append(pace)
-            looked_at, accepted, throttled = now, 0, 0
-            push(now + 1.0, "look")
+            learned_at, accepted, throttled = now, 0, 0
+            push(now + 1.0, "learn")
     return result

@@ -1,0 +1,121 @@
+"""How many calls an account is sent at once, learned from how long they take, about once a second. Pure.
+
+How long calls take tells when the server begins to queue them (TCP Vegas; Netflix' gradient limiter). Where permits hold calls
+up, and calls take twice as long as on a server at ease, or from time to time anyway, fewer are tried: if as much gets through
+(calls at once by the time of a call, Little's law), the rest only made the server slower, and they stay away. If less does, it
+was not our doing, and the longer time is what a call takes by now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from app.pacing.observations import Observations
+
+CROWD_SECONDS: Final = 2_400.0  # of permits holding calls up, until twice as many are tried as were too many
+CROWDED: Final = 2.0  # times as long as at ease: fewer at once
+AT_EASE: Final = 1.5  # less than this: more at once
+MORE: Final = 1.05
+TRIED: Final = 0.7  # so many of the permits are left in a trial
+# Until all that is seen was begun with so many, beside the time of a call: reports come once a second, and so does learning
+SETTLED_SECONDS: Final = 2.5
+AS_MUCH: Final = 0.97
+FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
+RAREST_TRIAL_SECONDS: Final = 960.0
+EASE_GROWTH: Final = 1.002  # each time; what was quick once need not be so for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Fewer permits are tried: how many there were before, and how long calls took."""
+
+    permits_before: float
+    call_seconds_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """What is known of how many calls at once an account takes.
+
+    `permits` hold now. `fits` were one fewer than the account called too many (0: it never did); `fits_seconds` is how long permits
+    have held calls up since. `ease_seconds` is how long a call takes on a server at ease (0: not known).
+
+    A `trial` goes on since `tried_seconds`, if there is one. The next comes when permits have held calls up for `trial_after_seconds`,
+    of which `bound_seconds` are over.
+    """
+
+    permits: float
+    fits: int = 0
+    fits_seconds: float = 0.0
+    ease_seconds: float = 0.0
+    trial: Trial | None = None
+    tried_seconds: float = 0.0
+    bound_seconds: float = 0.0
+    trial_after_seconds: float = FIRST_TRIAL_SECONDS
+
+
+def next_concurrency(
+    known: Concurrency, seen: Observations, max_in_flight: int, *, rate_falls_short: bool
+) -> Concurrency:
+    """What is known after what was seen. `rate_falls_short`: less gets through than the rate lets, so permits may be too few."""
+    known = replace(known, permits=min(known.permits, float(max_in_flight)))
+    if seen.crowded:
+        return _after_too_many(known)
+    if known.fits and seen.permits_bound:
+        known = replace(known, fits_seconds=known.fits_seconds + seen.active_seconds)
+    tried = known.tried_seconds + seen.seconds
+    if not seen.call_seconds:
+        return replace(known, tried_seconds=tried)
+    ease = min(known.ease_seconds * EASE_GROWTH, seen.call_seconds) if known.ease_seconds else seen.call_seconds
+    if known.trial:
+        if tried < SETTLED_SECONDS + max(seen.call_seconds, known.trial.call_seconds_before):
+            return replace(known, ease_seconds=ease, tried_seconds=tried)
+        return _judged(known, known.trial, seen)
+    bound = known.bound_seconds + (seen.seconds if seen.permits_bound else 0.0)
+    known = replace(known, ease_seconds=ease, bound_seconds=bound)
+    tries = bound >= known.trial_after_seconds or seen.call_seconds > CROWDED * ease
+    if seen.permits_bound and known.permits >= 2 and tries:
+        fewer = float(int(known.permits * TRIED))
+        return replace(known, permits=fewer, trial=Trial(known.permits, seen.call_seconds), tried_seconds=0.0)
+    if (seen.permits_bound or rate_falls_short) and seen.call_seconds < AT_EASE * ease:
+        return _grown(known, max_in_flight)
+    return known
+
+
+def _after_too_many(known: Concurrency) -> Concurrency:
+    """Half of them; or one fewer, where that is known to fit."""
+    tries_one_more = known.fits and int(known.permits) == known.fits + 1
+    fewer = float(known.fits) if tries_one_more else max(1.0, known.permits / 2)
+    return replace(
+        known, permits=min(known.permits, fewer), trial=None, fits=max(1, int(known.permits) - 1), fits_seconds=0.0
+    )  # fmt: skip
+
+
+def _grown(known: Concurrency, max_in_flight: int) -> Concurrency:
+    most = min(max_in_flight, _most_tried(known)) if known.fits else max_in_flight
+    more = max(known.permits + 1, known.permits * MORE)
+    return replace(known, permits=max(known.permits, float(min(most, more))))
+
+
+def _most_tried(known: Concurrency) -> int:
+    """How many permits may be tried after an account has said what is too many: each such answer blocks it for a minute."""
+    return int(known.fits + (known.fits + 1) * (known.fits_seconds / CROWD_SECONDS) ** 3)
+
+
+def _judged(known: Concurrency, trial: Trial, seen: Observations) -> Concurrency:
+    """The end of a trial: whether fewer permits let as much through."""
+    if not seen.permits_bound:  # nothing tells
+        return replace(known, permits=trial.permits_before, trial=None, bound_seconds=0.0)
+    through = known.permits / int(trial.permits_before) * trial.call_seconds_before / seen.call_seconds
+    if through >= AS_MUCH:
+        # and another trial follows at once
+        return replace(
+            known, ease_seconds=seen.call_seconds, trial=None, bound_seconds=FIRST_TRIAL_SECONDS,
+            trial_after_seconds=FIRST_TRIAL_SECONDS,
+        )  # fmt: skip
+    return replace(
+        known, permits=trial.permits_before, ease_seconds=seen.call_seconds, trial=None, bound_seconds=0.0,
+        trial_after_seconds=min(RAREST_TRIAL_SECONDS, 2 * known.trial_after_seconds),
+    )  # fmt: skip
