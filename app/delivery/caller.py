@@ -29,7 +29,7 @@ from app.delivery.verdict import (
     outage,
 )
 from app.errors import AccountThrottled, CallError, LeaseLost, TransientFailure
-from app.pacing.place import Called, Held, Place
+from app.pacing.place import Called, Place
 from app.tracing import TRACES
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class Caller:
 
     # -- for the gate --------------------------------------------------------------------------------------------------
 
-    def _hold(self, held: Held) -> None:
-        self._session.held(held.seconds)
+    def _hold(self, seconds: float) -> None:
+        self._session.held(seconds)
         self._session.changed.set()
 
     async def _call(self, latest: float) -> Called | None:

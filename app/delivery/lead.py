@@ -4,7 +4,7 @@ Lanes in one process share a gate and their round trips to Redis, which halves w
 starts or permits that another one needs. So a lane that has work for longer than a slice goes on in the process that leads its
 account. Who leads is no more than a hint: leases and gates keep the promises, whoever works where.
 
-As leader election goes this is a key with a life and no more: the first to ask takes it, and keeps it by asking again.
+Leader election by an expiring key: whoever finds it unset sets it, and renews it to keep it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.clock import ServerTime
@@ -19,6 +18,7 @@ from app.pacing.observations import Observations
 from app.pacing.pace import from_bytes, next_pace, to_bytes
 from app.pacing.permits import PERMIT_LIFE_SECONDS
 from app.pacing.rate import top_of
+from app.pacing.starts import Starts, Why
 from app.round_trips import Step
 
 if TYPE_CHECKING:
@@ -35,24 +35,6 @@ WAITS = {
     Throttle.BLOCKED: (60.0, 900.0),
     Throttle.TOKENS: (10.0, 900.0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Starts:
-    """The answer to a question for starts: so many, the first `first_seconds` after `answered_at` (time.monotonic()), evenly spaced.
-
-    `why` tells what keeps more from starting now ('' when nothing does), `wait_seconds` when to ask again. `look` is the turn to look
-    at the pace; `scarce` tells that somebody is short of permits.
-    """
-
-    count: int
-    answered_at: float
-    first_seconds: float
-    interval_seconds: float
-    wait_seconds: float
-    why: str
-    look: bool
-    scarce: bool
 
 
 class AccountPace:
@@ -76,7 +58,7 @@ class AccountPace:
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
     ) -> Step[Starts]:
-        """Ask for starts, return `unused` ones, and report what was `observed` (fields of `Observations`).
+        """Ask for starts, return `unused` ones, and report what was `observed` (fields of the `observed` hash).
 
         `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
         until an answer can be used; no start is given before.
@@ -88,13 +70,13 @@ class AccountPace:
         asked_at = time.monotonic()
 
         def read(reply: Any) -> Starts:
-            answered_us, count, first_us, interval_us, wait_us, why, look, scarce = reply
+            answered_us, count, first_us, interval_us, wait_us, why, learns, scarce = reply
             # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
             heard_at = time.monotonic()
             self._server.learn(asked_at, heard_at, answered_us / 1e6)
             answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
             return Starts(
-                count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, why.decode(), bool(look),
+                count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, Why(why.decode()), bool(learns),
                 bool(scarce),
             )  # fmt: skip
 

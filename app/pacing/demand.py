@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from app.pacing.asking import TICK_SECONDS
 from app.pacing.permits import starts_worth_having
+from app.pacing.starts import Why
 
 if TYPE_CHECKING:
     from app.pacing.permits import Permits
@@ -73,10 +75,32 @@ class Demand:
     usable: int
     wanted: int
     cut: bool
-    paced: bool = False
+    paced: bool
 
 
-def demand(situation: Situation) -> Demand:
+class Bound(StrEnum):
+    """What holds calls up, as a field of the `observed` hash."""
+
+    RATE = "rate_bound"
+    PERMITS = "permits_bound"
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """What a gate knows when all calls that could begin after an answer have begun.
+
+    `why` the answer gave no more starts. `short`: fewer permits were given than were asked for. `starts_left`: there are starts in
+    hand. `rate_is_far`: see the function. `ahead_seconds`: how far ahead the account's schedule was given out already.
+    """
+
+    why: Why
+    short: bool
+    starts_left: bool
+    rate_is_far: bool
+    ahead_seconds: float
+
+
+def demand_of(situation: Situation) -> Demand:
     """What to ask for. Where starts may come later, some too many do no harm."""
     usable = _usable(situation)
     wanted = max(0, _worth_having(situation, usable) - len(situation.in_hand))
@@ -93,19 +117,15 @@ def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> boo
     return limit * interval_seconds < FAR_SHARE * call_seconds
 
 
-def bound_by(
-    why: str, *, cut: bool, short: bool, starts_left: bool, far: bool, ahead_seconds: float, paced: bool
-) -> str:
-    """What calls that wait are waiting for, as a field of `Observations`; '' when for nothing.
-
-    `why` the answer gave no more starts; whether these were `cut`, and what was asked for is `paced`; whether permits are `short`,
-    starts are left in hand now that all calls that could begin have begun, and the rate is `far` (`rate_is_far`).
-    """
-    full = ahead_seconds >= FULL_SECONDS
-    if short and (starts_left if far else cut and not full):
-        return "permits_bound"
+def bound_by(demand: Demand, handed_out: HandedOut) -> Bound | None:
+    """What holds up the calls that still wait after the answer to `demand`; None when nothing does."""
+    full, short = handed_out.ahead_seconds >= FULL_SECONDS, handed_out.short
+    if short and (handed_out.starts_left if handed_out.rate_is_far else demand.cut and not full):
+        return Bound.PERMITS
+    if handed_out.why is Why.RATE or (demand.cut and full):
+        return Bound.RATE
     # at many calls a second a gate is given all that it asks for, which is no more than the pace
-    return "rate_bound" if why == "rate" or (cut and full) or (not why and paced and not short) else ""
+    return Bound.RATE if handed_out.why is Why.NOTHING and demand.paced and not short else None
 
 
 def _is_paced(situation: Situation, usable: int) -> bool:

@@ -10,7 +10,7 @@ from app.pacing.asking import TICK_SECONDS
 
 PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
-AT_FIRST = 4  # taken for the most that there are until it was asked
+AT_FIRST = 4  # assumed account limit until Redis has told it
 SPARE = 1  # calls do not take the same time each
 TIGHT_SECONDS = 5.0  # after somebody of the account was short
 KEPT_SECONDS = 1.0  # permits without use, while nobody is short: or most ticks would have to ask
@@ -109,13 +109,13 @@ class Permits:
 
     # -- asking for them -----------------------------------------------------------------------------------------------
 
-    def to_lease(self, starts: Sequence[float], demand: int, now: float) -> int | None:
+    def to_lease(self, starts: Sequence[float], usable: int, now: float) -> int | None:
         """How many to ask for, so that there are permits for the `starts` that come soon, and not many more; None: there is no need.
         What is in use does not grow from then until the answer is `granted`.
 
-        `demand`: how many starts could be used within a tick if there were permits for them.
+        `usable` starts could be used within a tick if there were permits for them (`Demand`).
         """
-        needed = self._needed(starts, demand, now)
+        needed = self._needed(starts, usable, now)
         if not self._asks(needed, now):
             return None
         self._held = self.in_use  # what is said to be in use must stay true until the answer is there
@@ -141,10 +141,10 @@ class Permits:
             return max(self._held, 0 if self.short else 1)
         return self.limit
 
-    def _needed(self, starts: Sequence[float], demand: int, now: float) -> int:
+    def _needed(self, starts: Sequence[float], usable: int, now: float) -> int:
         if self._tight(now):
-            calls = self.in_use + demand
-            if demand and self.call_seconds:
+            calls = self.in_use + usable
+            if usable and self.call_seconds:
                 average = calls * self.call_seconds / (self.call_seconds + TICK_SECONDS)
                 return max(self.in_use, math.ceil(average) + SPARE)
             return calls

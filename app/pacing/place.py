@@ -7,14 +7,6 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Nothing starts for so long; `why` is throttled or quota."""
-
-    seconds: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Called:
     """A call was made, and took so long. `let_through`: the account judged what it carried, whatever came of that."""
 
@@ -27,9 +19,9 @@ class Place:
     """A lane at a gate.
 
     `call` makes one call at once, but not after a moment of time.monotonic(), and returns how it went; None when none was made
-    after all. It must not raise. `hold` must not block.
+    after all. It must not raise. `hold` says for how many seconds nothing starts, and must not block.
     """
 
     destination_id: str
     call: Callable[[float], Awaitable[Called | None]]
-    hold: Callable[[Held], None]
+    hold: Callable[[float], None]

@@ -170,7 +170,7 @@ def _stay_seconds(rate: Rate) -> float:
     return min(LONGEST_STAY_SECONDS, max(STAY_SECONDS, STAY_WAITS * cost_seconds))
 
 
-def growth(seconds: float, *, guessed: bool, stay_seconds: float = STAY_SECONDS) -> float:
+def growth(seconds: float, *, guessed: bool, stay_seconds: float) -> float:
     """The rate as a share of what was accepted, so long after the refusal; it stays there for about `stay_seconds`."""
     if guessed:
         return BACK_TO * (1 + GUESS_GROWTH * seconds)

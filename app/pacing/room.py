@@ -19,8 +19,8 @@ class Caller(Protocol):
 class Room:
     """How many calls this process may have in flight, over all accounts.
 
-    Gates that would make calls have a slot left to them while others have more in flight than they: turns alone would give an
-    account with quick calls a slot now and then, and all the others to those with slow ones.
+    A gate leaves a slot to each waiting gate that has fewer calls in flight. Turns alone would give an account with quick calls a
+    slot now and then, and all the others to those with slow ones.
     """
 
     def __init__(self, size: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.pacing.account import Starts
+    from app.pacing.starts import Starts
 
 LATEST_START = 0.75  # of the time between two starts: a later one is given up
 MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.1, 0.015
@@ -28,21 +28,17 @@ def late_seconds(interval_seconds: float) -> float:
 class Schedule:
     """Starts, ascending; all times are of time.monotonic().
 
-    `unused`: starts that came to nothing, of which the account is to be told. `interval_seconds` between two starts of the account (0:
-    not known); for `ahead_seconds` its schedule was given out already, when last asked. `delay_seconds`: from an answer until its
-    starts can be used, lately.
+    `interval_seconds` lie between two starts of the account (0: not known). `ahead_seconds`: how far ahead its schedule was given out
+    already when it was last asked. `delay_seconds`: how long it took, lately, from an answer until its starts could be used.
     """
 
     def __init__(self) -> None:
         self._starts: deque[float] = deque()
         self._late_seconds = MOST_LATE_SECONDS
-        self.unused = 0
+        self._unused = 0
         self.interval_seconds = 0.0
         self.ahead_seconds = 0.0
         self.delay_seconds = 0.0
-
-    def __len__(self) -> int:
-        return len(self._starts)
 
     def __iter__(self) -> Iterator[float]:
         return iter(self._starts)
@@ -51,6 +47,11 @@ class Schedule:
     def first(self) -> float | None:
         """When the next call may begin; None when there is no start."""
         return self._starts[0] if self._starts else None
+
+    @property
+    def unused(self) -> int:
+        """Starts that came to nothing, of which the account is to be told."""
+        return self._unused
 
     def before(self, moment: float) -> list[float]:
         """The starts that come before then."""
@@ -74,7 +75,7 @@ class Schedule:
         late = now - self._late_seconds
         while self._starts and self._starts[0] < late:
             self._starts.popleft()
-            self.unused += 1
+            self._unused += 1
 
     def put_off(self, now: float) -> None:
         """Starts whose time came while all permits were in use come now, as far apart as they were, or calls would go in step with
@@ -85,12 +86,16 @@ class Schedule:
 
     def clear(self) -> None:
         """Give up all of them."""
-        self.unused += len(self._starts)
+        self._unused += len(self._starts)
         self._starts.clear()
+
+    def came_to_nothing(self, count: int) -> None:
+        """So many starts were not used, of those that were taken or never added."""
+        self._unused += count
 
     def take_unused(self) -> int:
         """How many came to nothing, to tell the account."""
-        unused, self.unused = self.unused, 0
+        unused, self._unused = self._unused, 0
         return unused
 
     # -- answers -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-SHOWN_SECONDS = 10.0  # an account at which nobody has looked for so long is not called
+SHOWN_SECONDS = 10.0  # an account whose pace was to be learned so long ago is not called
 BACK_SECONDS = 1.0  # a wait that began so far in the future did so before the clock went back
 
 
@@ -35,13 +35,13 @@ class Shown:
 
 def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
     """The pace of an account with these limits, by the clock of Redis. Raises redis-py's errors."""
-    reply: Any = redis.hmget(AccountKeys(account).pace, "state", "blocked", "since", "why", "look")
-    state, blocked, since, why, next_look = reply
+    reply: Any = redis.hmget(AccountKeys(account).pace, "state", "blocked", "since", "why", "learn_at")
+    state, blocked, since, why, learn_at = reply
     pace = from_bytes(state, limits)
     seconds, micros = redis.time()
     now = seconds + micros / 1e6
     wait_seconds = _wait_seconds(blocked, since, now)
-    is_called = float(next_look or 0) / 1e6 + SHOWN_SECONDS > now
+    is_called = float(learn_at or 0) / 1e6 + SHOWN_SECONDS > now
     known = "learned" if pace.rate.learned else "configured"
     return Shown(
         allowed_per_minute=limits.calls_per_minute,

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- The next starts of calls to an account, for one holder (a worker process): an even schedule whose next free moment is `tat` (GCRA).
--- What the holder reports and whether it is its turn to look at the pace travel along.
+-- What the holder reports and whether it is its turn to learn the pace travel along.
 --
 -- KEYS  1 pace, 2 shares, 3 calls, 4 observed
 -- ARGV  1 now us (0: the clock of Redis), 2 holder, 3 starts wanted, 4 us between starts at the least, 5 us to reach ahead,
 --       6 kind (live, backfill, or urgent: live, of a destination that nobody waited for here until now),
 --       7 most calls a year (0: no end), 8 life of the calls s, 9 starts of before that were not used,
---       10 us between two looks at the pace, 11 us until the holder can use the answer, then what was observed: name, amount, ...
+--       10 us until the pace is to be learned again, 11 us until the holder can use the answer, then what was observed: name, amount, ...
 -- Reply now us, starts, us until the first, us between them, us to wait before asking again, why (throttled, quota, rate or ''),
---       1 when it is the holder's turn to look, 1 when somebody is short of permits
+--       1 when it is the holder's turn to learn, 1 when somebody is short of permits
 --
 -- Nothing that was missed is made up for: after a pause the schedule begins anew, without a burst. A holder that has used less than
 -- its share of the schedule reaches farther ahead than the others, and the more so the more there are, so that none is always too
@@ -36,7 +36,7 @@ if #ARGV > 11 and redis.call('HSETNX', KEYS[4], 'since', string.format('%.0f', n
   redis.call('EXPIRE', KEYS[4], 3600)
 end
 
-local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'look', 'calls', 'scarce',
+local pace = redis.call('HMGET', KEYS[1], 'tat', 'blocked', 'interval', 'careful', 'single', 'learn_at', 'calls', 'scarce',
   'since')
 local tat, blocked, careful = tonumber(pace[1]) or 0, tonumber(pace[2]) or 0, pace[4] == '1'
 if (tonumber(pace[9]) or 0) > now + BACK_US then
@@ -45,16 +45,16 @@ end
 local interval = math.max(tonumber(ARGV[4]), tonumber(pace[3]) or 0)
 local lead = tonumber(ARGV[11])
 tat = math.min(tat, now + lead + 2 * tonumber(ARGV[5]) + 3 * interval)
-local look = 0
+local learns = 0
 local changes = {}
 local function set(name, value)
   changes[#changes + 1] = name
   changes[#changes + 1] = string.format('%.0f', value)
 end
-local next_look = tonumber(pace[6]) or 0
-if now >= next_look or next_look > now + tonumber(ARGV[10]) then
-  look = 1
-  set('look', now + tonumber(ARGV[10]))
+local learn_at = tonumber(pace[6]) or 0
+if now >= learn_at or learn_at > now + tonumber(ARGV[10]) then
+  learns = 1
+  set('learn_at', now + tonumber(ARGV[10]))
 end
 if accepted and careful and blocked <= now then
   careful = false
@@ -72,11 +72,11 @@ local function year_of(days) -- civil year of a day since the epoch (Hinnant, da
   return yoe + era * 400 + (doy >= 306 and 1 or 0)
 end
 local year = 'y' .. year_of(day)
-local uncounted = tonumber(pace[7]) or 0 -- calls that are not in those counters yet, which are written once a look
+local uncounted = tonumber(pace[7]) or 0 -- calls that are not in those counters yet, which are written when somebody learns
 
 local function answer(starts, first, wait, why)
   local calls = uncounted + starts - tonumber(ARGV[9])
-  if look == 1 and calls ~= 0 then
+  if learns == 1 and calls ~= 0 then
     redis.call('HINCRBY', KEYS[3], day, calls)
     redis.call('HINCRBY', KEYS[3], year, calls)
     redis.call('EXPIRE', KEYS[3], ARGV[8])
@@ -88,12 +88,12 @@ local function answer(starts, first, wait, why)
   if #changes > 0 then
     redis.call('HSET', KEYS[1], unpack(changes))
   end
-  if look == 1 then
+  if learns == 1 then
     redis.call('EXPIRE', KEYS[1], 86400)
     redis.call('EXPIRE', KEYS[2], 60)
   end
   local scarce = (tonumber(pace[8]) or 0) > now - SCARCE_US and 1 or 0
-  return { now, starts, math.max(0, math.floor(first)), math.floor(interval), math.max(1000, math.floor(wait)), why, look, scarce }
+  return { now, starts, math.max(0, math.floor(first)), math.floor(interval), math.max(1000, math.floor(wait)), why, learns, scarce }
 end
 
 if wanted == 0 then

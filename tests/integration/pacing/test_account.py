@@ -17,9 +17,10 @@ from app.destinations.model import Limits
 from app.errors import Throttle
 from app.keys import AccountKeys
 from app.pacing import account as pacing
-from app.pacing.account import AccountPace, Starts, end_wait
+from app.pacing.account import AccountPace, end_wait
 from app.pacing.rate import RATE_USED
 from app.pacing.shown import read_pace
+from app.pacing.starts import Starts
 from app.reporting.quota import read_quota
 
 _holders = count(1)
@@ -343,7 +344,7 @@ def test_an_account_that_is_called_no_more_uses_nothing(redis: Redis) -> None:
     asking.ask(0, backfill=False, observed={"accepted": 30, "call_us": 30 * 200_000})
     asking.pace.learn()
     assert read_pace(redis, "acme", LIMITS).used_per_minute > 0
-    redis.hset(KEYS.pace, "look", (int(redis.time()[0]) - 20) * SECOND)
+    redis.hset(KEYS.pace, "learn_at", (int(redis.time()[0]) - 20) * SECOND)
     assert read_pace(redis, "acme", LIMITS).used_per_minute == 0
 
 
@@ -354,9 +355,11 @@ def test_nothing_learned_is_what_is_configured(redis: Redis) -> None:
     assert read_pace(redis, "acme", LIMITS).why == "configured"
 
 
-def test_one_holder_at_a_time_looks(redis: Redis) -> None:
+def test_one_holder_at_a_time_learns(redis: Redis) -> None:
     holders = [holder(redis) for _ in range(4)]
-    looks = [
-        asking.ask(1, backfill=False, now_us=NOW + tick * SECOND // 10).look for tick in range(40) for asking in holders
+    turns = [
+        asking.ask(1, backfill=False, now_us=NOW + tick * SECOND // 10).learns
+        for tick in range(40)
+        for asking in holders
     ]
-    assert sum(looks) == 4
+    assert sum(turns) == 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from app.pacing.account import Starts
+from app.pacing.starts import Starts, Why
 
 NOW = 1000.0
 NONE = Starts(
-    count=0, answered_at=NOW, first_seconds=0.0, interval_seconds=0.025, wait_seconds=0.001, why="", look=False,
-    scarce=False,
+    count=0, answered_at=NOW, first_seconds=0.0, interval_seconds=0.025, wait_seconds=0.001, why=Why.NOTHING,
+    learns=False, scarce=False,
 )  # fmt: skip
 
 

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.pacing.demand import FULL_SECONDS, STARTS_AT_FIRST, Situation, bound_by, demand, rate_is_far
+from app.pacing.demand import (
+    FULL_SECONDS,
+    STARTS_AT_FIRST,
+    Bound,
+    Demand,
+    HandedOut,
+    Situation,
+    bound_by,
+    demand_of,
+    rate_is_far,
+)
 from app.pacing.permits import Permits
 from app.pacing.schedule import Schedule
+from app.pacing.starts import Why
 from tests.unit.pacing.answers import NOW, answer
 
 # calls of 0.2 s and 40 a second, which need eight permits
@@ -41,7 +52,7 @@ def since(*seconds: float) -> tuple[float, ...]:
     ],
 )
 def test_starts_that_can_be_used_within_a_tick(situation: Situation, usable: int) -> None:
-    assert demand(situation).usable == usable
+    assert demand_of(situation).usable == usable
 
 
 @pytest.mark.parametrize(
@@ -69,7 +80,7 @@ def test_starts_that_can_be_used_within_a_tick(situation: Situation, usable: int
     ],
 )
 def test_what_is_asked_for(situation: Situation, wanted: int, cut: bool) -> None:
-    found = demand(situation)
+    found = demand_of(situation)
     assert (found.wanted, found.cut) == (wanted, cut)
 
 
@@ -89,38 +100,42 @@ def test_the_rate_is_far_where_permits_let_through_less_than_half(
     assert rate_is_far(limit, interval_seconds, call_seconds) is far
 
 
-def bound(why: str = "", **changes: Any) -> str:
-    state = {"cut": False, "short": False, "starts_left": False, "far": False, "ahead_seconds": 0.0, "paced": False}
-    return bound_by(why, **(state | changes))
+NOTHING_CUT = Demand(usable=9, wanted=9, cut=False, paced=False)
+CUT, PACED = replace(NOTHING_CUT, cut=True), replace(NOTHING_CUT, paced=True)
+
+
+def left(why: Why = Why.NOTHING, **changes: Any) -> HandedOut:
+    nothing = HandedOut(why, short=False, starts_left=False, rate_is_far=False, ahead_seconds=0.0)
+    return replace(nothing, **changes)
 
 
 @pytest.mark.parametrize(
-    ("why", "changes", "by"),
+    ("demand", "handed_out", "by"),
     [
-        ("", {}, ""),
-        ("rate", {}, "rate_bound"),
-        ("throttled", {}, ""),
-        ("quota", {"cut": True}, ""),
+        (NOTHING_CUT, left(), None),
+        (NOTHING_CUT, left(Why.RATE), Bound.RATE),
+        (NOTHING_CUT, left(Why.THROTTLED), None),
+        (CUT, left(Why.QUOTA), None),
         # starts are left and no permit for them
-        ("", {"short": True, "starts_left": True, "far": True}, "permits_bound"),
-        ("rate", {"short": True, "starts_left": True, "far": True}, "permits_bound"),
-        ("rate", {"short": True, "far": True}, "rate_bound"),
-        ("", {"starts_left": True, "far": True}, ""),
+        (NOTHING_CUT, left(short=True, starts_left=True, rate_is_far=True), Bound.PERMITS),
+        (NOTHING_CUT, left(Why.RATE, short=True, starts_left=True, rate_is_far=True), Bound.PERMITS),
+        (NOTHING_CUT, left(Why.RATE, short=True, rate_is_far=True), Bound.RATE),
+        (NOTHING_CUT, left(starts_left=True, rate_is_far=True), None),
         # fewer were asked for, as there are no permits for more
-        ("", {"short": True, "cut": True}, "permits_bound"),
-        ("", {"short": True, "starts_left": True}, ""),
+        (CUT, left(short=True), Bound.PERMITS),
+        (NOTHING_CUT, left(short=True, starts_left=True), None),
         # and as others have taken the starts
-        ("", {"short": True, "cut": True, "ahead_seconds": FULL_SECONDS}, "rate_bound"),
-        ("", {"cut": True, "ahead_seconds": 1.0}, "rate_bound"),
-        ("", {"cut": True}, ""),
+        (CUT, left(short=True, ahead_seconds=FULL_SECONDS), Bound.RATE),
+        (CUT, left(ahead_seconds=1.0), Bound.RATE),
+        (CUT, left(), None),
         # all that was asked for was given, which was no more than the pace
-        ("", {"paced": True}, "rate_bound"),
-        ("", {"paced": True, "short": True}, ""),
-        ("throttled", {"paced": True}, ""),
+        (PACED, left(), Bound.RATE),
+        (PACED, left(short=True), None),
+        (PACED, left(Why.THROTTLED), None),
     ],
 )
-def test_what_calls_wait_for(why: str, changes: dict[str, Any], by: str) -> None:
-    assert bound(why, **changes) == by
+def test_what_calls_wait_for(demand: Demand, handed_out: HandedOut, by: Bound | None) -> None:
+    assert bound_by(demand, handed_out) is by
 
 
 def test_the_situation_is_what_schedule_and_permits_tell() -> None:
@@ -149,7 +164,7 @@ situations = st.builds(
 
 @given(situations)
 def test_never_more_than_wait_nor_than_can_be_used(situation: Situation) -> None:
-    found = demand(situation)
+    found = demand_of(situation)
     assert 0 <= found.usable <= situation.waiting
     assert 0 <= found.wanted <= max(0, found.usable - len(situation.in_hand))
     assert found.cut == (len(situation.in_hand) + found.wanted < found.usable)
@@ -157,7 +172,7 @@ def test_never_more_than_wait_nor_than_can_be_used(situation: Situation) -> None
 
 @given(situations, counts)
 def test_whoever_has_more_permits_asks_for_no_fewer(situation: Situation, more: int) -> None:
-    assert demand(replace(situation, permits=situation.permits + more)).wanted >= demand(situation).wanted
+    assert demand_of(replace(situation, permits=situation.permits + more)).wanted >= demand_of(situation).wanted
 
 
 @pytest.mark.parametrize(
@@ -173,4 +188,4 @@ def test_calls_wait_for_the_pace_where_more_wait_than_a_tick_has_turns(
     waiting: int, interval_seconds: float, limit: int, paced: bool
 ) -> None:
     situation = replace(BUSY, waiting=waiting, interval_seconds=interval_seconds, limit=limit, permits=limit)
-    assert demand(situation).paced is paced
+    assert demand_of(situation).paced is paced

@@ -96,7 +96,7 @@ SOON = [0.0, 0.025, 0.05]
 
 
 @pytest.mark.parametrize(
-    ("permits", "starts", "demand", "wanted"),
+    ("permits", "starts", "usable", "wanted"),
     [
         (Permits(), [], 0, None),
         (Permits(), SOON, 3, 4),  # and one to spare
@@ -116,8 +116,8 @@ SOON = [0.0, 0.025, 0.05]
         (permits_of(3, wanted=8), [], 0, 0),
     ],
 )
-def test_permits_are_asked_for(permits: Permits, starts: list[float], demand: int, wanted: int | None) -> None:
-    assert permits.to_lease(after(starts), demand, NOW) == wanted
+def test_permits_are_asked_for(permits: Permits, starts: list[float], usable: int, wanted: int | None) -> None:
+    assert permits.to_lease(after(starts), usable, NOW) == wanted
 
 
 def test_while_somebody_else_is_short_what_is_not_needed_is_given_back_at_once() -> None:
@@ -179,13 +179,13 @@ def test_what_was_given_back_is_held_no_more() -> None:
 
 @given(
     in_use=st.integers(0, 20),
-    demand=st.integers(0, 20),
+    usable=st.integers(0, 20),
     starts=st.lists(st.floats(0, 0.1), max_size=20),
     tight=st.booleans(),
 )
 def test_what_is_asked_for_is_never_less_than_is_in_use(
-    in_use: int, demand: int, starts: list[float], tight: bool
+    in_use: int, usable: int, starts: list[float], tight: bool
 ) -> None:
     permits = permits_of(20, wanted=30 if tight else 20, in_use=in_use)
-    wanted = permits.to_lease(after(sorted(starts)), demand, NOW + 2)
-    assert wanted is None or in_use <= wanted <= in_use + max(demand, len(starts)) + 1
+    wanted = permits.to_lease(after(sorted(starts)), usable, NOW + 2)
+    assert wanted is None or in_use <= wanted <= in_use + max(usable, len(starts)) + 1

@@ -10,7 +10,7 @@ from app.destinations.model import Limits
 from app.pacing.concurrency import Concurrency
 from app.pacing.observations import Observations
 from app.pacing.pace import Pace, next_pace
-from app.pacing.rate import FAR_CUT, RATE_USED, STAY_AT, Rate, growth, top_of
+from app.pacing.rate import FAR_CUT, RATE_USED, STAY_AT, STAY_SECONDS, Rate, growth, top_of
 
 CONFIGURED = Limits(calls_per_minute=2_400, max_in_flight=100)
 AT_FIRST = Rate(top_of(CONFIGURED))
@@ -54,7 +54,7 @@ def test_all_that_is_configured_is_no_knowledge() -> None:
 
 def test_the_growth_never_falls() -> None:
     for guessed in (False, True):
-        shares = [growth(second / 2, guessed=guessed) for second in range(400)]
+        shares = [growth(second / 2, guessed=guessed, stay_seconds=STAY_SECONDS) for second in range(400)]
         assert shares == sorted(shares)
 
 
