@@ -1,1 +1,1 @@
-"""Pacing: the one authority over how fast and how much at once an account is called, shared by all workers."""
+"""Pacing: the one authority over how fast an account is called, and with how many calls at once, for all workers."""

@@ -1,7 +1,7 @@
-"""What is shared of an account's pace, in Redis: the schedule of starts, the permits, the back-off, and what was learned.
+"""The pace of an account, shared by all workers in Redis: the schedule of starts, the permits, the back-off, and what was learned.
 
-Three small scripts keep it; how fast and how many at once is decided by `app.pacing.pace`, about once a second by whoever has that
-second's turn.
+Three small scripts keep the first three. About once a second the worker whose turn it is decides how fast to call and how many at
+once, by `pace.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-REACH_SECONDS = 0.15  # starts are given so far ahead
+REACH_SECONDS = 0.15  # how far ahead starts are given out
 LEARN_SECONDS = 1.0
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {
@@ -38,7 +38,7 @@ WAITS = {
 
 
 class AccountPace:
-    """One account, as one holder (a worker process) sees it. `now_us` is for tests; 0 is the clock of Redis."""
+    """One account, for one holder (a worker process). `now_us` is for tests; 0 means the clock of Redis."""
 
     def __init__(self, redis: Redis, account: str, holder: str, limits: Limits) -> None:
         self._limits = limits
@@ -60,8 +60,8 @@ class AccountPace:
     ) -> Step[Starts]:
         """Ask for starts, return `unused` ones, and report what was `observed` (fields of the `observed` hash).
 
-        `urgent`: a live call is among them of a destination that nobody waited for here until now. `lead_seconds`: so long it takes
-        until an answer can be used; no start is given before.
+        `urgent`: among them is a live call of a destination for which nobody waited here until now. `lead_seconds`: how long it takes
+        until an answer can be used; no start is given sooner.
         """
         limits = self._limits
         interval_us = 1e6 / top_of(limits)
@@ -71,7 +71,7 @@ class AccountPace:
 
         def read(reply: Any) -> Starts:
             answered_us, count, first_us, interval_us, wait_us, why, learns, scarce = reply
-            # when Redis answered, and not when that was heard: on a busy machine that is later, by who knows how much
+            # when Redis answered, not when that was heard: on a busy machine that may be much later
             heard_at = time.monotonic()
             self._server.learn(asked_at, heard_at, answered_us / 1e6)
             answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
@@ -92,7 +92,7 @@ class AccountPace:
         )  # fmt: skip
 
     def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> Step[tuple[int, int]]:
-        """Permits held from now on when `wanted` would be of use, and how many the account has."""
+        """Ask for `wanted` permits in all; how many are held from now on, and how many the account has."""
         return Step(
             "app.pacing", "permits",
             [self._keys.permits, self._keys.pace],
@@ -101,7 +101,7 @@ class AccountPace:
         )  # fmt: skip
 
     def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> Step[float]:
-        """Make the whole account wait; for how many seconds."""
+        """Make the whole account wait; returns for how many seconds."""
         first, most = WAITS[kind]
         return Step(
             "app.pacing", "back_off",
@@ -114,7 +114,7 @@ class AccountPace:
         )  # fmt: skip
 
     def learn(self) -> None:
-        """Learn from what all processes saw since this was last done. To be called by whose turn it is."""
+        """Learn the pace from what all processes saw since it was last learned. For whoever's turn it is; blocks."""
         keys = self._keys
         reply: Any = self._redis.time()
         now_us = reply[0] * 1_000_000 + reply[1]
@@ -143,12 +143,12 @@ class AccountPace:
                 pipeline.execute()
 
     def leave(self) -> Sequence[Step[None]]:
-        """Give all permits back, and the share of the schedule."""
+        """Give back all permits and the share of the schedule."""
         return [
             Step("", "HDEL", [key], [self._holder], lambda _: None) for key in (self._keys.permits, self._keys.shares)
         ]
 
 
 def end_wait(redis: Redis, account: str) -> None:
-    """Go on calling at once: an operator says so. If the account disagrees, it says so again."""
+    """Go on calling at once, as an operator wishes. An account that disagrees will say so again."""
     redis.hdel(AccountKeys(account).pace, "blocked", "in_a_row", "why", "single")

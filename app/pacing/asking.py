@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TICK_SECONDS = 0.1  # it asks so often, while anybody waits
+TICK_SECONDS = 0.1  # between two questions, while anybody waits
 SOON_SECONDS = 0.02  # for a destination that has just come
-REPORT_SECONDS = 1.0  # what was observed is told so often, and at once where calls are made singly
-# An account that has to be left alone is asked for again so often: an operator may have ended the wait
-HOLD_SECONDS = 5.0
+REPORT_SECONDS = 1.0  # between two reports of what was observed; where calls are made singly, each is told at once
+HOLD_SECONDS = 5.0  # until an account that has to be left alone is asked again: an operator may have ended the wait
 RETRY_SECONDS = 1.0  # while Redis is away, and after an unexpected error
-IDLE_SECONDS = 2.0  # so long after the last call it asks for nothing more
+IDLE_SECONDS = 2.0  # after the last call, until everything is given back
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Whether lanes wait at the gate, calls are in flight, and there is something to tell the account. The permits of calls in flight
-    have to be asked for again at `renew_at`.
+    """`waits`: lanes wait at the gate. `in_flight`: there are calls in flight; their permits have to be renewed at `renew_at`.
+    `tells`: there is something to tell the account.
     """
 
     waits: bool
@@ -35,14 +34,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """There is nothing to ask for so long, unless somebody comes."""
+    """There is nothing to ask for this long, unless somebody comes."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """There was nothing to ask for a while: give back what is held."""
+    """There has been nothing to ask for a while: give back what is held."""
 
 
 Command = Ask | Sleep | GiveBack
@@ -50,14 +49,14 @@ Command = Ask | Sleep | GiveBack
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a question says: that it is `urgent`, and what was observed (`tells`) or nothing of it yet."""
+    """How to ask: whether it is `urgent`, and whether to tell what was observed (`tells`) or keep it for later."""
 
     urgent: bool
     tells: bool
 
 
 class Asking:
-    """What has happened at the gate, as far as it decides when to ask. Times are of time.monotonic()."""
+    """What has happened at the gate that decides when to ask. Times are of time.monotonic()."""
 
     def __init__(self) -> None:
         self._ask_at = self._asked_at = 0.0
@@ -69,7 +68,7 @@ class Asking:
         self._closing = False
 
     def next_command(self, load: Load, now: float) -> Command:
-        """What to do; again after each event, each question and each sleep."""
+        """What to do next. To be asked again after each event, question and sleep."""
         if load.waits or load.in_flight or self._idle_since is None:
             self._idle_since = now
         due = self._due(load)
@@ -87,7 +86,7 @@ class Asking:
         return Sleep(due - now)
 
     def _due(self, load: Load) -> float | None:
-        """When to ask. While nobody waits: what was observed is told within a second, permits in use are renewed; None: neither."""
+        """When to ask next. While nobody waits, only to tell what was observed or to renew permits in use; None: for neither."""
         if load.waits:
             return max(self._ask_at, self._held_until)
         due = []
@@ -108,12 +107,12 @@ class Asking:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def newcomer(self) -> None:
-        """A destination has come for which there is no start: it is asked soon."""
+        """A destination has come for which there is no start: ask soon."""
         self._urgent = True
         self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
 
     def begin(self, now: float, *, live: bool) -> Question:
-        """A question is asked; `live` when calls wait that are no backfill."""
+        """A question is asked; `live`: some of the calls that wait are no backfill."""
         question = Question(
             urgent=self._urgent and live, tells=self._careful or self._closing or now >= self._report_at
         )
@@ -128,16 +127,14 @@ class Asking:
         self._careful = False
 
     def answered(self, now: float, *, waits: bool, given: int, wait_seconds: float) -> None:
-        """At `now` so many starts were given; when none were, it is to be asked again after `wait_seconds`. `waits`: lanes waited when
-        it was asked.
-        """
-        if self._urgent:  # by who has come since
+        """`given` starts came at `now`; if none, ask again after `wait_seconds`. `waits`: lanes waited when it was asked."""
+        if self._urgent:  # by a destination that has come since
             self._ask_at = now + SOON_SECONDS
         elif waits:
             self._ask_at = now + max(TICK_SECONDS, 0.0 if given else min(wait_seconds, HOLD_SECONDS))
 
     def paused(self, seconds: float, now: float) -> None:
-        """The account has to be left alone for so long."""
+        """The account has to be left alone for this long."""
         self._careful = True
         self._held_until = now + min(seconds, HOLD_SECONDS)
 
@@ -146,5 +143,5 @@ class Asking:
         self._ask_at = now + RETRY_SECONDS
 
     def close(self) -> None:
-        """Nothing is kept from now on that others could use."""
+        """The process ends: nothing that others could use is kept from now on."""
         self._closing = True

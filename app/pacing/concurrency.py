@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 CROWD_SECONDS: Final = 2_400.0  # of permits holding calls up, until twice as many are tried as were too many
 CROWDED: Final = 2.0  # times as long as at ease: fewer at once
 AT_EASE: Final = 1.5  # less than this: more at once
-MORE: Final = 1.05
-TRIED: Final = 0.7  # so many of the permits are left in a trial
-# Until all that is seen was begun with so many, beside the time of a call: reports come once a second, and so does learning
+MORE: Final = 1.05  # times as many, or one more
+TRIED: Final = 0.7  # of the permits, in a trial
+# Besides the time of a call, until all that is seen began within the trial: reports come once a second, and so does learning
 SETTLED_SECONDS: Final = 2.5
-AS_MUCH: Final = 0.97
+AS_MUCH: Final = 0.97  # of what got through before: as much, for all that can be measured
 FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
 RAREST_TRIAL_SECONDS: Final = 960.0
 EASE_GROWTH: Final = 1.002  # each time; what was quick once need not be so for ever
@@ -85,7 +85,7 @@ def next_concurrency(
 
 
 def _after_too_many(known: Concurrency) -> Concurrency:
-    """Half of them; or one fewer, where that is known to fit."""
+    """Half as many; or one fewer, where that is known to fit."""
     tries_one_more = known.fits and int(known.permits) == known.fits + 1
     fewer = float(known.fits) if tries_one_more else max(1.0, known.permits / 2)
     return replace(

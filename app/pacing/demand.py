@@ -1,7 +1,7 @@
-"""How many starts a gate asks for, and what its calls are held up by. Pure.
+"""How many starts a gate asks for, and what holds its calls up. Pure.
 
-Where permits let through less than the rate does, a start without a permit is of no use; where the schedule is given out for some time
-ahead, it is also one that others lack.
+Where permits let less through than the rate does, a start without a permit is of no use; where the schedule is given out some time
+ahead, somebody else lacks it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from app.pacing.schedule import Schedule
 
 STARTS_AT_FIRST = 4  # until it is known how long a call takes
-FAR_SHARE = 0.5  # of the rate, which permits let through at the most
-# Where the schedule is given out so far ahead, a start without a permit is one that others lack
-FULL_SECONDS = TICK_SECONDS / 3
+FAR_SHARE = 0.5  # the rate is far where permits let through less than this share of it
+FULL_SECONDS = TICK_SECONDS / 3  # where the schedule is given out this far ahead, others lack what is not used
 SPARE_STARTS = 2  # calls do not end evenly
 SPARE_TURNS = 2  # a tick does not begin with a start, and the next question may come late
 
@@ -32,9 +31,10 @@ SPARE_TURNS = 2  # a tick does not begin with a start, and the next question may
 class Situation:
     """What a gate knows when it asks, at `now` of time.monotonic().
 
-    `waiting` calls would start, while `free_slots` of the process are left. Starts `in_hand` and calls that have `begun` are ascending
-    moments. Of the account's `limit` of permits `permits` are to be reckoned with here. A call takes `call_seconds`, two starts of the
-    account are `interval_seconds` apart (0: not known), and its schedule was given out for `ahead_seconds` already.
+    `waiting` calls would start, and the process has `free_slots` left. Starts `in_hand`, and the moments at which the calls in flight
+    have `begun`, are ascending. Of the account's `limit` of permits this process can reckon with `permits`. A call takes
+    `call_seconds`, two starts of the account are `interval_seconds` apart (0: not known), and its schedule was already given out for
+    `ahead_seconds`.
     """
 
     now: float
@@ -50,7 +50,7 @@ class Situation:
 
     @classmethod
     def of(cls, schedule: Schedule, permits: Permits, *, waiting: int, free_slots: int, now: float) -> Situation:
-        """As schedule and permits are now."""
+        """What schedule and permits tell at `now`."""
         return cls(
             now=now,
             waiting=waiting,
@@ -67,9 +67,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`usable` starts could be used within a tick if permits went as far as they do for the account, `wanted` more are asked for.
+    """`usable` starts could be used within a tick if all permits of the account were there; `wanted` more than those in hand are asked
+    for.
 
-    `cut`: these are fewer, for want of permits. `paced`: more calls wait than start within a tick, whatever permits there are.
+    `cut`: that is less than is usable, for want of permits. `paced`: more calls wait than the pace lets start within a tick.
     """
 
     usable: int
@@ -101,7 +102,7 @@ class HandedOut:
 
 
 def demand_of(situation: Situation) -> Demand:
-    """What to ask for. Where starts may come later, some too many do no harm."""
+    """What to ask for. Where a start may wait for its permit, a few too many do no harm."""
     usable = _usable(situation)
     wanted = max(0, _worth_having(situation, usable) - len(situation.in_hand))
     return Demand(
@@ -113,7 +114,7 @@ def demand_of(situation: Situation) -> Demand:
 
 
 def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> bool:
-    """Whether permits hold calls up long before the rate does: else a start that comes later is at the time of another's."""
+    """Whether permits hold calls up long before the rate does. Only then may a start be used late: else it would meet another's."""
     return limit * interval_seconds < FAR_SHARE * call_seconds
 
 
@@ -134,7 +135,7 @@ def _is_paced(situation: Situation, usable: int) -> bool:
 
 
 def _turns(situation: Situation) -> int | None:
-    """Starts within a tick by the pace; None while nobody knows it."""
+    """How many starts the pace lets begin within a tick; None while it is not known."""
     if not situation.interval_seconds:
         return None
     return math.ceil(TICK_SECONDS / situation.interval_seconds) + SPARE_TURNS
@@ -153,7 +154,7 @@ def _usable(situation: Situation) -> int:
 
 
 def _worth_having(situation: Situation, usable: int) -> int:
-    """Of the starts in hand and those to come, up to `usable`."""
+    """How many of the `usable` starts, in hand or to come, are worth having."""
     interval_seconds, in_hand = situation.interval_seconds, situation.in_hand
     if not (usable and situation.call_seconds):
         return usable

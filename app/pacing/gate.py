@@ -1,11 +1,10 @@
-"""The one place of a worker process that asks Redis for starts and permits of an account, for all of its lanes.
+"""The one place in a worker process that asks Redis for starts and permits of an account, for all of its lanes.
 
-A lane says how many calls it would make (`want`); when its turn has come, it makes one (`Place.call`), which holds a permit until it
-ends. The gate asks for the next tenth of a second, while anybody waits; what comes free meanwhile is handed on at once. When the
+A lane says how many calls it would make (`want`). When its turn has come it makes one (`Place.call`), which holds a permit until it
+ends. While anybody waits, the gate asks for the next tenth of a second; what comes free meanwhile is handed on at once. When the
 account has to be left alone, the lanes that wait are told for how long (`Place.hold`).
 
-Here are its tasks and its timer. Who is next is decided by `line.py`; what the gate has in hand, and how it comes by more, is with
-`supply.py`.
+Here are its tasks and its timer. `line.py` decides who is next; `supply.py` holds starts and permits, and asks for more.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Gate:
-    """The gate of one account in this process. For coroutines of its event loop alone."""
+    """The gate of one account in this process. Only for coroutines of its event loop."""
 
     def __init__(self, account: AccountPace, room: Room, trips: RoundTrips) -> None:
         self._account = account
@@ -49,7 +48,7 @@ class Gate:
     # -- for lanes -----------------------------------------------------------------------------------------------------
 
     def want(self, place: Place, count: int, *, backfill: bool) -> None:
-        """How many calls a lane would start now, beyond those that it was admitted for."""
+        """Set how many calls a lane would start now, beyond those it was let in for."""
         waited, of_its = bool(self._line), self._line.waits(place.destination_id)
         if not waited:
             self._supply.drop_late()
@@ -67,19 +66,19 @@ class Gate:
             self._changed.set()
 
     async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
-        """The account asks to be left alone; for how many seconds it will be. Raises redis-py's errors."""
+        """The account asks to be left alone; returns for how many seconds it will be. Raises redis-py's errors."""
         seconds = await self._supply.refused(kind, wait_seconds)
         self._room.leave(self)
         return seconds
 
     def leave(self, place: Place) -> None:
-        """The lane wants nothing more. A call that it has the turn for may still come."""
+        """The lane wants nothing more. A call whose turn has come already may still be made."""
         self._line.want(place, place.destination_id, 0, backfill=False)
         if not self._line:
             self._room.leave(self)
 
     def close(self) -> None:
-        """Give the permits back as soon as no call is in flight: others need not wait until they end by themselves."""
+        """Give the permits back as soon as no call is in flight, so that others need not wait until they end by themselves."""
         self._supply.close()
         self._changed.set()
 
@@ -96,7 +95,7 @@ class Gate:
         return self._supply.in_flight
 
     def hand_out(self) -> None:
-        """Give starts whose time has come to those whose turn it is, as far as permits go; and again at the time of the next."""
+        """Begin the calls whose time has come, in turn, as far as permits and slots go; and again at the next start."""
         loop = asyncio.get_running_loop()  # its time is that of time.monotonic()
         while (turn := self._next_turn()) is not None:
             call = loop.create_task(self._call(*turn))
@@ -116,14 +115,14 @@ class Gate:
             self._room.wait(self)
 
     def _next_turn(self) -> tuple[Place, float] | None:
-        """Who may call now, and not after which moment; None when nobody may yet."""
+        """Who may call now, and the latest moment for it; None when nobody may yet."""
         if not (self._may_hand_out and self._supply.is_due()) or (place := self._line.next()) is None:
             return None
         self._room.take()
         return place, self._supply.begin_call()
 
     async def _call(self, place: Place, latest: float) -> None:
-        """Let a lane make a call, and hand on what is free by its end."""
+        """Let a lane make a call, and hand on what its end sets free."""
         try:
             called = await place.call(latest)
         except Exception:

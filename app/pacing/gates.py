@@ -1,4 +1,4 @@
-"""The gates of a worker process, one for each account, and for each of its limits where these have changed."""
+"""The gates of a worker process: one for each account, and another where its limits have changed."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Gates:
         self._room = Room(calls_at_once)
         self._lock = Lock()
         self._holder = token_hex(8)
-        self._gates: dict[tuple[str, Limits], Gate] = {}  # also of former limits: lanes may be at work with them
+        self._gates: dict[tuple[str, Limits], Gate] = {}  # also with former limits: lanes may still work with them
 
     def room_used_share(self) -> float:
-        """How much of the calls that this process may have in flight is in use, from 0 to 1."""
+        """The share of the calls this process may have in flight that are, from 0 to 1."""
         return self._room.used_share
 
     def close(self) -> None:
-        """The process ends. Calls that have begun come to their end."""
+        """The process ends. Calls in flight are let finish."""
         with self._lock:
             gates = list(self._gates.values())
         for gate in gates:
             EVENT_LOOP.call(gate.close)
 
     def wait_until_they_rest(self, most_seconds: float) -> bool:
-        """Wait until the accounts were told what this process gives back. False when Redis did not answer in that time."""
+        """Wait until everything is given back to the accounts. False when Redis did not answer in time."""
         return EVENT_LOOP.run(self._rest(most_seconds))
 
     async def _rest(self, most_seconds: float) -> bool:

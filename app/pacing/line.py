@@ -1,7 +1,7 @@
 """Who is next at a gate: live before backfill, destinations in turn, and the lanes of each in turn. Pure.
 
-A destination that comes is next, so that who has little to send is served at once (as FQ-CoDel does it, RFC 8290); those that waited
-already have every second turn at least, however many come.
+A destination that has just come is next, so that one with little to send is served at once (as in FQ-CoDel, RFC 8290). Those that
+were waiting have at least every second turn, however many come.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 P = TypeVar("P")
-IN_A_ROW = 4  # calls of one lane, so that what they come to is settled together
+IN_A_ROW = 4  # calls of one lane, so that their outcomes are settled together
 
 
 @dataclass(slots=True)
 class _Places(Generic[P]):
-    """Places of one destination, and how many calls each would like to start. `last` had as many turns in a row as `in_a_row`."""
+    """Places of one destination, and how many calls each would like to start. `last` has just had `in_a_row` turns in a row."""
 
     wanted: OrderedDict[P, int] = field(default_factory=OrderedDict)
     last: P | None = None
     in_a_row: int = 0
 
     def next(self) -> P:
-        """Some turns in a row for each, as deficit round robin has its quantum."""
+        """Each has a few turns in a row, like the quantum of deficit round robin."""
         place = next(iter(self.wanted))
         self.in_a_row = self.in_a_row + 1 if place is self.last else 1
         self.last = place
@@ -40,7 +40,7 @@ class _Places(Generic[P]):
 
 @dataclass(slots=True)
 class _Turns(Generic[P]):
-    """The destinations of one kind: which came since they last had a turn, and which wait for another."""
+    """The destinations of one kind: those that have come and had no turn yet, and those that wait for another."""
 
     new: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
     waiting: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
@@ -96,24 +96,25 @@ class Line(Generic[P]):
                     turns.drop(destination_id)
 
     def next(self) -> P | None:
-        """Whose turn it is; it wants one less, and after some in a row goes to the end. None when nobody wants anything."""
+        """Whose turn it is, which counts as one call less that it wants; None when nobody wants anything."""
         return self._live.next() if self._live else self._backfill.next()
 
     def waits(self, destination_id: str) -> bool:
-        """Whether anybody would like to start a live call of this destination."""
+        """Whether a live call of this destination waits."""
         return self._live.of(destination_id) is not None
 
     @property
     def live(self) -> int:
-        """Calls that would be made, live ones."""
+        """How many live calls wait."""
         return sum(sum(places.values()) for places in self._live.all())
 
     @property
     def backfill(self) -> int:
+        """How many calls of backfill wait."""
         return sum(sum(places.values()) for places in self._backfill.all())
 
     def places(self) -> list[P]:
-        """All that wait."""
+        """All places that wait."""
         return [place for turns in (self._live, self._backfill) for places in turns.all() for place in places]
 
     def __bool__(self) -> bool:

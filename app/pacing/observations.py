@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-IDLE_AFTER_SECONDS: Final = 2.0  # longer than this, nothing was called for a while, which tells nothing of the rate
+IDLE_AFTER_SECONDS: Final = 2.0  # what is beyond this was idle, and tells nothing of the rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Observations:
     def of(
         cls, counts: Mapping[str, int], *, waits_since_us: float, waits_until_us: float, now_us: int
     ) -> Observations:
-        """From what was counted since the first report (`since`), and when the last wait of the account began and ends."""
+        """From what was counted since the first report (`since`), and when the account's last wait began and ends."""
         begun_us = counts.get("since", now_us)
         waited = max(0.0, min(now_us, waits_until_us) - max(begun_us, waits_since_us)) / 1e6
         active = min(IDLE_AFTER_SECONDS, max(0.0, (now_us - begun_us) / 1e6 - waited))

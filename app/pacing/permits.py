@@ -1,4 +1,4 @@
-"""The permits of an account that one process holds: how many are in use, how many will be, and how many to ask for. Pure."""
+"""The permits of an account that one process holds: how many are in use, will be needed, and are to be asked for. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 
 from app.pacing.asking import TICK_SECONDS
 
-PERMIT_LIFE_SECONDS = 10.0  # a holder asks again well before; a dead one must not keep its permits long
+PERMIT_LIFE_SECONDS = 10.0  # a holder renews well before; one that died must not keep its permits for long
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
 AT_FIRST = 4  # assumed account limit until Redis has told it
-SPARE = 1  # calls do not take the same time each
-TIGHT_SECONDS = 5.0  # after somebody of the account was short
-KEPT_SECONDS = 1.0  # permits without use, while nobody is short: or most ticks would have to ask
-KEPT_SHARE = 0.9  # of what is known of how long calls take, at each that ends
+SPARE = 1  # calls do not all take the same time
+TIGHT_SECONDS = 5.0  # for this long after somebody was short, no more are held than are needed on average
+KEPT_SECONDS = 1.0  # unused permits are kept this long while nobody is short, or most ticks would have to ask
+KEPT_SHARE = 0.9  # of the mean call time that is known, each time a call ends
 
 
 def permits_needed(begun: Iterable[float], starts: Iterable[float], call_seconds: float, *, now: float) -> int:
-    """The most calls in flight at one time: those that have `begun`, and those of the `starts` to come (both ascending).
+    """The most calls in flight at any time, of those that have `begun` and the `starts` to come (both ascending).
 
-    A call that has taken longer than `call_seconds` (0: not known) already is taken to go on.
+    A call that has already taken longer than `call_seconds` (0: not known) is assumed to go on.
     """
     takes = call_seconds or math.inf
     ends = deque(at + takes for at in begun)
@@ -46,7 +46,7 @@ def starts_worth_having(
     used_share: float,
     now: float,
 ) -> int:
-    """How many of the `starts` to take: the last finds a permit free, and so do at least `used_share` of all."""
+    """How many of the `starts` to take, so that the last of them finds a permit free, and so do at least `used_share` of all."""
     ends = deque(max(at + call_seconds, now) for at in begun)
     used = worth = 0
     for number, start in enumerate(starts, 1):
@@ -63,8 +63,8 @@ def starts_worth_having(
 class Permits:
     """The permits of one account in this process. All times are of time.monotonic().
 
-    `limit`: how many the account has. A call takes `call_seconds`, lately (0: not known). `short`: fewer were given than were asked
-    for.
+    `limit`: how many the account has. `call_seconds`: how long a call takes of late (0: not known). `short`: fewer were given than
+    asked for.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Permits:
 
     @property
     def renew_at(self) -> float:
-        """When those in use have to be asked for again."""
+        """When those in use have to be renewed."""
         return self._leased_at + RENEW_SECONDS
 
     # -- calls ---------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Permits:
         self._begun.append(now)
 
     def end(self, seconds: float | None) -> None:
-        """A call has ended; `seconds` of one that is like others."""
+        """A call has ended; `seconds` if it took the time that calls take, else None."""
         self._begun.popleft()
         if seconds is not None:
             known = self.call_seconds
@@ -110,10 +110,10 @@ class Permits:
     # -- asking for them -----------------------------------------------------------------------------------------------
 
     def to_lease(self, starts: Sequence[float], usable: int, now: float) -> int | None:
-        """How many to ask for, so that there are permits for the `starts` that come soon, and not many more; None: there is no need.
-        What is in use does not grow from then until the answer is `granted`.
+        """How many to ask for, so that there are permits for the `starts` that come soon and not many more; None: no need to ask.
 
-        `usable` starts could be used within a tick if there were permits for them (`Demand`).
+        `usable` starts could be used within a tick if there were permits for them (`Demand.usable`). From now until the answer is
+        `granted`, no more are in use than now.
         """
         needed = self._needed(starts, usable, now)
         if not self._asks(needed, now):
@@ -122,21 +122,21 @@ class Permits:
         return needed
 
     def granted(self, held: int, limit: int, *, wanted: int, now: float) -> None:
-        """The answer to a question for `wanted` permits that was asked at `now`: so many, of so many that the account has."""
+        """The answer to a question asked at `now` for `wanted` permits: how many are held, and how many the account has."""
         self._held, self.limit = held, limit
         self._leased_at = now
         self.short = held < wanted
 
     def learn_of_shortage(self, now: float) -> None:
-        """Somebody of the account is short of permits: only as many are held as calls take on average."""
+        """Somebody else is short of permits: hold no more than calls need on average."""
         self._tight_until = now + TIGHT_SECONDS
 
     def give_back(self) -> None:
-        """Nothing is held from now on; the account is to be told."""
+        """Hold nothing from now on; the account is to be told."""
         self._held = 0
 
     def to_reckon_with(self, now: float) -> int:
-        """How many there will be for starts to come."""
+        """How many there will be for the starts to come."""
         if self._tight(now):
             return max(self._held, 0 if self.short else 1)
         return self.limit

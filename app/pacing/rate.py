@@ -21,19 +21,19 @@ LEAST_RATE: Final = 1 / 60  # calls per second: one a minute finds out whether t
 
 BACK_TO: Final = 0.95  # of what was accepted, after a refusal
 RETURN_SECONDS: Final = 10.0  # until it is nearly what was accepted
-STAY_AT: Final = 0.975  # what was accepted holds what the account lets pass as a burst
+STAY_AT: Final = 0.975  # what was accepted includes what the account let pass as a burst
 STAY_SECONDS: Final = 35.0  # until it grows beyond
 CUBIC_GROWTH: Final = 5e-6  # of the accepted rate, per cubed second: twice the rate after another minute
 GUESS_GROWTH: Final = 0.02  # a second: what is only a guess is soon put to the test
-ECHO_SECONDS: Final = 0.4  # refusals of calls that were under way already tell nothing new
+ECHO_SECONDS: Final = 0.4  # refusals of calls that were already under way tell nothing new
 MEASURE_SECONDS: Final = 4.0  # less is too short to tell what is accepted
-RECENT_SECONDS: Final = 5.0  # what is accepted is measured over about so long
+RECENT_SECONDS: Final = 5.0  # what is accepted is measured over about this long
 BOUND_SHARE: Final = 0.5  # of that time calls must have waited for a start, or what was accepted is no measure
 # Refusals that come too soon to measure anything: just after a measurement it was a little off, else who knows how far
 NEAR_CUTS: Final = (0.96, 0.9)
 FAR_CUT: Final = 0.8
 SAME_WINDOW: Final = 1.25  # times as much or as little, from one refusal to the next
-WINDOW_WAIT_SECONDS: Final = 10.0  # so long a wait is that of a window at once
+WINDOW_WAIT_SECONDS: Final = 10.0  # a wait this long is taken for that of a window at once
 # Where a refusal costs a wait many times as long as what was learned from it
 COSTLY: Final = 4.0
 COSTLY_CUT: Final = 0.5
@@ -94,7 +94,7 @@ def next_rate(rate: Rate, seen: Observations, top: float) -> Rate:
 
 
 def within(rate: Rate, top: float) -> Rate:
-    """The rate, never above `top` and never at a stand."""
+    """The rate, never above `top` and never zero."""
     if rate.calls_per_second >= top:
         # all that is configured is accepted again: nothing learned is left to show
         rate = replace(rate, found=0.0, seconds=0.0, near=0, guessed=True, calls_per_second=top)
@@ -144,7 +144,7 @@ def _measured(rate: Rate, window: float) -> Rate:
 
 
 def _with_recent(rate: Rate, seen: Observations) -> Rate:
-    """With the means over the last seconds; over all there were, when those are fewer."""
+    """With the means over the last seconds, or over all since the refusal, if they are fewer."""
     if not seen.active_seconds:
         return rate
     weight = min(1.0, seen.active_seconds / min(rate.active_seconds + seen.active_seconds, RECENT_SECONDS))
@@ -171,7 +171,7 @@ def _stay_seconds(rate: Rate) -> float:
 
 
 def growth(seconds: float, *, guessed: bool, stay_seconds: float) -> float:
-    """The rate as a share of what was accepted, so long after the refusal; it stays there for about `stay_seconds`."""
+    """The rate as a share of what was accepted, `seconds` after the refusal; it stays near that until `stay_seconds`."""
     if guessed:
         return BACK_TO * (1 + GUESS_GROWTH * seconds)
     if seconds < RETURN_SECONDS:

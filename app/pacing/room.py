@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Caller(Protocol):
-    """A gate, as far as it makes calls."""
+    """What the room needs to know of a gate."""
 
     @property
     def in_flight(self) -> int:
         """How many of its calls have not ended."""
 
     def hand_out(self) -> None:
-        """Begin the calls that it may begin now."""
+        """Begin the calls that may begin now."""
 
 
 class Room:
@@ -25,8 +25,8 @@ class Room:
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
-        self._coming: dict[Caller, None] = {}  # would make calls, soon or when there is a slot
-        self._waiting: dict[Caller, None] = {}  # found none
+        self._coming: dict[Caller, None] = {}  # would make calls, now or soon
+        self._waiting: dict[Caller, None] = {}  # found no slot
 
     @property
     def free(self) -> int:
@@ -34,7 +34,7 @@ class Room:
 
     @property
     def used_share(self) -> float:
-        """From 0 to 1."""
+        """How much of it is in use, from 0 to 1."""
         return 1 - self._free / self._size
 
     def come(self, gate: Caller) -> None:
@@ -42,19 +42,19 @@ class Room:
         self._coming.setdefault(gate)
 
     def leave(self, gate: Caller) -> None:
-        """The gate would make none."""
+        """The gate would make no calls."""
         self._coming.pop(gate, None)
         self._waiting.pop(gate, None)
 
     def has_slot(self, gate: Caller) -> bool:
-        """Whether the gate may begin a call, and leaves one slot to each that has fewer."""
+        """Whether the gate may begin a call and still leave a slot to each that has fewer in flight."""
         if self._free > len(self._coming):
             return True
         fewer = gate.in_flight - 1
         return self._free > sum(other.in_flight < fewer for other in self._coming if other is not gate)
 
     def wait(self, gate: Caller) -> None:
-        """Have the gate hand out when a call has ended, of whatever gate."""
+        """Have the gate hand out when a call of any gate has ended."""
         self._waiting.setdefault(gate)
 
     def take(self) -> None:
@@ -62,13 +62,13 @@ class Room:
         self._free -= 1
 
     def give_back(self, gate: Caller) -> None:
-        """A call of this gate has ended. Those that wait have their turn, who has the fewest calls first."""
+        """A call of this gate has ended. Those that wait have their turn, the one with the fewest calls first."""
         self._free += 1
         waiting, self._waiting = self._waiting, {}
         waiting.setdefault(gate)
         passed_over: dict[Caller, None] = {}
         for other in sorted(waiting, key=lambda other: other.in_flight if other in self._coming else 0):
-            if self._free > 0 or other is gate:  # which looks at its next start in any case
+            if self._free > 0 or other is gate:  # it sets its timer in any case
                 other.hand_out()  # and waits again if it would make more calls
             else:
                 passed_over[other] = None

@@ -1,4 +1,4 @@
-"""An account's pace for people: what is configured, what was learned, and for how long the account is left alone."""
+"""An account's pace as people see it: what is configured, what was learned, and for how long the account is left alone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-SHOWN_SECONDS = 10.0  # an account whose pace was to be learned so long ago is not called
-BACK_SECONDS = 1.0  # a wait that began so far in the future did so before the clock went back
+SHOWN_SECONDS = 10.0  # an account whose pace nobody has learned for this long is not being called
+BACK_SECONDS = 1.0  # a wait that began this far in the future did so before the clock went back
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Calls a minute allowed by the configuration, learned, and accepted of late; and why.
+    """Calls a minute: allowed by the configuration, learned, and accepted of late.
 
-    `why`: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for `wait_seconds`.
+    `why` the pace is what it is: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for
+    `wait_seconds`.
     """
 
     allowed_per_minute: float
@@ -55,7 +56,7 @@ def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
 
 
 def _wait_seconds(blocked_us: Any, since_us: Any, now: float) -> float:
-    """How long the account is left alone yet. 0 for a wait that began in what is the future: the clock has gone back since."""
+    """For how much longer the account is left alone; 0 if the wait began in the future: the clock has gone back since."""
     if float(since_us or 0) / 1e6 > now + BACK_SECONDS:
         return 0.0
     return max(0.0, float(blocked_us or 0) / 1e6 - now)

@@ -1,4 +1,4 @@
-"""The answer to a question for starts of calls: how many, when, and what keeps more from starting. Pure."""
+"""The answer to a question for starts: how many, when, and why no more. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """So many, the first `first_seconds` after `answered_at` (time.monotonic()), evenly spaced.
+    """`count` starts, evenly spaced, the first `first_seconds` after `answered_at` (time.monotonic()).
 
-    `wait_seconds`: when to ask again. `learns`: it is the turn of who asked to learn the pace. `scarce`: somebody is short of permits.
+    `wait_seconds`: when to ask again. `learns`: it is the asker's turn to learn the pace. `scarce`: somebody is short of permits.
     """
 
     count: int

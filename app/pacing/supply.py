@@ -1,6 +1,6 @@
-"""What a gate holds of its account, starts and permits, and how it comes by more: the round trips, and what their answers change.
+"""The starts and permits that a gate holds of its account, and the round trips for more.
 
-What is in hand is kept by `schedule.py` and `permits.py`; when to ask is decided by `asking.py`, for how much by `demand.py`.
+`schedule.py` and `permits.py` keep what is in hand; `asking.py` decides when to ask, `demand.py` for how much.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Supply:
-    """Of one gate. What asks Redis raises redis-py's errors; what could not be told then is kept."""
+    """The starts and permits of one gate. What asks Redis raises redis-py's errors, and keeps what could not be told then."""
 
     def __init__(self, account: AccountPace, trips: RoundTrips) -> None:
         self._account = account
@@ -52,11 +52,11 @@ class Supply:
 
     @property
     def first_start(self) -> float | None:
-        """When the next call may begin, of time.monotonic(), as far as starts go; None when there is none."""
+        """When the next call may begin (time.monotonic()), as far as starts go; None when there is none."""
         return self._schedule.first
 
     def is_due(self) -> bool:
-        """Whether a start is there for a call that begins now. What is missed is given up."""
+        """Whether there is a start for a call that begins now. Starts that are missed are given up."""
         return self._schedule.is_due(time.monotonic())
 
     def drop_late(self) -> None:
@@ -69,7 +69,7 @@ class Supply:
         return self._schedule.take()
 
     def end_call(self, called: Called | None, *, held_up: bool) -> None:
-        """A call has ended; None: it was not made after all. `held_up`: until now no other could begin."""
+        """A call has ended; None: it was not made after all. `held_up`: no other could begin until now."""
         if held_up and self._rate_is_far:
             self._schedule.put_off(time.monotonic())
         self._permits.end(called.seconds if called is not None and called.let_through else None)
@@ -82,7 +82,7 @@ class Supply:
     # -- when to ask ---------------------------------------------------------------------------------------------------
 
     def next_command(self, *, waits: bool) -> Command:
-        """What to do next, while lanes wait or none does."""
+        """What the gate is to do next; `waits`: lanes wait."""
         if not waits:
             self.drop_late()
         load = Load(
@@ -94,11 +94,11 @@ class Supply:
         return self._asking.next_command(load, time.monotonic())
 
     def newcomer(self) -> None:
-        """A destination has come for which there is no start: it is asked soon."""
+        """A destination has come for which there is no start: ask soon."""
         self._asking.newcomer()
 
     def close(self) -> None:
-        """Nothing is kept from now on that others could use."""
+        """The process ends: nothing that others could use is kept from now on."""
         self._asking.close()
 
     def failed(self) -> None:
@@ -111,9 +111,9 @@ class Supply:
     # -- round trips ---------------------------------------------------------------------------------------------------
 
     async def ask(self, *, live: int, backfill: int, free_slots: int, hand_out: Callable[[], None]) -> Starts:
-        """Ask for starts and permits, for so many calls that wait, while the process has so many slots for them.
+        """Ask for starts and permits for the calls that wait, `live` and `backfill`, while the process has `free_slots` for them.
 
-        `hand_out` begins all calls that can begin with what came: what the others wait for is told by what is left.
+        `hand_out` begins all calls that can begin with what has come; what is left then tells what holds up the others.
         """
         waiting = live + backfill
         now = time.monotonic()
@@ -142,7 +142,7 @@ class Supply:
         return starts
 
     async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
-        """The account asks to be left alone; for how many seconds it will be."""
+        """The account asks to be left alone; returns for how many seconds it will be."""
         seconds = await self._trips.run(self._account.back_off(kind, wait_seconds))
         self._pause(seconds)
         return seconds
@@ -177,7 +177,7 @@ class Supply:
         return starts
 
     async def _lease(self, starts: Sequence[float], usable: int) -> None:
-        """See to it that there are permits for the `starts` that come soon, and not many more."""
+        """Have permits for the `starts` that come soon, and not many more."""
         now = time.monotonic()
         wanted = self._permits.to_lease(starts, usable, now)
         if wanted is not None:
