@@ -10,9 +10,16 @@ from app.lanes.bounds import Readied
 
 T = TypeVar("T")
 
+MOST_CONTACTS = 500  # of one step: a few ms of the server's time
+MOST_BYTES = 4_000_000
+
 
 def bounded(
-    items: Iterable[tuple[T, Readied]], contacts: Callable[[Any], int], *, most: int, most_bytes: int
+    items: Iterable[tuple[T, Readied]],
+    contacts: Callable[[Any], int],
+    *,
+    most: int = MOST_CONTACTS,
+    most_bytes: int = MOST_BYTES,
 ) -> Iterator[list[tuple[T, Readied]]]:
     """Profiles in lists that end once they hold `most` or `most_bytes`, each counted once for each of its `contacts`.
 

@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
-CHUNK = 500  # profiles appended in one step: a few ms of the server's time
-CHUNK_BYTES = 4_000_000
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it is a part of keys and is shown
 
@@ -123,7 +121,7 @@ class Producer:
             found = self._r.destinations.get(destination)
             members = members_looked_at(found)
             readied = ((None, ready(profile, members)) for profile in profiles)
-            chunks = named(call, bounded(readied, ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES))
+            chunks = named(call, bounded(readied, ContactKeys(found).count))
             self._append(destination, job, chunks, place, about={"source": source})
         self._r.measures.enqueued(destination, time.perf_counter() - began)
         self._r.measures.flush_when_due(self._r.redis, self._r.clock)
@@ -157,7 +155,7 @@ class Producer:
             found = self._r.destinations.get(destination)
             members = members_looked_at(found)
             readied = (_readied(record, members) for record in records)
-            for items in bounded(readied, ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES):
+            for items in bounded(readied, ContactKeys(found).count):
                 yield f"{call}:{received}", items
                 received += len(items)
 
@@ -197,7 +195,7 @@ class Producer:
         def chunks() -> Iterator[tuple[str, list[tuple[Failure, Readied]]]]:
             nonlocal count
             found = self._r.destinations.get(destination)
-            for items in bounded(opened(), ContactKeys(found).count, most=CHUNK, most_bytes=CHUNK_BYTES):
+            for items in bounded(opened(), ContactKeys(found).count):
                 # the id of the chunk is that of its failures: replayed twice, they are enqueued once
                 ids = [failure.id for failure, _ in items]
                 yield f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}", items

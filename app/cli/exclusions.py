@@ -13,12 +13,12 @@ from typing import IO, Self
 
 import orjson
 
+from app.chunks import MOST_CONTACTS
 from app.cli.report import err
 from app.errors import UsageError
 from app.files.records import Record
 from app.files.streams import shown
 from app.mapping.update import Excluded
-from app.producer import CHUNK
 
 RECORDS_NAMED = 10
 
@@ -106,7 +106,7 @@ class Exclusions:
 def _last_lines(path: Path) -> set[bytes]:
     """The lines that the last chunk may have written; one that was cut off is removed from the file."""
     with path.open("r+b") as file:
-        last = deque(file, maxlen=CHUNK + 1)
+        last = deque(file, maxlen=MOST_CONTACTS + 1)
         if last and not last[-1].endswith(b"\n"):
             file.truncate(file.tell() - len(last.pop()))
     return {line.rstrip(b"\n") for line in last}

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
+from app.chunks import bounded
 from app.clock import following
 from app.errors import ActivationError, EpochEnded, RequestRefused
 from app.intake.rate import Charge, charge, give_back
@@ -28,7 +29,8 @@ from app.lanes.append import Appender, Chunk
 from app.lanes.bounds import Readied, ready
 from app.lanes.entries import BACKFILL, Origin
 from app.logs import say_once
-from app.producer import CHUNK, CHUNK_BYTES, Producer
+from app.mapping.contact_key import ContactKeys
+from app.producer import Producer
 from app.storage import translated
 
 if TYPE_CHECKING:
@@ -161,7 +163,8 @@ class Commits:
             post.arrival = arrival
         charged = self._limit(posts)
         try:
-            for items in _bounded(post for post in posts if not post.abandoned and post.error is None):
+            profiles = _readied(post for post in posts if not post.abandoned and post.error is None)
+            for items in bounded(profiles, ContactKeys(connected.destination).count):
                 self._append(destination, job, items)
         except Exception:
             self._give_back(charged)
@@ -210,21 +213,21 @@ class Commits:
                 )
         return charged
 
-    def _append(self, destination: str, job: str, items: list[tuple[Post, int, Readied]]) -> None:
+    def _append(self, destination: str, job: str, items: list[tuple[tuple[Post, int], Readied]]) -> None:
         chunk_id = f"intake:{uuid4().hex}"
         while True:
             _, appender = self._target(destination)
             chunk = Chunk()
-            excluded = [self._place(appender, chunk, job, *item) for item in items]
+            excluded = [self._place(appender, chunk, job, post, place, item) for (post, place), item in items]
             try:
                 asleep = appender.append(
-                    chunk, job_id=job, chunk_id=chunk_id, about={"source": f"intake {items[0][0].source}"},
+                    chunk, job_id=job, chunk_id=chunk_id, about={"source": f"intake {items[0][0][0].source}"},
                     chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
                 )  # fmt: skip
                 break
             except EpochEnded:  # connected anew since: these profiles may belong to other lanes
                 del self._targets[destination]
-        for (post, _, _), out in zip(items, excluded, strict=True):
+        for ((post, _), _), out in zip(items, excluded, strict=True):
             post.excluded += out
             post.accepted += not out
         self._waker.wake(destination, asleep)
@@ -259,20 +262,11 @@ def _groups(posts: Iterable[Post]) -> list[list[Post]]:
     return list(groups.values())
 
 
-def _bounded(posts: Iterable[Post]) -> Iterator[list[tuple[Post, int, Readied]]]:
-    """The profiles in lists that are bounded in number and in bytes."""
-    found: list[tuple[Post, int, Readied]] = []
-    size = 0
+def _readied(posts: Iterable[Post]) -> Iterator[tuple[tuple[Post, int], Readied]]:
+    """Every profile, with its post and its place in it."""
     for post in posts:
         for place, profile in enumerate(post.profiles):
-            item = ready(profile)
-            found.append((post, place, item))
-            size += item.size
-            if len(found) >= CHUNK or size >= CHUNK_BYTES:
-                yield found
-                found, size = [], 0
-    if found:
-        yield found
+            yield (post, place), ready(profile)
 
 
 class _Waker:

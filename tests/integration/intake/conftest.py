@@ -19,6 +19,7 @@ import requests
 import uvicorn
 
 from app.destinations.file import load
+from app.destinations.model import Options
 from app.devstack.stack import Stack, listens, port_from
 from app.intake import body_time, protocol
 from app.intake.application import make_application
@@ -94,12 +95,13 @@ class Installation:
         _, self.key = self.sources.add("crm", ["camp"])
         self.lines: list[Line] = []
 
-    def connect(self, name: str) -> None:
+    def connect(self, name: str, **options: Any) -> None:
         text = DESTINATION.format(
             id=name, tenant="mctest", secret="sandbox-secret", base="http://127.0.0.1:9", calls_per_minute=600_000,
             max_in_flight=16, mapping_id="salesforce_mc_segment_1",
         )  # fmt: skip
-        self.resources.destinations.save(load(text, environ={}, allow_local_hosts=True, where=name))
+        destination = load(text, environ={}, allow_local_hosts=True, where=name)
+        self.resources.destinations.save(replace(destination, options=Options(**options)))
 
     # -- the intake
 

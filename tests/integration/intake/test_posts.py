@@ -234,6 +234,17 @@ def test_concurrent_requests_share_an_append(intake: Installation) -> None:
     assert appends < 320 * 0.7
 
 
+def test_an_append_is_bounded_by_the_contacts_of_its_profiles(intake: Installation) -> None:
+    intake.connect("several", several_identities="all")
+    _, key = intake.sources.add("several", ["several"])
+    ids = [[{"id": f"{number}-{one}"} for one in range(50)] for number in range(25)]
+    body = [{"identityMap": {"contactKey": of_one}} for of_one in ids]
+    wait_until(lambda: intake.post(body, key=key, destination="several").status_code == 202, "the source is known")
+    assert len(intake.entries("several")) == 25 * 50
+    appends = list(intake.redis.scan_iter(match="act:{several}:chunk:*"))
+    assert len(appends) == 3  # of ten profiles, ten, and five
+
+
 def test_nothing_of_a_profile_or_key_is_seen_in_clear(intake: Installation) -> None:
     marked = person(1, first="Markerson")
     intake.post(marked)

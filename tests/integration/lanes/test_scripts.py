@@ -163,7 +163,7 @@ def test_a_replay_is_appended_in_steps_that_are_bounded_in_bytes(bench: Bench) -
     assert (replayed.count, replayed.locked, len(store)) == (12, 0, 0)
     assert read_job(bench.redis, replayed.job_id).received == 12
     steps = list(bench.redis.scan_iter(bench.keys.chunk("replay:*"), count=10_000))
-    assert len(steps) == 3, "five of them are more than CHUNK_BYTES"
+    assert len(steps) == 3, "five of them are more than MOST_BYTES"
 
 
 def test_a_sleeping_lane_is_woken_once(bench: Bench) -> None:
