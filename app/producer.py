@@ -11,59 +11,47 @@ excluded with its reason. It may be called again with the same `job_id` and othe
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
 from hashlib import blake2b
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from celery import Celery
-
-from app.broker import broker_settings, worker_queue
 from app.chunks import bounded, named
 from app.devstack.running import with_running_stack
-from app.errors import EpochEnded, SealBroken, UsageError
+from app.errors import SealBroken, UsageError
 from app.files.records import Record
-from app.keys import LANES, DestinationKeys
-from app.lanes.append import Appender, Chunk, members_looked_at
+from app.keys import DestinationKeys
+from app.lanes.append import Appender, members_looked_at
 from app.lanes.bounds import Readied, ready
-from app.lanes.entries import REPLAY_JOB
-from app.lanes.lane import announce_wake_ups
-from app.logs import say_once
+from app.lanes.entries import BACKFILL, FORCE, REPLAY_JOB, Origin
 from app.lua import write
-from app.mapping.contact_key import ContactKeys
 from app.mapping.xdm import LATEST_MS, parse_time
-from app.queues import DELIVER_TASK, DELIVERY_QUEUE
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
 from app.tracing import TRACES
+from app.wake_ups import Waker
 
 if TYPE_CHECKING:
     from app.lanes.failures import Failure, FailureStore
     from app.mapping.update import Excluded
-
-T = TypeVar("T")
+    from app.sealing import KeyRing
 
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it is a part of keys and is shown
 
-log = logging.getLogger(__name__)
-
 
 class Producer:
     """Appends profiles to the lanes of destinations. Safe to share between threads."""
 
-    def __init__(self, resources: Resources, celery: Celery | None = None) -> None:
+    def __init__(self, resources: Resources, waker: Waker | None = None) -> None:
         self._r = resources
-        self._celery = celery or _publisher(resources.settings.celery_broker_url)
+        self._waker = waker or Waker(resources)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -112,17 +100,16 @@ class Producer:
         if not is_job_id(job):
             raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")
 
-        def place(appender: Appender, chunk: Chunk, items: list[tuple[None, Readied]]) -> None:
-            for _, item in items:
-                appender.place(chunk, item, job, occurred_at_ms, force=force, backfill=backfill)
-
+        flags = FORCE * force + BACKFILL * backfill
         began = time.perf_counter()
         with TRACES.enqueue(destination, job), translated(partly=PARTLY):
-            found = self._r.destinations.get(destination)
-            members = members_looked_at(found)
+            appender = Appender(self._r, destination)
+            appender.begin(job, {"source": source})
+            members = members_looked_at(appender.destination)
             readied = ((None, ready(profile, members)) for profile in profiles)
-            chunks = named(call, bounded(readied, ContactKeys(found).count))
-            self._append(destination, job, chunks, place, about={"source": source})
+            for chunk_id, items in named(call, bounded(readied, appender.contacts)):
+                chunk = appender.sort((item, self._origin(job, occurred_at_ms, flags)) for _, item in items)
+                self._waker.wake(destination, appender.append(chunk, job_id=job, chunk_id=chunk_id))
         self._r.measures.enqueued(destination, time.perf_counter() - began)
         self._r.measures.flush_when_due(self._r.redis, self._r.clock)
         return job
@@ -148,28 +135,21 @@ class Producer:
         Raises as `enqueue` does, and `WorkHasProblems` when another process goes on with the same job meanwhile.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
-        call, received, told = uuid4().hex, loaded, loaded
-
-        def chunks() -> Iterator[tuple[str, list[tuple[Record, Readied]]]]:
-            nonlocal received
-            found = self._r.destinations.get(destination)
-            members = members_looked_at(found)
-            readied = (_readied(record, members) for record in records)
-            for items in bounded(readied, ContactKeys(found).count):
-                yield f"{call}:{received}", items
-                received += len(items)
-
-        def place(appender: Appender, chunk: Chunk, items: list[tuple[Record, Readied]]) -> None:
-            nonlocal told
-            chunk.received_before = received
-            for at, (record, item) in enumerate(items, received):
-                excluded = appender.place(chunk, item, job_id, occurred_at_ms, force=force, backfill=backfill)
-                if excluded is not None and at >= told:
-                    exclude(record, excluded)
-            told = received + len(items)
-
+        flags = FORCE * force + BACKFILL * backfill
+        call, received = uuid4().hex, loaded
         with translated(partly=PARTLY):
-            self._append(destination, job_id, chunks(), place, about=about)
+            appender = Appender(self._r, destination)
+            appender.begin(job_id, about)
+            members = members_looked_at(appender.destination)
+            readied = (_readied(record, members) for record in records)
+            for items in bounded(readied, appender.contacts):
+                origins = ((item, self._origin(job_id, occurred_at_ms, flags)) for _, item in items)
+                chunk = appender.sort(origins, received_before=received)
+                for (record, _), excluded in zip(items, chunk.exclusions, strict=True):
+                    if excluded is not None:
+                        exclude(record, excluded)
+                self._waker.wake(destination, appender.append(chunk, job_id=job_id, chunk_id=f"{call}:{received}"))
+                received += len(items)
             keys = DestinationKeys(destination)
             write(
                 self._r.redis, ("HSETNX", keys.job(job_id), "loaded", 1), keys=[keys.job(job_id)], only_with=keys.epoch
@@ -181,96 +161,44 @@ class Producer:
 
         One that no key opens stays where it is. Where there is nothing to enqueue, no job begins. Raises as `enqueue` does.
         """
-        job = f"{REPLAY_JOB}{uuid4().hex}"
-        ring, locked, count = self._r.ring, 0, 0
-
-        def opened() -> Iterator[tuple[Failure, Readied]]:
-            nonlocal locked
-            for failure in failures:
-                try:
-                    yield failure, ready(failure.open(ring, destination))
-                except SealBroken:
-                    locked += 1
-
-        def chunks() -> Iterator[tuple[str, list[tuple[Failure, Readied]]]]:
-            nonlocal count
-            found = self._r.destinations.get(destination)
-            for items in bounded(opened(), ContactKeys(found).count):
+        job, count = f"{REPLAY_JOB}{uuid4().hex}", 0
+        locked: list[str] = []
+        with translated(partly=PARTLY):
+            appender = Appender(self._r, destination)
+            opened = _opened(failures, self._r.ring, destination, locked)
+            for items in bounded(opened, appender.contacts):
+                if not count:
+                    appender.begin(job, {"source": "replay"})
+                chunk = appender.sort((item, replace(failure.origin, job_id=job)) for failure, item in items)
                 # the id of the chunk is that of its failures: replayed twice, they are enqueued once
                 ids = [failure.id for failure, _ in items]
-                yield f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}", items
+                chunk_id = f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}"
+                self._waker.wake(destination, appender.append(chunk, job_id=job, chunk_id=chunk_id))
                 store.remove(ids)
                 count += len(items)
+        return Replayed(count, len(locked), job if count else "")
 
-        def place(appender: Appender, chunk: Chunk, items: list[tuple[Failure, Readied]]) -> None:
-            for failure, readied in items:
-                appender.place_again(chunk, readied, replace(failure.origin, job_id=job))
-
-        with translated(partly=PARTLY):
-            rest = chunks()
-            if (first := next(rest, None)) is None:
-                return Replayed(0, locked, "")
-            self._append(destination, job, chain([first], rest), place, about={"source": "replay"})
-        return Replayed(count, locked, job)
-
-    def _append(
-        self,
-        destination: str,
-        job: str,
-        chunks: Iterable[tuple[str, list[T]]],
-        place: Callable[[Appender, Chunk, list[T]], None],
-        *,
-        about: Mapping[str, str],
-    ) -> None:
-        """Append chunk by chunk, each for the destination as it is connected by then, and wake the lanes."""
-        appender = Appender(self._r, self._r.destinations.connected(destination))
-        # an empty one first: a job that can be found and is empty is better than one that cannot be found
-        appender.append(Chunk(), job_id=job, chunk_id=f"{job}:begun", about=about)
-        asleep: set[int] = set()
-        for chunk_id, items in chunks:
-            while True:
-                chunk = Chunk()
-                place(appender, chunk, items)
-                try:
-                    asleep |= appender.append(chunk, job_id=job, chunk_id=chunk_id)
-                    break
-                except EpochEnded:  # connected anew since: these profiles may belong to other lanes
-                    appender = Appender(self._r, self._r.destinations.connected(destination))
-            if len(asleep) > LANES // 2:
-                self.wake(destination, asleep)
-                asleep.clear()
-        self.wake(destination, asleep)
-
-    def wake_all(self, destination: str) -> None:
-        """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
-        keys = DestinationKeys(destination)
-        self._r.redis.delete(*(keys.lane(number).wake for number in range(LANES)))
-        seconds = self._r.settings.wake_up_seconds
-        self.wake(destination, announce_wake_ups(self._r.redis, destination, range(LANES), wake_up_seconds=seconds))
-
-    def wake(self, destination: str, lanes: Iterable[int], *, worker: str = "") -> None:
-        """Send the wake-ups of lanes, to whichever worker comes first or to a certain one. A broker that is away costs seconds, not
-        profiles: the sweep finds the lanes.
-        """
-        numbers = sorted(lanes)
-        if not numbers:
-            return
-        queue = worker_queue(worker) if worker else DELIVERY_QUEUE
-        try:
-            with self._celery.producer_pool.acquire(block=True, timeout=10) as producer:
-                for number in numbers:
-                    self._celery.send_task(
-                        DELIVER_TASK, args=(destination, number), queue=queue, producer=producer, retry=False
-                    )
-        except Exception as error:  # noqa: BLE001  # whatever its client raises: the profiles are durable already
-            say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
-                     type(error).__name__)  # fmt: skip
+    def _origin(self, job: str, occurred_at_ms: int | None, flags: str) -> Origin:
+        """The place in the order of a profile that comes now."""
+        stamp_ms, number = self._r.clock.stamp()
+        return Origin(job, stamp_ms if occurred_at_ms is None else occurred_at_ms, stamp_ms, number, flags, b"")
 
 
 def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
     """The record without its profile, which is let go of when it cannot wait in a lane."""
     readied = ready(record.profile, members) if record.reason is None else Readied(None, record.reason)
     return Record(record.number, None, record.reason, record.found, record.file), readied
+
+
+def _opened(
+    failures: Iterable[Failure], ring: KeyRing, destination: str, locked: list[str]
+) -> Iterator[tuple[Failure, Readied]]:
+    """The failures with their profiles; the ids of those that no key opens are added to `locked`."""
+    for failure in failures:
+        try:
+            yield failure, ready(failure.open(ring, destination))
+        except SealBroken:
+            locked.append(failure.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,11 +236,3 @@ def _epoch_ms(moment: datetime | str | int | None) -> int | None:
         case int() if not isinstance(moment, bool) and 0 <= moment < LATEST_MS:
             return moment
     raise ValueError("occurred_at is no time; give a datetime with a time zone, RFC 3339 text, or epoch milliseconds")
-
-
-@cache
-def _publisher(broker_url: str) -> Celery:
-    """A Celery application that only publishes wake-ups."""
-    app = Celery("activation-producer", set_as_current=False)
-    app.conf.update(task_ignore_result=True, broker_pool_acquire_timeout=10, **broker_settings(broker_url))
-    return app

@@ -60,7 +60,7 @@ class DeliverTask(ActivationTask):
 
     def conclude(self, outcome: WakeUpResult, destination: str, lane: int, wake_up_token: str = "") -> str:  # noqa: ARG002  # the task's own arguments
         """Wake the lanes that go on; come back where the destination has to wait."""
-        context().producer.wake(destination, outcome.wake, worker=outcome.worker)
+        context().waker.wake(destination, outcome.wake, worker=outcome.worker)
         if outcome.come_back_seconds is not None:
             self._come_back(outcome)
         return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"

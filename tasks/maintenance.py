@@ -14,7 +14,7 @@ from tasks.worker import context
 def sweep() -> str:
     """Wake lanes that have work and no wake-up, bound what is kept, raise alerts."""
     resources = context().resources
-    woken = sweep_all(resources, context().producer)
+    woken = sweep_all(resources, context().waker)
     if has_due(resources.redis, now_ms=resources.clock.now_ms()):
         deliver.delay()
     return f"{woken} lanes woken"

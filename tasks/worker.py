@@ -26,6 +26,7 @@ from app.resources import Resources
 from app.settings import Settings
 from app.sweep.alerts import Judgement
 from app.tracing import TRACES
+from app.wake_ups import Waker
 
 NEW_OBJECTS = 20_000  # after so many the collector looks for cycles; stock 700
 
@@ -33,13 +34,14 @@ log = logging.getLogger(__name__)
 
 
 class Context:
-    """Resources, producer and delivery of this process, made on first use."""
+    """Resources, waker, producer and delivery of this process, made on first use."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self.resources = Resources.from_settings(Settings.from_env())
-        self.producer = Producer(self.resources)
-        self.delivery = Delivery(self.resources, wake=self.producer.wake)
+        self.waker = Waker(self.resources)
+        self.producer = Producer(self.resources, self.waker)
+        self.delivery = Delivery(self.resources, wake=self.waker.wake)
         self.refused = RefusedMessages(self.resources)
         self.presence: Presence | None = None
 

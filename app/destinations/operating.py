@@ -12,7 +12,7 @@ from app.errors import SealBroken, UnknownDestination
 from app.lanes.locked import note_locked_aside
 from app.mapping.problems import has_error
 from app.pacing.account import end_wait
-from app.producer import Producer
+from app.wake_ups import Waker
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
@@ -72,7 +72,7 @@ def connect(resources: Resources, destination: Destination, *, limits_of_account
     resumed = None
     if resources.states.get(destination.id).on_probation:
         resumed = resources.states.resume(destination.id)
-    Producer(resources).wake_all(destination.id)
+    Waker(resources).wake_all(destination.id)
     return Connection(found.problems, resumed, tuple(given))
 
 
@@ -107,7 +107,7 @@ def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool 
     state = resources.states.resume(destination_id)
     end_wait(resources.redis, target.account.key)
     resources.client(target).forget_refusal()
-    Producer(resources).wake_all(destination_id)
+    Waker(resources).wake_all(destination_id)
     return state
 
 

@@ -26,9 +26,9 @@ from app.intake.pages import Pages, on_error, on_http_error
 from app.intake.posts import Profiles, wake
 from app.intake.register import Register
 from app.intake.sources import SourceStore
-from app.producer import Producer
 from app.resources import Resources, connect
 from app.settings import Settings
+from app.wake_ups import Waker
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -73,7 +73,7 @@ def make_application(resources: Resources) -> Starlette:
         body_time = BodyTime()
         register = Register(SourceStore(resources.redis, resources.ring), resources.ring, resources.clock)
         admission = Admission(register, proxies, open_to_local=settings.intake_open)
-        commits = Commits(resources, Producer(resources), lambda posts: _soon(loop, posts))
+        commits = Commits(resources, Waker(resources), lambda posts: _soon(loop, posts))
         housekeeping = Housekeeping(resources.redis, register, counts)
         profiles = Profiles(admission, commits, counts, body_time)
         running[:] = [Intake(profiles, Pages(resources.redis, admission, housekeeping, body_time))]

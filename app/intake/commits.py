@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -21,23 +21,21 @@ from redis.exceptions import RedisError
 
 from app.chunks import bounded
 from app.clock import following
-from app.errors import ActivationError, EpochEnded, RequestRefused
+from app.errors import ActivationError, RequestRefused
 from app.intake.rate import Charge, charge, give_back
 from app.intake.repeats import Arrival, Repeats, body_digest
 from app.keys import INTAKE_CHUNK_LIFE_SECONDS
-from app.lanes.append import Appender, Chunk
+from app.lanes.append import Appender
 from app.lanes.bounds import Readied, ready
 from app.lanes.entries import BACKFILL, Origin
 from app.logs import say_once
-from app.mapping.contact_key import ContactKeys
-from app.producer import Producer
 from app.storage import translated
 
 if TYPE_CHECKING:
     from asyncio import Future
 
-    from app.destinations.store import Connected
     from app.resources import Resources
+    from app.wake_ups import Waker
 
 MOST_TOGETHER = 2_000  # profiles that one group may hold before the first request is answered
 _CONNECTED_SECONDS = 1.0
@@ -80,17 +78,17 @@ class Commits:
     `done` is called in the committing thread with posts that are appended, or have their error.
     """
 
-    def __init__(self, resources: Resources, producer: Producer, done: Callable[[list[Post]], None]) -> None:
+    def __init__(self, resources: Resources, waker: Waker, done: Callable[[list[Post]], None]) -> None:
         self._done = done
         self._r = resources
         self._repeats = Repeats(resources.redis)
-        self._waker = _Waker(producer)
+        self._waking = _Waking(waker)
         self._queue: SimpleQueue[Post | None] = SimpleQueue()
-        self._targets: dict[str, tuple[float, Connected, Appender]] = {}
+        self._appenders: dict[str, tuple[float, Appender]] = {}  # with the time by time.monotonic()
         self._thread = Thread(target=self._run, name="intake-commits", daemon=True)
 
     def start(self) -> None:
-        self._waker.start()
+        self._waking.start()
         self._thread.start()
 
     def submit(self, post: Post) -> None:
@@ -100,7 +98,7 @@ class Commits:
         """Commit what waits, then end."""
         self._queue.put(None)
         self._thread.join()
-        self._waker.stop()
+        self._waking.stop()
 
     def _run(self) -> None:
         ending = False
@@ -154,17 +152,17 @@ class Commits:
     def _commit(self, posts: list[Post]) -> None:
         destination, job = posts[0].destination, posts[0].job
         try:
-            connected, _ = self._target(destination)
+            appender = self._appender(destination)
         except RedisError:
             self._note(destination, posts)
             raise
-        arrivals = self._repeats.arrivals(destination, self._arrivals(posts, connected.pepper))
+        arrivals = self._repeats.arrivals(destination, self._arrivals(posts, appender.pepper))
         for post, arrival in zip(posts, arrivals, strict=True):
             post.arrival = arrival
         charged = self._limit(posts)
         try:
             profiles = _readied(post for post in posts if not post.abandoned and post.error is None)
-            for items in bounded(profiles, ContactKeys(connected.destination).count):
+            for items in bounded(profiles, appender.contacts):
                 self._append(destination, job, items)
         except Exception:
             self._give_back(charged)
@@ -189,9 +187,9 @@ class Commits:
 
     def _note(self, destination: str, posts: Sequence[Post]) -> None:
         """Keep the arrivals of what cannot be appended now: it will come again."""
-        known = self._targets.get(destination)
-        if known is not None:
-            for digest, arrival in self._arrivals(posts, known[1].pepper):
+        if destination in self._appenders:
+            _, appender = self._appenders[destination]
+            for digest, arrival in self._arrivals(posts, appender.pepper):
                 self._repeats.note(destination, digest, arrival)
 
     def _limit(self, posts: Sequence[Post]) -> list[Post]:
@@ -214,40 +212,34 @@ class Commits:
         return charged
 
     def _append(self, destination: str, job: str, items: list[tuple[tuple[Post, int], Readied]]) -> None:
-        chunk_id = f"intake:{uuid4().hex}"
-        while True:
-            _, appender = self._target(destination)
-            chunk = Chunk()
-            excluded = [self._place(appender, chunk, job, post, place, item) for (post, place), item in items]
-            try:
-                asleep = appender.append(
-                    chunk, job_id=job, chunk_id=chunk_id, about={"source": f"intake {items[0][0][0].source}"},
-                    chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
-                )  # fmt: skip
-                break
-            except EpochEnded:  # connected anew since: these profiles may belong to other lanes
-                del self._targets[destination]
-        for ((post, _), _), out in zip(items, excluded, strict=True):
-            post.excluded += out
-            post.accepted += not out
-        self._waker.wake(destination, asleep)
+        appender = self._appender(destination)
+        chunk = appender.sort((readied, _origin(job, post, place)) for (post, place), readied in items)
+        (first, _), _ = items[0]
+        asleep = appender.append(
+            chunk, job_id=job, chunk_id=f"intake:{uuid4().hex}", about={"source": f"intake {first.source}"},
+            chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
+        )  # fmt: skip
+        for ((post, _), _), excluded in zip(items, chunk.exclusions, strict=True):
+            post.excluded += excluded is not None
+            post.accepted += excluded is None
+        self._waking.wake(destination, asleep)
 
-    def _place(self, appender: Appender, chunk: Chunk, job: str, post: Post, place: int, item: Readied) -> bool:
-        """Place one profile; whether it was excluded."""
-        arrival = post.arrival
-        occurred_at_ms = arrival.first_byte_ms if post.occurred_at_ms is None else post.occurred_at_ms
-        stamp = following((arrival.stamp_ms, arrival.stamp_number), place)
-        origin = Origin(job, occurred_at_ms, *stamp, BACKFILL * post.backfill, b"")
-        return appender.place_again(chunk, item, origin) is not None
-
-    def _target(self, destination: str) -> tuple[Connected, Appender]:
-        """The destination as it is connected now, or was a second ago: an append for another epoch is refused by itself."""
+    def _appender(self, destination: str) -> Appender:
+        """For the destination as it is connected now, or was a second ago: an append for another epoch is refused by itself."""
         now = time.monotonic()
-        known = self._targets.get(destination)
-        if known is None or now - known[0] > _CONNECTED_SECONDS:
-            connected = self._r.destinations.connected(destination)
-            known = self._targets[destination] = (now, connected, Appender(self._r, connected))
-        return known[1], known[2]
+        made_at, appender = self._appenders.get(destination, (-inf, None))
+        if appender is None or now - made_at > _CONNECTED_SECONDS:
+            appender = Appender(self._r, destination)
+            self._appenders[destination] = now, appender
+        return appender
+
+
+def _origin(job: str, post: Post, place: int) -> Origin:
+    """The place in the order of a post's profile."""
+    arrival = post.arrival
+    occurred_at_ms = arrival.first_byte_ms if post.occurred_at_ms is None else post.occurred_at_ms
+    stamp_ms, number = following((arrival.stamp_ms, arrival.stamp_number), place)
+    return Origin(job, occurred_at_ms, stamp_ms, number, BACKFILL * post.backfill, b"")
 
 
 def _charge(post: Post) -> Charge:
@@ -269,11 +261,11 @@ def _readied(posts: Iterable[Post]) -> Iterator[tuple[tuple[Post, int], Readied]
             yield (post, place), ready(profile)
 
 
-class _Waker:
+class _Waking:
     """Wakes lanes in a thread of its own: a broker that is slow holds up no answer."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, waker: Waker) -> None:
+        self._waker = waker
         self._queue: SimpleQueue[tuple[str, set[int]] | None] = SimpleQueue()
         self._ended = Event()
 
@@ -291,5 +283,5 @@ class _Waker:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
-            self._producer.wake(*item)
+            self._waker.wake(*item)
         self._ended.set()

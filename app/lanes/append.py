@@ -1,9 +1,9 @@
-"""Putting profiles into the lanes of one destination: sealed, each behind the tag of its contact."""
+"""Putting profiles into the lanes of a destination: sealed, each behind the tag of its contact."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +13,7 @@ from app.keys import CHUNK_LIFE_SECONDS, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, Des
 from app.lanes import counters
 from app.lanes.bounds import Readied
 from app.lanes.delivered import contact_tag
-from app.lanes.entries import BACKFILL, FORCE, Origin
+from app.lanes.entries import Origin
 from app.lanes.lane import lane_of
 from app.lua import script
 from app.mapping.contact_key import ContactKeys, tell_namespaces
@@ -24,7 +24,6 @@ from app.storage import full
 if TYPE_CHECKING:
     from app.clock import RedisClock
     from app.destinations.model import Destination
-    from app.destinations.store import Connected
     from app.resources import Resources
     from app.sealing import KeyRing
 
@@ -38,20 +37,26 @@ _NOTHING: Mapping[str, str] = {}
 
 
 class Chunk:
-    """Profiles on their way into lanes, with the reasons of those that have none. `received` counts both, and a profile of several
-    contacts once for each of them; `more` is how many that is beyond the profiles.
+    """Profiles with their places in the order, sorted into lanes. `exclusions` says of each why it has none, or None.
 
+    `received` counts a profile of several contacts once for each of them; `more` is how many that is beyond the profiles.
     `received_before` is how many profiles the job must have received before this chunk; -1 for any. `details` are the places of
     exclusions, for the run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, items: Iterable[tuple[Readied, Origin]], received_before: int) -> None:
+        self.items = list(items)
+        self.received_before = received_before
+        self.clear()
+
+    def clear(self) -> None:
+        """Sorted into no lane yet."""
         self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # of a lane, live or backfill
+        self.exclusions: list[Excluded | None] = []
         self.excluded: Counter[str] = Counter()
         self.details: Counter[tuple[str, str]] = Counter()
         self.received = 0
         self.more = 0
-        self.received_before = -1
 
     def exclude(self, excluded: Excluded) -> Excluded:
         self.received += 1
@@ -62,30 +67,45 @@ class Chunk:
 
 
 class Appender:
-    """Appends to one destination as it is connected now; when it is connected anew, `append` raises `EpochEnded`."""
+    """Appends to one destination. For one thread.
 
-    def __init__(self, resources: Resources, connected: Connected) -> None:
-        self._id = connected.destination.id
-        self._keys = DestinationKeys(self._id)
-        self._epoch = connected.epoch
-        self._pepper = connected.pepper
+    When it is connected anew meanwhile, profiles may belong to other lanes: they are sorted again.
+    """
+
+    def __init__(self, resources: Resources, destination_id: str) -> None:
+        """Raises `UnknownDestination` and `SealBroken`."""
+        self._id = destination_id
+        self._keys = DestinationKeys(destination_id)
+        self._destinations = resources.destinations
         self._ring = resources.ring
         self._clock: RedisClock = resources.clock
         self._redis = resources.redis
-        self._contact_keys = ContactKeys(connected.destination)
         self._wake_up_ms = int(resources.settings.wake_up_seconds * 1000)
+        self._connect()
 
-    def place(
-        self, chunk: Chunk, readied: Readied, job_id: str, occurred_at_ms: int | None, *, force: bool, backfill: bool
-    ) -> Excluded | None:
-        """Seal one profile into its lane, or count and return why it has none."""
-        stamp_ms, number = self._clock.stamp()
-        occurred = stamp_ms if occurred_at_ms is None else occurred_at_ms
-        flags = FORCE * force + BACKFILL * backfill
-        return self.place_again(chunk, readied, Origin(job_id, occurred, stamp_ms, number, flags, b""))
+    def _connect(self) -> None:
+        connected = self._destinations.connected(self._id)
+        self.destination = connected.destination
+        self.pepper = connected.pepper
+        self._epoch = connected.epoch
+        self._contact_keys = ContactKeys(connected.destination)
 
-    def place_again(self, chunk: Chunk, readied: Readied, origin: Origin) -> Excluded | None:
-        """The same for one that has its place in the order already."""
+    def contacts(self, profile: Any) -> int:
+        """How many entries a profile becomes; 1 for one that is excluded."""
+        return self._contact_keys.count(profile)
+
+    def sort(self, items: Iterable[tuple[Readied, Origin]], *, received_before: int = -1) -> Chunk:
+        """Seal each profile into its lane, or note why it has none."""
+        chunk = Chunk(items, received_before)
+        self._sort(chunk)
+        return chunk
+
+    def _sort(self, chunk: Chunk) -> None:
+        chunk.clear()
+        for readied, origin in chunk.items:
+            chunk.exclusions.append(self._place(chunk, readied, origin))
+
+    def _place(self, chunk: Chunk, readied: Readied, origin: Origin) -> Excluded | None:
         if isinstance(readied.json, Reason):
             return chunk.exclude(
                 Excluded(readied.json, _UNREADABLE if readied.json is Reason.MALFORMED_PROFILE else "")
@@ -99,10 +119,14 @@ class Appender:
         chunk.more += len(contacts) - 1
         for key, profile in contacts:
             clear = readied.json if profile is readied.profile else orjson.dumps(profile)
-            tag = contact_tag(key, self._pepper)
+            tag = contact_tag(key, self.pepper)
             stream = chunk.streams.setdefault((lane_of(tag), origin.backfill), [])
             stream.append(seal_origin(clear, origin, tag, self._id, self._ring))
         return None
+
+    def begin(self, job_id: str, about: Mapping[str, str]) -> None:
+        """Append nothing yet: a job that can be found and is empty is better than one that cannot be found."""
+        self.append(Chunk((), -1), job_id=job_id, chunk_id=f"{job_id}:begun", about=about)
 
     def append(
         self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING,
@@ -110,9 +134,20 @@ class Appender:
     ) -> set[int]:  # fmt: skip
         """One step in Redis. Returns the lanes that need a wake-up. For `chunk_life_seconds`, the same chunk adds nothing.
 
-        `about` are words that tell of the job; those that it has stay. Raises `EpochEnded`, `StorageRefuses`, and
-        `WorkHasProblems` when the job has not received what it must have; then nothing of the chunk is in its lanes.
+        `about` are words that tell of the job; those that it has stay. Raises `UnknownDestination` when it was disconnected,
+        `StorageRefuses`, and `WorkHasProblems` when the job has not received what it must have; then nothing of the chunk is in
+        its lanes.
         """
+        while True:
+            try:
+                return self._append(chunk, job_id, chunk_id, about, chunk_life_seconds)
+            except EpochEnded:
+                self._connect()
+                self._sort(chunk)
+
+    def _append(
+        self, chunk: Chunk, job_id: str, chunk_id: str, about: Mapping[str, str], chunk_life_seconds: int
+    ) -> set[int]:
         keys = self._keys
         hour = self._clock.now_ms() // 3_600_000
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]

@@ -24,15 +24,15 @@ from app.sweep.alerts import Judgement
 from app.sweep.retention import bound_failures, clean_lane, forget_old_jobs
 
 if TYPE_CHECKING:
-    from app.producer import Producer
     from app.resources import Resources
+    from app.wake_ups import Waker
 
 _BEGUN = time.monotonic()  # of this process
 
 log = logging.getLogger(__name__)
 
 
-def sweep(resources: Resources, producer: Producer) -> int:
+def sweep(resources: Resources, waker: Waker) -> int:
     """Look after every destination; returns how many lanes were woken."""
     settings = resources.settings
     guard_ms = int(settings.sweep_seconds * 500)
@@ -51,7 +51,7 @@ def sweep(resources: Resources, producer: Producer) -> int:
                 lanes = announce_wake_ups(
                     resources.redis, destination_id, range(LANES), wake_up_seconds=settings.wake_up_seconds
                 )
-                producer.wake(destination_id, lanes)
+                waker.wake(destination_id, lanes)
                 woken += len(lanes)
             bound_failures(resources, destination_id)
             forget_old_jobs(resources, destination_id)

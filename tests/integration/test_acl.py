@@ -65,7 +65,7 @@ def test_a_console_looks_acts_and_keeps_people_with_keys_that_open_no_account(be
 
 def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> None:
     resources = as_user(bench, "producer", secret_keys=",".join(bench.resources.ring.restricted))
-    producer = Producer(resources, bench.celery)
+    producer = Producer(resources, bench.waker)
     job = producer.enqueue("camp", [profile("a", email="a@mail.test"), profile("b", email="b@mail.test"), None])
     assert read_job(bench.redis, job).received == 3
     resources.measures.flush(resources.redis, resources.clock)
@@ -100,7 +100,7 @@ def test_a_producer_can_do_nothing_else(bench: Bench, command: tuple[str, ...]) 
 
 def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
     resources = as_user(bench, "worker")
-    producer = Producer(resources, bench.celery)
+    producer = Producer(resources, bench.waker)
     job = producer.enqueue("camp", [profile(f"c-{n}", email=f"c{n}@mail.test") for n in range(20)])
     from app.delivery.wakeup import Delivery
 
@@ -108,7 +108,7 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
     for lane, mark in bench.wake_ups():
         while worker.drain("camp", lane, mark).wake:
             pass  # on a busy machine one slice may not be enough
-    sweep(resources, producer)
+    sweep(resources, bench.waker)
     assert read_job(resources.redis, job).outcomes["delivered"] == 20
     resources.states.pause("camp")
     resources.states.resume("camp")
@@ -149,7 +149,7 @@ def test_metrics_are_read_without_a_key_and_nothing_is_written(bench: Bench) -> 
 
 def test_a_right_that_is_missing_is_told_as_such(bench: Bench) -> None:
     bench.redis.execute_command("ACL", "SETUSER", "producer", "-xadd")
-    producer = Producer(as_user(bench, "producer"), bench.celery)
+    producer = Producer(as_user(bench, "producer"), bench.waker)
     with pytest.raises(StorageRefuses) as refused:
         producer.enqueue("camp", [profile("a", email="a@mail.test")])
     assert "activation acl" in refused.value.remedy

@@ -155,15 +155,15 @@ def test_an_alert_opens_once_is_repeated_and_closes_and_each_is_told(bench: Benc
     made = with_settings(bench, alert_url=receiver.url)
     break_it(bench)
     for _ in range(3):
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     assert [alert.alert.kind for alert in read_alerts(bench.redis).open] == ["stopped"]
     later(made, 6 * 3600 + 1)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     mend(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert read_open(bench.redis), "it does not close at once: it may come and go"
     later(made, 61)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert events(bench) == [("opened", "stopped"), ("repeated", "stopped"), ("closed", "stopped")]
     assert read_open(bench.redis) == {}
     assert deliver_due(made) == 3
@@ -189,7 +189,7 @@ def test_every_channel_of_the_settings_and_of_the_destination_is_told(
     other = AlertChannel("webhook", f"{receiver.url}/other", kinds=("run_failed",))
     bench.resources.destinations.save(replace(bench.destination, alerts=(own, other)))
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert has_due(bench.redis, now_ms=made.clock.now_ms())
     assert b"127.0.0.1" not in b"".join(bench.redis.hvals(ALERTS_OUTBOX)), "whoever knows the URL may write to it"
     assert deliver_due(made) == 5
@@ -213,7 +213,7 @@ def test_a_channel_that_does_not_take_it_gets_it_again_and_no_redirect_is_follow
     made = with_settings(bench, alert_url=f"{receiver.url}/secret-path")
     receiver.status = 302
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert deliver_due(made) == 0
     assert deliver_due(made) == 0, "not before its time"
     later(made, 30)
@@ -280,7 +280,7 @@ def test_a_channel_whose_address_leads_nowhere_holds_up_no_other(bench: Bench, r
     nowhere = AlertChannel("webhook", "https://hooks..example.test/x")
     bench.resources.destinations.save(replace(bench.destination, alerts=(nowhere,)))
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert deliver_due(made) == 1
     (left,) = bench.redis.hvals(ALERTS_OUTBOX)
     assert (orjson.loads(left)["channel"], orjson.loads(left)["tries"]) == ("camp/0", 1)
@@ -314,7 +314,7 @@ def test_after_a_day_it_is_given_up(bench: Bench, receiver: Receiver) -> None:
     made = with_settings(bench, alert_url=receiver.url)
     receiver.status = 500
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     later(made, 86_401)
     assert deliver_due(made) == 0
     assert bench.redis.hlen(ALERTS_OUTBOX) == 0
@@ -358,7 +358,7 @@ def test_a_run_begins_no_message_after_its_time(bench: Bench, receiver: Receiver
 def test_two_that_deliver_send_each_message_once(bench: Bench, receiver: Receiver) -> None:
     made = with_settings(bench, alert_url=receiver.url)
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     threads = [threading.Thread(target=deliver_due, args=(made,)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -371,7 +371,7 @@ def test_a_muted_alert_opens_and_tells_nobody(bench: Bench, receiver: Receiver) 
     made = with_settings(bench, alert_url=receiver.url)
     mute(bench.redis, Mute("stopped", ANY, 0))
     break_it(bench)
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     found = read_alerts(bench.redis)
     assert [(event.what, event.muted) for event in found.events] == [("opened", True)]
     assert found.muted == (Mute("stopped", ANY, 0),)
@@ -385,12 +385,12 @@ def test_what_opens_while_it_is_muted_is_told_when_the_mute_has_ended(bench: Ben
     mute(bench.redis, Mute(ANY, ANY, made.clock.now_ms() + 3_600_000))
     break_it(bench)
     for _ in range(2):
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     assert [(event.what, event.muted) for event in read_alerts(bench.redis).events] == [("opened", True)]
     assert bench.redis.hlen(ALERTS_OUTBOX) == 0
     later(made, 3_601)
     for _ in range(2):
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     assert events(bench) == [("opened", "stopped"), ("repeated", "stopped")]
     assert deliver_due(made) == 1
     assert bench.redis.hlen(ALERTS_MUTED) == 0, "what has ended is not kept"
@@ -399,13 +399,13 @@ def test_what_opens_while_it_is_muted_is_told_when_the_mute_has_ended(bench: Ben
 def test_what_happened_opens_an_alert_that_closes_an_hour_later(bench: Bench) -> None:
     RefusedMessages(bench.resources).keep("it is no JSON", b"x")
     RefusedMessages(bench.resources).keep("it is no JSON", b"x")
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     later(bench.resources, 1800)
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert [alert.alert.kind for alert in read_alerts(bench.redis).open] == ["message_refused"]
     for seconds in (1801, 61):
         later(bench.resources, seconds)
-        sweep(bench.resources, bench.producer)
+        sweep(bench.resources, bench.waker)
     assert events(bench) == [("opened", "message_refused"), ("closed", "message_refused")]
 
 
@@ -423,7 +423,7 @@ def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench:
     bench.redis.zadd(bench.keys.failures, {"a": now_ms - 2, "b": now_ms - 1})
     bench.redis.hset(bench.keys.failed, mapping={"a": b"x", "b": b"x"})
     bench.redis.hset(bench.keys.run(bench.hour() - 1), mapping={"received": 10, "failed": 10})
-    sweep(lost, bench.producer)
+    sweep(lost, bench.waker)
     found = {item.alert.kind: item.alert for item in read_alerts(bench.redis).open}
     assert found.keys() >= {"unreadable", "run_delayed", "run_failed"}
     assert "(seal_broken)" in found["unreadable"].text
@@ -432,7 +432,7 @@ def test_a_destination_that_no_key_opens_is_told_of_until_its_key_is_back(bench:
     assert bench.redis.zrange(bench.keys.failures, 0, -1) == [b"b"], "what is kept is bounded all the same"
     assert deliver_due(lost) >= 3
     for _ in range(2):
-        sweep(bench.resources, bench.producer)
+        sweep(bench.resources, bench.waker)
         assert state_samples(bench) == {"enabled"}
         later(bench.resources, 61)
     assert ("closed", "unreadable") in events(bench)
@@ -445,7 +445,7 @@ def test_an_open_alert_says_what_is_true_now_and_is_told_once(bench: Bench, rece
         bench.redis.hset(
             bench.keys.run(bench.hour() - 1), mapping={"received": 9_000, "delivered": 90, "failed": failed}
         )
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     (found,) = (item for item in read_alerts(bench.redis).open if item.alert.kind == "run_failed")
     assert found.alert.text.startswith("8,000 of 8,090 profiles")
     assert [kind for _, kind in events(bench)].count("run_failed") == 1
@@ -458,7 +458,7 @@ def test_what_is_said_of_dropped_failures_is_true_of_all_of_them(bench: Bench) -
         ids = [f"{count}-{number}" for number in range(10 + count)]
         bench.redis.zadd(bench.keys.failures, dict.fromkeys(ids, now_ms))
         bench.redis.hset(bench.keys.failed, mapping=dict.fromkeys(ids, b"x"))
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     text = read_open(bench.redis)["failures_dropped|camp"].alert.text
     assert text == "Failed profiles are dropped, the oldest first: kept are at most 10, for 30 days."
 
@@ -466,24 +466,24 @@ def test_what_is_said_of_dropped_failures_is_true_of_all_of_them(bench: Bench) -
 def test_what_happened_to_a_destination_that_is_gone_is_told_nobody(bench: Bench) -> None:
     raise_alert(bench.redis, Alert("failures_dropped", "camp", "Dropped."), now_ms=bench.resources.clock.now_ms())
     bench.resources.destinations.remove("camp")
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert not read_open(bench.redis)
 
 
 def test_a_sweep_runs_though_the_clock_of_redis_stepped_back(bench: Bench) -> None:
     """Its guard stands for as long as the step, then."""
     bench.redis.set(SWEEP, "1", px=3_600_000)
-    sweep(with_settings(bench, sweep_seconds=5.0), bench.producer)
+    sweep(with_settings(bench, sweep_seconds=5.0), bench.waker)
     assert bench.redis.exists(SWEPT)
     assert bench.redis.pttl(SWEEP) < 60_000
 
 
 def test_alerts_of_a_destination_that_is_gone_close(bench: Bench) -> None:
     break_it(bench)
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     bench.resources.destinations.remove("camp")
     for _ in range(2):
-        sweep(bench.resources, bench.producer)
+        sweep(bench.resources, bench.waker)
         later(bench.resources, 61)
     assert events(bench)[-1] == ("closed", "stopped")
 
@@ -494,7 +494,7 @@ def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Re
     bench.redis.hset(bench.keys.run(hour - 1), mapping={"received": 10, "delivered": 9, "excluded": 1})
     bench.producer.enqueue("camp", [profile("a", email="a@mail.test")])
     for _ in range(2):
-        sweep(made, bench.producer)
+        sweep(made, bench.waker)
     deliver_due(made)
     told = sorted((orjson.loads(body)["kind"], orjson.loads(body)["event"]) for _, _, body in receiver.seen)
     assert told == [("run_started", "noted"), ("run_succeeded", "noted"), ("skipped_rate", "opened")]
@@ -502,7 +502,7 @@ def test_the_five_of_adobe_are_told_to_who_wants_them(bench: Bench, receiver: Re
     bench.redis.hset(bench.keys.run(hour - 1), "failed", 5)
     empty = next(lane for lane in map(bench.keys.lane, range(LANES)) if not bench.redis.exists(lane.live))
     bench.redis.xadd(empty.live, waiting("job-1", made.clock.now_ms() - 9_100_000))
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     deliver_due(made)
     kinds = [orjson.loads(body)["kind"] for _, _, body in receiver.seen]
     assert sorted(kinds) == ["backlog_age", "run_delayed", "run_failed"]
@@ -512,7 +512,7 @@ def test_profiles_whose_every_call_fails_are_parked_and_late_all_the_same(bench:
     now_ms = bench.resources.clock.now_ms()
     bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000))
     for _ in range(2):  # as many as it takes to close what is not called for any more
-        sweep(bench.resources, bench.producer)
+        sweep(bench.resources, bench.waker)
         later(bench.resources, 61)
     assert events(bench) == [("opened", "backlog_age"), ("opened", "run_delayed")]
 
@@ -521,14 +521,14 @@ def test_what_waited_through_a_pause_is_not_late_the_moment_it_ends(bench: Bench
     bench.redis.xadd(bench.keys.lane(0).live, waiting("job-1", bench.resources.clock.now_ms() - 3_600_000))
     bench.resources.states.pause("camp")
     bench.resources.states.resume("camp")
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert events(bench) == []
 
 
 def test_a_parked_backfill_is_not_late(bench: Bench) -> None:
     now_ms = bench.resources.clock.now_ms()
     bench.redis.xadd(bench.keys.lane(0).parked, waiting("job-1", now_ms - 9_100_000) | {"f": "b"})
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert events(bench) == []
 
 
@@ -536,7 +536,7 @@ def test_what_a_used_up_year_means_is_known_without_a_key(bench: Bench) -> None:
     limits = replace(bench.destination.limits, calls_per_year=5, stop_at_yearly_quota=True)
     bench.resources.destinations.save(replace(bench.destination, limits=limits))
     bench.redis.hset(AccountKeys(bench.destination.account.key).calls, f"y{datetime.now(UTC).year}", 5)
-    sweep(with_settings(bench, secret_keys=make_key()), bench.producer)
+    sweep(with_settings(bench, secret_keys=make_key()), bench.waker)
     assert "delivery stands still" in read_open(bench.redis)["quota_95|camp"].alert.text
 
 
@@ -560,10 +560,10 @@ def test_a_worker_tells_that_nothing_is_swept(bench: Bench, receiver: Receiver) 
 
 
 def test_a_full_redis_is_told_by_it(bench: Bench) -> None:
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     bench.redis.config_set("maxmemory", bench.redis.info("memory")["used_memory"] // 2)
     try:
-        sweep(bench.resources, bench.producer)
+        sweep(bench.resources, bench.waker)
         sample = {
             metric.name: metric.samples for metric in PipelineCollector(bench.redis, bench.resources.settings).collect()
         }
@@ -629,14 +629,14 @@ def test_requests_that_the_intake_did_not_take_are_told(bench: Bench) -> None:
     counts.answered("crm", 202, 0.1, accepted=5)
     counts.answered("-", 401, 0.1)
     counts.flush(bench.redis, bench.resources.clock.now_ms())
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     counts.answered("crm", 202, 0.1, accepted=5)
     counts.flush(bench.redis, bench.resources.clock.now_ms())
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert events(bench) == [], "what was before the first look is not news"
     counts.answered("crm", 413, 0.1)
     counts.flush(bench.redis, bench.resources.clock.now_ms())
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert events(bench) == [("opened", "intake_refused")]
 
 

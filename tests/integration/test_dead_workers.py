@@ -34,7 +34,7 @@ def names(bench: Bench) -> list[str]:
 
 
 def test_the_queue_of_a_worker_goes_when_the_worker_is_forgotten(bench: Bench) -> None:
-    assert sweep(bench.resources, bench.producer) == 0
+    assert sweep(bench.resources, bench.waker) == 0
     assert names(bench) == ["alive@here", "dead@there"]
     left = {name.decode() for name in bench.redis.scan_iter("delivery.*")}
     assert left == {"delivery.alive@here", "delivery.dead@there"}
@@ -42,8 +42,8 @@ def test_the_queue_of_a_worker_goes_when_the_worker_is_forgotten(bench: Bench) -
 
 def test_a_worker_is_not_forgotten_while_its_queue_cannot_be_dropped(bench: Bench) -> None:
     away = Resources.from_settings(replace(bench.resources.settings, broker_url="redis://127.0.0.1:1/0"))
-    sweep(away, bench.producer)
+    sweep(away, bench.waker)
     away.redis.close()
     assert "forgotten@there" in names(bench)
-    sweep(bench.resources, bench.producer)
+    sweep(bench.resources, bench.waker)
     assert "forgotten@there" not in names(bench)

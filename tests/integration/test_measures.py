@@ -146,7 +146,7 @@ def test_a_process_with_two_installations_counts_for_each(bench: Bench, redis_po
     other = Resources.from_settings(replace(bench.resources.settings, redis_url=f"redis://127.0.0.1:{redis_port}/1"))
     other.destinations.save(bench.destination)
     for resources in (bench.resources, other):
-        Producer(resources, bench.celery).enqueue("camp", [profile("a", email="a@mail.test")])
+        Producer(resources, bench.waker).enqueue("camp", [profile("a", email="a@mail.test")])
     for resources in (other, bench.resources):
         resources.measures.flush(resources.redis, resources.clock)
     for resources in (bench.resources, other):

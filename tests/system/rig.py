@@ -19,6 +19,7 @@ from app.reporting.jobs import Job, read_job
 from app.reporting.runs import read_runs
 from app.resources import Resources
 from app.settings import Settings
+from app.wake_ups import Waker
 from tests.system.preloaded import PreloadedStack
 
 SEGMENTS = {"seg-1": "salesforce_mc_segment_1", "seg-2": "salesforce_mc_segment_2"}
@@ -75,7 +76,8 @@ class Rig:
         self.settings = settings = self.stack.start_redis(shared=shared_redis)
         self.resources = Resources.from_settings(settings)
         self.redis = self.resources.redis
-        self.producer = Producer(self.resources)
+        self.waker = Waker(self.resources)
+        self.producer = Producer(self.resources, self.waker)
         self.port = port_from(0)
         self.stack.start("sandbox", server(self.port))
         self.stack.wait_for("sandbox", lambda: listens(self.port))

@@ -178,7 +178,7 @@ def test_a_full_redis_gets_well_by_itself(make_rig: Callable[..., Rig]) -> None:
     assert "full" in refused
     assert jobs
     rig.resources.states.resume("camp")
-    rig.producer.wake_all("camp")
+    rig.waker.wake_all("camp")
     total = rig.settled(jobs, 200)
     assert total.outcomes["delivered"] == 200 * len(jobs)
 
@@ -214,7 +214,7 @@ def test_a_contact_has_one_lane_after_its_key_is_mapped_anew(make_rig: Callable[
     new = rig.producer.enqueue("camp", [known_twice(n, "New", "2026-01-02T00:00:00Z") for n in range(200)])
     rig.start()
     rig.resources.states.resume("camp")
-    rig.producer.wake_all("camp")
+    rig.waker.wake_all("camp")
     rig.settled([old, new])
     assert first_names(rig) == {f"b-{n}": "New" for n in range(200)}
     assert rig.summary()["overlaps"] == 0
@@ -405,7 +405,7 @@ def test_a_pause_during_a_probe_holds(make_rig: Callable[..., Rig]) -> None:
     assert rig.resources.states.get("camp").status is Status.PAUSED
     rig.settings_of(latency_ms=0)
     rig.resources.states.resume("camp")
-    rig.producer.wake_all("camp")
+    rig.waker.wake_all("camp")
     assert rig.settled([job]).outcomes["delivered"] == 40
 
 

@@ -28,7 +28,7 @@ def test_holds_under_backlog(
     make_rig: Callable[..., Rig], capsys: Any, rate_limit: str, per_second: int, waiting: int
 ) -> None:
     rig = make_rig(workers=1, beat=False, deliver_rate_limit=rate_limit, soft_shutdown_seconds=0.0)
-    rig.producer.wake(NOBODY, range(waiting))
+    rig.waker.wake(NOBODY, range(waiting))
     rig.start()
 
     def span() -> float:

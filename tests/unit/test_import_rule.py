@@ -84,8 +84,8 @@ RULES = (
         never=("requests",),
     ),
     Rule(
-        "Celery is used by tasks, the producer and the look at the broker alone.",
-        but=("tasks", "app.producer", "app.broker"),
+        "Celery is used by tasks, the wake-ups and the look at the broker alone.",
+        but=("tasks", "app.wake_ups", "app.broker"),
         never=CELERY,
     ),
     Rule(
@@ -268,7 +268,7 @@ PLANTED = {
         "app/delivery/wakeup.py",
         "import requests.adapters",
     ),
-    "Celery is used by tasks, the producer and the look at the broker alone.": (
+    "Celery is used by tasks, the wake-ups and the look at the broker alone.": (
         "app/sweep/wake.py",
         "from kombu.exceptions import OperationalError",
     ),

@@ -18,9 +18,9 @@ from app.intake.commits import Commits, Post
 from app.intake.counts import read_counts
 from app.intake.sources import SourceStore
 from app.keys import INTAKE_COUNTS, SOURCES
-from app.producer import Producer
 from app.sealed_records import Resealed
 from app.sealing import KeyRing, make_key
+from app.wake_ups import Waker
 from tests.commands import run_command
 from tests.integration.intake.conftest import Installation, person, wait_until
 
@@ -164,7 +164,7 @@ def test_a_body_beyond_the_rate_is_taken_and_the_next_waits_until_it_is_paid(int
 def test_what_redis_took_too_late_is_charged_when_it_comes_again(intake: Installation) -> None:
     """Its sender was told to come again while it was appended."""
     done: list[Post] = []
-    commits = Commits(intake.resources, Producer(intake.resources), done.extend)
+    commits = Commits(intake.resources, Waker(intake.resources), done.extend)
 
     class Late(list[Any]):
         def __iter__(self) -> Iterator[Any]:

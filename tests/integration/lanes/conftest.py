@@ -25,6 +25,7 @@ from app.producer import Producer
 from app.resources import Resources
 from app.sealing import make_key
 from app.settings import Settings
+from app.wake_ups import Waker
 from tests.system.rig import DESTINATION, SEGMENTS
 
 _tenants = count(1)
@@ -76,7 +77,8 @@ class Bench:
         self.destination = self.connect()
         self.keys = DestinationKeys("camp")
         self.celery = Celery("bench", broker="memory://", set_as_current=False)
-        self.producer = Producer(self.resources, self.celery)
+        self.waker = Waker(self.resources, self.celery)
+        self.producer = Producer(self.resources, self.waker)
         with self.celery.connection_for_read() as connection:
             connection.SimpleQueue("delivery").clear()
         self.workers = [Delivery(self.resources) for _ in range(2)]

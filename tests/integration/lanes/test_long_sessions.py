@@ -81,4 +81,4 @@ def test_wake_ups_that_wait_long_get_no_company_without_end(bench: Bench, waitin
     bench.wake_ups()
     if waiting:
         bench.redis.lpush("delivery", *range(waiting))  # as Celery keeps its messages
-    assert sweep(bench.resources, bench.producer) == len(bench.wake_ups()) == sent
+    assert sweep(bench.resources, bench.waker) == len(bench.wake_ups()) == sent

@@ -142,7 +142,7 @@ class Model(RuleBasedStateMachine):
     def drain(self, lane: int, wake_up_token: str = "1", worker: int = 0) -> None:
         following = self.bench.workers[worker].drain("camp", lane, wake_up_token)
         self.abandoned.discard(lane)
-        self.bench.producer.wake("camp", following.wake)
+        self.bench.waker.wake("camp", following.wake)
         self.wakes += self.bench.wake_ups()
         if following.come_back_seconds is not None:
             self.wakes.append((lane, following.wake_up_token))
@@ -240,7 +240,7 @@ class Model(RuleBasedStateMachine):
     @rule()
     def an_operator_resumes(self) -> None:
         self.bench.resources.states.resume("camp")
-        self.bench.producer.wake_all("camp")
+        self.bench.waker.wake_all("camp")
         self.wakes += self.bench.wake_ups()
 
     @rule()
@@ -294,7 +294,7 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def beat_sweeps(self) -> None:
-        sweep(self.bench.resources, self.bench.producer)
+        sweep(self.bench.resources, self.bench.waker)
         self.wakes += self.bench.wake_ups()
         self.abandoned.clear()
 
@@ -324,7 +324,7 @@ class Model(RuleBasedStateMachine):
             assert time.monotonic() < deadline, "the lanes do not empty"
             for number in range(LANES):
                 bench.redis.delete(bench.keys.lane(number).wake)  # the tokens of lost wake-ups run out
-            sweep(bench.resources, bench.producer)
+            sweep(bench.resources, bench.waker)
             for lane, wake_up_token in bench.wake_ups():
                 self.drain(lane, wake_up_token)
             self.wakes.clear()

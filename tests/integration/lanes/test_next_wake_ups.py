@@ -80,7 +80,7 @@ def test_a_lane_that_was_left_without_a_word_is_woken_when_redis_is_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, lane: int
 ) -> None:
     """Whichever lane's wake-up comes next."""
-    worker = Delivery(bench.resources, wake=bench.producer.wake)
+    worker = Delivery(bench.resources, wake=bench.waker.wake)
     bench.producer.enqueue("camp", [profile(next(keys_of(bench, LANE)), email="a@mail.test")])
 
     def away(*_: Any, **__: Any) -> None:

@@ -14,9 +14,11 @@ from app.delivery.working_set import Arrival, WorkingSet
 from app.destinations import operating
 from app.errors import EpochEnded
 from app.event_loop import EVENT_LOOP
-from app.lanes.append import Appender, Chunk
+from app.keys import LANES
+from app.lanes.append import Appender
 from app.lanes.bounds import ready
 from app.lanes.delivered import contact_tag
+from app.lanes.entries import Origin
 from app.lanes.lane import Lane, lane_of
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
@@ -159,15 +161,17 @@ def test_an_unexpected_error_is_held_against_the_entries_until_the_guilty_one_is
     assert failure.open(bench.resources.ring, "camp")["identityMap"]["contactKey"] == [{"id": guilty}]
 
 
-def test_what_was_sorted_for_another_epoch_is_refused(bench: Bench) -> None:
-    appender = Appender(bench.resources, bench.resources.destinations.connected("camp"))
-    chunk = Chunk()
-    appender.place(chunk, ready(profile("a", email="a@mail.test")), "job", None, force=False, backfill=False)
+def test_what_was_sorted_for_another_epoch_is_sorted_again_and_the_holder_of_its_lane_refused(bench: Bench) -> None:
+    appender = Appender(bench.resources, "camp")
+    origin = Origin("job", 0, *bench.resources.clock.stamp(), "", b"")
+    chunk = appender.sort([(ready(profile("a", email="a@mail.test")), origin)])
+    assert (len(chunk.streams), chunk.exclusions) == (1, [None])
     lane = bench.lane(LANE)
     assert lane.open()
     bench.connect(key="other")
-    with pytest.raises(EpochEnded):
-        appender.append(chunk, job_id="job", chunk_id="1")
+    assert appender.append(chunk, job_id="job", chunk_id="1") == set(), "it has no contact key in the other namespace"
+    assert read_job(bench.redis, "job").reasons == {"missing_contact_key": 1}
+    assert not any(bench.redis.xlen(bench.keys.lane(number).live) for number in range(LANES))
     with pytest.raises(EpochEnded):
         lane.read(live=1, backfill=1)
     ledger = bench.ledger()
