@@ -13,11 +13,11 @@
     ├── RequestRefused              an HTTP request is not carried out: `status` and `code` tell its sender why
     ├── SealBroken                  no key of ACTIVATION_SECRET_KEYS opens this value
     └── CallError                   one call to Marketing Cloud was not accepted
-        ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay
+        ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay; `stored_in_part`:
+        │   │                                                                nothing older is sent any more
         │   ├── ContactUnknown      the contact does not exist        -> POST it once
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
-        │   ├── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
-        │   └── PartlyStored        some of its values are there now  -> outcome failed, and nothing older is sent any more
+        │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
         ├── TransientFailure         may pass, this contact alone      -> park it, try it again later
         ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
         ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`
@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from app.names import nearest
 
@@ -170,19 +170,26 @@ class CallError(ActivationError):
 
 
 class ContactRefused(CallError):
-    """Refused for what this contact carries; sending the same again would be refused again."""
+    """Refused for what this contact carries; sending the same again would be refused again.
+
+    `stored_in_part`: some of its values are there now, and nobody knows which.
+    """
+
+    def __init__(self, text: str, *, code: str, stored_in_part: bool = False, **more: Any) -> None:
+        super().__init__(text, code=code, **more)
+        self.stored_in_part = stored_in_part
 
 
 class ContactUnknown(ContactRefused):
-    """PATCH named a contact that does not exist."""
+    """PATCH named a contact that does not exist. `by_words`: by free words alone, which may have been misread."""
+
+    def __init__(self, text: str, *, code: str, by_words: bool = False, **more: Any) -> None:
+        super().__init__(text, code=code, **more)
+        self.by_words = by_words
 
 
 class AddressRequired(ContactRefused):
     """A contact can only be created with an email address, and none was sent."""
-
-
-class PartlyStored(ContactRefused):
-    """Refused, and yet a part of it was stored: nobody knows which."""
 
 
 class AttributeRefused(ContactRefused):

@@ -160,8 +160,8 @@ class Caller:
                 contacts.accept(contact)
             case Refuse(error):
                 contacts.refuse(contact, error)
-            case Create():
-                contacts.create(contact)
+            case Create(is_sure):
+                contacts.create(contact, is_sure=is_sure)
             case CallAgain() | PauseAccount() | ReloadCatalog():
                 contacts.call_again(contact)
             case Doubt(error):

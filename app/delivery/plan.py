@@ -38,7 +38,7 @@ class Planner:
 
     def lacks_email(self, merged: Merged, row: Row) -> bool:
         """Whether the call may not be made, because no address is known and none was ever delivered."""
-        return self.options.without_email == "exclude" and not self.has_email(merged) and not _was_delivered(row)
+        return self.options.without_email == "exclude" and not self.has_email(merged) and not was_delivered(row)
 
     def has_email(self, merged: Merged) -> bool:
         return self.email in merged.full
@@ -62,6 +62,6 @@ class Planner:
         return values
 
 
-def _was_delivered(row: Row) -> bool:
+def was_delivered(row: Row) -> bool:
     """Whether anything of the contact was ever delivered for certain."""
     return any(item.digest != UNKNOWN for item in row.values())

@@ -37,7 +37,9 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """The contact does not exist yet."""
+    """The contact does not exist yet; not surely where free words alone say so."""
+
+    is_sure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: b
         case AttributeRefused() if catalog_is_newer:
             return ReloadCatalog()
         case ContactUnknown() if may_create:
-            return Create()
+            return Create(is_sure=not result.by_words)
         case ContactRefused():
             return Refuse(result)
         case DestinationUnreachable() | DestinationBroken():

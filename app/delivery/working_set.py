@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.delivery.plan import Group, Pair, Planner, Row
-from app.errors import AddressRequired, ContactRefused, ContactUnknown, PartlyStored, TransientFailure
+from app.delivery.plan import Group, Pair, Planner, Row, was_delivered
+from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
@@ -203,30 +203,38 @@ class WorkingSet:
 
     def refuse(self, contact: PendingContact, error: ContactRefused) -> None:
         """A merged call was refused: find the guilty entry by sending each alone; a single one fails."""
+        if error.stored_in_part:
+            self._fence(contact)
         if len(contact.group) > 1:
             first, *others = ([pair] for pair in contact.group)
             self._plan(replace(contact, group=first, apart=tuple(others)))
             return
         entry, _ = contact.group[0]
-        address_lacks = isinstance(error, AddressRequired | ContactUnknown) and not self._planner.has_email(
-            contact.merged
+        row = self._rows[contact.tag]
+        misread = isinstance(error, ContactUnknown) and error.by_words and was_delivered(row)
+        address_lacks = (
+            isinstance(error, AddressRequired | ContactUnknown)
+            and not misread
+            and not self._planner.has_email(contact.merged)
         )
-        if address_lacks and self._planner.email_is_uncertain(self._rows[contact.tag]):
+        if address_lacks and self._planner.email_is_uncertain(row):
             self._ledger.retry_later([entry], error, now_ms=self.now_ms)
         elif address_lacks:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL, "Marketing Cloud makes no contact without an address")
         else:
-            if isinstance(error, PartlyStored):
-                self._fence(contact)
             self._ledger.fail(entry, error, now_ms=self.now_ms)
         self._plan(contact.rest(post=contact.post))
 
     def may_create(self, contact: PendingContact) -> bool:
         return not contact.post and self._create_unknown and self._planner.has_email(contact.merged)
 
-    def create(self, contact: PendingContact) -> None:
-        """The contact does not exist, whatever was delivered once: POST all that is known of it."""
-        self._rows[contact.tag] = {}
+    def create(self, contact: PendingContact, *, is_sure: bool) -> None:
+        """The contact does not exist, whatever was delivered once: POST all that is known of it.
+
+        Where that is not sure, what was delivered is remembered all the same: nothing older may replace it.
+        """
+        if is_sure:
+            self._rows[contact.tag] = {}
         self._plan(replace(contact, post=True))
 
     def doubt(self, contact: PendingContact, error: TransientFailure) -> None:

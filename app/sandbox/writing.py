@@ -44,10 +44,10 @@ async def write_contact(call: Call) -> web.StreamResponse:
     if reading.problems:
         contact_id = contact.contact_id if contact else 0
         return contact_failed(key, contact_id, reading.problems, docs_spelling=settings.docs_spelling)
-    return _store(call, key, contact, reading, partial=fault is not None and fault.kind == "partial")
+    return _store(call, key, contact, reading, fault if fault is not None and fault.kind == "partial" else None)
 
 
-def _store(call: Call, key: str, contact: Contact | None, reading: Reading, *, partial: bool) -> web.Response:
+def _store(call: Call, key: str, contact: Contact | None, reading: Reading, partial: Fault | None) -> web.Response:
     tenant = call.tenant
     docs_spelling = tenant.settings.docs_spelling
     is_new = contact is None
@@ -59,7 +59,7 @@ def _store(call: Call, key: str, contact: Contact | None, reading: Reading, *, p
     held.update(reading.values)
     call.stored = True
     if partial:
-        problems = [codes.explain(codes.ATTRIBUTE_NOT_STORED, path) for path in lost or [""]]
+        problems = [_ordered(partial, codes.explain(codes.ATTRIBUTE_NOT_STORED, path)) for path in lost or [""]]
         return contact_failed(
             key, contact.contact_id, problems, is_new=is_new, docs_spelling=docs_spelling, status="OK"
         )
@@ -68,9 +68,14 @@ def _store(call: Call, key: str, contact: Contact | None, reading: Reading, *, p
 
 
 def _fail_on_order(fault: Fault, key: str, contact: Contact | None, docs_spelling: bool) -> web.Response:
-    problem = codes.explain(codes.OPERATION_FAILED)
+    problem = _ordered(fault, codes.explain(codes.OPERATION_FAILED))
+    return contact_failed(key, contact.contact_id if contact else 0, [problem], docs_spelling=docs_spelling)
+
+
+def _ordered(fault: Fault, problem: dict[str, str]) -> dict[str, str]:
+    """The problem with the code and the message that the fault was ordered with."""
     if fault.result_code is not None:
         problem["resultCode"] = fault.result_code
     if fault.message is not None:
         problem["message"] = fault.message
-    return contact_failed(key, contact.contact_id if contact else 0, [problem], docs_spelling=docs_spelling)
+    return problem

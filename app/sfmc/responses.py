@@ -14,19 +14,19 @@ import orjson
 
 from app.errors import (
     AccountThrottled,
-    AddressRequired,
-    AttributeRefused,
     CallError,
     ContactRefused,
-    ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
-    PartlyStored,
     Throttle,
     TokenRefused,
     TransientFailure,
 )
 from app.sfmc.answers import error_number, error_texts, page_words, quote, read_messages, read_object, wait_seconds
+from app.sfmc.refusals import classify, contact_unknown, is_of_the_api, snake
+
+# errorcodes that name a cause: type, missing field, format, form of the message, value, operation. Others leave it to their words.
+_CAUSES = (10001, 10002, 10003, 10004, 10005, 30001)
 
 
 class Accepted(NamedTuple):
@@ -119,9 +119,10 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         # A page of something on the way. Were it the contact's fault, one after another would fail while that has trouble
         return TransientFailure(f"Something on the way answered ({numbered}).", code=f"gateway_{status}", **said)
     if status == 404 and number == 30003:
-        return ContactUnknown("The contact does not exist (HTTP 404, errorcode 30003).", code="contact_unknown", **said)
+        return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said)
     code = f"http_{status}" if number is None else f"rest_{number}"
-    return _classify([("", text) for text in texts], f"The call was refused ({numbered}).", code, said)
+    reasons = [("", text) for text in texts]
+    return classify(reasons, f"The call was refused ({numbered}).", code, said, has_cause=number in _CAUSES)
 
 
 def _throttled(number: int | None, wait: float | None, said: dict[str, Any]) -> AccountThrottled:
@@ -166,7 +167,8 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     errors = [message for message in messages if message.kind == "error"]
     has_errors = str(fields.get("haserrors")).lower() == "true"
     request_id = _request_id(fields.get("requestservicemessageid"))
-    is_ok, is_new = str(fields.get("operationstatus")).lower() == "ok", fields.get("isnewcontactkey")
+    is_ok = str(fields.get("operationstatus")).lower() == "ok"
+    is_new = str(fields.get("isnewcontactkey")).lower() == "true"
     if is_ok and not has_errors and not errors:
         return Accepted(request_id)
 
@@ -176,100 +178,23 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
         "request_id": request_id,
         "service_message": quote(*(f"{code}: {text}" if code else text for code, text in reasons)),
     }
-    named = next((code for code, _ in reasons if _is_of_the_api(code)), "")
+    named = next((code for code, _ in reasons if is_of_the_api(code)), "")
     withheld = "its code is shown with `--reveal`" if any(code for code, _ in reasons) else "it gives no code"
-    code = _snake(named) or "refused"
-    text = f"Marketing Cloud did not store the contact ({named or withheld})."
-    kind: type[ContactRefused] = ContactRefused
     # the id of a contact that was there before says nothing of what was stored
-    if has_errors and (is_ok or is_new is True) and str(fields.get("contactid") or 0) not in ("0", "-1"):
-        code = "partly_stored"
-        text = f"Marketing Cloud stored a part of the contact only ({named or withheld})."
-        kind = PartlyStored
-    raise _classify(reasons, text, code, said, other=kind)
-
-
-# No failing body of a real tenant is on record, so both are recognised: the codes that a service of this family would
-# use, and the words that it would say. What fits nothing is this contact's own fault, and is kept for replay.
-_GONE = r"(?:not (?:be )?(?:found|resolved|exist)|doesn't exist|no such|unknown|failed to resolve|unable to find)"
-_ATTRIBUTE_CODES = {"attributesetnotfound", "attributenotfound", "customobjectnotfound"}
-_ATTRIBUTE_WORDS = re.compile(rf"\battribute\b.*{_GONE}|{_GONE}.*\battribute\b", re.IGNORECASE | re.DOTALL)
-_ADDRESS_CODES = {"channeladdressrequired"}
-_ADDRESS_WORDS = re.compile(
-    r"\b(?:channel|email) address(?:es)?\b.*\b(?:required|must be)\b", re.IGNORECASE | re.DOTALL
-)
-_UNKNOWN_CODES = {"contactnotfound", "contactkeynotfound"}
-_UNKNOWN_WORDS = re.compile(
-    rf"\bcontact(?: ?key| ?id)?\b(?:[^.;]|\.(?=\S))*{_GONE}|{_GONE}[^.;]{{0,20}}\bcontact\b", re.IGNORECASE
-)
-_CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re.IGNORECASE)
-
-
-def _classify(
-    reasons: list[tuple[str, str]],
-    text: str,
-    code: str,
-    said: dict[str, Any],
-    *,
-    other: type[ContactRefused] = ContactRefused,
-) -> CallError:
-    """The leaf for a refusal with its reasons (code, words); `other` where they say no more.
-
-    A missing attribute goes before all: it can be mended.
-    """
-
-    def any_of(codes: set[str], words: re.Pattern[str]) -> bool:
-        return any(given.lower() in codes or words.search(spoken) for given, spoken in reasons)
-
-    if any_of(set(), _CONFLICT_WORDS):
-        return TransientFailure("Another write of the same contact was in the way.", code="conflict", **said)
-    if any_of(_ATTRIBUTE_CODES, _ATTRIBUTE_WORDS):
-        return AttributeRefused(
-            "The account does not know an attribute, or attribute set, of this call.",
-            code="attribute_not_found",
-            remedy="Check that each Mapping ID and each target exists: `activation fields DESTINATION --refresh`.",
-            **said,
-        )
-    if any_of(_ADDRESS_CODES, _ADDRESS_WORDS):
-        return AddressRequired(
-            "A new contact needs an email address, and the call carried none.",
-            code="address_required",
-            remedy="Send the profile again with its email address.",
-            **said,
-        )
-    if any_of(_UNKNOWN_CODES, _UNKNOWN_WORDS):
-        return ContactUnknown("The contact does not exist.", code="contact_unknown", **said)
-    return other(
-        text,
-        code=code,
-        remedy="Mend what Marketing Cloud names, then `activation failures DESTINATION --replay`.",
-        **said,
+    in_part = has_errors and (is_ok or is_new) and str(fields.get("contactid") or 0) not in ("0", "-1")
+    what = "stored a part of the contact only" if in_part else "did not store the contact"
+    raise classify(
+        reasons,
+        f"Marketing Cloud {what} ({named or withheld}).",
+        "partly_stored" if in_part else snake(named) or "refused",
+        said,
+        stored_in_part=in_part,
     )
 
 
-# What codes of this API family are made of. A code of other words is shown with `--reveal` only: it may be a value.
-_WORDS = """
-access action address already api attribute bad bounce business cannot channel code conflict contact conversion count create
-custom data database date delete denied does duplicate email empty error exceeded exception exist exists fail failed failure
-field for format found general group id identity in input insert internal invalid is item key length limit list lock long
-mandatory max maximum member message min missing name no not null number object of operation out parameter partial
-permission primary processing property range read reference relationship request required resolve restricted row schema set
-short size sql status storage store string subscriber syntax system text timeout to too type unable unexpected unit unknown
-unsupported update upsert value values violation write
-"""
-_CODE_WORDS = frozenset(_WORDS.split())
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-
-
-def _is_of_the_api(code: str) -> bool:
-    """Whether a result code consists of an API's words, such as CustomObjectNotFound."""
-    return bool(re.fullmatch(r"[A-Z][A-Za-z]{1,63}", code)) and _CODE_WORDS.issuperset(_snake(code).split("_"))
 
 
 def _request_id(value: object) -> str:
     """The id that support asks for; nothing for what is none."""
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

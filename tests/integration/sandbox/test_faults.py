@@ -57,6 +57,13 @@ def test_partial_success_loses_the_last_attribute(sandbox):
     assert "Email Demographics.Market" not in sandbox.contacts["k1"]
 
 
+def test_partial_success_carries_the_ordered_code(sandbox):
+    sandbox.fault("partial", result_code="Made", message="Up.")
+    body = sandbox.patch(First__Name="Ann", Market="DE").json()
+    assert [(one["resultCode"], one["message"]) for one in body["resultMessages"]] == [("Made", "Up.")]
+    assert "Email Demographics.First Name" in sandbox.contacts["k1"]
+
+
 def test_failure_on_order_carries_the_ordered_code(sandbox):
     sandbox.fault("fail", result_code="Made", message="Up.")
     body = sandbox.patch().json()

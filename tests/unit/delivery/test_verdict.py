@@ -61,7 +61,7 @@ THROTTLED = [AccountThrottled("wait", kind=kind) for kind in Throttle]
         (ACCEPTED, {}, Accept()),
         (REFUSED, {}, Refuse(REFUSED)),
         (NO_ADDRESS, {}, Refuse(NO_ADDRESS)),
-        (UNKNOWN, {"may_create": True}, Create()),
+        (UNKNOWN, {"may_create": True}, Create(is_sure=True)),
         (UNKNOWN, {"may_create": False}, Refuse(UNKNOWN)),
         (ATTRIBUTE, {"catalog_is_newer": True}, ReloadCatalog()),
         (ATTRIBUTE, {"catalog_is_newer": False}, Refuse(ATTRIBUTE)),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.delivery.working_set import Arrival, PendingContact, WorkingSet
-from app.errors import ContactRefused, PartlyStored, TransientFailure
+from app.errors import ContactRefused, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import lane_of
@@ -80,7 +80,7 @@ def test_a_contact_that_has_to_be_created_stays_so_when_more_comes_in() -> None:
     hand.arrive(KEYS[0], "Ann")
     unknown = hand.call()
     hand.end(unknown)
-    hand.contacts.create(unknown)
+    hand.contacts.create(unknown, is_sure=True)
     hand.arrive(KEYS[0], "Anna")
     again = hand.call()
     assert again.post
@@ -93,7 +93,7 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
         hand.arrive(KEYS[0], name)
     contact = hand.call()
     hand.end(contact)
-    hand.contacts.create(contact)
+    hand.contacts.create(contact, is_sure=True)
     posts = []
     for verdict in ("refuse", "refuse", "accept", "accept"):
         contact = hand.call()
@@ -145,7 +145,7 @@ def test_nothing_older_is_sent_than_what_was_stored_in_part() -> None:
     hand.arrive(KEYS[0], "Ann")
     contact = hand.call()
     hand.end(contact)
-    hand.contacts.refuse(contact, PartlyStored("in part", code="partly_stored"))
+    hand.contacts.refuse(contact, ContactRefused("in part", code="partly_stored", stored_in_part=True))
     hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1_000)
     assert not hand.contacts.waiting
     assert hand.ledger.pending.run["superseded"] == 1
@@ -209,7 +209,7 @@ class Work(RuleBasedStateMachine):
             case "refuse":
                 self.contacts.refuse(contact, REFUSED)
             case "create" if self.contacts.may_create(contact):
-                self.contacts.create(contact)
+                self.contacts.create(contact, is_sure=True)
                 self.there.pop(contact.key, None)
             case "doubt":
                 self.contacts.doubt(contact, LOST)

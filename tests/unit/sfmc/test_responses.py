@@ -12,7 +12,6 @@ from app.errors import (
     ContactUnknown,
     DestinationBroken,
     DestinationUnreachable,
-    PartlyStored,
     Throttle,
     TokenRefused,
     TransientFailure,
@@ -39,6 +38,7 @@ DOCUMENTED = {name: value for name, value in RECORDED.items() if name not in ("r
     "rowsAffetcted": 1,
     "contactId": 36270040,
 }
+NO_SUCH_VALUE = "The contact was not updated: the value of Market does not exist in the list."
 FAILED = RECORDED | {"operationStatus": "FAIL", "hasErrors": True, "contactID": 0}
 
 
@@ -113,6 +113,31 @@ def test_a_contact_may_be_stored_without_an_id_of_the_request():
         ),
         ([message("Note", "n", "Information"), message("ValueTooLong")], ContactRefused, "value_too_long"),
         ([message("InvalidValue"), message("AttributeNotFound")], AttributeRefused, "attribute_not_found"),
+        ([message("InvalidValue", NO_SUCH_VALUE)], ContactRefused, "invalid_value"),
+        ([message("ValueTooLong"), message("", "The contact does not exist.")], ContactRefused, "value_too_long"),
+        ([message("ValueRequired", "Violation of PRIMARY KEY constraint")], ContactRefused, "value_required"),
+        ([message("PrimaryKeyViolation", "Error.")], TransientFailure, "conflict"),
+        (
+            [message("InvalidEmailAddress", "The email address must be a valid address.")],
+            ContactRefused,
+            "invalid_email_address",
+        ),
+        (
+            [
+                message(
+                    "ValueNotInRestrictedList", "The value of attribute [Market] was not found in the list of values."
+                )
+            ],
+            ContactRefused,
+            "value_not_in_restricted_list",
+        ),
+        ([message("", NO_SUCH_VALUE)], ContactRefused, "refused"),
+        ([message("", "The email address must be a valid address.")], ContactRefused, "refused"),
+        ([message("", "Attribute [Market]: 'x' was not found in the list of values.")], ContactRefused, "refused"),
+        ([message("", "An email address must be given.")], AddressRequired, "address_required"),
+        ([message("OperationFailed", "The contact does not exist.")], ContactUnknown, "contact_unknown"),
+        ([message("ContactUpdateError", "No such attribute: x")], AttributeRefused, "attribute_not_found"),
+        ([message("E-17", "No such attribute: x")], AttributeRefused, "attribute_not_found"),
         ([{"resultMessage": message("ValueTooLong")}], ContactRefused, "value_too_long"),
         ({"resultMessage": message("ValueTooLong")}, ContactRefused, "value_too_long"),
         ([{"RESULTCLASS": "error", "RESULTCODE": "ValueTooLong"}], ContactRefused, "value_too_long"),
@@ -134,13 +159,29 @@ def test_a_failure_with_http_200_is_one_leaf(messages, leaf, code):
         RECORDED | {"hasErrors": True},
         RECORDED | {"hasErrors": "true"},
         FAILED | {"contactID": 36270040, "isNewContactKey": True},
+        FAILED | {"contactID": 36270040, "isNewContactKey": "true"},
         DOCUMENTED | {"hasErrors": True},
     ],
 )
 def test_errors_along_with_the_id_of_a_new_contact_mean_partly_stored(answer):
     error = judged(200, answer | {"resultMessages": [message("InvalidValue", "secret value")]})
-    assert (type(error), error.code) == (PartlyStored, "partly_stored")
+    assert isinstance(error, ContactRefused)
+    assert (error.code, error.stored_in_part) == ("partly_stored", True)
     assert "InvalidValue" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "leaf"),
+    [
+        ("AttributeNotFound", AttributeRefused),
+        ("ChannelAddressRequired", AddressRequired),
+        ("ContactNotFound", ContactUnknown),
+    ],
+)
+def test_whatever_else_is_said_a_part_is_stored(code, leaf):
+    error = judged(200, RECORDED | {"hasErrors": True, "resultMessages": [message(code)]})
+    assert type(error) is leaf
+    assert error.stored_in_part
 
 
 @pytest.mark.parametrize(
@@ -267,6 +308,34 @@ def test_503_with_retry_after_is_the_accounts_wait_even_without_json():
     error = judged(503, HTML, {"Retry-After": "11"})
     assert isinstance(error, AccountThrottled)
     assert (error.kind, error.wait_seconds) == (Throttle.UNAVAILABLE, 11.0)
+
+
+@pytest.mark.parametrize(
+    ("messages", "by_words"),
+    [
+        ([message("ContactNotFound", "No contact has this contactKey.")], False),
+        ([message("OperationFailed", "The contact does not exist.")], True),
+        ([message("", "Contact 'c-1' was not found.")], True),
+    ],
+)
+def test_whether_a_contact_is_unknown_by_words_alone(messages, by_words):
+    error = judged(200, FAILED | {"resultMessages": messages})
+    assert isinstance(error, ContactUnknown)
+    assert error.by_words is by_words
+
+
+def test_the_errorcode_for_an_unknown_object_is_more_than_words():
+    error = judged(404, rest(30003))
+    assert isinstance(error, ContactUnknown)
+    assert not error.by_words
+
+
+@pytest.mark.parametrize(
+    ("number", "leaf"),
+    [(10001, ContactRefused), (10005, ContactRefused), (10000, ContactUnknown), (30000, ContactUnknown)],
+)
+def test_words_of_a_refused_request_do_not_overrule_its_errorcode(number, leaf):
+    assert type(judged(400, rest(number, "The contact key c-1 does not exist."))) is leaf
 
 
 def test_additional_errors_are_told_and_recognised():

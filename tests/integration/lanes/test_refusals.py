@@ -1,0 +1,89 @@
+"""What becomes of a contact that is refused: nothing older may replace what was delivered, and the reason is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.keys import LANES
+from app.reporting.jobs import read_job
+from tests.integration.lanes.conftest import Bench
+from tests.system.rig import profile
+
+NEWER_MS, OLDER_MS = 1_767_400_000_000, 1_767_300_000_000
+FIRST = "Email Demographics.First Name"
+MISLEADING = "The contact was not updated: the value of Market does not exist in the list."
+SEEN_SINCE = {"seg-1": ("realized", "2026-01-03T12:00:00Z")}
+
+
+def work_off(bench: Bench) -> None:
+    for _ in range(3):
+        for lane in range(LANES):
+            bench.workers[0].drain("camp", lane)
+
+
+def deliver(bench: Bench, *profiles: dict[str, Any], at_ms: int) -> dict[str, Any]:
+    """What the job came to."""
+    job = bench.producer.enqueue("camp", profiles, occurred_at=at_ms)
+    work_off(bench)
+    return dict(read_job(bench.redis, job).outcomes)
+
+
+def fail_once(bench: Bench, kind: str = "fail", **more: Any) -> None:
+    bench.admin("POST", "faults", {"kind": kind, "route": "contacts", "times": 1, **more})
+
+
+@pytest.mark.parametrize("code", ["InvalidValue", "ValueNotInRestrictedList"])
+def test_words_do_not_overrule_the_code_of_a_refusal(bench: Bench, code: str) -> None:
+    deliver(bench, profile("c-1", email="a@mail.test", first="New"), at_ms=NEWER_MS)
+    fail_once(bench, result_code=code, message=MISLEADING)
+    outcomes = deliver(bench, profile("c-1", email="a@mail.test", first="Old", segments=SEEN_SINCE), at_ms=OLDER_MS)
+    assert outcomes["failed"] == 1
+    assert bench.admin("GET", "contacts")["c-1"][FIRST] == "New"
+
+
+def test_a_refusal_of_a_contact_without_an_address_is_kept(bench: Bench) -> None:
+    fail_once(bench, result_code="InvalidValue", message=MISLEADING)
+    outcomes = deliver(bench, profile("c-1", first="Ann"), at_ms=NEWER_MS)
+    assert (outcomes["failed"], outcomes["excluded"]) == (1, 0)
+
+
+@pytest.mark.parametrize("address", ["a@mail.test", None])
+def test_words_alone_do_not_make_what_was_delivered_forgotten(bench: Bench, address: str | None) -> None:
+    """They say that the contact is unknown, which was delivered before: nothing older replaces a newer value."""
+    deliver(bench, profile("c-1", email="a@mail.test", first="New"), at_ms=NEWER_MS)
+    fail_once(bench, result_code="OperationFailed", message="The contact does not exist.")
+    outcomes = deliver(bench, profile("c-1", email=address, first="Old", segments=SEEN_SINCE), at_ms=OLDER_MS)
+    assert outcomes["delivered" if address else "failed"] == 1
+    assert bench.admin("GET", "contacts")["c-1"][FIRST] == "New"
+
+
+@pytest.mark.parametrize("code", [None, "AttributeNotFound", "ChannelAddressRequired"])
+def test_nothing_older_is_sent_than_what_was_stored_in_part_whatever_the_reason(bench: Bench, code: str | None) -> None:
+    bench.admin("POST", "faults", {"kind": "partial", "times": None, "contact_key": "c-1", "result_code": code})
+    outcomes = deliver(bench, profile("c-1", first="New", last="Row", email="a@mail.test"), at_ms=NEWER_MS)
+    assert outcomes["failed"] == 1
+    bench.admin("DELETE", "faults")
+    stored = bench.admin("GET", "contacts")["c-1"]
+    assert stored[FIRST] == "New"
+    outcomes = deliver(bench, profile("c-1", first="Old"), at_ms=OLDER_MS)
+    assert outcomes["superseded"] == 1
+    assert bench.admin("GET", "contacts")["c-1"] == stored
+
+
+def test_a_merged_call_that_was_stored_in_part_is_not_taken_apart_into_older_ones(bench: Bench) -> None:
+    older = bench.producer.enqueue("camp", [profile("c-1", first="Old", email="a@mail.test")], occurred_at=OLDER_MS)
+    fail_once(bench, "partial")
+    deliver(bench, profile("c-1", first="New", email="a@mail.test"), at_ms=NEWER_MS)
+    assert read_job(bench.redis, older).outcomes["superseded"] == 1
+    sent = [
+        value["value"]
+        for call in bench.admin("GET", "ledger?since=0")["calls"]
+        if call["route"] == "contacts"
+        for one in call["body"]["attributeSets"]
+        for item in one["items"]
+        for value in item["values"]
+        if value["name"] == "First Name"
+    ]
+    assert sent == ["New", "New"]
