@@ -159,7 +159,7 @@ def _attributes(definition: Any) -> Iterator[Attribute]:
                 data_type=_text(item, "dataType"),
                 length=_number(item.get("length")),
                 is_nullable=_flag(item.get("isNullable"), absent=True),
-                is_read_only=_flag(item.get("isReadOnly")),
+                is_read_only=_flag(item.get("isReadOnly")) or not _flag(item.get("isUpdateable"), absent=True),
                 is_hidden=_flag(item.get("isHidden")),
                 is_primary_key=_flag(item.get("isPrimaryKey")),
                 restricted_values=tuple(_restricted(restricted if isinstance(restricted, list) else [])),

@@ -18,8 +18,11 @@ from app.sandbox.tenants import Call
 
 PREFIX = "/_sandbox"
 _ATTRIBUTE_MEMBERS = frozenset(
-    {"name", "key", "dataType", "length", "isNullable", "isReadOnly", "isHidden", "isPrimaryKey", "restrictedValues"}
-)
+    {
+        "name", "key", "dataType", "length", "isNullable", "isReadOnly", "isHidden", "isPrimaryKey", "isUpdateable",
+        "restrictedValues",
+    }
+)  # fmt: skip
 
 
 class BadRequest(ValueError):
@@ -139,6 +142,7 @@ def _read_attribute(set_key: str, given: Any) -> Attribute:
         primary_key=bool(given.get("isPrimaryKey", False)),
         read_only=bool(given.get("isReadOnly", False)),
         hidden=bool(given.get("isHidden", False)),
+        updateable=bool(given.get("isUpdateable", True)),
         restricted_values=tuple(str(one) for one in given.get("restrictedValues", ())),
     )
 

@@ -109,3 +109,10 @@ def test_who_is_connected_or_checked_has_the_definitions_of_now(bench: Bench, ho
     else:
         assert operating.check(bench.resources, "camp").ok
     assert b"made_since" in catalog(bench)
+
+
+def test_a_field_that_cannot_be_updated_is_found_before_a_profile_fails_by_it(bench: Bench) -> None:
+    bench.admin("PUT", "attributes", {"add": [{"name": "fixed_since", "isUpdateable": False}]})
+    found = operating.try_destination(bench.resources, bench.connect(mapping_id="fixed_since"))
+    assert not found.ok
+    assert "is read-only" in str(found.problems)

@@ -27,3 +27,20 @@ def test_half_a_character_is_left_out() -> None:
     assert catalog.attributes[f"{DEMOGRAPHICS}.Nick"].restricted_values == ("x",)
     whole_set = definition() | {"key": half}
     assert parse_definitions([whole_set], fetched_at_ms=0).attributes[f"{DEMOGRAPHICS}.Nick Name"].set_key == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "read_only"),
+    [
+        ({}, False),
+        ({"isUpdateable": None}, False),
+        ({"isReadOnly": False, "isUpdateable": True}, False),
+        ({"isUpdateable": "true"}, False),
+        ({"isReadOnly": False, "isUpdateable": False}, True),
+        ({"isUpdateable": "false"}, True),
+        ({"isReadOnly": True, "isUpdateable": True}, True),
+    ],
+)
+def test_an_attribute_that_cannot_be_updated_is_read_only(flags: dict[str, Any], read_only: bool) -> None:
+    found = parse_definitions([definition(**flags)], fetched_at_ms=0)
+    assert found.attributes[f"{DEMOGRAPHICS}.Nick Name"].is_read_only is read_only
