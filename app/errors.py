@@ -19,7 +19,7 @@
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
         │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
         ├── TransientFailure         may pass, this contact alone      -> park it, try it again later
-        ├── TokenRefused            HTTP 401                          -> drop the token, fetch one, repeat once
+        ├── TokenRefused            HTTP 401, or 403 with 40002       -> drop the token, fetch one, repeat once
         ├── AccountThrottled        the whole account must wait       -> every worker waits `wait_seconds`
         ├── DestinationUnreachable  nobody answers                    -> the task retries, lanes keep their entries
         └── DestinationBroken       an operator has to mend it        -> stop the destination, keep its backlog
@@ -201,7 +201,7 @@ class TransientFailure(CallError):
 
 
 class TokenRefused(CallError):
-    """The access token was not accepted; `token` is dropped from the cache only if it is still that one."""
+    """HTTP 401, or 403 with errorcode 40002: the access token was not accepted."""
 
 
 class AccountThrottled(CallError):
@@ -213,7 +213,9 @@ class AccountThrottled(CallError):
 
 
 class DestinationUnreachable(CallError):
-    """No connection, no name, or no usable answer from the token endpoint; it may come back by itself."""
+    """No connection, no name, or no usable answer where no contact is at fault: from the token endpoint, to a question about the
+    account, or to several contacts in a row. It may come back by itself.
+    """
 
     usual_remedy = "If it lasts: the network between here and Marketing Cloud, a proxy, or Marketing Cloud itself."
 

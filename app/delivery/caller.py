@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # Starts that may be missed: a token that must be fetched for every call must not keep all of them from going out
 MISSED_IN_A_ROW = 20
+
+log = logging.getLogger(__name__)
 
 
 class Caller:
@@ -115,6 +118,8 @@ class Caller:
             verdict = judge(
                 result, may_create=contacts.may_create(contact), catalog_is_newer=self._reloading.concerns(sent_at)
             )
+            if isinstance(verdict, Doubt) and verdict.error is not result and isinstance(result, Exception):
+                log.error("A call ended in an unexpected error.", exc_info=result)
             if sent:
                 called = Called(isinstance(verdict, Answer), time.monotonic() - sent[-1])
             if not self._left:

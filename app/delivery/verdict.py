@@ -113,7 +113,12 @@ def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: b
         case TransientFailure():
             return Doubt(result)
     return Doubt(
-        TransientFailure(f"Unforeseen {type(result).__name__} while calling; please report it.", code="internal_error")
+        TransientFailure(
+            f"Unforeseen {type(result).__name__} while calling.",
+            code="internal_error",
+            remedy="It is a fault of this product: report it with what the worker logged at that time. Once it is mended, "
+            "`activation failures DESTINATION --replay`.",
+        )
     )
 
 

@@ -35,7 +35,7 @@ _REMEDIES = {
     Reason.INVALID_VALUE: "A value does not fit its attribute; mend the sender, or the attribute in Marketing Cloud.",
     Reason.MALFORMED_PROFILE: "The profile is not of the form that XDM has; mend the sender.",
     Reason.TOO_LARGE: "The profile is too large; send fewer attributes in it.",
-    Reason.TOO_DEEP: "The profile is nested too deeply.",
+    Reason.TOO_DEEP: "The profile is nested too deeply; send fewer levels of lists and objects in each other.",
     Reason.CONSENT: "The person has not consented; nothing is to be done.",
     Reason.NOTHING_MAPPED: "The profile has nothing that is mapped; map it, or send less.",
 }

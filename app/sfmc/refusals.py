@@ -29,6 +29,9 @@ _CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re
 # a value that is not in a list is no attribute, and no contact, that is not there
 _VALUE_WORDS = re.compile(r"\b(?:in|from|of|on) (?:\w+ ){0,3}list\b|\brestricted\b|\bvalue of\b", re.IGNORECASE)
 
+_REPLAY = "`activation failures DESTINATION --replay`"
+_NEEDS_HTML = " A new contact may need HTML Enabled, which `options.html_enabled: never` leaves out."
+
 Reasons = Sequence[tuple[str, str]]  # code ('' for none) and words
 
 
@@ -74,7 +77,7 @@ def classify(
     return ContactRefused(
         text,
         code=code,
-        remedy="Mend what Marketing Cloud names, then `activation failures DESTINATION --replay`.",
+        remedy=f"Mend what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if 'valuerequired' in codes else ''}",
         stored_in_part=stored_in_part,
         **said,
     )
@@ -86,6 +89,8 @@ def contact_unknown(
     return ContactUnknown(
         text,
         code="contact_unknown",
+        remedy="With `options.create_unknown: true`, and an email address in the profile, it is created; or create it in "
+        f"Marketing Cloud. Then {_REPLAY}.",
         by_words=by_words,
         stored_in_part=stored_in_part,
         **said,

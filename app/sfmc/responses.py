@@ -63,21 +63,24 @@ def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str
             f"Marketing Cloud answered HTTP {status} without JSON.", code="unreadable_answer", http_status=status
         )
     error = judge_rest_error(status, headers, body)
-    kind: type[CallError] | None = None
+    said: dict[str, Any] = {"http_status": status, "service_message": error.service_message or page_words(body)}
     if isinstance(error, TransientFailure):
-        kind = DestinationUnreachable
-    elif isinstance(error, ContactRefused):
-        kind = DestinationBroken
-    if kind is None:
-        raise error
-    raise kind(
-        f"Marketing Cloud gave no answer to a question about the account: {error}",
-        code=error.code,
-        remedy="Check account.subdomain in the destination file. Salesforce support knows the errorcode, if one is given.",
-        http_status=status,
-        service_message=error.service_message or page_words(body),
-        wait_seconds=error.wait_seconds,
-    )
+        raise DestinationUnreachable(
+            f"Marketing Cloud gave no answer to a question about the account: {error}",
+            code=error.code,
+            wait_seconds=error.wait_seconds,
+            **said,
+        )
+    if isinstance(error, ContactRefused):
+        number = error_number(read_object(body) or {})
+        raise DestinationBroken(
+            f"Marketing Cloud refused a question about the account ({_numbered(status, number)}).",
+            code=_code(status, number),
+            remedy="Check account.account_id in the destination file, and that the installed package has List and Subscribers "
+            "Read. If both are right, Salesforce support knows the errorcode, if one is given.",
+            **said,
+        )
+    raise error
 
 
 def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
@@ -86,7 +89,7 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
     number = None if fields is None else error_number(fields)
     texts = [] if fields is None else list(error_texts(fields))
     said: dict[str, Any] = {"http_status": status, "service_message": quote(*texts)}
-    numbered = f"HTTP {status}" if number is None else f"HTTP {status}, errorcode {number}"
+    numbered = _numbered(status, number)
     wait = wait_seconds(headers, fields or {})
 
     if status == 401 and number != 40004:
@@ -96,7 +99,13 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
     if status == 429:
         return _throttled(number, wait, said)
     if status == 503 and (number == 50300 or wait is not None):
-        return AccountThrottled("Marketing Cloud is unavailable.", kind=Throttle.UNAVAILABLE, wait_seconds=wait, **said)
+        return AccountThrottled(
+            f"Marketing Cloud is unavailable ({numbered}).",
+            kind=Throttle.UNAVAILABLE,
+            remedy="Delivery goes on by itself once it is back. If it lasts, ask Salesforce support.",
+            wait_seconds=wait,
+            **said,
+        )
     if 300 <= status < 400:
         return DestinationBroken(
             f"The REST host answered with a redirect (HTTP {status}); none is followed.",
@@ -120,21 +129,38 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         return TransientFailure(f"Something on the way answered ({numbered}).", code=f"gateway_{status}", **said)
     if status == 404 and number == 30003:
         return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said)
-    code = f"http_{status}" if number is None else f"rest_{number}"
     reasons = [("", text) for text in texts]
-    return classify(reasons, f"The call was refused ({numbered}).", code, said, has_cause=number in _CAUSES)
+    text = f"The call was refused ({numbered})."
+    return classify(reasons, text, _code(status, number), said, has_cause=number in _CAUSES)
+
+
+def _numbered(status: int, number: int | None) -> str:
+    return f"HTTP {status}" if number is None else f"HTTP {status}, errorcode {number}"
+
+
+def _code(status: int, number: int | None) -> str:
+    return f"http_{status}" if number is None else f"rest_{number}"
 
 
 def _throttled(number: int | None, wait: float | None, said: dict[str, Any]) -> AccountThrottled:
     """HTTP 429: errorcode 50200 means too much at once and names no time; all others mean too much in a time."""
     if number == 50200:
         return AccountThrottled(
-            "The account is blocked for a while: too many calls at once (errorcode 50200).",
+            "The account is blocked for a while: too many calls at once (HTTP 429, errorcode 50200).",
             kind=Throttle.BLOCKED,
+            remedy="Delivery goes on by itself after a wait. If it comes again, lower `limits.max_in_flight`, and see which other "
+            "systems call the account.",
             wait_seconds=wait,
             **said,
         )
-    return AccountThrottled("The account's rate is exceeded.", kind=Throttle.RATE, wait_seconds=wait, **said)
+    return AccountThrottled(
+        f"Too many calls to the account in a short time ({_numbered(429, number)}).",
+        kind=Throttle.RATE,
+        remedy="Delivery goes on by itself after a wait. If it comes again, lower `limits.calls_per_minute`, and see which other "
+        "systems call the account.",
+        wait_seconds=wait,
+        **said,
+    )
 
 
 def _not_allowed(number: int | None, numbered: str, said: dict[str, Any]) -> DestinationBroken:

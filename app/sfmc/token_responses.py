@@ -82,7 +82,12 @@ def _refusal(status: int, headers: Mapping[str, str], fields: dict[str, Any] | N
         if wait is None and error_number(known) == 50200:
             wait = BLOCKED_SECONDS
         return AccountThrottled(
-            "The token endpoint is asked too often (HTTP 429).", kind=Throttle.TOKENS, wait_seconds=wait, **said
+            "The token endpoint is asked too often (HTTP 429).",
+            kind=Throttle.TOKENS,
+            remedy="Delivery goes on by itself after a wait. If it comes again, see which other programs ask for tokens of the "
+            "installed package, and give each a package of its own.",
+            wait_seconds=wait,
+            **said,
         )
     if fields is None or status >= 500 or status == 408:
         return DestinationUnreachable(

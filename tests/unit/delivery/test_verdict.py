@@ -38,6 +38,7 @@ from app.errors import (
     Throttle,
     TransientFailure,
 )
+from app.lanes.outcomes import REPLAY, exhausted
 from app.sfmc.responses import Accepted
 
 ACCEPTED = Accepted("id")
@@ -95,6 +96,13 @@ def test_what_is_an_answer_counts_for_the_rate_and_ends_a_probe_well() -> None:
 
 def test_a_call_that_was_not_judged_is_no_probe() -> None:
     assert set(get_args(Silence)) == {CallAgain, PauseAccount}
+
+
+def test_an_error_of_our_own_is_not_waited_out() -> None:
+    """Marketing Cloud is well: a replay before the fault is mended would fail again."""
+    given_up = exhausted(in_doubt(ValueError("ann@example.com")), 3)
+    assert "report it" in given_up.remedy
+    assert given_up.remedy != REPLAY
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,4 @@ class TestVersions:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_remedy(reason: Reason) -> None:
     assert reason.remedy.endswith(".")
+    assert ";" in reason.remedy, "what is the case, and what to do"

@@ -372,7 +372,9 @@ def test_a_long_message_is_cut():
         (200, b"[]", DestinationUnreachable, "unreadable_answer"),
         (500, HTML, DestinationUnreachable, "server_500"),
         (596, HTML, DestinationUnreachable, "gateway_596"),
-        (404, rest(30003), DestinationBroken, "contact_unknown"),
+        (404, rest(30003), DestinationBroken, "rest_30003"),
+        (400, rest(10000, "No such attribute"), DestinationBroken, "rest_10000"),
+        (404, rest(None), DestinationBroken, "http_404"),
         (400, rest(10000), DestinationBroken, "rest_10000"),
         (403, rest(20002), DestinationBroken, "missing_scope"),
         (401, rest(0), TokenRefused, "token_refused"),
@@ -385,6 +387,31 @@ def test_a_read_never_blames_a_contact(status, body, leaf, code):
     assert (type(caught.value), caught.value.code) == (leaf, code)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "place"),
+    [
+        (500, rest(0), "network"),
+        (502, HTML, "network"),
+        (409, rest(30002), "network"),
+        (596, HTML, "network"),
+        (400, rest(10000), "account.account_id"),
+        (404, rest(30003), "account.account_id"),
+        (429, rest(50100), "limits.calls_per_minute"),
+        (429, rest(50200), "limits.max_in_flight"),
+        (503, rest(50300), "support"),
+    ],
+)
+def test_a_question_that_fails_names_what_to_look_at_and_it_is_not_the_subdomain(status, body, place):
+    """That has just granted the token."""
+    with pytest.raises(CallError) as caught:
+        judge_read(status, JSON, body)
+    said = f"{caught.value} {caught.value.remedy}"
+    assert place in caught.value.remedy
+    assert "subdomain" not in said
+    assert "ontact does not" not in said
+    assert str(status) in said
+
+
 def test_a_read_keeps_the_answers_own_spelling():
     assert judge_read(202, JSON, b'{"pageSize": 50}') == {"pageSize": 50}
 
@@ -392,6 +419,17 @@ def test_a_read_keeps_the_answers_own_spelling():
 def test_what_an_operator_must_mend_has_a_remedy():
     for status, number in [(403, 20002), (403, 20000), (401, 40004), (302, None)]:
         assert judge_rest_error(status, JSON, rest(number)).remedy
+
+
+@pytest.mark.parametrize(
+    ("messages", "option"),
+    [
+        ([message("ContactNotFound")], "options.create_unknown"),
+        ([message("ValueRequired")], "options.html_enabled"),
+    ],
+)
+def test_a_refusal_that_an_option_mends_names_it(messages, option):
+    assert option in judged(200, FAILED | {"resultMessages": messages}).remedy
 
 
 def test_a_known_contact_that_is_refused_is_not_stored_in_part():

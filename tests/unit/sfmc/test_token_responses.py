@@ -105,6 +105,7 @@ def test_too_many_token_requests_say_nothing_of_the_rate_of_calls(body, headers,
     error = refused(429, body, headers)
     assert isinstance(error, AccountThrottled)
     assert (error.kind, error.wait_seconds) == ("tokens", wait)
+    assert "other programs" in error.remedy
 
 
 @pytest.mark.parametrize(
