@@ -70,6 +70,7 @@ class Resources:
         return FailureStore(self.redis, self.ring, destination_id)
 
     def client(self, destination: Destination) -> MarketingCloud:
+        from app.pacing.account import tell_throttled
         from app.sfmc import MarketingCloud  # it brings aiohttp, a third of the start of who only enqueues
 
         return MarketingCloud(
@@ -79,6 +80,7 @@ class Resources:
             connect_timeout_seconds=self.settings.connect_timeout_seconds,
             read_timeout_seconds=self.settings.read_timeout_seconds,
             measure=partial(self.measures.called, destination.id),
+            when_throttled=partial(tell_throttled, self.redis, destination.account.key, destination.limits),
         )
 
 

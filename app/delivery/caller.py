@@ -184,12 +184,16 @@ class Caller:
         seconds = await self._session.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
         self._session.held(seconds)
 
-    async def _reload_catalog(self) -> None:
-        """Marketing Cloud does not know an attribute that the catalog knows."""
+    async def _reload_catalog(self) -> bool:
+        """Marketing Cloud does not know an attribute that the catalog knows. False when the account has to be left alone first."""
         try:
             self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
+        except AccountThrottled as throttled:
+            await self._pause(throttled)
+            return False
         except CallError as error:
             self._session.failed(error)
+        return True
 
     def _doubt(self, contact: PendingContact, error: TransientFailure) -> None:
         """A call came to nothing: the next ones tell whether that is the contact's trouble or the destination's."""

@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable
 
 
 class Reloading:
-    """Begins with the first call that was refused for an attribute; all such calls wait for the same reload."""
+    """Begins with the first call that was refused for an attribute; all such calls wait for the same reload.
 
-    def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
+    `reload` tells whether anything was read; if not, there is another one after the next such call.
+    """
+
+    def __init__(self, reload: Callable[[], Awaitable[bool]]) -> None:
         self._reload = reload
         self._under_way: asyncio.Task[None] | None = None
         self._ended_at = math.inf
@@ -31,7 +34,11 @@ class Reloading:
         await asyncio.shield(self._under_way)
 
     async def _run(self) -> None:
+        was_read = True
         try:
-            await self._reload()
+            was_read = await self._reload()
         finally:
-            self._ended_at = time.monotonic()
+            if was_read:
+                self._ended_at = time.monotonic()
+            else:
+                self._under_way = None

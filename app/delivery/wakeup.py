@@ -23,7 +23,7 @@ from app.delivery.mappings import Mappings
 from app.delivery.next_wake_up import WakeUpAction, choose_action
 from app.delivery.staying import Staying
 from app.delivery.work import Result, Shared, WakeUpResult, Work
-from app.errors import CallError, EpochEnded, LeaseLost, UnknownDestination
+from app.errors import AccountThrottled, CallError, EpochEnded, LeaseLost, UnknownDestination
 from app.event_loop import EVENT_LOOP
 from app.lanes.lane import ANY_WAKE_UP, Lane
 from app.logs import say_once
@@ -129,7 +129,9 @@ class Delivery:
             mapping = self._prepare(connected.destination, state, is_probe=is_probe)
             if not lane.open():
                 return WakeUpResult()
-            if isinstance(mapping, CallError):
+            if isinstance(mapping, AccountThrottled):
+                result = Result(wait_seconds=self._leave_alone(connected.destination, mapping))
+            elif isinstance(mapping, CallError):
                 result = Result(error=mapping)
             else:
                 with self.leads.session(connected.destination.account.key):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.clock import ServerTime
-from app.errors import Throttle
+from app.errors import AccountThrottled, Throttle
 from app.keys import CALLS_LIFE_SECONDS, AccountKeys
 from app.pacing.observations import Observations
 from app.pacing.pace import from_bytes, next_pace, to_bytes
@@ -147,6 +147,11 @@ class AccountPace:
         return [
             Step("", "HDEL", [key], [self._holder], lambda _: None) for key in (self._keys.permits, self._keys.shares)
         ]
+
+
+def tell_throttled(redis: Redis, account: str, limits: Limits, throttled: AccountThrottled) -> None:
+    """Make the account wait for what a question about it met, which passes no gate. Raises redis-py's errors."""
+    AccountPace(redis, account, "", limits).back_off(throttled.kind, throttled.wait_seconds).run(redis)
 
 
 def end_wait(redis: Redis, account: str) -> None:

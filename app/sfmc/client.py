@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from app.errors import CallError, DestinationBroken, DestinationUnreachable, TokenRefused
+from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, TokenRefused
 from app.event_loop import EVENT_LOOP
 from app.sfmc.attribute_sets import fetch_definitions
 from app.sfmc.calls import Verdict
@@ -30,7 +31,8 @@ _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 class MarketingCloud:
     """One account of Marketing Cloud; for any number of threads, and for coroutines of the process' event loop.
 
-    `measure` is told of every call for a contact: its seconds, and the error if it was not accepted.
+    `measure` is told of every call for a contact: its seconds, and the error if it was not accepted. `when_throttled` is told when a
+    question about the account meets `AccountThrottled`; who calls for a contact sees to that itself.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class MarketingCloud:
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         measure: Measure | None = None,
+        when_throttled: Callable[[AccountThrottled], None] | None = None,
     ) -> None:
         self._account = account
         self._measure = measure
+        self._when_throttled = when_throttled
         self._connect_timeout_seconds = connect_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
         token_read_seconds = min(_TOKEN_READ_TIMEOUT_SECONDS, read_timeout_seconds)
@@ -76,7 +80,8 @@ class MarketingCloud:
         a token outlives the secret and the permissions it was granted for. Raises the `CallError` of whichever did not go
         well.
         """
-        token = self._tokens.renew()
+        with self._telling():
+            token = self._tokens.renew()
         self.call("GET", "/platform/v1/tokenContext", judge_read)
         return token
 
@@ -97,8 +102,9 @@ class MarketingCloud:
         body: bytes | None = None,
     ) -> Verdict:
         """`request`, for a thread that waits for the answer, of a call whose loss means that the service is away. Not measured."""
-        self._tokens.get()  # here, and not on a thread that outlives an interrupt
-        return EVENT_LOOP.run(self.request(method, path, judge, body=body))
+        with self._telling():
+            self._tokens.get()  # here, and not on a thread that outlives an interrupt
+            return EVENT_LOOP.run(self.request(method, path, judge, body=body))
 
     async def request(
         self,
@@ -137,6 +143,15 @@ class MarketingCloud:
                 http_status=refused.http_status,
                 service_message=refused.service_message,
             ) from None
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except AccountThrottled as error:
+            if self._when_throttled is not None:
+                self._when_throttled(error)
+            raise
 
     async def _token(self) -> Token:
         """The token at hand; one thread asks for the next on behalf of all, while those that have a good one go on with it."""

@@ -11,6 +11,7 @@ from app.destinations.state import Status
 from app.errors import AccountThrottled, CallError, DestinationUnreachable, SealBroken, Throttle, UnknownDestination
 from app.keys import CATALOGS, REFRESHING
 from app.locks import locked
+from app.pacing.shown import read_pace
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
@@ -28,7 +29,7 @@ def refresh_due(resources: Resources) -> int:
     """Fetch what has not been fetched for long, the oldest first and a few at a time; returns how many accounts were asked.
 
     Destinations of one account and business unit share what was fetched, by whichever of their packages is answered. On failure the
-    old definitions stay, with a note of why.
+    old definitions stay, with a note of why. An account that waits is asked another time.
     One process at a time does this, however many are asked to.
     """
     with locked(resources.redis, REFRESHING, REFRESH_LIFE_MS) as mine:
@@ -39,9 +40,12 @@ def _refresh_due(resources: Resources) -> int:
     life_ms = int(resources.settings.catalog_refresh_seconds * 1000)
     deadline = time.monotonic() + REFRESH_SECONDS
     asked = 0
-    for destinations in _due(resources, older_than_ms=resources.clock.now_ms() - life_ms)[:ACCOUNTS_AT_ONCE]:
-        if time.monotonic() > deadline:
+    for destinations in _due(resources, older_than_ms=resources.clock.now_ms() - life_ms):
+        if asked == ACCOUNTS_AT_ONCE or time.monotonic() > deadline:
             break
+        account, limits = destinations[0].account.key, destinations[0].limits
+        if read_pace(resources.redis, account, limits).wait_seconds:
+            continue
         _refresh_account(resources, destinations)
         asked += 1
     return asked

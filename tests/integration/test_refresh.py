@@ -10,6 +10,8 @@ import pytest
 from app.destinations.model import Destination
 from app.destinations.operating import check
 from app.keys import CATALOGS
+from app.pacing.account import end_wait
+from app.pacing.shown import read_pace
 from app.resources import Resources
 from app.sweep.refresh import refresh_due
 from tests.integration.lanes.conftest import Bench
@@ -65,3 +67,14 @@ def test_definitions_that_a_check_fetched_are_as_old_as_the_clock_of_redis_says(
     catalog = bench.resources.catalogs.get("camp")
     assert catalog is not None
     assert catalog.fetched_at_ms <= clock.now_ms()
+
+
+def test_an_account_that_asks_to_wait_is_not_asked_again_meanwhile(bench: Bench) -> None:
+    bench.admin("POST", "faults", {"kind": "rate_limited", "route": "definitions", "retry_after": 30})
+    assert refresh_due(bench.resources) == 1
+    pace = read_pace(bench.redis, bench.destination.account.key, bench.destination.limits)
+    assert (pace.why, pace.wait_seconds > 20) == ("rate", True)
+    assert refresh_due(bench.resources) == 0
+    end_wait(bench.redis, bench.destination.account.key)
+    assert refresh_due(bench.resources) == 1
+    assert fetched(bench.resources, "camp") == (True, False)

@@ -13,9 +13,12 @@ import pytest
 from app.delivery.wakeup import Delivery
 from app.destinations import operating
 from app.destinations.model import Destination, Limits
+from app.destinations.state import Status
+from app.errors import AccountThrottled
 from app.event_loop import EVENT_LOOP, THREADS
 from app.keys import DestinationKeys
 from app.mapping.compiled import CompiledMapping
+from app.pacing.shown import read_pace
 from app.reporting.jobs import read_job
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
@@ -116,3 +119,45 @@ def test_a_field_that_cannot_be_updated_is_found_before_a_profile_fails_by_it(be
     found = operating.try_destination(bench.resources, bench.connect(mapping_id="fixed_since"))
     assert not found.ok
     assert "is read-only" in str(found.problems)
+
+
+def waits(bench: Bench) -> float:
+    """For how many seconds the account is left alone."""
+    return read_pace(bench.redis, bench.destination.account.key, bench.destination.limits).wait_seconds
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a catalog that is old", "no catalog yet"])
+def test_an_account_that_asks_to_wait_for_its_definitions_is_left_alone(bench: Bench, known: bool) -> None:
+    """It is no trouble of the destination."""
+    if known:
+        bench.workers[0].mapping(bench.destination)
+        bench.admin("PUT", "attributes", {"remove": ["First Name"]})
+    bench.admin("POST", "faults", {"kind": "rate_limited", "route": "definitions", "retry_after": 5})
+    job = bench.producer.enqueue("camp", [profile("c-1", email="a@mail.test", first="Ann")])
+    ((lane, _),) = bench.wake_ups()
+    back = bench.workers[0].drain("camp", lane)
+    assert bench.resources.states.get("camp").status is Status.ENABLED
+    assert waits(bench) > 3
+    assert (back.come_back_seconds or 0) > 3
+    bench.admin("PUT", "attributes", {"add": [{"name": "First Name"}]})
+    operating.resume(bench.resources, "camp")
+    bench.workers[1].drain("camp", lane)
+    assert read_job(bench.redis, job).outcomes["delivered"] == 1
+
+
+def test_a_look_at_the_catalog_that_had_to_wait_is_made_again(bench: Bench) -> None:
+    """Else the profile would fail by a catalog that nobody has looked at."""
+    bench.workers[0].mapping(bench.destination)
+    bench.admin("POST", "faults", {"kind": "rate_limited", "route": "definitions", "retry_after": 1})
+    bench.admin("POST", "faults", {"kind": "fail", "route": "contacts", "result_code": "AttributeNotFound", "times": 2})
+    job = bench.producer.enqueue("camp", [profile("c-1", email="a@mail.test", first="Ann")])
+    ((lane, _),) = bench.wake_ups()
+    bench.workers[0].drain("camp", lane)
+    assert read_job(bench.redis, job).outcomes["delivered"] == 1
+
+
+def test_whoever_asks_about_an_account_that_asks_to_wait_makes_all_wait(bench: Bench) -> None:
+    bench.admin("POST", "faults", {"kind": "blocked", "route": "definitions"})
+    with pytest.raises(AccountThrottled):
+        operating.check(bench.resources, "camp")
+    assert waits(bench) > 50
