@@ -54,12 +54,22 @@ class Planner:
         values = dict(merged.full if post else merged.send)
         if options.send_email == "always" and self.email in merged.full:
             values[self.email] = merged.full[self.email]
-        if self.email in values and options.html_enabled != "never":
-            known = row.get(self.tags[self.email])
-            first = post or known is None or known.digest == UNKNOWN
-            if first or options.html_enabled == "always":
-                values.setdefault(_HTML_ENABLED, True)
+        if self.email in values and self._sends_html(row, post=post):
+            values.setdefault(_HTML_ENABLED, True)
         return values
+
+    def _sends_html(self, row: Row, *, post: bool) -> bool:
+        """Whether HTML Enabled goes along with the address."""
+        match self.options.html_enabled:
+            case "first":
+                known = row.get(self.tags[self.email])
+                return post or known is None or known.digest == UNKNOWN
+            case "create":
+                return post
+            case "always":
+                return True
+            case "never":
+                return False
 
 
 def was_delivered(row: Row) -> bool:

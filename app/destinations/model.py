@@ -154,7 +154,9 @@ def default_status_values() -> dict[str, str]:
 class Options:
     """Choices where accounts differ or Salesforce does not say."""
 
-    html_enabled: Literal["first", "always", "never"] = "first"  # more often would overwrite a text-only preference
+    html_enabled: Literal["first", "create", "always", "never"] = (
+        "first"  # more often would overwrite a text-only preference
+    )
     create_unknown: bool = True  # POST once when PATCH says that the contact does not exist
     send_email: Literal["always", "changed"] = "always"  # a new contact needs it, and who is new is not known before
     without_email: Literal["send", "exclude"] = "send"  # a contact that was never delivered and has no address

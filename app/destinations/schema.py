@@ -193,7 +193,7 @@ def _section(schema: type[Schema], **more: Any) -> fields.Nested:
 
 
 class OptionsSchema(_Section):
-    html_enabled = one_of("first", "always", "never", default=_OPTIONS.html_enabled)
+    html_enabled = one_of("first", "create", "always", "never", default=_OPTIONS.html_enabled)
     create_unknown = Switch(load_default=_OPTIONS.create_unknown)
     send_email = one_of("always", "changed", default=_OPTIONS.send_email)
     without_email = one_of("send", "exclude", default=_OPTIONS.without_email)

@@ -141,7 +141,7 @@ choices = st.fixed_dictionaries(
         "invalid_values": st.sampled_from(["leave_out", "exclude"]),
         "clear_nulls": st.booleans(),
         "send_email": st.sampled_from(["always", "changed"]),
-        "html_enabled": st.sampled_from(["first", "always", "never"]),
+        "html_enabled": st.sampled_from(["first", "create", "always", "never"]),
     },
 )
 

@@ -235,7 +235,7 @@ def test_a_variable_that_holds_no_text_is_told():
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "limits: 5", "limits: must hold names and values"),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "limits:", "limits: is empty. Remove the line."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {html_enabled: on}",
-         "options.html_enabled: must be one of first, always, never."),
+         "options.html_enabled: must be one of first, create, always, never."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {status_values: {left: x}}",
          "options.status_values.left: is unknown here."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {date_format: today}",

@@ -59,7 +59,7 @@ destinations = st.builds(
     limits=st.builds(Limits, calls_per_minute=st.integers(1, 1_000_000), stop_at_yearly_quota=st.booleans()),
     options=st.builds(
         Options,
-        html_enabled=st.sampled_from(["first", "always", "never"]),
+        html_enabled=st.sampled_from(["first", "create", "always", "never"]),
         several_identities=st.sampled_from(["exclude", "smallest", "all"]),
         status_values=st.dictionaries(words, words, max_size=3),
         consent=st.none() | consents,

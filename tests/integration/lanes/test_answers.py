@@ -1,17 +1,21 @@
-"""What becomes of a contact that is refused: nothing older may replace what was delivered, and the reason is kept."""
+"""What becomes of a contact by what its account answers: nothing older replaces what was delivered, and the reason is kept."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
+from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.reporting.jobs import read_job
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
 NEWER_MS, OLDER_MS = 1_767_400_000_000, 1_767_300_000_000
+HTML_ENABLED = "Email Addresses.HTML Enabled"
 FIRST = "Email Demographics.First Name"
 MISLEADING = "The contact was not updated: the value of Market does not exist in the list."
 SEEN_SINCE = {"seg-1": ("realized", "2026-01-03T12:00:00Z")}
@@ -87,3 +91,20 @@ def test_a_merged_call_that_was_stored_in_part_is_not_taken_apart_into_older_one
         if value["name"] == "First Name"
     ]
     assert sent == ["New", "New"]
+
+
+@pytest.mark.parametrize(("html_enabled", "keeps"), [("create", True), ("first", False)])
+def test_whose_choice_of_plain_text_stays(bench: Bench, html_enabled: Any, keeps: bool) -> None:
+    """A contact that was made elsewhere, and one that is made here."""
+    bench.admin("PATCH", "settings", {"patch_upserts": False})
+    destination = replace(bench.destination, options=replace(bench.destination.options, html_enabled=html_enabled))
+    bench.resources.destinations.save(destination)
+    plain = {"Email Address": "plain@mail.test", "HTML Enabled": False}
+    values = [{"name": name, "value": value} for name, value in plain.items()]
+    body = {"contactKey": "c-plain", "attributeSets": [{"name": "Email Addresses", "items": [{"values": values}]}]}
+    EVENT_LOOP.run(bench.workers[0].client(destination).contacts.post(orjson.dumps(body)))
+    both = [profile(key, email=f"{key}@mail.test", first="Ann") for key in ("c-plain", "c-new")]
+    assert deliver(bench, *both, at_ms=NEWER_MS)["delivered"] == 2
+    held = bench.admin("GET", "contacts")
+    assert held["c-new"][HTML_ENABLED] is True
+    assert held["c-plain"][HTML_ENABLED] is not keeps
