@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from app.errors import CallError, DestinationBroken, DestinationUnreachable
@@ -19,8 +20,8 @@ _MOST_PAGES = 100  # a server that always says "more" must not be believed for e
 def fetch_definitions(cloud: Calls) -> list[dict[str, Any]]:
     """Every attribute-set definition as Marketing Cloud spells it, *Email Demographics* among them if it can be had.
 
-    The list is paged by `$page` and `$pageSize`, and followed until `count` is reached. If it fails, or lacks that
-    set, the set is asked for by its key. Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable`.
+    The list is paged by `$page` and `$pageSize`, and followed until `count` sets have come or a page is empty. If it fails, or
+    lacks that set, the set is asked for by its key. Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable`.
     """
     failed: CallError | None = None
     definitions: list[dict[str, Any]] = []
@@ -43,17 +44,25 @@ def fetch_definitions(cloud: Calls) -> list[dict[str, Any]]:
 
 def _fetch_pages(cloud: Calls) -> list[dict[str, Any]]:
     definitions: list[dict[str, Any]] = []
+    gathered = 0
     for page in range(1, _MOST_PAGES + 1):
         answer = cloud.call("GET", f"{_PATH}?$page={page}&$pageSize={_PAGE_SIZE}", judge_read)
         items = answer.get("items")
         if not isinstance(items, list):
             raise DestinationUnreachable("The list of attribute sets came without items.", code="unreadable_answer")
         definitions += [item for item in items if isinstance(item, dict)]
-        # The server may use a smaller page than was asked for, so its own numbers are the ones to go by.
-        size, count = answer.get("pageSize"), answer.get("count")
-        if not items or not isinstance(count, int) or page * (size if isinstance(size, int) else _PAGE_SIZE) >= count:
+        # what came counts: the server may give fewer at once than it was asked for, and than it says itself
+        gathered += len(items)
+        count = _whole_number(answer.get("count"))
+        if not items or count is None or gathered >= count:
             break
     return definitions
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _key(definition: dict[str, Any]) -> Any:

@@ -209,8 +209,10 @@ def test_what_the_account_says_reaches_the_caller(far, clients):
         EVENT_LOOP.run(cloud.contacts.patch(BODY))
 
 
-def serve_definitions(far, count, *, page_size=None, single=None, listed=None):
-    """`count` sets in pages; `single` is the answer for `key:EmailDemographics`, `listed` one for every page."""
+def serve_definitions(far, count, *, page_size=None, single=None, listed=None, says=None):
+    """`count` sets in pages, of which the answers say otherwise in `says`; `single` is the answer for `key:EmailDemographics`,
+    `listed` one for every page.
+    """
 
     def rule(request):
         path, _, query = request.path.partition("?")
@@ -224,7 +226,8 @@ def serve_definitions(far, count, *, page_size=None, single=None, listed=None):
         size = page_size or int(asked["$pageSize"])
         first = (int(asked["$page"]) - 1) * size
         items = [{"key": f"Set{i}"} for i in range(first, min(first + size, count))]
-        return 200, {}, orjson.dumps({"page": int(asked["$page"]), "pageSize": size, "count": count, "items": items})
+        answer = {"page": int(asked["$page"]), "pageSize": size, "count": count, "items": items, **(says or {})}
+        return 200, {}, orjson.dumps(answer)
 
     far.rules.append(rule)
 
@@ -233,6 +236,21 @@ def test_all_pages_are_read_even_if_the_server_makes_them_smaller(far, clients):
     serve_definitions(far, 7, page_size=3, single=(200, {}, b'{"item":{"key":"EmailDemographics"}}'))
     keys = [definition["key"] for definition in clients.make().definitions()]
     assert keys == [f"Set{i}" for i in range(7)] + ["EmailDemographics"]
+
+
+@pytest.mark.parametrize(
+    ("says", "pages"),
+    [
+        pytest.param({"pageSize": 200}, 3, id="a page that is larger than what came"),
+        pytest.param({"pageSize": 0}, 3, id="a page without a size"),
+        pytest.param({"count": "7"}, 3, id="the count as text"),
+        pytest.param({"count": 9}, 4, id="more than there are"),
+    ],
+)
+def test_what_came_counts_and_not_what_an_answer_says_of_its_page(far, clients, says, pages):
+    serve_definitions(far, 7, page_size=3, says=says, single=(200, {}, b'{"item":{"key":"EmailDemographics"}}'))
+    assert len(clients.make().definitions()) == 7 + 1
+    assert sum(request.path.startswith(f"{DEFINITIONS}?") for request in far.seen) == pages
 
 
 def test_a_list_that_has_the_set_needs_no_further_call(far, clients):
