@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ _EMAIL_LENGTH = 254
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
 _BYTE = range(256)  # the type is unsigned in Marketing Cloud's database
-_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_MOST_PLACES = 30  # before the point, or behind it, that an exponent may stand for
 _PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
 _FORMAT_PART = re.compile(r"%.")
 _DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
@@ -110,11 +113,20 @@ def _byte(value: Any) -> Scalar:
 
 
 def _decimal(value: Any) -> Scalar:
-    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
-        return value.strip()
+    if isinstance(value, str) and _DECIMAL.fullmatch(text := value.strip()):
+        return text if _PLAIN_DECIMAL.fullmatch(text) else _plain(Decimal(text))
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
         return value
     raise BadValue("is not a number")
+
+
+def _plain(number: Decimal) -> str:
+    """1e5 as 100000, .5 as 0.5: forms that every reader of numbers takes."""
+    if not number:
+        return "0"
+    if abs(number.adjusted()) > _MOST_PLACES:
+        raise BadValue("is a number of too many digits")
+    return format(number, "f")
 
 
 def _boolean(value: Any) -> Scalar:
@@ -140,12 +152,16 @@ def write_date(moment: date, date_format: str) -> str:
 
 
 def _date_check(date_format: str) -> Check:
+    says_utc = _FORMAT_PART.sub("", date_format).endswith("Z")
+
     def check(value: Any) -> Scalar:
         if not isinstance(value, str):
             raise BadValue("is not a date")
         try:
             moment = datetime.fromisoformat(value) if len(value) > len("2026-01-01") else date.fromisoformat(value)
-        except ValueError:
+            if says_utc and isinstance(moment, datetime) and moment.tzinfo is not None:
+                moment = moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise BadValue("is not a date") from None
         return write_date(moment, date_format)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -45,6 +47,12 @@ def of_type(data_type: str, **more: Any) -> Attribute:
         ("Byte", 0, 0),
         ("Byte", " 255 ", 255),
         ("Decimal", "1.10", "1.10"),
+        ("Decimal", "1e5", "100000"),
+        ("Decimal", " 1.50E-3 ", "0.00150"),
+        ("Decimal", ".5", "0.5"),
+        ("Decimal", "-.5", "-0.5"),
+        ("Decimal", "5.", "5"),
+        ("Decimal", "-0e9", "0"),
         ("Decimal", 1.5, 1.5),
         ("Boolean", "TRUE", True),
         ("Boolean", False, False),
@@ -86,6 +94,10 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Decimal", float("inf")),
         ("Decimal", "NaN"),
         ("Decimal", "1,5"),
+        ("Decimal", "1e31"),
+        ("Decimal", "1e-9999"),
+        ("Decimal", "1e99999"),
+        ("Decimal", "."),
         ("Decimal", True),
         ("Boolean", "yes"),
         ("Boolean", 1),
@@ -103,6 +115,44 @@ def test_what_does_not_fit_is_said_without_the_value(data_type: str, value: Any)
 
 def test_dates_are_written_in_the_destinations_format() -> None:
     assert check(of_type("Date"), "2026-01-31", date_format="%m/%d/%Y") == "01/31/2026"
+
+
+@given(
+    st.from_regex(
+        r"[+-]?([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})([eE][+-]?[0-9]{1,2})?",
+        fullmatch=True,
+        alphabet=st.characters(codec="ascii"),
+    )
+)
+def test_a_decimal_is_written_plainly_and_stays_what_it_is(text: str) -> None:
+    try:
+        written = check(of_type("Decimal"), text)
+    except BadValue:
+        assert abs(Decimal(text).adjusted()) > 30
+    else:
+        assert re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", written)
+        assert Decimal(written) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "date_format", "written"),
+    [
+        ("2026-01-31T22:30:00-05:00", "%Y-%m-%dT%H:%M:%SZ", "2026-02-01T03:30:00Z"),
+        ("2026-01-31T22:30:00-05:00", "%H:%M%%Z", "03:30%Z"),
+        ("2026-01-31T22:30:00-05:00", "%Y-%m-%dT%H:%M:%S", "2026-01-31T22:30:00"),
+        ("2026-01-31T22:30:00-05:00", "%H:%M %Z", "22:30 UTC-05:00"),
+        ("2026-01-31T22:30:00Z", "%Y-%m-%dT%H:%M:%SZ", "2026-01-31T22:30:00Z"),
+        ("2026-01-31T22:30:00", "%Y-%m-%dT%H:%M:%SZ", "2026-01-31T22:30:00Z"),
+        ("2026-01-31", "%Y-%m-%dT%H:%M:%SZ", "2026-01-31T00:00:00Z"),
+    ],
+)
+def test_a_format_that_ends_in_z_says_utc(value: str, date_format: str, written: str) -> None:
+    assert check(of_type("Date"), value, date_format=date_format) == written
+
+
+def test_a_time_that_has_no_utc_is_no_date() -> None:
+    with pytest.raises(BadValue, match="is not a date"):
+        check(of_type("Date"), "0001-01-01T00:00:00+05:00", date_format="%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.mark.parametrize(
