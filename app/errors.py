@@ -181,11 +181,11 @@ class ContactRefused(CallError):
 
 
 class ContactUnknown(ContactRefused):
-    """PATCH named a contact that does not exist. `by_words`: by free words alone, which may have been misread."""
+    """PATCH named a contact that does not exist. `is_sure`: a code says so, not free words, nor an errorcode for any object."""
 
-    def __init__(self, text: str, *, code: str, by_words: bool = False, **more: Any) -> None:
+    def __init__(self, text: str, *, code: str, is_sure: bool = True, **more: Any) -> None:
         super().__init__(text, code=code, **more)
-        self.by_words = by_words
+        self.is_sure = is_sure
 
 
 class AddressRequired(ContactRefused):

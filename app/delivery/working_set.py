@@ -211,7 +211,7 @@ class WorkingSet:
             return
         entry, _ = contact.group[0]
         row = self._rows[contact.tag]
-        misread = isinstance(error, ContactUnknown) and error.by_words and was_delivered(row)
+        misread = isinstance(error, ContactUnknown) and not error.is_sure and was_delivered(row)
         address_lacks = (
             isinstance(error, AddressRequired | ContactUnknown)
             and not misread

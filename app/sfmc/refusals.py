@@ -73,7 +73,7 @@ def classify(
         )
     by_code = bool(codes & _UNKNOWN_CODES)
     if by_code or any(map(_UNKNOWN_WORDS.search, missing)):
-        return contact_unknown("The contact does not exist.", said, by_words=not by_code, stored_in_part=stored_in_part)
+        return contact_unknown("The contact does not exist.", said, is_sure=by_code, stored_in_part=stored_in_part)
     return ContactRefused(
         text,
         code=code,
@@ -83,15 +83,13 @@ def classify(
     )
 
 
-def contact_unknown(
-    text: str, said: dict[str, Any], *, by_words: bool = False, stored_in_part: bool = False
-) -> ContactUnknown:
+def contact_unknown(text: str, said: dict[str, Any], *, is_sure: bool, stored_in_part: bool = False) -> ContactUnknown:
     return ContactUnknown(
         text,
         code="contact_unknown",
         remedy="With `options.create_unknown: true`, and an email address in the profile, it is created; or create it in "
         f"Marketing Cloud. Then {_REPLAY}.",
-        by_words=by_words,
+        is_sure=is_sure,
         stored_in_part=stored_in_part,
         **said,
     )

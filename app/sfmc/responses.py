@@ -128,7 +128,8 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         # A page of something on the way. Were it the contact's fault, one after another would fail while that has trouble
         return TransientFailure(f"Something on the way answered ({numbered}).", code=f"gateway_{status}", **said)
     if status == 404 and number == 30003:
-        return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said)
+        # so it says of any object, and may say of the route
+        return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said, is_sure=False)
     reasons = [("", text) for text in texts]
     text = f"The call was refused ({numbered})."
     return classify(reasons, text, _code(status, number), said, has_cause=number in _CAUSES)

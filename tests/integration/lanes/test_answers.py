@@ -8,9 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
+from app.destinations import operating
+from app.destinations.state import Status
+from app.errors import CallError, ContactUnknown, DestinationBroken, DestinationUnreachable, TransientFailure
 from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.reporting.jobs import read_job
+from app.sfmc.responses import judge_contact, judge_read
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -108,3 +112,44 @@ def test_whose_choice_of_plain_text_stays(bench: Bench, html_enabled: Any, keeps
     held = bench.admin("GET", "contacts")
     assert held["c-new"][HTML_ENABLED] is True
     assert held["c-plain"][HTML_ENABLED] is not keeps
+
+
+def test_a_field_that_is_gone_is_found_though_the_account_says_nothing_of_it(bench: Bench) -> None:
+    """An account that drops what it does not know answers that all is well; the definitions tell."""
+    bench.admin("PATCH", "settings", {"unknown_attribute": "lenient"})
+    bench.workers[0].mapping(bench.destination)
+    bench.admin("PUT", "attributes", {"remove": ["First Name"]})
+    ann = profile("c-1", email="a@mail.test", first="Ann", last="Row")
+    assert deliver(bench, ann, at_ms=OLDER_MS)["delivered"] == 1
+    assert FIRST not in bench.admin("GET", "contacts")["c-1"]
+    assert not operating.try_destination(bench.resources, bench.destination).ok
+    operating.refresh_fields(bench.resources, "camp")
+    assert deliver(bench, profile("c-1", first="Anna"), at_ms=NEWER_MS)["delivered"] == 0
+    state = bench.resources.states.get("camp")
+    assert (state.status, state.code) == (Status.STOPPED, "mapping_broken")
+
+
+def test_names_are_sent_as_the_definitions_spell_them_though_the_account_takes_any_case(bench: Bench) -> None:
+    bench.admin("PATCH", "settings", {"name_matching": "case_insensitive"})
+    assert deliver(bench, profile("c-1", email="a@mail.test", first="Ann"), at_ms=OLDER_MS)["delivered"] == 1
+    assert bench.admin("GET", "contacts")["c-1"][FIRST] == "Ann"
+    found = operating.try_destination(bench.resources, bench.connect(mapping_id="SALESFORCE_mc_segment_1"))
+    assert not found.ok
+    assert "Did you mean 'salesforce_mc_segment_1'?" in str(found.problems)
+
+
+@pytest.mark.parametrize(
+    ("status", "of_a_question", "of_a_contact"),
+    [(404, DestinationBroken, ContactUnknown), (596, DestinationUnreachable, TransientFailure)],
+)
+def test_a_route_that_is_not_there(
+    bench: Bench, status: int, of_a_question: type[CallError], of_a_contact: type[CallError]
+) -> None:
+    """It makes nobody forget what was delivered to a contact."""
+    bench.admin("PATCH", "settings", {"unknown_path_status": status})
+    client = bench.workers[0].client(bench.destination)
+    with pytest.raises(of_a_question, match="a question about the account"):
+        client.call("GET", "/contacts/v1/nothing", judge_read)
+    with pytest.raises(of_a_contact) as refused:
+        EVENT_LOOP.run(client.request("PATCH", "/contacts/v1/nothing", judge_contact, body=b"{}"))
+    assert not getattr(refused.value, "is_sure", False)

@@ -311,23 +311,19 @@ def test_503_with_retry_after_is_the_accounts_wait_even_without_json():
 
 
 @pytest.mark.parametrize(
-    ("messages", "by_words"),
+    ("status", "body", "is_sure"),
     [
-        ([message("ContactNotFound", "No contact has this contactKey.")], False),
-        ([message("OperationFailed", "The contact does not exist.")], True),
-        ([message("", "Contact 'c-1' was not found.")], True),
+        (200, {"resultMessages": [message("ContactNotFound", "No contact has this contactKey.")]}, True),
+        (200, {"resultMessages": [message("OperationFailed", "The contact does not exist.")]}, False),
+        (200, {"resultMessages": [message("", "Contact 'c-1' was not found.")]}, False),
+        (404, {"errorcode": 30003, "message": "No resource exists at this path."}, False),
+        (404, {"errorcode": 0, "message": "The contact was not found."}, False),
     ],
 )
-def test_whether_a_contact_is_unknown_by_words_alone(messages, by_words):
-    error = judged(200, FAILED | {"resultMessages": messages})
+def test_whether_it_is_sure_that_a_contact_is_unknown(status, body, is_sure):
+    error = judged(status, FAILED | body if status == 200 else body)
     assert isinstance(error, ContactUnknown)
-    assert error.by_words is by_words
-
-
-def test_the_errorcode_for_an_unknown_object_is_more_than_words():
-    error = judged(404, rest(30003))
-    assert isinstance(error, ContactUnknown)
-    assert not error.by_words
+    assert error.is_sure is is_sure
 
 
 @pytest.mark.parametrize(
