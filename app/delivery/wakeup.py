@@ -129,7 +129,8 @@ class Delivery:
             mapping = self._prepare(connected.destination, state, is_probe=is_probe)
             if not lane.open():
                 return WakeUpResult()
-            if isinstance(mapping, AccountThrottled):
+            # a probe has its next time by the destination's state
+            if isinstance(mapping, AccountThrottled) and not probe:
                 result = Result(wait_seconds=self._leave_alone(connected.destination, mapping))
             elif isinstance(mapping, CallError):
                 result = Result(error=mapping)

@@ -30,6 +30,7 @@ _CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re
 _VALUE_WORDS = re.compile(r"\b(?:in|from|of|on) (?:\w+ ){0,3}list\b|\brestricted\b|\bvalue of\b", re.IGNORECASE)
 
 _REPLAY = "`activation failures DESTINATION --replay`"
+_HTML_WORDS = re.compile(r"\bHTML ?Enabled\b", re.IGNORECASE)
 _NEEDS_HTML = " A new contact may need HTML Enabled, which `options.html_enabled: never` leaves out."
 
 Reasons = Sequence[tuple[str, str]]  # code ('' for none) and words
@@ -74,10 +75,11 @@ def classify(
     by_code = bool(codes & _UNKNOWN_CODES)
     if by_code or any(map(_UNKNOWN_WORDS.search, missing)):
         return contact_unknown("The contact does not exist.", said, is_sure=by_code, stored_in_part=stored_in_part)
+    of_html = "valuerequired" in codes or any(_HTML_WORDS.search(spoken) for _, spoken in reasons)
     return ContactRefused(
         text,
         code=code,
-        remedy=f"Mend what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if 'valuerequired' in codes else ''}",
+        remedy=f"Mend what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if of_html else ''}",
         stored_in_part=stored_in_part,
         **said,
     )

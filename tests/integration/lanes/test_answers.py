@@ -97,6 +97,16 @@ def test_a_merged_call_that_was_stored_in_part_is_not_taken_apart_into_older_one
     assert sent == ["New", "New"]
 
 
+@pytest.mark.parametrize(("option", "value"), [("html_enabled", "never"), ("create_unknown", False)])
+def test_a_contact_that_an_option_keeps_from_being_created_names_it(bench: Bench, option: str, value: Any) -> None:
+    bench.admin("PATCH", "settings", {"patch_upserts": False})
+    options = replace(bench.destination.options, **{option: value})
+    bench.resources.destinations.save(replace(bench.destination, options=options))
+    assert deliver(bench, profile("c-1", email="a@mail.test", first="Ann"), at_ms=NEWER_MS)["failed"] == 1
+    (failure,) = bench.resources.failures("camp").all()
+    assert f"options.{option}" in failure.remedy
+
+
 @pytest.mark.parametrize(("html_enabled", "keeps"), [("create", True), ("first", False)])
 def test_whose_choice_of_plain_text_stays(bench: Bench, html_enabled: Any, keeps: bool) -> None:
     """A contact that was made elsewhere, and one that is made here."""

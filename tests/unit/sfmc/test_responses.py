@@ -422,6 +422,7 @@ def test_what_an_operator_must_mend_has_a_remedy():
     [
         ([message("ContactNotFound")], "options.create_unknown"),
         ([message("ValueRequired")], "options.html_enabled"),
+        ([message("", "The attribute [Email Addresses.HTML Enabled] needs a value.")], "options.html_enabled"),
     ],
 )
 def test_a_refusal_that_an_option_mends_names_it(messages, option):
