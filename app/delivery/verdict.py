@@ -103,7 +103,7 @@ def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: b
         case AttributeRefused() if catalog_is_newer:
             return ReloadCatalog()
         case ContactUnknown() if may_create:
-            return Create(is_sure=not result.by_words)
+            return Create(is_sure=result.is_sure)
         case ContactRefused():
             return Refuse(result)
         case DestinationUnreachable() | DestinationBroken():

@@ -130,7 +130,7 @@ class Delivery:
             if not lane.open():
                 return WakeUpResult()
             # a probe has its next time by the destination's state
-            if isinstance(mapping, AccountThrottled) and not probe:
+            if isinstance(mapping, AccountThrottled) and not is_probe:
                 result = Result(wait_seconds=self._leave_alone(connected.destination, mapping))
             elif isinstance(mapping, CallError):
                 result = Result(error=mapping)
@@ -159,6 +159,11 @@ class Delivery:
             return self.mapping(destination, refresh=is_probe)
         except CallError as error:
             return error
+
+    def _leave_alone(self, destination: Destination, throttled: AccountThrottled) -> float:
+        """The account asks to wait already for the definitions; for how many seconds it is left alone."""
+        gate = self._gates.of(destination.account.key, destination.limits)
+        return EVENT_LOOP.run(gate.refused(throttled.kind, throttled.wait_seconds))
 
     def _work(
         self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, is_probe: bool

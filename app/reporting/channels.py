@@ -23,12 +23,11 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import orjson
+import requests
 
 from app.destinations.model import AlertChannel
 from app.errors import ActivationError
-from app.event_loop import EVENT_LOOP
 from app.reporting.alerts import AlertEvent, What
 from app.settings import words_of
 
@@ -63,18 +62,22 @@ def channels_of(settings: Settings) -> dict[str, AlertChannel]:
 def send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Settings) -> None:
     """Raises `ChannelFailed`, whatever is wrong; its text holds nothing of the address."""
     try:
-        match channel.channel:
-            case "webhook":
-                body = orjson.dumps(document_of(event))
-                _post(channel.target, body, _signed(body, channel.secret, message_id))
-            case "slack":
-                _post(channel.target, orjson.dumps({"text": _slack_text(event)}), {})
-            case "email":
-                _in_time(partial(_mail, channel.target, event, message_id, settings))
+        _in_time(partial(_send, channel, event, message_id, settings))
     except ChannelFailed:
         raise
     except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise what they do not tell of
         raise ChannelFailed(f"nothing can be sent to it ({type(error).__name__})") from None
+
+
+def _send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Settings) -> None:
+    match channel.channel:
+        case "webhook":
+            body = orjson.dumps(document_of(event))
+            _post(channel.target, body, _signed(body, channel.secret, message_id))
+        case "slack":
+            _post(channel.target, orjson.dumps({"text": _slack_text(event)}), {})
+        case "email":
+            _mail(channel.target, event, message_id, settings)
 
 
 def document_of(event: AlertEvent) -> dict[str, Any]:
@@ -101,20 +104,15 @@ def title_of(event: AlertEvent) -> str:
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
     try:
-        status = EVENT_LOOP.run(_status(url, body, {"content-type": "application/json", **headers}))
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        with requests.post(
+            url, data=body, headers={"content-type": "application/json", **headers}, timeout=TIMEOUT_SECONDS,
+            allow_redirects=False, stream=True,
+        ) as answer:  # fmt: skip
+            status = answer.status_code
+    except requests.RequestException as error:
         raise ChannelFailed(f"it does not answer ({type(error).__name__})") from None
     if not 200 <= status < 300:
         raise ChannelFailed(f"it answered with HTTP {status}", gives_up=status == 410)
-
-
-async def _status(url: str, body: bytes, headers: dict[str, str]) -> int:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with (
-        aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,  # HTTPS_PROXY may be the only way out
-        session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
-    ):
-        return answer.status
 
 
 def _signed(body: bytes, secret: str, message_id: str) -> dict[str, str]:
@@ -178,7 +176,10 @@ def _mail(address: str, event: AlertEvent, message_id: str, settings: Settings) 
 
 
 def _in_time(act: Callable[[], None]) -> None:
-    """On a thread of its own, which is left to itself when its time is over: smtplib bounds each reading, and not all of them."""
+    """On a thread of its own, which is left to itself when its time is over: the libraries bound each reading, not all of them.
+
+    Raises what `act` does, and `ChannelFailed`.
+    """
     done: Future[None] = Future()
 
     def run() -> None:
@@ -188,11 +189,11 @@ def _in_time(act: Callable[[], None]) -> None:
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             done.set_exception(error)
 
-    Thread(target=run, name="mail", daemon=True).start()
+    Thread(target=run, name="channel", daemon=True).start()
     try:
         done.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise ChannelFailed("the mail server did not take it in time") from None
+        raise ChannelFailed("it did not answer in time") from None
 
 
 def _rfc3339(epoch_ms: int) -> str:

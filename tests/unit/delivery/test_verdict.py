@@ -100,7 +100,9 @@ def test_a_call_that_was_not_judged_is_no_probe() -> None:
 
 def test_an_error_of_our_own_is_not_waited_out() -> None:
     """Marketing Cloud is well: a replay before the fault is mended would fail again."""
-    given_up = exhausted(in_doubt(ValueError("ann@example.com")), 3)
+    verdict = judge(ValueError("ann@example.com"), **FACTS)
+    assert isinstance(verdict, Doubt)
+    given_up = exhausted(verdict.error, 3)
     assert "report it" in given_up.remedy
     assert given_up.remedy != REPLAY
 
