@@ -12,6 +12,7 @@
     │   └── EpochEnded              the destination was connected anew meanwhile: what is unsettled is read again
     ├── RequestRefused              an HTTP request is not carried out: `status` and `code` tell its sender why
     ├── SealBroken                  no key of ACTIVATION_SECRET_KEYS opens this value
+    │   └── OtherBuild              it opens, and this build does not understand it
     └── CallError                   one call to Marketing Cloud was not accepted
         ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay; `stored_in_part`:
         │   │                                                                nothing older is sent any more
@@ -66,13 +67,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class UnknownDestination(UsageError):
-    """`connected` are the ids of those that are, to name the likely one."""
+    """`connected` are the ids of those that are listed, to name the likely one; this one's among them is a record of another build."""
 
     def __init__(self, destination_id: str, connected: Iterable[str] = ()) -> None:
-        super().__init__(
-            f"No destination {destination_id[:63]!r} is connected.{did_you_mean(destination_id, connected)}",
-            remedy="`activation destinations` lists those that are; `activation connect FILE` adds one.",
-        )
+        text = f"No destination {destination_id[:63]!r} is connected."
+        remedy = "`activation destinations` lists those that are; `activation connect FILE` adds one."
+        if destination_id in (known := tuple(connected)):
+            text = f"There is a record of destination {destination_id!r}, and this build cannot read it; or it is being disconnected."
+            remedy = (
+                "If another build connected it: let all processes run one build, then `activation connect FILE` again."
+            )
+        else:
+            text += did_you_mean(destination_id, known)
+        super().__init__(text, remedy=remedy)
 
 
 class ServiceUnreachable(ActivationError):
@@ -130,6 +137,14 @@ class SealBroken(ActivationError):
                 remedy="Add the key it was sealed with back to the end of ACTIVATION_SECRET_KEYS and restart.",
             )
         self.tampered = tampered
+
+
+class OtherBuild(SealBroken):
+    """A stored value that another build wrote and this one does not understand: treated as one that no key opens here."""
+
+    def __init__(self, text: str, *, remedy: str) -> None:
+        ActivationError.__init__(self, text, remedy=remedy)
+        self.tampered = False
 
 
 class Throttle(StrEnum):

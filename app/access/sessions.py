@@ -17,6 +17,7 @@ import orjson
 from app.access.roles import Actor, Role, read_role
 from app.errors import SealBroken
 from app.keys import session, sign_in_link, sign_in_tries
+from app.other_builds import known_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -64,8 +65,9 @@ class Sessions:
         document = self._open(key, self._redis.get(key))
         if document is None:
             return None
-        actor = document.pop("actor")
-        found = Session(Actor(actor["name"], read_role(actor["role"])), **document)
+        told = document["actor"]
+        actor = Actor(told["name"], read_role(told["role"]))
+        found = Session(**known_fields(Session, document) | {"actor": actor})
         left = SESSION_SECONDS - (now_ms - found.began_ms) // 1000
         if left <= 0 or (found.local and not self._holds(found)):
             self._redis.delete(key)

@@ -19,6 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from app.access.roles import Role, read_role
 from app.errors import UsageError
 from app.keys import USERS
+from app.other_builds import known_fields
 from app.sealed_records import Resealed, SealedRecords
 
 if TYPE_CHECKING:
@@ -156,4 +157,4 @@ def _rehashed(read: User, now: User | None, password_hash: str) -> User:
 
 def _load(clear: bytes) -> User:
     document: dict[str, Any] = orjson.loads(clear)
-    return User(**document | {"role": read_role(document["role"])})
+    return User(**known_fields(User, document) | {"role": read_role(document["role"])})

@@ -12,6 +12,7 @@ from app.errors import CallError, DestinationBroken
 from app.keys import CATALOGS, DestinationKeys
 from app.lua import write
 from app.mapping.catalog import DEMOGRAPHICS, Attribute, Catalog, parse_definitions
+from app.other_builds import known_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -77,7 +78,7 @@ class CatalogStore:
     def last_failure(self, destination_id: str) -> RefreshFailure | None:
         """The failure of the last fetch; None when it went well."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).catalog_failure))
-        return None if raw is None else RefreshFailure(**orjson.loads(raw))
+        return None if raw is None else RefreshFailure(**known_fields(RefreshFailure, orjson.loads(raw)))
 
 
 def fetch(client: MarketingCloud, now_ms: int) -> Catalog:
@@ -107,6 +108,7 @@ def refresh(destination: Destination, client: MarketingCloud, store: CatalogStor
 def _restore(raw: bytes) -> Catalog:
     stored = orjson.loads(raw)
     attributes = [
-        Attribute(**(item | {"restricted_values": tuple(item["restricted_values"])})) for item in stored["attributes"]
+        Attribute(**known_fields(Attribute, item) | {"restricted_values": tuple(item.get("restricted_values", ()))})
+        for item in stored["attributes"]
     ]
     return Catalog.of(attributes, fetched_at_ms=stored["fetched_at_ms"])

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 
 from app.mapping.catalog import DEMOGRAPHICS
 from app.mapping.paths import Path, read_path, spell_target
+from app.other_builds import understood_fields
 
 SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
 TargetKind: TypeAlias = Literal["contact_key", "attribute"]
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,32 +246,38 @@ def without_secret(destination: Destination) -> Destination:
 
 
 def restore(data: bytes, *, client_secret: str) -> Destination:
-    """What `dump` wrote of a destination without its secret."""
+    """What `dump` wrote of a destination without its secret. Raises `OtherBuild` where it asks for what only a newer build knows."""
     raw: dict[str, Any] = orjson.loads(data)
     raw["account"]["client_secret"] = client_secret
-    options = raw["options"]
-    if consent := options["consent"]:
-        options["consent"] = Consent(tuple(consent["path"]), tuple(consent["allowed"]))
-    return Destination(
-        id=raw["id"],
-        name=raw["name"],
-        description=raw["description"],
-        account=Account(**raw["account"]),
-        mapping=tuple(
-            MappingRow(
-                Source(**row["source"]),
-                Target(**row["target"]),
-                row["transform"],
-                tuple(Source(**source) for source in row.get("fallbacks", ())),
-            )
-            for row in raw["mapping"]
-        ),
-        segments=tuple(
-            Segment(**(item | {"start": _day(item["start"]), "end": _day(item["end"])})) for item in raw["segments"]
-        ),
-        limits=Limits(**raw["limits"]),
-        options=Options(**options),
-        alerts=tuple(AlertChannel(**(item | {"kinds": tuple(item["kinds"])})) for item in raw.get("alerts", ())),
+    whose = f"The destination {raw['id']}"
+
+    def made(cls: type[_Part], item: Mapping[str, Any], **read: Any) -> _Part:
+        return cls(**understood_fields(cls, item, whose) | read)
+
+    def row(item: Mapping[str, Any]) -> MappingRow:
+        fallbacks = tuple(made(Source, source) for source in item.get("fallbacks", ()))
+        source, target = made(Source, item["source"]), made(Target, item["target"])
+        return made(MappingRow, item, source=source, target=target, fallbacks=fallbacks)
+
+    def segment(item: Mapping[str, Any]) -> Segment:
+        return made(Segment, item, start=_day(item.get("start")), end=_day(item.get("end")))
+
+    def options(item: Mapping[str, Any]) -> Options:
+        told = item.get("consent")
+        consent = (
+            None if told is None else made(Consent, told, path=tuple(told["path"]), allowed=tuple(told["allowed"]))
+        )
+        return made(Options, item, consent=consent)
+
+    return made(
+        Destination,
+        raw,
+        account=made(Account, raw["account"]),
+        mapping=tuple(map(row, raw["mapping"])),
+        segments=tuple(map(segment, raw.get("segments", ()))),
+        limits=made(Limits, raw.get("limits", {})),
+        options=options(raw.get("options", {})),
+        alerts=tuple(made(AlertChannel, item, kinds=tuple(item.get("kinds", ()))) for item in raw.get("alerts", ())),
     )
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from app.destinations.model import Destination, dump, is_destination_id, restore, without_secret
-from app.errors import SealBroken, UnknownDestination
+from app.errors import OtherBuild, SealBroken, UnknownDestination
 from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, LANES, AccountKeys, DestinationKeys
 from app.lua import write
+from app.other_builds import known_fields
 from app.sealing import Scope
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Directory:
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).about))
         if raw is None:
             raise UnknownDestination(destination_id, self.ids())
-        return About(**orjson.loads(raw))
+        try:
+            return About(**known_fields(About, orjson.loads(raw)))
+        except TypeError:  # of a build that told less
+            raise UnknownDestination(destination_id, self.ids()) from None
 
     def secret_since_ms(self, destination_id: str) -> int | None:
         """When the client secret of today was connected first; None for a destination that was connected before this was noted."""
@@ -139,6 +143,11 @@ class DestinationStore(Directory):
         config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))
         if config is None or secret is None:
             self._opened.pop(destination_id, None)
+            if config is not None:  # whoever disconnects it deletes `config` before `secret`
+                raise OtherBuild(
+                    f"The record of destination {destination_id} was written by another build, and this one cannot read it.",
+                    remedy="Let all processes run one build, then `activation connect FILE` again.",
+                )
             raise UnknownDestination(destination_id, self.ids())
         known = self._opened.get(destination_id)
         if known is None or known[0] != sealed:
@@ -162,7 +171,7 @@ class DestinationStore(Directory):
     def _open_pepper(self, destination_id: str, sealed: bytes | None) -> bytes:
         if sealed is None:
             self._peppers.pop(destination_id, None)
-            raise UnknownDestination(destination_id)
+            raise UnknownDestination(destination_id, self.ids())
         known = self._peppers.get(destination_id)
         if known is None or known[0] != sealed:
             known = (sealed, self._ring.open(sealed, _pepper_purpose(destination_id)))

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from marshmallow import RAISE, Schema, fields, post_load
+from marshmallow import RAISE, Schema, fields, post_load, pre_load
 
-from app.errors import UsageError
+from app.errors import OtherBuild, UsageError
 from app.keys import SOURCES
+from app.other_builds import understood_fields
 from app.sealed_records import Resealed, SealedRecords
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ class _KeySchema(Schema):
         unknown = RAISE
 
     digest = fields.String(required=True)
-    created_at_ms = fields.Integer(required=True, strict=True)
+    created_at_ms = fields.Integer(strict=True)
+
+    @pre_load
+    def understand(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return understood_fields(Key, data, "A key of a source")
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Key:
@@ -76,10 +81,14 @@ class _SourceSchema(Schema):
 
     name = fields.String(required=True)
     destinations = fields.List(fields.String(), required=True)
-    keys = fields.List(fields.Nested(_KeySchema), required=True)
-    certificates = fields.List(fields.String(), required=True)
-    profiles_per_second = fields.Integer(required=True, strict=True)
-    tokens_since_ms = fields.Integer(required=True, strict=True)
+    keys = fields.List(fields.Nested(_KeySchema))
+    certificates = fields.List(fields.String())
+    profiles_per_second = fields.Integer(strict=True)
+    tokens_since_ms = fields.Integer(strict=True)
+
+    @pre_load
+    def understand(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return understood_fields(Source, data, f"The source {data['name']}")
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Source:
@@ -114,7 +123,7 @@ class SourceStore:
         self._records = SealedRecords(redis, ring, SOURCES, "source")
 
     def all(self) -> tuple[list[Source], list[str]]:
-        """Those that open, and the names of those that do not; both sorted."""
+        """Those that open and are understood, and the names of the others; both sorted."""
         return self.opening(self.raw())
 
     def raw(self) -> dict[bytes, bytes]:
@@ -124,7 +133,13 @@ class SourceStore:
     def opening(self, raw: dict[bytes, bytes]) -> tuple[list[Source], list[str]]:
         """As `all`, of what was read."""
         opened, locked = self._records.opening(raw)
-        return [_load(clear) for _, clear in opened], locked
+        found = []
+        for name, clear in opened:
+            try:
+                found.append(_load(clear))
+            except OtherBuild:
+                locked.append(name)
+        return found, sorted(locked)
 
     def add(
         self,

@@ -15,6 +15,7 @@ import orjson
 from app.errors import SealBroken
 from app.keys import DestinationKeys
 from app.lanes.entries import Entry, Origin
+from app.other_builds import known_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -128,7 +129,7 @@ class FailureStore:
         return Failure(
             id=failure_id,
             failed_at_ms=failed_at_ms,
-            **head,
+            **known_fields(Failure, head),
             origin=Origin(*origin, tag=bytes.fromhex(tag)),  # type: ignore[misc]  # a list of its first five
             sealed=record[end:],
         )

@@ -25,6 +25,7 @@ from app.keys import (
     ALERTS_SIGNALS,
 )
 from app.lua import script, write
+from app.other_builds import known_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -230,8 +231,8 @@ def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
     found = []
     for name, value in raw.items():
         signal = orjson.loads(value)
-        if now_ms - signal.pop("at_ms") < SIGNAL_SECONDS * 1000:
-            found.append(Alert(**signal))
+        if now_ms - signal["at_ms"] < SIGNAL_SECONDS * 1000:
+            found.append(Alert(**known_fields(Alert, signal)))
         else:
             write(redis, ("HDEL", ALERTS_SIGNALS, name), keys=[ALERTS_SIGNALS])
     return found
@@ -240,11 +241,19 @@ def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
 def read_open(redis: Redis) -> dict[str, OpenAlert]:
     """Field -> the open alert."""
     raw: Any = redis.hgetall(ALERTS_OPEN)
-    found = {}
-    for name, value in raw.items():
-        document = orjson.loads(value)
-        found[name.decode()] = OpenAlert(**document | {"alert": Alert(**document["alert"]), "raw": value})
-    return found
+    return {name.decode(): _load_open(value) for name, value in raw.items()}
+
+
+def _load_open(raw: bytes) -> OpenAlert:
+    document = orjson.loads(raw)
+    alert = Alert(**known_fields(Alert, document["alert"]))
+    return OpenAlert(**known_fields(OpenAlert, document) | {"alert": alert, "raw": raw})
+
+
+def load_event(document: Mapping[str, Any]) -> AlertEvent:
+    """An event as it was kept."""
+    alert = Alert(**known_fields(Alert, document["alert"]))
+    return AlertEvent(**known_fields(AlertEvent, document) | {"what": What(document["what"]), "alert": alert})
 
 
 def read_mutes(redis: Redis, *, now_ms: int) -> list[Mute]:
@@ -281,11 +290,7 @@ def read_alerts(redis: Redis) -> Alerts:
     """Plain reads, for who may do no more."""
     seconds, micros = redis.time()
     entries: Any = redis.xrevrange(ALERTS_EVENTS, count=SHOWN)
-    events = []
-    for _, fields in entries:
-        document = orjson.loads(fields[b"event"])
-        changed = {"what": What(document["what"]), "alert": Alert(**document["alert"])}
-        events.append(AlertEvent(**document | changed))
+    events = [load_event(orjson.loads(fields[b"event"])) for _, fields in entries]
     order = list(Severity)
     found = sorted(
         read_open(redis).values(),

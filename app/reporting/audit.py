@@ -11,6 +11,7 @@ import orjson
 from app.errors import SealBroken
 from app.keys import AUDIT, AUDIT_REFUSED
 from app.lua import write
+from app.other_builds import known_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -62,7 +63,7 @@ def _read(redis: Redis, ring: KeyRing, key: str, most: int) -> list[tuple[int, A
     found = []
     for entry_id, fields in entries:
         try:
-            act = Act(**orjson.loads(ring.open(fields[b"act"], _PURPOSE)))
+            act = Act(**known_fields(Act, orjson.loads(ring.open(fields[b"act"], _PURPOSE))))
         except (SealBroken, KeyError, TypeError):
             act = Act("?", "unreadable", detail="This entry was altered, or sealed with a key that is gone.")
         found.append((int(entry_id.split(b"-")[0]), act))

@@ -102,7 +102,7 @@ def _job(job_id: str, destinations: tuple[str, ...], found: Sequence[Mapping[byt
     counts: dict[str, int] = {}
     for raw in found:
         for key, value in raw.items():
-            if key not in WORDS:
+            if key not in WORDS and value.isdigit():  # another build may have words of its own
                 counts[key.decode()] = counts.get(key.decode(), 0) + int(value)
     return Job(
         id=job_id,

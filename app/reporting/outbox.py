@@ -15,7 +15,7 @@ from app.errors import SealBroken, UnknownDestination
 from app.keys import ALERTS_EVENTS, ALERTS_OUTBOX, ALERTS_SENDING
 from app.locks import locked
 from app.lua import script
-from app.reporting.alerts import KEPT, Alert, AlertEvent, What
+from app.reporting.alerts import KEPT, AlertEvent, load_event
 from app.reporting.channels import ChannelFailed, channels_of, send
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def deliver_alone(resources: Resources) -> int:
 
 def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:
     """Whether the channel took it; None when there is no such channel any more."""
-    event = _read_event(message["event"])
+    event = load_event(message["event"])
     now_ms = resources.clock.now_ms()
     channel = _channel(resources, message["channel"])
     if channel is None:  # not configured any more
@@ -148,10 +148,6 @@ def _channel(resources: Resources, name: str) -> AlertChannel | None:
     except (UnknownDestination, SealBroken):
         return None
     return channels[int(number)] if int(number) < len(channels) else None
-
-
-def _read_event(document: dict[str, Any]) -> AlertEvent:
-    return AlertEvent(**document | {"what": What(document["what"]), "alert": Alert(**document["alert"])})
 
 
 def _replace(redis: Redis, name: str | bytes, before: bytes, after: bytes) -> bool:

@@ -13,6 +13,7 @@ import orjson
 
 from app.keys import PROCESSES, SWEPT
 from app.lua import write
+from app.other_builds import known_fields
 from app.version import installed_version
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ def end_process(redis: Redis, name: str) -> None:
 def read_processes(redis: Redis) -> list[Process]:
     """All that were seen within the last hour, by name."""
     raw: Any = redis.hgetall(PROCESSES)
-    found = [orjson.loads(value) for value in raw.values()]
-    return sorted((Process(**item | {"queues": tuple(item["queues"])}) for item in found), key=lambda item: item.name)
+    return sorted(map(_load, raw.values()), key=lambda process: process.name)
+
+
+def _load(raw: bytes) -> Process:
+    document = orjson.loads(raw)
+    return Process(**known_fields(Process, document) | {"queues": tuple(document.get("queues", ()))})
 
 
 def long_gone_processes(redis: Redis, *, now_ms: int) -> list[str]:
