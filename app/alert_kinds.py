@@ -31,7 +31,9 @@ KINDS = {
     "skipped_rate": Kind(_W, "more than 1 % of what was settled in the last hour was excluded"),
     # ours
     "stopped": Kind(_C, "a destination stands still until someone mends it"),
-    "unreadable": Kind(_C, "no key opens a destination; it stands still until the key is back"),
+    "unreadable": Kind(
+        _C, "no key opens a destination, or this build does not understand it; it stands still until someone mends it"
+    ),
     "degraded": Kind(_W, "nobody answers at a destination; it goes on by itself"),
     "backlog_age": Kind(_W, "a live profile has waited for longer than ACTIVATION_BACKLOG_ALERT_SECONDS"),
     "failures_growing": Kind(_W, "in this hour more than 100 profiles failed, or more than 5 % of at least 20"),
@@ -50,6 +52,14 @@ KINDS = {
 }
 
 
+_OF_ANOTHER_BUILD = Kind(_W, "another build opened it, and this one does not know what it means")
+
+
+def kind_of(name: str) -> Kind:
+    """A name that this build does not know is a warning: another build has opened the alert."""
+    return KINDS.get(name, _OF_ANOTHER_BUILD)
+
+
 def is_wanted(kind: str, kinds: tuple[str, ...]) -> bool:
     """Whether a channel with these kinds wants one: `all` for every kind, none named for warnings and worse."""
-    return kind in kinds or ALL_KINDS in kinds or (not kinds and KINDS[kind].severity is not Severity.INFO)
+    return kind in kinds or ALL_KINDS in kinds or (not kinds and kind_of(kind).severity is not Severity.INFO)

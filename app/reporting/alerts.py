@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.alert_kinds import KINDS, Severity
+from app.alert_kinds import Severity, kind_of
 from app.keys import (
     ALERTS_EVENTS,
     ALERTS_MUTED,
@@ -40,7 +40,10 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`kind` is one of `KINDS`, `destination` '' where it concerns the installation; the texts carry no profile data."""
+    """`kind` is one of `KINDS`, or another build's; `destination` '' where it concerns the installation.
+
+    The texts carry no profile data.
+    """
 
     kind: str
     destination: str
@@ -53,7 +56,7 @@ class Alert:
 
     @property
     def severity(self) -> Severity:
-        return KINDS[self.kind].severity
+        return kind_of(self.kind).severity
 
 
 class What(StrEnum):

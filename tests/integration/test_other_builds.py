@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import generate_latest
 
 from app.access.roles import Actor, Role
 from app.access.sessions import Sessions
@@ -44,6 +45,7 @@ from app.reporting.alerts import (
 from app.reporting.audit import Act, note_act, read_acts
 from app.reporting.destinations import glance
 from app.reporting.jobs import read_job
+from app.reporting.metrics import make_registry
 from app.reporting.outbox import deliver_due, messages_for
 from app.reporting.processes import note_process, read_processes, this_process
 from app.resources import Resources
@@ -205,6 +207,18 @@ def test_what_an_older_build_did_not_write_yet_has_its_default(bench: Bench, nam
     before = kept.read(made, written)
     alter(made, kept, lambda document: {key: value for key, value in document.items() if key != LACKING[name]})
     assert bool(kept.read(made, written)) == bool(before)
+
+
+def test_an_alert_of_a_kind_that_only_a_newer_build_knows_is_shown_and_judged(bench: Bench) -> None:
+    made = bench.resources
+    strange = Alert("of_tomorrow", "", "Something is new.")
+    change = Change(None, OpenAlert(strange, 1_000, 1_000), What.OPENED)
+    assert apply_change(made.redis, change, now_ms=1_000, muted=False, messages=())
+    assert [item.alert for item in read_alerts(made.redis).open] == [strange]
+    shown = generate_latest(make_registry(made.redis, made.settings)).decode()
+    assert 'activation_alert_open{destination="",kind="of_tomorrow",severity="warning"} 1.0' in shown
+    sweep(made, bench.producer)
+    assert read_open(made.redis)[strange.field].gone_ms, "nothing calls for it here, so it closes in a while"
 
 
 def test_a_message_of_a_newer_build_is_sent(bench: Bench) -> None:

@@ -102,10 +102,18 @@ def test_a_mute_covers_what_it_names_until_its_end(mute, now_ms, covers):
     [
         ("stopped", (), True), ("run_started", (), False), ("run_started", ("all",), True),
         ("run_started", ("run_started",), True), ("stopped", ("run_started",), False),
+        ("of_another_build", (), True), ("of_another_build", ("stopped",), False), ("of_another_build", ("all",), True),
     ],
 )  # fmt: skip
 def test_a_channel_gets_what_it_wants(kind, kinds, wanted):
     assert is_wanted(kind, kinds) is wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity"), [("stopped", "critical"), ("run_started", "info"), ("of_another_build", "warning")]
+)
+def test_a_kind_that_only_another_build_knows_is_a_warning(kind, severity):
+    assert Alert(kind, "camp", "Something is wrong.").severity == severity
 
 
 def test_the_documentation_names_every_kind():
