@@ -1,9 +1,14 @@
-"""The version of this installation's code."""
+"""The version and build of this installation's code."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
 
 
 @cache
@@ -13,3 +18,23 @@ def installed_version() -> str:
         return version("activation-pipeline")
     except PackageNotFoundError:
         return "unknown"
+
+
+@cache
+def installed_build() -> str:
+    """8 hex digits that differ where the code does, also between two checkouts of one version. Takes about 12 ms the first time."""
+    return digest_of_code(_ROOT)
+
+
+def digest_of_code(root: Path) -> str:
+    """8 hex digits of the names and contents of the modules and scripts of app and tasks."""
+    digest = blake2b(digest_size=4)
+    for package in ("app", "tasks"):
+        for folder, folders, names in os.walk(root / package):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith((".py", ".lua")):
+                    path = Path(folder, name)
+                    content = path.read_bytes()
+                    digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

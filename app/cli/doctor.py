@@ -38,7 +38,7 @@ from app.reporting.processes import read_processes, read_sweep_age_seconds
 from app.resources import Resources
 from app.sweep.alert_rules import destination_alerts
 from app.sweep.alerts import gather
-from app.version import installed_version
+from app.version import installed_build, installed_version
 
 PINGS = 9
 _SIGNS = {Level.WELL: "[green]✔[/]", Level.WARNING: "[yellow]![/]", Level.PROBLEM: "[red]✘[/]"}
@@ -69,12 +69,17 @@ def doctor(as_json: bool) -> None:
 def examine(made: Resources) -> Iterator[Finding]:
     """Everything in turn. Raises redis-py's errors when Redis is away: then there is nothing else to be said."""
     others = f"Celery {version('celery')}, redis-py {version('redis')}"
-    yield well("versions", f"activation {installed_version()}, Python {platform.python_version()}, {others}")
+    yield well(
+        "versions",
+        f"activation {installed_version()} (build {installed_build()}), Python {platform.python_version()}, {others}",
+    )
     yield from _redis(made)
     yield from _broker(made)
     now_ms = made.clock.now_ms()
     yield clock("this machine", time.time() - now_ms / 1000)
-    yield from of_processes(read_processes(made.redis), now_ms=now_ms, own_version=installed_version())
+    yield from of_processes(
+        read_processes(made.redis), now_ms=now_ms, own_version=installed_version(), own_build=installed_build()
+    )
     yield of_sweeps(read_sweep_age_seconds(made.redis, now_ms=now_ms))
     yield from _destinations(made, now_ms)
     yield from _alerts(made)

@@ -111,8 +111,8 @@ def of_queues(lengths: Mapping[str, int]) -> list[Finding]:
     return found
 
 
-def of_processes(processes: Sequence[Process], *, now_ms: int, own_version: str) -> list[Finding]:
-    """From who said of late that it is alive: which queues are consumed, versions, clocks."""
+def of_processes(processes: Sequence[Process], *, now_ms: int, own_version: str, own_build: str) -> list[Finding]:
+    """From who said of late that it is alive: which queues are consumed, builds, clocks."""
     alive = [process for process in processes if process.is_alive(now_ms)]
     found = []
     for queue in QUEUES:
@@ -126,12 +126,17 @@ def of_processes(processes: Sequence[Process], *, now_ms: int, own_version: str)
         if process not in alive:
             text = f"silent for {process.silent_seconds(now_ms):.0f} s"
             found.append(warning(process.name, text, "It ended without a word, or hangs; its log says more."))
-        elif process.version != own_version:
-            remedy = "Run one version everywhere; end the upgrade."
-            found.append(warning(process.name, f"version {process.version}, this is {own_version}", remedy))
+        elif (process.version, process.build) != (own_version, own_build):
+            theirs = _build(process.version, process.build)
+            remedy = "Run one build everywhere; end the upgrade."
+            found.append(warning(process.name, f"{theirs}, this is {_build(own_version, own_build)}", remedy))
         if process in alive and abs(process.ahead_ms) > CLOCK_SECONDS * 1000:
             found.append(clock(process.name, process.ahead_ms / 1000))
     return found
+
+
+def _build(version: str, build: str) -> str:
+    return f"version {version} (build {build or 'unknown'})"
 
 
 def clock(what: str, ahead_seconds: float) -> Finding:

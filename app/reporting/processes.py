@@ -14,7 +14,7 @@ import orjson
 from app.keys import PROCESSES, SWEPT
 from app.lua import write
 from app.other_builds import known_fields
-from app.version import installed_version
+from app.version import installed_build, installed_version
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -28,6 +28,7 @@ class Process:
     """A process as it described itself. Times are epoch ms by the clock of Redis.
 
     `ahead_ms` is how far its own clock is ahead of that of Redis; `queues` are the Celery queues that it takes messages from.
+    `build` is that of its code, empty where an earlier build did not say it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Process:
     seen_ms: int = 0
     ahead_ms: int = 0
     queues: tuple[str, ...] = field(default=())
+    build: str = ""
 
     def silent_seconds(self, now_ms: int) -> float:
         return max(0.0, (now_ms - self.seen_ms) / 1000)
@@ -52,7 +54,7 @@ def this_process(name: str, role: str, *, now_ms: int, queues: tuple[str, ...] =
     """A description of the running process."""
     return Process(
         name=name, role=role, version=installed_version(), python=platform.python_version(), host=socket.gethostname(),
-        pid=os.getpid(), started_ms=now_ms, queues=queues,
+        pid=os.getpid(), started_ms=now_ms, queues=queues, build=installed_build(),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ INFO = {
     "used_memory": 100, "maxmemory": 1_000, "role": "master", "loading": 0,
 }  # fmt: skip
 NOW = 10_000_000
-WORKER = Process("w@h", "worker", "1", "3.12", "h", 1, 0, seen_ms=NOW, queues=("activation", "delivery"))
+WORKER = Process("w@h", "worker", "1", "3.12", "h", 1, 0, seen_ms=NOW, queues=("activation", "delivery"), build="b")
 CARE = replace(WORKER, name="m@h", role="maintenance", queues=("maintenance",))
 
 
@@ -48,11 +48,13 @@ def test_redis(changes, ping_seconds, told):
         ([], {f"workers of {queue}": Level.PROBLEM for queue in ("activation", "delivery", "maintenance")}),
         ([WORKER, CARE, replace(WORKER, name="gone", seen_ms=NOW - 31_000)], {"gone": Level.WARNING}),
         ([WORKER, replace(CARE, version="0")], {"m@h": Level.WARNING}),
+        ([WORKER, replace(CARE, build="a")], {"m@h": Level.WARNING}),
+        ([WORKER, replace(CARE, build="")], {"m@h": Level.WARNING}),
         ([WORKER, replace(CARE, ahead_ms=-2_500)], {"clock of m@h": Level.WARNING}),
     ],
 )
 def test_processes(processes, told):
-    found = of_processes(processes, now_ms=NOW, own_version="1")
+    found = of_processes(processes, now_ms=NOW, own_version="1", own_build="b")
     assert {finding.what: finding.level for finding in found if finding.level is not Level.WELL} == told
 
 
