@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
+from kombu.utils.url import parse_url
 
 from app.errors import ServiceUnreachable
 from app.queues import DELIVERY_QUEUE
+from app.storage import untrusted
 
 TIMEOUT_SECONDS = 3.0
 WORKER_QUEUE_SECONDS = 3_600.0
@@ -34,10 +38,19 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 
 
 def _tls(broker_url: str) -> dict[str, Any] | bool:
-    """Have the name in a server's certificate checked too. Without it py-amqp is content with any that an authority has signed, and
-    kombu would check the name of the first of several servers for each of them. redis-py checks it by itself.
+    """Who has to be at the other end. kombu asks nobody behind `rediss` for a certificate that holds, unless the URL does.
+
+    Without a name py-amqp is content with any certificate that an authority has signed, and kombu would check the name of the first
+    of several servers for each of them.
     """
-    return {"server_hostname": None} if broker_url.startswith("amqps") and ";" not in broker_url else False
+    servers = broker_url.split(";")
+    schemes = {urlsplit(server).scheme for server in servers}
+    if "rediss" in schemes:
+        named = (
+            parse_url(servers[0]).get("ssl", {}) if len(servers) == 1 else {}
+        )  # of several, kombu takes each one's own
+        return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True} | named
+    return {"server_hostname": None} if schemes == {"amqps"} and len(servers) == 1 else False
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
@@ -78,7 +91,7 @@ def _connected(broker_url: str) -> Iterator[Connection]:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
             yield connection
     except Exception as error:  # noqa: BLE001  # each transport has errors of its own
-        raise ServiceUnreachable(
+        raise untrusted("the broker", str(error)) or ServiceUnreachable(
             f"The broker does not answer ({type(error.__cause__ or error).__name__}).",
             remedy="Check ACTIVATION_BROKER_URL and that the server runs.",
         ) from None

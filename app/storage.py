@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,20 @@ def full() -> StorageRefuses:
     )
 
 
+_WHY_NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED\].*?failed: (.+?)\.? \(_ssl")
+
+
+def untrusted(server: str, said: str) -> ServiceUnreachable | None:
+    """What it means when a connection failed over the certificate of `server`, by the text of the error; None if it did not."""
+    if "CERTIFICATE_VERIFY_FAILED" not in said:
+        return None
+    why = _WHY_NOT_TRUSTED.search(said)
+    return ServiceUnreachable(
+        f"The certificate of {server} is not trusted{f': {why[1]}' if why else ''}.",
+        remedy="Name the file of its authority in SSL_CERT_FILE, and the server as the certificate does.",
+    )
+
+
 def explain(error: RedisError) -> ActivationError:
     """The error of this product that an error of redis-py amounts to. Its text is not quoted: it may hold what was to be written."""
     match error:
@@ -39,7 +54,7 @@ def explain(error: RedisError) -> ActivationError:
                 "Redis does not accept this user and password.", remedy="Check those in ACTIVATION_REDIS_URL."
             )
         case RedisConnectionError() | RedisTimeoutError():
-            return ServiceUnreachable(
+            return untrusted("Redis", str(error)) or ServiceUnreachable(
                 "Redis does not answer.", remedy="Check ACTIVATION_REDIS_URL and that the server runs."
             )
         case OutOfMemoryError():

@@ -6,10 +6,11 @@ own rest into any other part.
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+_CERTIFICATES = frozenset(("required", "optional", "none"))
 _ENCODE = "is no URL. In a password write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and % as %25."
 
 
@@ -46,6 +47,8 @@ def fault_in_broker_url(text: str) -> str:
             return "must begin with redis://, rediss:// or amqp://, such as amqp://USER:PASSWORD@HOST:5672/VHOST."
         if url is None or url.fragment or "@" in url.path + url.query or "://" not in part:
             return _ENCODE
+        if not _CERTIFICATES.issuperset(value for name, value in parse_qsl(url.query) if name == "ssl_cert_reqs"):
+            return "has another ssl_cert_reqs than required, optional and none."
     return ""
 
 

@@ -163,6 +163,10 @@ class TestUrls:
             ("smtp://hunter2", "must begin with redis://, rediss:// or amqp://"),
             ("valkey://h:1/0", "must begin with redis://, rediss:// or amqp://"),  # kombu has no such transport
             ("sentinel://h:1", "must begin with redis://, rediss:// or amqp://"),  # whose master has no setting
+            (
+                "rediss://h:1/0;rediss://h:1/0?ssl_cert_reqs=hunter2",
+                "has another ssl_cert_reqs than required, optional",
+            ),
         ],
     )
     def test_a_broker_url_that_cannot_be_meant(self, text: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +182,7 @@ class TestUrls:
             "redis://:p@h:1/0?a=b",
             "amqps://a:1//;amqps://b:2//",
             "redis+socket:///run/r",
+            "rediss://:p@h:1/0?ssl_cert_reqs=none",
         ],
     )
     def test_a_broker_url_that_can(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
