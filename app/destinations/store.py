@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
+from redis.exceptions import NoPermissionError
 
 from app.destinations.model import Destination, dump, is_destination_id, restore, without_secret
 from app.errors import OtherBuild, SealBroken, UnknownDestination
@@ -61,11 +62,17 @@ class Directory:
         """Raises `UnknownDestination`."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).about))
         if raw is None:
-            raise UnknownDestination(destination_id, self.ids())
+            raise self._unknown(destination_id)
         try:
             return About(**known_fields(About, orjson.loads(raw)))
         except TypeError:  # of a build that told less
-            raise UnknownDestination(destination_id, self.ids()) from None
+            raise self._unknown(destination_id) from None
+
+    def _unknown(self, destination_id: str) -> UnknownDestination:
+        try:
+            return UnknownDestination(destination_id, self.ids())
+        except NoPermissionError:  # producers and the intake may not read which there are
+            return UnknownDestination(destination_id)
 
     def secret_since_ms(self, destination_id: str) -> int | None:
         """When the client secret of today was connected first; None for a destination that was connected before this was noted."""
@@ -148,7 +155,7 @@ class DestinationStore(Directory):
                     f"The record of destination {destination_id} was written by another build, and this one cannot read it.",
                     remedy="Let all processes run one build, then `activation connect FILE` again.",
                 )
-            raise UnknownDestination(destination_id, self.ids())
+            raise self._unknown(destination_id)
         known = self._opened.get(destination_id)
         if known is None or known[0] != sealed:
             destination = restore(self._ring.open(config, _purpose(destination_id)), client_secret="")
@@ -171,7 +178,7 @@ class DestinationStore(Directory):
     def _open_pepper(self, destination_id: str, sealed: bytes | None) -> bytes:
         if sealed is None:
             self._peppers.pop(destination_id, None)
-            raise UnknownDestination(destination_id, self.ids())
+            raise self._unknown(destination_id)
         known = self._peppers.get(destination_id)
         if known is None or known[0] != sealed:
             known = (sealed, self._ring.open(sealed, _pepper_purpose(destination_id)))

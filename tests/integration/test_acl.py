@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -15,7 +17,8 @@ from app.access.sessions import Sessions
 from app.access.users import Users
 from app.acl import ROLES, rule_of
 from app.destinations import operating
-from app.errors import StorageRefuses
+from app.errors import StorageRefuses, UnknownDestination
+from app.intake.application import make_application
 from app.keys import DestinationKeys
 from app.producer import Producer
 from app.reporting.audit import Act, note_act, read_acts
@@ -72,6 +75,40 @@ def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> Non
     assert bench.redis.hget(bench.keys.run(bench.hour()), "enqueue:ms") is not None
     assert resources.destinations.get("camp").account.client_secret == ""
     assert bench.wake_ups()
+
+
+@pytest.mark.parametrize("name", ["producer", "intake"])
+def test_who_may_not_read_which_are_connected_learns_that_one_is_not(bench: Bench, name: str) -> None:
+    with pytest.raises(UnknownDestination, match=r"^No destination 'cams' is connected\.$"):
+        Producer(as_user(bench, name), bench.celery).enqueue("cams", [profile("a", email="a@mail.test")])
+
+
+def test_the_intake_tells_a_sender_that_a_destination_is_not_connected(bench: Bench) -> None:
+    keys = ",".join(bench.resources.ring.restricted)
+    resources = as_user(
+        bench, "intake", secret_keys=keys, intake_open=True, broker_url=bench.resources.settings.redis_url
+    )
+    status, body = asyncio.run(_post(make_application(resources), "cams", profile("a", email="a@mail.test")))
+    assert (status, body["code"]) == (503, "destination_not_connected")
+
+
+async def _post(application: Any, destination: str, document: Any) -> tuple[int, Any]:
+    body = orjson.dumps(document)
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": f"/v1/destinations/{destination}/profiles", "query_string": b"",
+        "headers": [(b"content-length", b"%d" % len(body))], "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    async with application.router.lifespan_context(application):
+        await application(scope, receive, send)
+    return said[0]["status"], orjson.loads(said[1]["body"])
 
 
 @pytest.mark.parametrize(
