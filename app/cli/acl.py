@@ -14,17 +14,21 @@ from app.cli.report import err, json_option, out, print_json, resources
 @click.option("--server", type=click.Choice(["state", "broker"]), help="Only the users of this server.")
 @json_option
 def acl(server: str | None, as_json: bool) -> None:
-    """Print Redis users with the least rights of each role, as lines of an ACL file; passwords are made anew at each call."""
+    """Print Redis users with the least rights of each role, as lines of an ACL file; passwords are made anew at each call.
+
+    What each is for goes to standard error: with --server, standard output is an ACL file as it stands.
+    """
     chosen = [role for role in ROLES if server in (None, role.server)]
     if as_json:
         rows = [{"user": r.name, "server": r.server, "holds": r.holds, "rules": r.rules} for r in chosen]
         print_json(rows)
         return
     for name in dict.fromkeys(role.server for role in chosen):
-        out.print(f"# {name}: save as its aclfile; `default` must be off", markup=False)
+        # Redis takes no comments in an ACL file, and each user once
+        err.print(f"# {name}: save what `--server {name}` prints as its aclfile; `default` must be off", markup=False)
         out.print("user default off", markup=False)
         for role in (role for role in chosen if role.server == name):
-            out.print(f"# {role.holds}", markup=False)
+            err.print(f"# {role.name}: {role.holds}", markup=False)
             out.print(f"user {rule_of(role, secrets.token_urlsafe(24))}", markup=False)
 
 
