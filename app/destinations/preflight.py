@@ -124,6 +124,13 @@ def _sharing_problems(destination: Destination) -> Iterator[Problem]:
 
 def _date_problems(destination: Destination, today: date) -> Iterator[Problem]:
     for number, segment in enumerate(destination.segments):
+        if segment.start is not None and segment.start > today:
+            yield Problem(
+                "warning",
+                f"segments[{number}].start",
+                f"Its status is not written before {segment.start}.",
+                "What comes earlier is not kept: have it sent again from then on, or remove `start` and connect the file again.",
+            )
         if segment.end is None or segment.end > today + _EXPIRES_WITHIN:
             continue
         past = segment.end < today

@@ -75,6 +75,10 @@ class _Segment:
     from_ms: int | None
     until_ms: int | None
 
+    def is_written(self, now_ms: int) -> bool:
+        """Whether it is within its dates."""
+        return (self.from_ms is None or now_ms >= self.from_ms) and (self.until_ms is None or now_ms < self.until_ms)
+
 
 class CompiledMapping:
     """A destination's mapping against one catalog. Safe for many threads."""
@@ -134,6 +138,12 @@ class CompiledMapping:
             )
             for qualified, numbered in shared.items()
         )
+        self._dated = tuple(
+            (field.place, segment)
+            for field in self._fields
+            for segment in field.segments
+            if (segment.from_ms, segment.until_ms) != (None, None)
+        )
 
     def resolve(
         self, profile: Any, *, occurred_at_ms: int, arrived_at_ms: int, now_ms: int
@@ -186,9 +196,22 @@ class CompiledMapping:
                     values[field.qualified] = status
         except MalformedProfile as problem:
             return Excluded(Reason.MALFORMED_PROFILE, str(problem))
+        outside = self.outside_dates(profile, now_ms)
         if not values:
-            return _invalid(*left_out[0]) if left_out else Excluded(Reason.NOTHING_MAPPED)
-        return ContactUpdate(key, values, statuses, tuple(left_out))
+            if left_out:
+                return _invalid(*left_out[0])
+            return Excluded(Reason.NOTHING_MAPPED, str(outside[0]) if outside else "")
+        return ContactUpdate(key, values, statuses, (*left_out, *outside))
+
+    def outside_dates(self, profile: Profile, now_ms: int) -> tuple[LeftOut, ...]:
+        """The statuses of segments before their `start` or after their `end`; of a profile that could be resolved."""
+        outside = [(place, segment) for place, segment in self._dated if not segment.is_written(now_ms)]
+        memberships = Memberships(profile if outside else {})
+        return tuple(
+            LeftOut(place, f"segment {segment.id} is outside start/end")
+            for place, segment in outside
+            if memberships.mention(segment.namespace, segment.id)
+        )
 
     def _empties(self, row: _Row, raw: Any) -> bool:
         """Whether a row without a value empties its attribute: what is absent of a complete profile, what says so of any."""
@@ -233,9 +256,7 @@ class CompiledMapping:
         newest = 0
         found_here: dict[str, str] = {}
         for segment in field.segments:
-            if (segment.from_ms is not None and now_ms < segment.from_ms) or (
-                segment.until_ms is not None and now_ms >= segment.until_ms
-            ):
+            if not segment.is_written(now_ms):
                 continue
             found = memberships.of(segment.namespace, segment.id)
             if found is None:

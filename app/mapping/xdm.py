@@ -152,10 +152,7 @@ class Memberships:
 
         Raises `MalformedProfile`.
         """
-        item = _in_namespace(self._by_name.get(namespace), namespace, segment_id)
-        if item is None:
-            others = (_in_namespace(segments, namespace, segment_id) for segments in self._spellings(namespace))
-            item = next((other for other in others if other is not None), None)
+        item = self._find(namespace, segment_id)
         if item is None:
             return None
         status = value_at(item, _STATUS) if isinstance(item, Mapping) else MISSING
@@ -170,6 +167,20 @@ class Memberships:
             raise MalformedProfile(
                 f"segmentMembership.{namespace}.{segment_id}.lastQualificationTime is not a time"
             ) from None
+
+    def mention(self, namespace: str, segment_id: str) -> bool:
+        """Whether anything is said of a segment, well formed or not."""
+        try:
+            return self._find(namespace, segment_id) is not None
+        except MalformedProfile:
+            return False
+
+    def _find(self, namespace: str, segment_id: str) -> Any:
+        item = _in_namespace(self._by_name.get(namespace), namespace, segment_id)
+        if item is not None:
+            return item
+        others = (_in_namespace(segments, namespace, segment_id) for segments in self._spellings(namespace))
+        return next((other for other in others if other is not None), None)
 
     def _spellings(self, namespace: str) -> list[Any]:
         """What stands under the namespace in any case. All are folded once, as a profile may have many, and a destination as well."""

@@ -79,7 +79,7 @@ class PreviewedCall:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """`received` counts each contact of a profile. `reasons` and `left_out` count by place and reason; `unmatched` are the rows and
-    segments of the destination that no profile had a value for. `profiles` and `calls` are the first of `call_count`.
+    segments of the destination that no profile had a value for, written or not. `profiles` and `calls` are the first of `call_count`.
     """
 
     destination: str
@@ -186,6 +186,8 @@ class _Work:
                 update = self._mapping.resolve(own, occurred_at_ms=occurred, arrived_at_ms=stamp_ms, now_ms=stamp_ms)
                 if isinstance(update, Excluded):
                     self._exclude(number, key, update)
+                    if update.reason is Reason.NOTHING_MAPPED:
+                        self._bad.update(place for place, _ in self._mapping.outside_dates(own, stamp_ms))
                     continue
                 origin = Origin("", occurred, stamp_ms, stamp_number, FORCE * force + BACKFILL * backfill, b"")
                 entry = Entry(b"", backfill, origin, attempts=0, first_tried_at_ms=0, sealed=b"")

@@ -209,6 +209,14 @@ def test_a_segment_that_ends_is_a_warning(far, client, days, words):
     )
 
 
+@pytest.mark.parametrize(("days", "warned"), [(1, True), (0, False), (-1, False)])
+def test_a_segment_that_has_not_begun_is_a_warning(far, client, days, warned):
+    start = (NOW + timedelta(days=days)).date()
+    found = preflight(destination(far, replace(RENTERS, start=start)), client, now_ms=NOW_MS).problems
+    begun = [(problem.level, problem.text) for problem in found if problem.where == "segments[0].start"]
+    assert begun == ([("warning", f"Its status is not written before {start}.")] if warned else [])
+
+
 def test_a_small_yearly_quota_is_a_warning(far, client):
     small = replace(destination(far), limits=Limits(calls_per_year=2_000_000))
     (problem,) = preflight(small, client, now_ms=NOW_MS).problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from functools import reduce
 from typing import Any
 
@@ -225,6 +226,26 @@ def test_each_value_says_where_it_is_from_and_what_becomes_of_it(bench: Bench) -
     assert "segments[1] Email Demographics.salesforce_mc_segment_2" in found.unmatched
     alone = preview_profiles(bench.resources, "camp", again[1:2])
     assert [value.verdict for value in alone.profiles[0].values] == ["older"]
+
+
+def test_a_status_outside_its_segments_dates_is_not_called_absent(bench: Bench) -> None:
+    destination = bench.resources.destinations.get("camp")
+    ended, *others = destination.segments
+    ended = replace(ended, end=date(2020, 1, 1))
+    bench.resources.destinations.save(replace(destination, segments=(ended, *others)))
+    place = f"segments[0] {ended.qualified}"
+    why = f"{place}: segment seg-1 is outside start/end"
+    found = preview_profiles(bench.resources, "camp", [ANN])
+    assert found.left_out == {why: 1}
+    assert found.profiles[0].left_out == (why,)
+    assert place not in found.unmatched
+    alone = preview_profiles(
+        bench.resources, "camp", [{"identityMap": ANN["identityMap"], "segmentMembership": ANN["segmentMembership"]}]
+    )
+    assert alone.reasons == {f"nothing_mapped|{why}": 1}
+    assert place not in alone.unmatched
+    nobody = preview_profiles(bench.resources, "camp", [profile("c-1", email="ann@mail.test")])
+    assert place in nobody.unmatched
 
 
 def test_values_and_contacts_are_masked_unless_revealed(bench: Bench) -> None:

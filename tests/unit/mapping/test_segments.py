@@ -115,7 +115,36 @@ class TestSegments:
         if counts:
             assert found == ContactUpdate("c-1", {RENTERS: Value("realized", now_ms)}, {"s1": "realized"})
         else:
-            assert found == Excluded(Reason.NOTHING_MAPPED)
+            why = f"segments[0] {RENTERS}: segment s1 is outside start/end"
+            assert found == Excluded(Reason.NOTHING_MAPPED, why)
+
+    @pytest.mark.parametrize(
+        ("dates", "said", "left_out"),
+        [
+            ({"start": date(2999, 1, 1)}, is_("realized"), True),
+            ({"end": date(2020, 1, 1)}, is_("exited"), True),
+            ({"end": date(2020, 1, 1)}, {"status": 7}, True),  # it is not looked at any closer
+            ({"end": date(2020, 1, 1)}, None, False),
+            ({"start": date(2020, 1, 1), "end": date(2999, 1, 1)}, is_("realized"), False),
+        ],
+    )
+    def test_a_status_outside_its_dates_is_left_out_and_told(self, dates: Any, said: Any, left_out: bool) -> None:
+        segments = (Segment("s1", "renters", **dates), Segment("s2", "owners"))
+        memberships = {"s2": is_("realized")} | ({} if said is None else {"s1": said})
+        found = update(profile_of(**member(**memberships)), segments=segments)
+        expected = (f"segments[0] {RENTERS}: segment s1 is outside start/end",) if left_out else ()
+        assert tuple(map(str, found.left_out)) == expected
+        assert "s1" not in found.statuses or not left_out
+
+    @pytest.mark.parametrize("memberships", [{"ups": 7}, {"AAM": 7, "ups": {}}])
+    def test_a_malformed_namespace_of_segments_outside_their_dates_is_nobodys_fault(self, memberships: Any) -> None:
+        segments = (Segment("s1", "renters", end=date(2020, 1, 1)),)
+        found = update(
+            profile_of(person={"name": {"firstName": "Ann"}}, segmentMembership=memberships),
+            FIRST_ROW,
+            segments=segments,
+        )
+        assert found.left_out == ()
 
     def test_the_first_and_the_last_day_of_all_are_days(self) -> None:
         found = update(
