@@ -23,6 +23,7 @@ from app.files.columns_file import read_columns
 from app.files.reading import Files
 from app.files.records import Record
 from app.mapping.contact_key import contact_key_reader
+from app.mapping.unread import tell_unread
 from app.mapping.update import Excluded, Reason
 from app.mapping.xdm import parse_time
 from app.producer import Producer
@@ -66,6 +67,7 @@ def enqueue(
     with resources() as made:
         target = made.destinations.get(destination)
         found = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
+        warn_of_unread(found, target)
         load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
@@ -125,6 +127,12 @@ def moment_of(text: str | None) -> int | None:
         return parse_time(text)
     except ValueError as error:
         raise UsageError(f"--occurred-at: {error}.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
+
+
+def warn_of_unread(files: Files, destination: Destination) -> None:
+    """Say which columns of the tables nothing reads: their values would go nowhere in silence."""
+    for text in tell_unread(files.columns, destination):
+        err.print(f"Warning: {text}", markup=False)
 
 
 def leads_to_contact(destination: Destination) -> Any:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from app.cli.destinations_argument import DESTINATION
-from app.cli.enqueue import leads_to_contact, moment_of
+from app.cli.enqueue import leads_to_contact, moment_of, warn_of_unread
 from app.cli.files import standard_input
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.files.columns_file import read_columns
@@ -60,6 +60,7 @@ def preview(
     with resources() as made:
         target = made.destinations.get(destination)
         read = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
+        warn_of_unread(read, target)
         found = preview_profiles(
             made, destination, _profiles(read.records()), reveal=reveal, occurred_at_ms=occurred_at_ms,
             backfill=backfill, force=force, shown=shown,

@@ -106,6 +106,11 @@ class Columns:
                 raise BadCell(f"column {name} is empty, and its list goes on behind it")
         return profile
 
+    @property
+    def places(self) -> dict[str, Keys]:
+        """Where each column goes, by its name."""
+        return {name: keys for _, keys, _, name in self._cells}
+
     def sample(self) -> dict[str, Any]:
         """A profile with something in each column."""
         profile: dict[str, Any] = {}

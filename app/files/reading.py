@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.errors import UsageError, WorkHasProblems
-from app.files.columns import Column
+from app.files.columns import Column, Keys
 from app.files.csv_rows import CsvRows
 from app.files.json_lines import JsonLines
 from app.files.json_texts import JsonTexts
@@ -56,6 +56,7 @@ class Files:
         self._reader: Reader | None = None
         self._before = 0  # bytes of the files that are done
         self._kept: dict[str, Opened] = {}  # standard input and pipes, which can be read once
+        self.columns: dict[str, Keys] = {}  # of all tables among them: where each goes, by its name
         self._begun: dict[str, Reader] = {}  # their readers, begun when they were recognised
         paths = _expand(names)
         _refuse_repeats(paths)
@@ -109,6 +110,8 @@ class Files:
                 with self._open(name) as opened:
                     kind = kind_of(opened.head, complete=opened.complete)
                     reader = self._read(opened, kind)
+                    if isinstance(reader, CsvRows | ParquetRows):
+                        self.columns = reader.columns.places | self.columns
                     if opened.size is None:
                         self._begun[name] = reader
                     sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))

@@ -271,3 +271,20 @@ def test_the_job_is_named_before_the_end_of_the_input(run, spring, received):
         stderr = process.stderr.read().decode()
     assert "Stopped" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("words", [("enqueue", "--backfill"), ("preview",), ("enqueue", "--json")])
+def test_columns_that_nothing_reads_are_named_once(run, spring, tmp_path, words):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("identityMap.crm,email_address\nk0,ann@mail.test\n")
+    (tmp_path / "c.jsonl").write_text('{"identityMap": {"crm": [{"id": "k0"}]}, "phone": "1"}\n')
+    command, *options = words
+    done = run(command, "spring", "a.csv", "b.csv", "c.jsonl", *options)
+    told = [line for line in done.stderr.splitlines() if "read by nothing" in line]
+    assert told == ["Warning: column 'email_address' is read by nothing; did you mean 'mail.address'?"]
+    assert "read by nothing" not in done.stdout
+
+
+def test_of_profiles_in_json_no_name_is_told(run, spring, tmp_path):
+    (tmp_path / "c.jsonl").write_text('{"identityMap": {"crm": [{"id": "k0"}]}, "email_address": "1"}\n')
+    assert run("enqueue", "spring", "c.jsonl").stderr == ""

@@ -1,0 +1,82 @@
+"""Columns of a table that a destination does not read, and what was probably meant by them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from app.mapping.paths import Path, spell
+from app.names import fold, nearest
+
+if TYPE_CHECKING:
+    from app.destinations.model import Destination
+
+MOST_NAMED = 10
+_NAMESPACED = ("identityMap", "segmentMembership")
+_SHORTEST_PART = 3
+
+
+def tell_unread(columns: Mapping[str, Path], destination: Destination) -> list[str]:
+    """A sentence for each of the first ten columns, by name and where it goes, that nothing reads; a last one counts the others."""
+    wanted = {_folded(path): path for path in _paths(destination)}
+    going = {name: _folded(path) for name, path in columns.items()}
+    unread = [name for name, path in going.items() if not any(_is_on_the_way(path, read) for read in wanted)]
+    free = [
+        _spelt(path) for read, path in wanted.items() if not any(_is_on_the_way(path, read) for path in going.values())
+    ]
+    told = [_tell(name, columns[name], free) for name in unread[:MOST_NAMED]]
+    more = len(unread) - len(told)
+    return [*told, f"and {more:,} more"] if more else told
+
+
+def _paths(destination: Destination) -> Iterator[Path]:
+    """Every place of a profile that is read."""
+    yield ("occurredAt",)
+    for row in destination.mapping:
+        for source in row.sources:
+            if source.kind == "identity":
+                yield "identityMap", source.name
+            elif source.kind == "xdm":
+                yield source.path
+    for segment in destination.segments:
+        yield "segmentMembership", segment.namespace, segment.id
+    if destination.options.consent is not None:
+        yield destination.options.consent.path
+
+
+def _folded(path: Path) -> Path:
+    """As profiles are read: without prefixes, namespaces in any case."""
+    steps = [step.removeprefix("xdm:") if isinstance(step, str) else step for step in path]
+    if steps[0] in _NAMESPACED and len(steps) > 1:
+        steps[1] = str(steps[1]).casefold()
+    return tuple(steps)
+
+
+def _is_on_the_way(path: Path, read: Path) -> bool:
+    """Whether a column holds what is read, alone or within, or a part of it."""
+    shorter = min(len(path), len(read))
+    return path[:shorter] == read[:shorter]
+
+
+def _spelt(path: Path) -> str:
+    """As the name of a column."""
+    return ".".join(map(str, path)) if path[0] in _NAMESPACED else spell(path)
+
+
+def _tell(name: str, path: Path, free: list[str]) -> str:
+    place = name if path == (name,) else _spelt(path)
+    what = (
+        f"column {name!r} is read by nothing"
+        if place == name
+        else f"column {name!r} goes to {place!r}, which nothing reads"
+    )
+    likely = _likely(place, free)
+    return f"{what}; did you mean {likely!r}?" if likely else what
+
+
+def _likely(place: str, free: list[str]) -> str | None:
+    """Segments differ by ids that are no words: none of them is likely for being like another."""
+    words = [path for path in free if not path.startswith("segmentMembership.")]
+    part = fold(place)
+    within = (path for path in words if len(part) >= _SHORTEST_PART and part in fold(path).replace(".", ""))
+    return nearest(place, words) or next(within, None)
