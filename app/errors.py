@@ -46,6 +46,8 @@ class ActivationError(Exception):
     def __init__(self, text: str, *, remedy: str = "") -> None:
         super().__init__(text)
         self.remedy = remedy
+        if remedy:  # a program that does not print it shows it under its traceback
+            self.add_note(remedy)
 
 
 class UsageError(ActivationError):

@@ -205,6 +205,10 @@ class TestUrls:
             Settings.from_env()
         assert refused.value.__notes__ == [f"- {problem}" for problem in refused.value.problems]
 
+    def test_so_does_what_can_be_done_about_it(self) -> None:
+        assert UsageError("No.", remedy="Do it.", problems=("this",)).__notes__ == ["Do it.", "- this"]
+        assert not hasattr(UsageError("No."), "__notes__")
+
 
 @pytest.mark.parametrize(
     ("name", "text"),
