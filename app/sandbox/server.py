@@ -42,7 +42,8 @@ def is_loopback(host: str) -> bool:
 
 def _announce(host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
-    print(f"Sandbox Marketing Cloud on http://{shown}:{port} (for development only)", flush=True)
+    # a comment, so that what `activation sandbox` prints is a destination file as it stands
+    print(f"# Sandbox Marketing Cloud on http://{shown}:{port} (for development only)", flush=True)
 
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

@@ -92,7 +92,7 @@ def start(*options: str) -> tuple[subprocess.Popen[str], str]:
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.fullmatch(r"Sandbox Marketing Cloud on http://[\d.]+:(\d+) \(for development only\)\n", line)
+    found = re.fullmatch(r"# Sandbox Marketing Cloud on http://[\d.]+:(\d+) \(for development only\)\n", line)
     if found is None:
         process.kill()
         raise AssertionError(f"unexpected first line {line!r}: {process.communicate()[1]}")
