@@ -9,6 +9,8 @@ import click
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.reporting.contact import account_copy, read_contact
 
+MOST_WAITING = 50  # that a table shows
+
 
 @click.command()
 @click.argument("destination")
@@ -61,9 +63,11 @@ def contact(destination: str, key: str, account: bool, as_json: bool) -> None:
             ["kind", "enqueued", "tries", "job", "would set"],
             [
                 (item.kind, moment(item.enqueued_ms), item.attempts, item.job_id, ", ".join(item.attributes) or "-")
-                for item in found.waiting
+                for item in found.waiting[:MOST_WAITING]
             ],
         )
+        if len(found.waiting) > MOST_WAITING:
+            out.print(f"and {len(found.waiting) - MOST_WAITING:,} more, which --json shows")
     if found.failed:
         print_table(
             "Failed",

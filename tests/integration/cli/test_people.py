@@ -100,3 +100,10 @@ def test_a_contact_is_looked_up_without_and_with_the_account(shell):
     assert "The account has no contact of this key." in missing.said
     assert shell("contact", "camp", " ").code == 2
     assert shell("contact", "nothing", "c-1").code == 2
+
+
+def test_of_many_waiting_profiles_of_a_contact_the_first_are_shown(shell):
+    assert shell("connect", shell.file()).code == 0
+    shell("enqueue", "camp", shell.file("\n".join([json.dumps(PROFILE)] * 53), name="many.jsonl"))
+    assert "and 3 more, which --json shows" in shell("contact", "camp", "c-1").said
+    assert len(json.loads(shell("contact", "camp", "c-1", "--json").out)["waiting"]) == 53
