@@ -89,14 +89,21 @@ class Traces:
             yield
             return
         from opentelemetry import trace
+        from opentelemetry.trace import Status, StatusCode
 
         own = trace.get_current_span().get_span_context()
         links = [trace.Link(own)] if own.is_valid else []
         attributes = {"activation.destination": destination_id, "activation.job": job_id}
+        # an exception of the caller's own rows may hold them, so its text is not recorded: its kind is
         with self._tracer.start_as_current_span(
-            "activation.enqueue", context=_context(job_id), links=links, attributes=attributes, record_exception=False
-        ):
-            yield
+            "activation.enqueue", context=_context(job_id), links=links, attributes=attributes, record_exception=False,
+            set_status_on_exception=False,
+        ) as span:  # fmt: skip
+            try:
+                yield
+            except Exception as error:
+                span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+                raise
 
     @contextmanager
     def _call(self, destination_id: str, job_ids: Sequence[str]) -> Iterator[None]:

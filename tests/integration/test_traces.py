@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from app.keys import LANES
 from app.tracing import TRACES
@@ -54,6 +55,22 @@ def test_the_spans_of_a_job_are_one_trace_and_hold_no_profile(bench: Bench) -> N
     assert outcomes == ["delivered", "unchanged"]
     text = "".join(span.to_json() for span in spans)
     assert "ann" not in text
+
+
+def test_what_breaks_the_rows_of_a_producer_is_told_by_its_kind_alone(bench: Bench) -> None:
+    exporter = InMemorySpanExporter()
+    begin(bench, "1", processor=SimpleSpanProcessor(exporter))
+
+    def rows() -> Iterator[Any]:
+        yield profile("ann-1") | {"age": int("ann@mail.test")}
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        bench.producer.enqueue("camp", rows())
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, span.status.status_code, span.status.description) == (
+        "activation.enqueue", StatusCode.ERROR, "ValueError",
+    )  # fmt: skip
+    assert "ann" not in span.to_json()
 
 
 def test_nothing_is_traced_unless_it_is_wanted(bench: Bench) -> None:
