@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.tables import plain_lines, table_of
+from app.cli.visible import visible, visible_json
 from app.devstack.home import Home
 from app.devstack.private_redis import with_redis
 from app.errors import WorkHasProblems
@@ -28,8 +29,17 @@ from app.storage import explain
 
 ANSWER_SECONDS = 5.0  # for the first answer of Redis; later ones may be of long computations
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Speaker(Console):
+    """A console on which no text does what only the terminal's owner may: see `visible`."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich does; tables have seen to their cells themselves."""
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **how)
+
+
+out = Speaker(highlight=False, soft_wrap=True)
+err = Speaker(stderr=True, highlight=False, soft_wrap=True)
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -53,7 +63,7 @@ def check_none_is_locked(names: Sequence[str]) -> None:
 
 def print_json(document: Any) -> None:
     """With our times as `with_times` has them."""
-    click.echo(orjson.dumps(with_times(document), option=orjson.OPT_INDENT_2).decode())
+    click.echo(visible_json(orjson.dumps(with_times(document), option=orjson.OPT_INDENT_2).decode()))
 
 
 def print_done(text: str, document: Any, *, as_json: bool) -> None:

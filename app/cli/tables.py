@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.visible import visible
+
 _BOXED, _BARE = 3, 1  # what each column costs beside its content
 _PROSE = 10  # no cell is wrapped to less
 _PROSE_COLUMNS = frozenset({
@@ -67,7 +69,7 @@ def plain_lines(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else visible(str(value))
 
 
 def _kept_whole(column: str, text: str) -> str:

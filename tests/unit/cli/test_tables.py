@@ -86,3 +86,11 @@ def test_markup_in_a_row_is_text():
 def test_in_a_pipe_each_row_is_a_line(title):
     lines = plain_lines(title, ["id", "count"], [["camp", 1_000], ["a longer id", 5]])
     assert lines[bool(title) :] == ["id           count", "camp         1,000", "a longer id  5"]
+
+
+@pytest.mark.parametrize("width", [80, 20])
+def test_what_others_wrote_commands_no_terminal(width):
+    evil = "a\x1b]52;c;eA==\x07b\x9b31mc\u202ed"
+    spelt = r"a\x1b]52;c;eA==\x07b\x9b31mc\u202ed"
+    assert spelt in shown("", ["Marketing Cloud said", "id"], [[evil, "x"]], width)
+    assert plain_lines("", ["id"], [[evil]])[1] == spelt
