@@ -143,10 +143,13 @@ def _is_time(text: str) -> bool:
 
 
 def preview(ask: Ask) -> Any:
+    manages = ask.actor.role.covers(Role.MANAGE)
     found = preview_profiles(
         ask.resources, ask.destination_id, ask.given["profiles"], backfill=ask.given.get("backfill", False),
-        reveal=ask.actor.role.covers(Role.MANAGE),
+        reveal=manages, delivered_counts=manages,
     )  # fmt: skip
+    if found.delivered_counts:
+        ask.note("preview", ask.destination_id, f"{len(ask.given['profiles'])} profiles")
     return preview_as_json(found)
 
 
@@ -261,7 +264,8 @@ OPERATIONS = [
         body={"profiles": "list", "job": "text", "backfill": "flag", "occurred_at": "text"}, needed=("profiles",),
     ),
     Operation(
-        "POST", f"{_D}/preview", Role.VIEW, "What would be sent for profiles, and why not; changes nothing", preview,
+        "POST", f"{_D}/preview", Role.VIEW,
+        "What would be sent for profiles, and why not; changes nothing. Below `manage` as if nothing had been delivered", preview,
         body={"profiles": "list", "backfill": "flag"}, needed=("profiles",),
     ),
     Operation(

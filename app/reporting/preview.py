@@ -80,11 +80,13 @@ class PreviewedCall:
 class Preview:
     """`received` counts each contact of a profile. `reasons` and `left_out` count by place and reason; `unmatched` are the rows and
     segments of the destination that no profile had a value for, written or not. `profiles` and `calls` are the first of `call_count`.
+    `delivered_counts` is false where it was planned as if nothing had been delivered.
     """
 
     destination: str
     state: str
     revealed: bool
+    delivered_counts: bool
     received: int
     outcomes: dict[str, int]
     reasons: dict[str, int]
@@ -112,14 +114,16 @@ def preview_profiles(
     backfill: bool = False,
     force: bool = False,
     shown: int = SHOWN,
+    delivered_counts: bool = True,
 ) -> Preview:
     """What `enqueue` of these profiles with these arguments would lead to. Changes nothing, not even a cache.
 
     An `Excluded` among the profiles stands for one that could not even be read. Values and contact keys are masked unless `reveal`.
-    The first `shown` profiles, and their calls, are told of one by one. Raises `UnknownDestination`, and `UsageError` when the
+    The first `shown` profiles, and their calls, are told of one by one. Without `delivered_counts`, as if nothing had been delivered:
+    whether a value is `unchanged` would tell who guesses it what a contact has. Raises `UnknownDestination`, and `UsageError` when the
     fields of the account are not known yet or the mapping does not fit them.
     """
-    work = _Work(resources, destination_id, reveal=reveal, shown=shown)
+    work = _Work(resources, destination_id, reveal=reveal, shown=shown, delivered_counts=delivered_counts)
     numbered = enumerate(profiles, 1)
     while batch := list(islice(numbered, TOGETHER)):
         work.take(batch, occurred_at_ms=occurred_at_ms, backfill=backfill, force=force)
@@ -145,7 +149,9 @@ class _Waiting:
 
 
 class _Work:
-    def __init__(self, resources: Resources, destination_id: str, *, reveal: bool, shown: int) -> None:
+    def __init__(
+        self, resources: Resources, destination_id: str, *, reveal: bool, shown: int, delivered_counts: bool
+    ) -> None:
         connected = resources.destinations.connected(destination_id)
         catalog = resources.catalogs.get(destination_id)
         if catalog is None:
@@ -163,6 +169,7 @@ class _Work:
         self._names: dict[str, str] = {}
         self._reveal = reveal
         self._shown = shown
+        self._delivered_counts = delivered_counts
         self._outcomes: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
@@ -215,6 +222,9 @@ class _Work:
 
     def _read_rows(self, tags: list[bytes]) -> None:
         """What was delivered to contacts until now."""
+        if not self._delivered_counts:
+            self._rows |= dict.fromkeys(tags)
+            return
         keys, holdings = DestinationKeys(self._destination.id), self._destination.holdings
         with self._r.redis.pipeline(transaction=False) as pipeline:
             for tag in tags:
@@ -302,6 +312,7 @@ class _Work:
             destination=destination.id,
             state=str(self._r.states.get(destination.id).status),
             revealed=self._reveal,
+            delivered_counts=self._delivered_counts,
             received=sum(self._outcomes.values()),
             outcomes={str(outcome): self._outcomes[outcome] for outcome in OUTCOMES},
             reasons=dict(self._reasons),

@@ -23,7 +23,9 @@ MOST = 200
 
 @page()
 def preview(visit: Visit) -> Response:
-    """Of profiles that somebody pastes, or of one that failed. Values are shown to `manage` alone."""
+    """Of profiles that somebody pastes, or of one that failed. Values are shown to `manage` alone; below it what was delivered does not
+    count, or a value could be found out by guessing.
+    """
     ids = visit.resources.destinations.ids()
     chosen, text, picked = (
         visit.text("destination") or (ids[0] if ids else ""),
@@ -34,10 +36,12 @@ def preview(visit: Visit) -> Response:
     if visit.request.method == "POST":
         try:
             profiles = [_picked(visit, chosen, picked)] if picked else read_profiles(text)
-            reveal = visit.may(Role.MANAGE)
-            if picked and reveal:
+            manages = visit.may(Role.MANAGE)
+            if picked and manages:
                 visit.note("reveal failure", chosen, picked)
-            found = preview_profiles(visit.resources, chosen, profiles, reveal=reveal)
+            found = preview_profiles(visit.resources, chosen, profiles, reveal=manages, delivered_counts=manages)
+            if found.delivered_counts:
+                visit.note("preview", chosen, f"{len(profiles)} profiles")
         except ActivationError as error:
             problem = f"{error} {error.remedy}".strip()
     failures = list(islice(visit.resources.failures(chosen).all(), PICKED_FROM)) if chosen else []
