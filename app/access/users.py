@@ -17,6 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.access.roles import Role, read_role
+from app.access.turns import Turns
 from app.errors import UsageError
 from app.keys import USERS
 from app.other_builds import known_fields
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
+HASHES_AT_ONCE, HASHES_WAITING, HASH_WAIT_SECONDS = 2, 8, 1.0  # each takes 64 MiB, and all processors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
 
 
@@ -51,6 +53,7 @@ class Users:
     def __init__(self, redis: Redis, ring: KeyRing, hasher: PasswordHasher | None = None) -> None:
         self._records = SealedRecords(redis, ring, USERS, "user")
         self._hasher = hasher or PasswordHasher()  # RFC 9106, second recommended option
+        self._turns = Turns(HASHES_AT_ONCE, waiting=HASHES_WAITING, seconds=HASH_WAIT_SECONDS)
         self._dummy = self._hasher.hash("nobody has this password")
 
     def all(self) -> list[User]:
@@ -86,15 +89,18 @@ class Users:
         """Seal all with the ring's first key."""
         return self._records.reseal()
 
-    def choose_password(self, name: str, password: str) -> User:
-        """Sessions that began before end. Raises `UsageError` for a password that is none, an unknown user, and one who
-        was removed or got another role or password meanwhile.
+    def choose_password(self, name: str, password: str, *, before: Callable[[], None] | None = None) -> User:
+        """Sessions that began before end; `before` is called when nothing but the change is left. Raises what it raises, `UsageError`
+        for a password that is none, an unknown user, and one who was removed or got another role or password meanwhile, and `TooBusy`.
         """
         user = self.get(name)
         if user is None:
             raise UsageError(f"There is no user {name[:100]!r}.", remedy="`activation user list` names them.")
         self.check_password(name, password)
-        password_hash = self._hasher.hash(password)  # takes long: others may change the user meanwhile
+        with self._turns.one():
+            password_hash = self._hasher.hash(password)  # takes long: others may change the user meanwhile
+        if before is not None:
+            before()
 
         def change(known: User | None) -> User:
             if known is None or known.generation != user.generation:
@@ -120,20 +126,21 @@ class Users:
             raise UsageError("The password is the name.", remedy="Choose another one.")
 
     def verify(self, name: str, password: str) -> User | None:
-        """The user when the password is right. Takes as long for a name that nobody has."""
-        user = self.get(name) if _NAME.fullmatch(name) else None
-        known = user.password_hash if user is not None and user.password_hash else self._dummy
-        try:
-            self._hasher.verify(known, password[:LONGEST_PASSWORD])
-        except (VerificationError, InvalidHashError):
-            return None
-        if user is None or not user.password_hash:
-            return None
-        if self._hasher.check_needs_rehash(known):
-            password_hash = self._hasher.hash(password)
-            with suppress(_Changed):
-                return self._change(name, lambda now: _rehashed(user, now, password_hash))
-        return user
+        """The user when the password is right. Takes as long for a name that nobody has. Raises `TooBusy`."""
+        with self._turns.one():
+            user = self.get(name) if _NAME.fullmatch(name) else None
+            known = user.password_hash if user is not None and user.password_hash else self._dummy
+            try:
+                self._hasher.verify(known, password[:LONGEST_PASSWORD])
+            except (VerificationError, InvalidHashError):
+                return None
+            if user is None or not user.password_hash:
+                return None
+            if self._hasher.check_needs_rehash(known):
+                password_hash = self._hasher.hash(password)
+                with suppress(_Changed):
+                    return self._change(name, lambda now: _rehashed(user, now, password_hash))
+            return user
 
     def _change(self, name: str, change: Callable[[User | None], User]) -> User:
         """One that no key opens is none. Raises what `change` raises."""

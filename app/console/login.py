@@ -90,12 +90,24 @@ def link(visit: Visit) -> Response:
             return visit.page(
                 "link.html", status=400, actor=actor, asks_password=True, problem=problem, shortest=SHORTEST_PASSWORD
             )
-    if visit.context.sessions.read_link(token, use=True) is None:
+
+    def use() -> None:
+        if visit.context.sessions.read_link(token, use=True) is None:
+            raise _LinkIsGone
+
+    try:
+        if not asks_password:
+            use()
+            return sign_in(visit, actor, "one-time link")
+        # the link is used up when the password is hashed: where that has to wait for too long, it still holds
+        user = visit.context.users.choose_password(actor.name, password, before=use)
+    except _LinkIsGone:
         return _link_is_gone(visit)
-    if not asks_password:
-        return sign_in(visit, actor, "one-time link")
-    user = visit.context.users.choose_password(actor.name, password)
     return sign_in(visit, Actor(user.name, user.role), "one-time link", user=user)
+
+
+class _LinkIsGone(Exception):
+    """Another request has used it."""
 
 
 def _link_is_gone(visit: Visit) -> Response:

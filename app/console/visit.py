@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.roles import Role
 from app.access.sessions import same
+from app.access.turns import TooBusy
 from app.console.single_sign_on import SignOnRefused
 from app.errors import (
     ActivationError,
@@ -185,7 +186,10 @@ def find_session(context: Context, request: Request, *, extend: bool = True) -> 
 def complaint(visit: Visit, error: ActivationError) -> Response:
     """The page of an expected failure."""
     remedy, problems = error.remedy, getattr(error, "problems", ())
-    return visit.page("error.html", status=status_of(error), text=str(error), remedy=remedy, problems=problems)
+    answer = visit.page("error.html", status=status_of(error), text=str(error), remedy=remedy, problems=problems)
+    if isinstance(error, TooBusy):
+        answer.headers["retry-after"] = str(error.RETRY_AFTER_SECONDS)
+    return answer
 
 
 def status_of(error: ActivationError) -> int:
@@ -195,6 +199,8 @@ def status_of(error: ActivationError) -> int:
             return 403
         case UnknownDestination():
             return 404
+        case TooBusy():
+            return 429
         case ServiceUnreachable():
             return 503
         case SignOnRefused():

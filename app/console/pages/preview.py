@@ -23,8 +23,8 @@ MOST = 200
 
 @page()
 def preview(visit: Visit) -> Response:
-    """Of profiles that somebody pastes, or of one that failed. Values are shown to `manage` alone; below it what was delivered does not
-    count, or a value could be found out by guessing.
+    """Of profiles that somebody pastes, or of one that failed. Values are shown to `manage` alone; below it what was delivered does
+    not count, or values could be found out by guessing.
     """
     ids = visit.resources.destinations.ids()
     chosen, text, picked = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from app.access.roles import Role
 from app.access.sessions import TRIES_OF_NAME, TRIES_SECONDS
+from app.access.users import HASHES_AT_ONCE
 from app.console.headers import HEADERS
 from app.keys import AUDIT_REFUSED, USERS
 from app.reporting import audit
@@ -146,6 +149,22 @@ def test_too_many_tries_are_refused_also_with_the_right_password(console):
     for _ in range(TRIES_OF_NAME):
         assert client.post("/login", data={"name": "ann", "password": "guess"}).status_code == 403
     assert client.post("/login", data={"name": "Ann", "password": PASSWORD}).status_code == 429
+
+
+def test_who_finds_no_turn_to_sign_in_is_told_when_to_come_again(console):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    token = console.sessions.make_link("ann", Role.VIEW, asks_password=True)
+    users = console.server.config.app.state.context.users
+    client = console.client()
+    with ExitStack() as taken:
+        for _ in range(HASHES_AT_ONCE):
+            taken.enter_context(users._turns.one())
+        answers = [
+            client.post("/login", data={"name": "ann", "password": PASSWORD}),
+            client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD}),
+        ]
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(429, "2")] * 2
+    assert client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD}).status_code == 200
 
 
 def test_tries_are_counted_for_a_time_that_begins_with_the_first(console, redis):

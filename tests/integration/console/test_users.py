@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from argon2.low_level import Type
 
+from app.access import users as users_module
 from app.access.roles import Role
+from app.access.turns import TooBusy
 from app.access.users import Users
 from app.errors import UsageError
 from app.sealing import KeyRing, make_key
@@ -101,3 +105,55 @@ def test_users_can_be_changed_while_redis_is_full(rig, redis):
         assert ours.choose_password("bob", PASSWORD).role is Role.VIEW
     finally:
         redis.config_set("maxmemory", 0)
+
+
+def test_passwords_are_hashed_two_at_a_time(redis, ring):
+    """Each hash takes 64 MiB: many at once would end the process."""
+    inside, most, lock = 0, 0, threading.Lock()
+
+    class Watched(PasswordHasher):
+        def verify(self, *given: Any, **more: Any) -> Any:
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            try:
+                return super().verify(*given, **more)
+            finally:
+                with lock:
+                    inside -= 1
+
+    users = Users(redis, ring, Watched(**QUICK | {"memory_cost": 8192}))
+
+    def sign_in(number: int) -> str:
+        try:
+            return str(users.verify(f"u{number}", "x"))
+        except TooBusy:
+            return "busy"
+
+    with ThreadPoolExecutor(30) as threads:
+        found = list(threads.map(sign_in, range(30)))
+    assert most == 2
+    assert set(found) == {"None", "busy"}
+
+
+def test_a_password_that_found_no_turn_leaves_its_link_whole(redis, ring, monkeypatch):
+    monkeypatch.setattr(users_module, "HASHES_WAITING", 0)
+    monkeypatch.setattr(users_module, "HASH_WAIT_SECONDS", 0.01)
+    hasher = Interrupted(**QUICK)
+    users = Users(redis, ring, hasher)
+    users.add("ann", Role.VIEW, now_ms=1)
+    used = []
+
+    def meanwhile() -> None:  # both turns are taken while this runs
+        hasher.meanwhile = nested if hasher.meanwhile is meanwhile else None
+        users.choose_password("ann", PASSWORD, before=lambda: used.append(1))
+
+    def nested() -> None:
+        with pytest.raises(TooBusy):
+            users.choose_password("ann", PASSWORD, before=lambda: used.append(2))
+
+    hasher.meanwhile = meanwhile
+    with pytest.raises(UsageError, match="meanwhile"):
+        users.choose_password("ann", PASSWORD, before=lambda: used.append(3))
+    assert used == [1, 3]
