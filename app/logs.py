@@ -68,6 +68,8 @@ class Discreet(logging.Formatter):
         """One record is one line, but for the frames of a traceback: no text of a sender can look like another record."""
         if record.name == "py.warnings":
             record = logging.makeLogRecord({**record.__dict__, "msg": _warned(record), "args": None})
+        elif record.name == "asyncio":
+            record = logging.makeLogRecord({**record.__dict__, "msg": _begun(record), "args": None, "exc_text": None})
         elif record.name.partition(".")[0] in LIBRARIES:
             record = logging.makeLogRecord({**record.__dict__, "args": _masked(record), "exc_text": None})
         try:
@@ -124,6 +126,11 @@ def _warned(record: logging.LogRecord) -> str:
     return found[1] if found else "…"
 
 
+def _begun(record: logging.LogRecord) -> str:
+    """A record of asyncio's own as far as it can hold no value: what follows are callbacks, tasks and their errors as they show."""
+    return re.split(r"[\n(<]", str(record.msg), maxsplit=1)[0].rstrip()
+
+
 def _masked(record: logging.LogRecord) -> Any:
     """The arguments of a library's record, without what may be of a message."""
     told = isinstance(record.msg, str) and record.msg.startswith(_TELLING)
@@ -164,5 +171,14 @@ def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
                 "The thread %s ends in an error.", name, exc_info=(ended.exc_type, error, ended.exc_traceback)
             )
 
+    def on_unraisable(lost: sys.UnraisableHookArgs) -> None:
+        kind = type(lost.object) if lost.object is not None else lost.exc_type
+        what = getattr(lost.object, "__qualname__", kind.__qualname__)
+        error = lost.exc_value or lost.exc_type()
+        logging.getLogger("app").error(
+            "An error in %s could not be raised.", what, exc_info=(lost.exc_type, error, lost.exc_traceback)
+        )
+
     sys.excepthook = on_error
+    sys.unraisablehook = on_unraisable
     threading.excepthook = on_thread_error

@@ -111,3 +111,37 @@ fail()
     assert re.search(r"<string>:\d+: UserWarning$", done.stderr, re.MULTILINE)
     assert done.stderr.count("ValueError") == 2
     assert "ann@mail.test" not in done.stderr
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_a_loop_or_the_interpreter_says_of_lost_errors_holds_no_value(loop: str) -> None:
+    program = f"""
+import asyncio, gc, {loop}
+from app.logs import configure
+configure("INFO")
+async def fail():
+    raise ValueError("ann@mail.test")
+async def main():
+    task = asyncio.ensure_future(fail())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+    asyncio.get_running_loop().call_soon(lambda text: 1 / 0, "ann@mail.test")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+{loop}.run(main())
+class Ended:
+    def __del__(self):
+        raise KeyError("ann@mail.test")
+Ended()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Task exception was never retrieved" in done.stderr
+    assert "Exception in callback" in done.stderr
+    assert re.search(r"An error in Ended\S* could not be raised", done.stderr)
+    assert [word for word in re.findall(r"\w+Error", done.stderr) if word != "ZeroDivisionError"] == [
+        "ValueError",
+        "KeyError",
+    ]
+    assert "ann@mail.test" not in done.stderr
