@@ -89,6 +89,7 @@ def _act(visit: Visit) -> str:
     if act not in ROLES:
         raise UsageError("There is no such action.")
     visit.demand(ROLES[act])
+    visit.resources.destinations.about(visit.destination_id)
     return act
 
 

@@ -265,3 +265,21 @@ def test_errors_are_pages_that_say_what_to_do(console):
     assert answer.status_code == 404
     assert "is connected" in answer.text
     assert client.get("/jobs/nothing").status_code == 400
+
+
+@pytest.mark.parametrize("act", ["export", "replay", "discard"])
+def test_nothing_is_done_with_failures_of_a_destination_that_there_is_not(console, act):
+    console.connect()
+    client = console.client(Role.MANAGE)
+    client.get("/")
+    before = acts(console)
+    for path in (f"/destinations/nosuch/failures/{act}", f"/destinations/nosuch/failures/{act}/confirm"):
+        assert client.send_form(path).status_code == 404
+    assert acts(console) == before
+
+
+@pytest.mark.parametrize("path", ["/jobs/", "/login/", "/v1/jobs/"])
+def test_no_answer_leads_to_the_host_that_a_request_names(console, path):
+    answer = console.client().get(path, headers={"host": "evil.test"}, allow_redirects=False)
+    assert "evil.test" not in answer.headers.get("location", "")
+    assert answer.status_code < 500
