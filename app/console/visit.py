@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.access.roles import Role
 from app.access.sessions import same
 from app.access.turns import TooBusy
+from app.console.origin import is_foreign
 from app.console.single_sign_on import SignOnRefused
 from app.errors import (
     ActivationError,
@@ -62,6 +63,16 @@ class StaleForm(ActivationError):
     def __init__(self) -> None:
         super().__init__(
             "This form is not of your present session.", remedy="Go back, load the page anew, and try again."
+        )
+
+
+class ForeignForm(ActivationError):
+    """A form that a page elsewhere has sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form comes from another page.",
+            remedy="Open the console and try again there; behind a proxy, at the address that ACTIVATION_CONSOLE_URL names.",
         )
 
 
@@ -164,6 +175,8 @@ def _answer(view: View, role: Role | None, request: Request, form: FormData) -> 
     context: Context = request.app.state.context
     visit = Visit(request, context, None, form)
     try:
+        if request.method == "POST" and _is_foreign(request, context):
+            raise ForeignForm
         visit = Visit(request, context, find_session(context, request), form)
         if role is not None and visit.session is None:
             return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
@@ -176,6 +189,11 @@ def _answer(view: View, role: Role | None, request: Request, form: FormData) -> 
         return complaint(visit, explain(error))
     except ActivationError as error:
         return complaint(visit, error)
+
+
+def _is_foreign(request: Request, context: Context) -> bool:
+    site, origin, host = (request.headers.get(name, "") for name in ("sec-fetch-site", "origin", "host"))
+    return is_foreign(site=site, origin=origin, host=host, url=context.url)
 
 
 def find_session(context: Context, request: Request, *, extend: bool = True) -> Session | None:
@@ -195,7 +213,7 @@ def complaint(visit: Visit, error: ActivationError) -> Response:
 def status_of(error: ActivationError) -> int:
     """The HTTP status of an error of ours."""
     match error:
-        case Forbidden() | StaleForm():
+        case Forbidden() | StaleForm() | ForeignForm():
             return 403
         case UnknownDestination():
             return 404

@@ -283,3 +283,20 @@ def test_no_answer_leads_to_the_host_that_a_request_names(console, path):
     answer = console.client().get(path, headers={"host": "evil.test"}, allow_redirects=False)
     assert "evil.test" not in answer.headers.get("location", "")
     assert answer.status_code < 500
+
+
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.test"}]
+)
+def test_a_page_elsewhere_signs_nobody_in(console, headers):
+    console.users.add("mallory", Role.VIEW, now_ms=1)
+    console.users.choose_password("mallory", PASSWORD)
+    token = console.sessions.make_link("local", Role.MANAGE, asks_password=False)
+    client = console.client()
+    for path in ("/login", f"/link/{token}"):
+        answer = client.post(path, data={"name": "mallory", "password": PASSWORD}, headers=headers)
+        assert (answer.status_code, "another page" in answer.text) == (403, True)
+    assert not client.cookies
+    own = client.post("/login", data={"name": "mallory", "password": PASSWORD}, headers={"origin": console.url})
+    assert own.status_code == 200
+    assert client.cookies

@@ -1,0 +1,30 @@
+"""A form of another page signs nobody in."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.console.origin import is_foreign
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "foreign"),
+    [
+        ("", "", False),
+        ("same-origin", "", False),
+        ("same-origin", "null", False),
+        ("none", "", False),
+        ("same-site", "https://other.corp.test", True),
+        ("cross-site", "", True),
+        ("cross-site", "https://console.corp.test", True),
+        ("", "https://console.corp.test", False),
+        ("", "http://127.0.0.1:8081", False),
+        ("", "http://console.corp.test", True),
+        ("", "https://evil.test", True),
+        ("", "http://127.0.0.1:9000", True),
+        ("", "null", True),
+        ("", "evil", True),
+    ],
+)
+def test_where_a_form_comes_from(site, origin, foreign):
+    assert is_foreign(site=site, origin=origin, host="127.0.0.1:8081", url="https://console.corp.test") is foreign
