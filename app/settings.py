@@ -103,6 +103,7 @@ class Settings:
     backlog_alert_seconds: float = _option(900.0, "An alert opens when a live profile has waited for longer.")
     smtp_url: str = _option("", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://.")
     console_url: str = _option("", "Where browsers find the console, such as https://activation.corp.test; for its links, cookies and single sign-on. Unset: the address that it listens on.")
+    console_proxies: str = _option("", "Addresses or networks, with commas between, of proxies whose X-Forwarded-For the console believes. Unset: nobody's, also not loopback's.")
     console_oidc_issuer: str = _option("", "Single sign-on to the console by OpenID Connect: the issuer's URL, under which /.well-known/openid-configuration is found.")
     console_oidc_client_id: str = _option("", "The console's client id there …")
     console_oidc_client_secret: str = _option("", "… and its secret. The redirect URI to register is CONSOLE_URL + /oidc/callback.")

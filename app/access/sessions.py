@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -29,7 +30,15 @@ SESSION_SECONDS = 12 * 3600
 IDLE_SECONDS = 3600
 LINK_SECONDS = 3600
 TRIES_SECONDS = 300
-TRIES_OF_NAME, TRIES_OF_ADDRESS = 10, 50  # within that; behind a proxy, many people have one address
+TRIES_OF_NAME, TRIES_OF_ADDRESS = 10, 50  # within that
+
+
+class Pace(StrEnum):
+    """How the next try to sign in is dealt with."""
+
+    FREE = "free"
+    SLOW = "slow"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +128,25 @@ class Sessions:
             return None
         return document
 
-    def may_try(self, name: str, address: str) -> bool:
-        """Count one more try to sign in with this name from this address. False when either has tried too often."""
+    def count_try(self, name: str, address: str) -> Pace:
+        """Count one more try to sign in with this name from this address."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key in _tries(name, address):
                 pipeline.incr(key)
                 pipeline.expire(key, TRIES_SECONDS, nx=True)  # behind it, so that no count is left without an end
             of_name, _, of_address, _ = pipeline.execute()
-        return int(of_name) <= TRIES_OF_NAME and int(of_address) <= TRIES_OF_ADDRESS
+        return pace_of(int(of_name), int(of_address))
 
     def forget_tries(self, name: str, address: str) -> None:
         for key in _tries(name, address):
             self._redis.delete(key)
+
+
+def pace_of(of_name: int, of_address: int) -> Pace:
+    """Many people may have one address, and one of them may not lock out the others: it slows them down."""
+    if of_name > TRIES_OF_NAME:
+        return Pace.REFUSED
+    return Pace.SLOW if of_address > TRIES_OF_ADDRESS else Pace.FREE
 
 
 def _digest(token: str) -> str:

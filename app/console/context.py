@@ -12,8 +12,10 @@ from markupsafe import Markup, escape
 
 from app.access.api_keys import ApiKeys
 from app.access.sessions import Sessions
+from app.access.turns import Turns
 from app.access.users import Users
 from app.console import charts
+from app.console.client_address import Network, read_proxies
 from app.console.drafts import Drafts
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class Context:
     templates: Environment
     single_sign_on: SingleSignOn | None = None
     drafts: Drafts = field(default_factory=Drafts)
+    proxies: tuple[Network, ...] = ()
+    slow_tries: Turns = field(
+        default_factory=lambda: Turns(2, waiting=8, seconds=5)
+    )  # of addresses that have tried often
 
     @property
     def secure(self) -> bool:
@@ -42,6 +48,7 @@ class Context:
 
 
 def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | None = None) -> Context:
+    """Raises `UsageError` for a wrong CONSOLE_PROXIES."""
     users = Users(resources.redis, resources.ring)
     return Context(
         resources=resources,
@@ -51,6 +58,7 @@ def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | 
         api_keys=ApiKeys(resources.redis, resources.ring),
         templates=_templates(),
         single_sign_on=single_sign_on,
+        proxies=read_proxies(resources.settings.console_proxies),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from app.access.roles import Actor, Role
+from app.access.sessions import Pace
 from app.access.users import SHORTEST_PASSWORD
+from app.console.client_address import client_address
 from app.console.visit import COOKIE, Visit, page
 from app.errors import UsageError
 from app.reporting.audit import Act, note_act, note_refusal
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from app.access.users import User
 
+SLOW_SECONDS = 1.0  # for each of the tries of an address that has tried often
 _TOO_OFTEN = "Too many tries. Wait five minutes and try again."
 
 
@@ -25,7 +29,8 @@ def _next(visit: Visit) -> str:
 
 
 def _address(visit: Visit) -> str:
-    return visit.request.client.host if visit.request.client else ""
+    peer = visit.request.client.host if visit.request.client else ""
+    return client_address(peer, ",".join(visit.request.headers.getlist("x-forwarded-for")), visit.context.proxies)
 
 
 def sign_in(visit: Visit, actor: Actor, how: str, *, user: User | None = None, to: str = "/") -> Response:
@@ -54,9 +59,13 @@ def login(visit: Visit) -> Response:
         return _form(visit)
     name, password = visit.text("name"), visit.form.get("password", "")
     sessions, whose = visit.context.sessions, (name, _address(visit))
-    if not sessions.may_try(*whose):
+    pace = sessions.count_try(*whose)
+    if pace is Pace.REFUSED:
         _note_refusal(visit, "too many tries")
         return _form(visit, _TOO_OFTEN, 429)
+    if pace is Pace.SLOW:
+        with visit.context.slow_tries.one():
+            time.sleep(SLOW_SECONDS)
     user = visit.context.users.verify(name, password if isinstance(password, str) else "")
     if user is None:
         _note_refusal(visit, "wrong name or password")

@@ -57,7 +57,7 @@ def test_a_console_looks_acts_and_keeps_people_with_keys_that_open_no_account(be
     sessions = Sessions(resources.redis, resources.ring, users)
     token = sessions.begin(Actor("ann", Role.VIEW), now_ms=resources.clock.now_ms(), user=users.get("ann"))
     assert sessions.find(token, now_ms=resources.clock.now_ms()) is not None
-    assert sessions.may_try("ann", "here")
+    assert sessions.count_try("ann", "here") == "free"
     assert [item.id for item in glances(resources)] == ["camp"]
     assert operating.pause(resources, "camp").status == "paused"
     assert operating.resume(resources, "camp").status == "enabled"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from app.access.roles import Role
-from app.access.sessions import TRIES_OF_NAME, TRIES_SECONDS
+from app.access.sessions import TRIES_OF_ADDRESS, TRIES_OF_NAME, TRIES_SECONDS
 from app.access.users import HASHES_AT_ONCE
 from app.console.headers import HEADERS
 from app.keys import AUDIT_REFUSED, USERS
@@ -171,15 +171,15 @@ def test_tries_are_counted_for_a_time_that_begins_with_the_first(console, redis)
     def tries() -> list[int]:
         return [redis.ttl(key) for key in redis.scan_iter("act:console:tries:*")]
 
-    assert console.sessions.may_try("ann", "192.0.2.1")
+    assert console.sessions.count_try("ann", "192.0.2.1") == "free"
     assert len(tries()) == 2
     for key in redis.scan_iter("act:console:tries:*"):
         redis.expire(key, 100)
-    console.sessions.may_try("ann", "192.0.2.1")
+    console.sessions.count_try("ann", "192.0.2.1")
     assert all(0 < left <= 100 for left in tries())
     for key in redis.scan_iter("act:console:tries:*"):
         redis.persist(key)  # a count whose end was lost
-    console.sessions.may_try("ann", "192.0.2.1")
+    console.sessions.count_try("ann", "192.0.2.1")
     assert all(0 < left <= TRIES_SECONDS for left in tries())
 
 
@@ -300,3 +300,23 @@ def test_a_page_elsewhere_signs_nobody_in(console, headers):
     own = client.post("/login", data={"name": "mallory", "password": PASSWORD}, headers={"origin": console.url})
     assert own.status_code == 200
     assert client.cookies
+
+
+def test_who_shares_an_address_with_somebody_who_guesses_gets_in(console, redis):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    for number in range(TRIES_OF_ADDRESS):
+        assert console.sessions.count_try(f"u{number}", "127.0.0.1") == "free"
+    assert console.sessions.count_try("another", "127.0.0.1") == "slow"
+    assert console.client().post("/login", data={"name": "ann", "password": PASSWORD}).status_code == 200
+
+
+@pytest.mark.parametrize(("proxies", "kept"), [("", 2), ("127.0.0.1", 3)])
+def test_a_proxy_that_is_named_tells_the_address(make_console, redis, proxies, kept):
+    console = make_console(console_proxies=proxies)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        answer = console.client().post(
+            "/login", data={"name": "ann", "password": "guess"}, headers={"x-forwarded-for": address}
+        )
+        assert answer.status_code == 403
+    assert len(list(redis.scan_iter("act:console:tries:*"))) == kept  # one of the name, the others of addresses

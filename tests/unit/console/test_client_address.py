@@ -1,0 +1,32 @@
+"""Nobody but a proxy that is named says where a request comes from."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.console.client_address import client_address, read_proxies
+from app.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "forwarded", "address"),
+    [
+        ("", "127.0.0.1", "192.0.2.1", "127.0.0.1"),
+        ("", "", "192.0.2.1", ""),
+        ("127.0.0.1", "127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "127.0.0.1", "198.51.100.9, 192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1,10.1.0.0/16", "127.0.0.1", "192.0.2.1, 10.1.2.3", "192.0.2.1"),
+        ("10.1.0.0/16", "10.2.0.1", "192.0.2.1", "10.2.0.1"),
+        ("10.1.0.0/16", "::ffff:10.1.0.1", "192.0.2.1", "192.0.2.1"),
+        ("10.1.0.0/16", "10.1.0.1", "192.0.2.1, unknown", "10.1.0.1"),
+        ("10.1.0.0/16", "10.1.0.1", "10.1.0.2", "10.1.0.2"),
+    ],
+)
+def test_where_a_request_comes_from(proxies, peer, forwarded, address):
+    assert client_address(peer, forwarded, read_proxies(proxies)) == address
+
+
+def test_a_proxy_that_is_no_address_is_wrong_usage():
+    with pytest.raises(UsageError):
+        read_proxies("proxy.example.com")
