@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ASK_AGAIN_SECONDS = 30.0
 _UNKNOWN = float("-inf")
+_SLOW_SECONDS, _TRIES = 0.02, 3
 _DRIFT = 0.001  # more than two clocks may part in each second
 _MINE_BITS = 12
 _MOST_IN_A_MS = (1 << _MINE_BITS) - 1
@@ -66,9 +67,23 @@ class RedisClock:
             else:
                 answered = time.monotonic()
                 self._server.learn(now, answered, reply[0] + reply[1] / 1e6)
+                is_first = self._asked_at == _UNKNOWN
+                if is_first and answered - now > _SLOW_SECONDS:
+                    answered = self._ask_again()
                 now = answered
             self._asked_at = now
         return int((now + self._server.ahead_seconds) * 1000)
+
+    def _ask_again(self) -> float:
+        """The first answer was slow, and there is no quicker one to go by: half of its time may be wrong for long."""
+        for _ in range(_TRIES):
+            asked = time.monotonic()
+            reply: Any = self._redis.time()
+            answered = time.monotonic()
+            self._server.learn(asked, answered, reply[0] + reply[1] / 1e6)
+            if answered - asked <= _SLOW_SECONDS:
+                break
+        return answered
 
     def known_ms(self) -> int | None:
         """The same without asking, for who must not wait; None as long as nobody has asked."""

@@ -99,7 +99,7 @@ def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = Non
         max_connections=MOST_CONNECTIONS,
         socket_timeout=answer_seconds,
         socket_connect_timeout=min(3.0, answer_seconds),
-        socket_keepalive=True,
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         health_check_interval=25,
         retry=retry or Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
     )

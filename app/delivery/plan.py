@@ -37,8 +37,17 @@ class Planner:
         return merge(updates, row, pepper=self.pepper, tags=self.tags)
 
     def lacks_email(self, merged: Merged, row: Row) -> bool:
-        """Whether the call may not be made, because no address is known and none was ever delivered."""
-        return self.options.without_email == "exclude" and not self.has_email(merged) and not was_delivered(row)
+        """Whether the call may not be made, because no address is known, and none was ever delivered or may have been."""
+        return (
+            self.options.without_email == "exclude"
+            and not self.has_email(merged)
+            and not was_delivered(row)
+            and not self.email_is_uncertain(row)
+        )
+
+    def brings_email(self, pair: Pair) -> bool:
+        """Whether an entry has an address of its own."""
+        return self.email in pair[1].values
 
     def has_email(self, merged: Merged) -> bool:
         return self.email in merged.full

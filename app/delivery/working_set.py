@@ -58,6 +58,10 @@ class PendingContact:
             return replace(self, group=self.behind, behind=[], post=post)
         return None
 
+    def with_behind(self) -> PendingContact:
+        """The same, its next call merged with what came in meanwhile."""
+        return replace(self, group=[*self.group, *self.behind], behind=[])
+
 
 class Arrival(NamedTuple):
     """What one read of the lane has found for a contact."""
@@ -202,12 +206,17 @@ class WorkingSet:
         self._plan(contact.rest(post=False))
 
     def refuse(self, contact: PendingContact, error: ContactRefused) -> None:
-        """A merged call was refused: find the guilty entry by sending each alone; a single one fails."""
+        """A merged call was refused: find the guilty entry by sending each alone; a single one fails.
+
+        Those that have an address go first, as Marketing Cloud makes no contact without one.
+        """
         if error.stored_in_part:
             self._fence(contact)
         if len(contact.group) > 1:
-            first, *others = ([pair] for pair in contact.group)
-            self._plan(replace(contact, group=first, apart=tuple(others)))
+            first, *others = (
+                [pair] for pair in sorted(contact.group, key=lambda pair: not self._planner.brings_email(pair))
+            )
+            self._plan(replace(contact, group=first, apart=(*others, *contact.apart)))
             return
         entry, _ = contact.group[0]
         row = self._rows[contact.tag]
@@ -217,6 +226,9 @@ class WorkingSet:
             and not misread
             and not self._planner.has_email(contact.merged)
         )
+        if address_lacks and self._has_email_behind(contact):
+            self._plan(contact.with_behind())
+            return
         if address_lacks and self._planner.email_is_uncertain(row):
             self._ledger.retry_later([entry], error, now_ms=self.now_ms)
         elif address_lacks:
@@ -277,13 +289,19 @@ class WorkingSet:
                 self._close_the_rest(contact.group, merged)
                 if merged.after != row:
                     self._note(contact.tag, merged.after)
-            elif self._planner.lacks_email(merged, row):
+            elif (lacks_email := self._planner.lacks_email(merged, row)) and self._has_email_behind(contact):
+                contact = contact.with_behind()
+                continue
+            elif lacks_email:
                 for entry, _ in contact.group:
                     self._ledger.exclude(entry, Reason.MISSING_EMAIL, "options.without_email is exclude")
             else:
                 self.put_back(replace(contact, merged=merged))
                 return
             contact = contact.rest(post=contact.post)
+
+    def _has_email_behind(self, contact: PendingContact) -> bool:
+        return any(self._planner.brings_email(pair) for pair in contact.behind)
 
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)

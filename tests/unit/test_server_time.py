@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -63,3 +64,21 @@ def test_what_is_known_of_a_clock_is_told_without_asking() -> None:
     assert clock.known_ms() is None
     assert (clock.now_ms(), server.asked) == (pytest.approx(AHEAD * 1000, abs=1000), 1)
     assert (clock.known_ms(), server.asked) == (pytest.approx(AHEAD * 1000, abs=1000), 1)
+
+
+class Slow(Server):
+    """One whose first answer was held up on its way back."""
+
+    def time(self) -> tuple[int, int]:
+        self.asked += 1
+        seconds = time.monotonic() + AHEAD
+        if self.asked == 1:
+            time.sleep(0.2)
+        return (int(seconds), int(seconds % 1 * 1e6))
+
+
+def test_a_first_answer_that_was_held_up_is_not_gone_by() -> None:
+    server = Slow()
+    told_ms = RedisClock(cast("Redis", server)).now_ms()
+    assert abs(told_ms - (time.monotonic() + AHEAD) * 1000) < 50
+    assert server.asked > 1

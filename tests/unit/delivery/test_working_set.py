@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count, islice
+from typing import Literal
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.delivery.working_set import Arrival, PendingContact, WorkingSet
-from app.errors import ContactRefused, TransientFailure
+from app.errors import AddressRequired, ContactRefused, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import lane_of
@@ -28,29 +30,37 @@ KEYS = list(islice((k for n in count() if lane_of(contact_tag(k := f"c-{n}", PEP
 DESTINATION = destination(FIRST_ROW)
 MAPPING = compile_mapping(DESTINATION, CATALOG)
 REFUSED = ContactRefused("no", code="http_400")
+NO_ADDRESS = AddressRequired("no address", code="address_required")
 LOST = TransientFailure("lost", code="connection_lost")
 
 
 class Hand:
     """The contacts of one lane, with a ledger, and entries for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, without_email: Literal["send", "exclude"] = "send") -> None:
         settings = Settings.from_env()
+        made = replace(DESTINATION, options=replace(DESTINATION.options, without_email=without_email))
         self.ledger = Ledger("demo", KeyRing((make_key(),)), settings, Measures())
-        self.contacts = WorkingSet(DESTINATION, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
+        self.contacts = WorkingSet(made, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
         self.contacts.told_time(NOW)
         self.delivered: dict[bytes, bytes] = {}  # what Redis has of it
         self._ids = count(1)
 
-    def arrive(self, key: str, first_name: str, *, backfill: bool = False, occurred_at_ms: int | None = None) -> Entry:
-        """An entry of the contact, with this value and an address."""
+    def arrive(
+        self,
+        key: str,
+        first_name: str,
+        *,
+        backfill: bool = False,
+        occurred_at_ms: int | None = None,
+        email: bool = True,
+    ) -> Entry:
+        """An entry of the contact, with this value and, unless said otherwise, an address."""
         number = next(self._ids)
         origin = Origin("job", NOW, NOW + number, number, "b" if backfill else "", contact_tag(key, PEPPER))
         entry = Entry(f"{number}-0".encode(), backfill, origin, 0, 0, b"")
-        profile = profile_of(
-            identityMap={"contactKey": [{"id": key}]}, personalEmail={"address": "a@mail.test"},
-            person={"name": {"firstName": first_name}},
-        )  # fmt: skip
+        profile = profile_of(identityMap={"contactKey": [{"id": key}]}, person={"name": {"firstName": first_name}})
+        profile |= {"personalEmail": {"address": "a@mail.test"}} if email else {}
         update = MAPPING.resolve(
             profile, occurred_at_ms=occurred_at_ms or NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number
         )
@@ -104,6 +114,53 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
         else:
             hand.contacts.accept(contact)
     assert posts == [True, True, True, False]
+
+
+def test_who_brings_the_address_goes_first_where_a_call_is_taken_apart() -> None:
+    """Without one Marketing Cloud makes no contact: the first name would be excluded beside its address."""
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", email=False)
+    hand.arrive(KEYS[0], "Anna")
+    merged = hand.call()
+    hand.end(merged)
+    hand.contacts.refuse(merged, REFUSED)
+    assert EMAIL in hand.call().merged.full
+
+
+def test_an_address_that_came_in_meanwhile_goes_along() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", email=False)
+    alone = hand.call()
+    hand.arrive(KEYS[0], "Bea")
+    hand.end(alone)
+    hand.contacts.refuse(alone, NO_ADDRESS)
+    assert EMAIL in hand.call().merged.full
+    assert "excluded" not in hand.settle().run
+
+
+def test_where_none_may_be_without_an_address_one_that_came_in_meanwhile_counts() -> None:
+    hand = Hand(without_email="exclude")
+    hand.arrive(KEYS[0], "Bad")
+    hand.arrive(KEYS[0], "Ann", email=False)
+    merged = hand.call()
+    hand.end(merged)
+    hand.contacts.refuse(merged, REFUSED)
+    bad = hand.call()
+    hand.arrive(KEYS[0], "Bea")
+    hand.end(bad)
+    hand.contacts.refuse(bad, REFUSED)
+    assert [entry.id for entry, _ in hand.call().group] == [b"2-0", b"3-0"]
+
+
+def test_an_address_whose_answer_was_lost_counts_where_none_may_be_without_one() -> None:
+    hand = Hand(without_email="exclude")
+    hand.arrive(KEYS[0], "Ann")
+    lost = hand.call()
+    hand.end(lost)
+    hand.contacts.doubt(lost, LOST)
+    hand.contacts.park_doubtful()
+    hand.arrive(KEYS[0], "Bea", email=False, occurred_at_ms=NOW + 50)
+    assert set(hand.call().merged.full) == {FIRST}
 
 
 def test_a_live_update_does_not_wait_as_backfill_behind_backfill_of_its_contact() -> None:
