@@ -44,11 +44,6 @@ class Register:
         self._opened: dict[str, tuple[str, int, int]] = {}
 
     @property
-    def known(self) -> bool:
-        """Whether the sources were ever read."""
-        return self._raw is not None
-
-    @property
     def now_ms(self) -> int:
         """The time by the clock of Redis, without asking it: an event loop must not wait."""
         return int(time.monotonic() * 1000 + self._ahead_ms)

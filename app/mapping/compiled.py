@@ -186,14 +186,15 @@ class CompiledMapping:
             memberships = Memberships(profile if self._fields else {})
             for field in self._fields:
                 try:
-                    status = self._status(memberships, field, version_ms, arrived_at_ms, now_ms, statuses)
+                    found = self._status(memberships, field, version_ms, arrived_at_ms, now_ms)
                 except BadValue as problem:
                     if not self._leaves_out:
                         return _invalid(field.place, problem)
                     left_out.append(LeftOut(field.place, str(problem)))
                     continue
-                if status is not None:
-                    values[field.qualified] = status
+                if found is not None:
+                    values[field.qualified], by_segment = found
+                    statuses |= by_segment
         except MalformedProfile as problem:
             return Excluded(Reason.MALFORMED_PROFILE, str(problem))
         outside = self.outside_dates(profile, now_ms)
@@ -206,7 +207,9 @@ class CompiledMapping:
     def outside_dates(self, profile: Profile, now_ms: int) -> tuple[LeftOut, ...]:
         """The statuses of segments before their `start` or after their `end`; of a profile that could be resolved."""
         outside = [(place, segment) for place, segment in self._dated if not segment.is_written(now_ms)]
-        memberships = Memberships(profile if outside else {})
+        if not outside:
+            return ()
+        memberships = Memberships(profile)
         return tuple(
             LeftOut(place, f"segment {segment.id} is outside start/end")
             for place, segment in outside
@@ -249,12 +252,14 @@ class CompiledMapping:
         version_ms: int,
         arrived_at_ms: int,
         now_ms: int,
-        statuses: dict[str, str],
-    ) -> Value | None:
-        """Among the statuses of the segments that share the field, a member's wins over `exited`; the newest time counts."""
+    ) -> tuple[Value, dict[str, str]] | None:
+        """The field's value, and the status of each of the segments that share it; None when the profile mentions none of them.
+
+        A member's status wins over `exited`; the newest time counts.
+        """
         chosen: str | None = None
         newest = 0
-        found_here: dict[str, str] = {}
+        by_segment: dict[str, str] = {}
         for segment in field.segments:
             if not segment.is_written(now_ms):
                 continue
@@ -267,12 +272,10 @@ class CompiledMapping:
             newest = max(newest, at_ms)
             if chosen is None or (found.status in MEMBER and chosen not in MEMBER):
                 chosen = found.status
-            found_here[segment.id] = found.status
+            by_segment[segment.id] = found.status
         if chosen is None:
             return None
-        value = Value(field.check(self._status_values[chosen]), newest)
-        statuses |= found_here
-        return value
+        return Value(field.check(self._status_values[chosen]), newest), by_segment
 
     def _consents(self, profile: Profile) -> bool:
         """A profile that says nothing of consent is no refusal."""

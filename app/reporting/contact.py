@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from app.errors import SealBroken, UsageError
 from app.keys import DestinationKeys
 from app.lanes.delivered import attribute_tag, contact_tag, decode
-from app.lanes.entries import read_entry
+from app.lanes.entries import read_fields
 from app.lanes.lane import lane_of
 from app.mapping.catalog import ALWAYS_THERE
 from app.mapping.compiled import CompiledMapping, compile_mapping
@@ -89,9 +89,9 @@ def read_contact(resources: Resources, destination_id: str, contact_key: str) ->
     waiting, incomplete = [], False
     for kind, stream in (("live", keys.live), ("backfill", keys.backfill), ("parked", keys.parked)):
         looked_at = 0
-        for raw in _entries(resources, stream):
+        for entry_id, fields in _entries(resources, stream):
             looked_at += 1
-            entry = read_entry(raw, backfill=kind == "backfill")
+            entry = read_fields(entry_id, fields, backfill=kind == "backfill")
             if entry.origin.tag == tag:
                 waiting.append(_waiting(resources, destination, mapping, entry, kind))
         incomplete |= looked_at >= LOOKED_AT
@@ -137,13 +137,12 @@ def _mapping(resources: Resources, destination: Destination) -> CompiledMapping 
         return None
 
 
-def _entries(resources: Resources, stream: str) -> Iterator[list[Any]]:
-    """The entries of a stream, oldest first, at most `LOOKED_AT`."""
+def _entries(resources: Resources, stream: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Id and fields of the entries of a stream, oldest first, at most `LOOKED_AT`."""
     first, seen = "-", 0
     while seen < LOOKED_AT:
         page: Any = resources.redis.xrange(stream, min=first, count=PAGE)
-        for entry_id, fields in page:
-            yield [entry_id, [part for pair in fields.items() for part in pair]]
+        yield from page
         seen += len(page)
         if len(page) < PAGE:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from app.access.users import Users
 from app.acl import ROLES, rule_of
 from app.destinations import operating
 from app.errors import StorageRefuses, UnknownDestination
+from app.event_loop import EVENT_LOOP
 from app.intake.application import make_application
 from app.keys import DestinationKeys
 from app.producer import Producer
@@ -79,8 +79,8 @@ def test_a_producer_enqueues_with_keys_that_open_no_account(bench: Bench) -> Non
 
 @pytest.mark.parametrize("name", ["producer", "intake"])
 def test_who_may_not_read_which_are_connected_learns_that_one_is_not(bench: Bench, name: str) -> None:
-    with pytest.raises(UnknownDestination, match=r"^No destination 'cams' is connected\.$"):
-        Producer(as_user(bench, name), bench.celery).enqueue("cams", [profile("a", email="a@mail.test")])
+    with pytest.raises(UnknownDestination, match=r"^No destination 'cams' is connected\.\n"):
+        Producer(as_user(bench, name), bench.waker).enqueue("cams", [profile("a", email="a@mail.test")])
 
 
 def test_the_intake_tells_a_sender_that_a_destination_is_not_connected(bench: Bench) -> None:
@@ -88,7 +88,7 @@ def test_the_intake_tells_a_sender_that_a_destination_is_not_connected(bench: Be
     resources = as_user(
         bench, "intake", secret_keys=keys, intake_open=True, broker_url=bench.resources.settings.redis_url
     )
-    status, body = asyncio.run(_post(make_application(resources), "cams", profile("a", email="a@mail.test")))
+    status, body = EVENT_LOOP.run(_post(make_application(resources), "cams", profile("a", email="a@mail.test")))
     assert (status, body["code"]) == (503, "destination_not_connected")
 
 

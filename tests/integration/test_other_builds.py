@@ -217,7 +217,7 @@ def test_an_alert_of_a_kind_that_only_a_newer_build_knows_is_shown_and_judged(be
     assert [item.alert for item in read_alerts(made.redis).open] == [strange]
     shown = generate_latest(make_registry(made.redis, made.settings)).decode()
     assert 'activation_alert_open{destination="",kind="of_tomorrow",severity="warning"} 1.0' in shown
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert read_open(made.redis)[strange.field].gone_ms, "nothing calls for it here, so it closes in a while"
 
 
@@ -254,7 +254,7 @@ def test_a_destination_that_asks_for_what_this_build_lacks_stands_still_and_harm
     alter(made, kept, lambda document: document | {"quiet_hours": ["22:00", "07:00"]})
     with pytest.raises(OtherBuild, match="quiet_hours"):
         made.destinations.get("camp")
-    sweep(made, bench.producer)
+    sweep(made, bench.waker)
     assert [item.alert.kind for item in read_open(bench.redis).values() if item.alert.destination] == ["unreadable"]
     assert "quiet_hours" in glance(made, "camp").problem
     assert made.destinations.get("other").id == "other"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from redis import Redis
 
 from app.broker import broker_settings, purge_queue, queue_lengths
 from app.errors import ServiceUnreachable
+from app.event_loop import EVENT_LOOP
 from app.queues import DELIVERY_QUEUE, QUEUES
 from app.resources import connect
 from app.settings import Settings
@@ -70,7 +70,7 @@ def look(made: Settings) -> None:
     """As Flower counts what waits, by a connection of its own."""
     conf = celery_config(made)
     broker = Broker(made.celery_broker_url, broker_options={}, broker_use_ssl=conf["broker_use_ssl"])
-    assert asyncio.run(broker.queues([DELIVERY_QUEUE])) == [{"name": DELIVERY_QUEUE, "messages": 0}]
+    assert EVENT_LOOP.run(broker.queues([DELIVERY_QUEUE])) == [{"name": DELIVERY_QUEUE, "messages": 0}]
 
 
 ALL = [count, purge, work, publish, look]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from threading import Event
 from typing import Any
 
@@ -14,6 +13,7 @@ from app.delivery.work import Result, Shared, Work
 from app.delivery.working_set import PendingContact
 from app.destinations.store import Connected
 from app.errors import DestinationBroken, TransientFailure
+from app.event_loop import EVENT_LOOP
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import Lane
 from app.mapping.compiled import compile_mapping
@@ -83,7 +83,7 @@ def test_a_session_ends_by_the_first_error_that_nobody_foresaw() -> None:
     session.broken(ValueError("second"))
     assert not session.may_start_call()
     with pytest.raises(KeyError) as raised:
-        asyncio.run(session.next_command())
+        EVENT_LOOP.run(session.next_command())
     assert raised.value is first
 
 
