@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +77,15 @@ class RedisClock:
 
     def _ask_again(self) -> float:
         """The first answer was slow, and there is no quicker one to go by: half of its time may be wrong for long."""
-        for _ in range(_TRIES):
-            asked = time.monotonic()
-            reply: Any = self._redis.time()
-            answered = time.monotonic()
-            self._server.learn(asked, answered, reply[0] + reply[1] / 1e6)
-            if answered - asked <= _SLOW_SECONDS:
-                break
+        answered = time.monotonic()
+        with suppress(RedisError):  # the first one is better than none
+            for _ in range(_TRIES):
+                asked = time.monotonic()
+                reply: Any = self._redis.time()
+                answered = time.monotonic()
+                self._server.learn(asked, answered, reply[0] + reply[1] / 1e6)
+                if answered - asked <= _SLOW_SECONDS:
+                    break
         return answered
 
     def known_ms(self) -> int | None:

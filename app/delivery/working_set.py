@@ -243,10 +243,11 @@ class WorkingSet:
     def create(self, contact: PendingContact, *, is_sure: bool) -> None:
         """The contact does not exist, whatever was delivered once: POST all that is known of it.
 
-        Where that is not sure, what was delivered is remembered all the same: nothing older may replace it.
+        Where that is not sure, the order of what was delivered holds, so that nothing older replaces it, and its values do not: what
+        comes again is sent again.
         """
-        if is_sure:
-            self._rows[contact.tag] = {}
+        row = {} if is_sure else self._rows[contact.tag]
+        self._rows[contact.tag] = {attribute: item.unanswered(item.order) for attribute, item in row.items()}
         self._plan(replace(contact, post=True))
 
     def doubt(self, contact: PendingContact, error: TransientFailure) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Literal
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -114,6 +115,29 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
         else:
             hand.contacts.accept(contact)
     assert posts == [True, True, True, False]
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_what_a_contact_had_before_it_was_made_anew_is_sent_when_it_comes_again(is_sure: bool) -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.accept(contact)
+    hand.settle()
+    hand.arrive(KEYS[0], "Anna")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.create(contact, is_sure=is_sure)
+    again = hand.call()
+    assert again.post
+    row = hand.contacts._rows[again.tag]
+    assert not any(item.certain for item in row.values()), "what it had is not there any more, as far as anybody knows"
+    hand.end(again)
+    hand.contacts.accept(again)
+    hand.settle()
+    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1)
+    assert not hand.contacts.waiting, "nothing older"
 
 
 def test_who_brings_the_address_goes_first_where_a_call_is_taken_apart() -> None:
