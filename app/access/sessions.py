@@ -137,6 +137,11 @@ class Sessions:
             of_name, _, of_address, _ = pipeline.execute()
         return pace_of(int(of_name), int(of_address))
 
+    def take_back_try(self, name: str, address: str) -> None:
+        """The name's part of `count_try`; the address has come once more all the same."""
+        of_name, _ = _tries(name, address)
+        self._redis.decr(of_name)
+
     def forget_tries(self, name: str, address: str) -> None:
         for key in _tries(name, address):
             self._redis.delete(key)

@@ -12,7 +12,7 @@ Network = IPv4Network | IPv6Network
 def read_proxies(setting: str) -> tuple[Network, ...]:
     """Addresses and networks with commas between. Raises `UsageError`."""
     try:
-        return tuple(ip_network(word.strip()) for word in setting.split(",") if word.strip())
+        return tuple(ip_network(word.strip(), strict=False) for word in setting.split(",") if word.strip())
     except ValueError:
         raise UsageError(
             "ACTIVATION_CONSOLE_PROXIES names something that is neither an address nor a network.",
@@ -34,6 +34,10 @@ def client_address(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> s
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:  # with its port, as some proxies write it
+        text = text.partition(":")[0]
     try:
         found = ip_address(text.partition("%")[0])
     except ValueError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.access.roles import Actor, Role
 from app.access.sessions import Pace
+from app.access.turns import TooBusy
 from app.access.users import SHORTEST_PASSWORD
 from app.console.client_address import client_address
 from app.console.visit import COOKIE, Visit, page
@@ -63,10 +64,14 @@ def login(visit: Visit) -> Response:
     if pace is Pace.REFUSED:
         _note_refusal(visit, "too many tries")
         return _form(visit, _TOO_OFTEN, 429)
-    if pace is Pace.SLOW:
-        with visit.context.slow_tries.one():
-            time.sleep(SLOW_SECONDS)
-    user = visit.context.users.verify(name, password if isinstance(password, str) else "")
+    try:
+        if pace is Pace.SLOW:
+            with visit.context.slow_tries.one():
+                time.sleep(SLOW_SECONDS)
+        user = visit.context.users.verify(name, password if isinstance(password, str) else "")
+    except TooBusy:
+        sessions.take_back_try(*whose)  # no password was looked at
+        raise
     if user is None:
         _note_refusal(visit, "wrong name or password")
         return _form(visit, "The name or the password is wrong.", 403)

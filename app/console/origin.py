@@ -14,6 +14,17 @@ def is_foreign(*, site: str, origin: str, host: str, url: str) -> bool:
         return site not in ("same-origin", "none")
     if not origin:
         return False
-    own = urlsplit(url)
-    named = urlsplit(origin)
-    return not named.netloc or (named.netloc != host and (named.scheme, named.netloc) != (own.scheme, own.netloc))
+    named = _place(origin)
+    return named is None or named not in (_place(f"{named[0]}://{host}"), _place(url))
+
+
+def _place(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port, as two spellings of one address have them; None where it names no host."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme, 0)

@@ -34,7 +34,9 @@ from app.settings import words_of
 if TYPE_CHECKING:
     from app.settings import Settings
 
-TIMEOUT_SECONDS = 5.0  # for all of a message: who answers byte by byte must not keep others waiting
+TIMEOUT_SECONDS = 5.0  # for each reading
+# For all of a message, as who answers byte by byte must not keep others waiting; a mail is a dozen answers
+HTTP_SECONDS, MAIL_SECONDS = 5.0, 15.0
 _BASE64_PREFIX = "whsec_"  # of a secret in base64, by Standard Webhooks
 
 
@@ -62,7 +64,8 @@ def channels_of(settings: Settings) -> dict[str, AlertChannel]:
 def send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Settings) -> None:
     """Raises `ChannelFailed`, whatever is wrong; its text holds nothing of the address."""
     try:
-        _in_time(partial(_send, channel, event, message_id, settings))
+        seconds = MAIL_SECONDS if channel.channel == "email" else HTTP_SECONDS
+        _in_time(seconds, partial(_send, channel, event, message_id, settings))
     except ChannelFailed:
         raise
     except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise what they do not tell of
@@ -175,7 +178,7 @@ def _mail(address: str, event: AlertEvent, message_id: str, settings: Settings) 
         raise ChannelFailed(f"the mail server did not take it ({type(error).__name__})") from None
 
 
-def _in_time(act: Callable[[], None]) -> None:
+def _in_time(seconds: float, act: Callable[[], None]) -> None:
     """On a thread of its own, which is left to itself when its time is over: the libraries bound each reading, not all of them.
 
     Raises what `act` does, and `ChannelFailed`.
@@ -191,7 +194,7 @@ def _in_time(act: Callable[[], None]) -> None:
 
     Thread(target=run, name="channel", daemon=True).start()
     try:
-        done.result(TIMEOUT_SECONDS)
+        done.result(seconds)
     except TimeoutError:
         raise ChannelFailed("it did not answer in time") from None
 

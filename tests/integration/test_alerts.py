@@ -263,7 +263,8 @@ class Trickle:
 def test_an_answer_that_comes_byte_by_byte_takes_no_longer_than_any(
     bench: Bench, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 0.5)  # each byte of it comes sooner
+    monkeypatch.setattr(channels, "HTTP_SECONDS", 0.5)  # each byte of it comes sooner
+    monkeypatch.setattr(channels, "MAIL_SECONDS", 0.5)
     trickle = Trickle(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n") if scheme == "http" else Trickle(b"", b"220-x\r\n")
     address = f"{scheme}://127.0.0.1:{trickle.port}"
     settings = replace(bench.resources.settings, smtp_url=address, alert_email_from="activation@mail.test")
@@ -273,6 +274,19 @@ def test_an_answer_that_comes_byte_by_byte_takes_no_longer_than_any(
         channels.send(channel, event, "id", settings)
     assert trickle.lines < 100
     trickle.close()
+
+
+def test_a_mail_server_that_takes_its_time_for_each_answer_takes_the_mail(
+    bench: Bench, mail_server: tuple[Mailbox, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, port = mail_server
+    monkeypatch.setattr(channels, "HTTP_SECONDS", 0.0)
+    settings = replace(
+        bench.resources.settings, smtp_url=f"smtp://127.0.0.1:{port}", alert_email_from="activation@mail.test"
+    )
+    event = AlertEvent(What.OPENED, 1, Alert("no_worker", "", "None."), 1)
+    channels.send(AlertChannel("email", "ops@mail.test"), event, "id", settings)
+    assert len(box.mails) == 1
 
 
 def test_a_channel_whose_address_leads_nowhere_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:

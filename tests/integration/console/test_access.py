@@ -167,6 +167,19 @@ def test_who_finds_no_turn_to_sign_in_is_told_when_to_come_again(console):
     assert client.post(f"/link/{token}", data={"password": PASSWORD, "again": PASSWORD}).status_code == 200
 
 
+def test_tries_whose_password_nobody_looked_at_lock_no_name(console):
+    console.users.add("ann", Role.VIEW, now_ms=1)
+    console.users.choose_password("ann", PASSWORD)
+    users = console.server.config.app.state.context.users
+    client = console.client()
+    with ExitStack() as taken:
+        for _ in range(HASHES_AT_ONCE):
+            taken.enter_context(users._turns.one())
+        for _ in range(TRIES_OF_NAME):
+            assert client.post("/login", data={"name": "ann", "password": PASSWORD}).status_code == 429
+    assert client.post("/login", data={"name": "ann", "password": PASSWORD}, allow_redirects=False).status_code == 303
+
+
 def test_tries_are_counted_for_a_time_that_begins_with_the_first(console, redis):
     def tries() -> list[int]:
         return [redis.ttl(key) for key in redis.scan_iter("act:console:tries:*")]

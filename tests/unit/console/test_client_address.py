@@ -30,3 +30,15 @@ def test_where_a_request_comes_from(proxies, peer, forwarded, address):
 def test_a_proxy_that_is_no_address_is_wrong_usage():
     with pytest.raises(UsageError):
         read_proxies("proxy.example.com")
+
+
+@pytest.mark.parametrize(
+    ("hop", "address"),
+    [("203.0.113.9:4711", "203.0.113.9"), ("[2001:db8::1]:99", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1")],
+)
+def test_an_address_may_come_with_its_port(hop, address):
+    assert client_address("127.0.0.1", hop, read_proxies("127.0.0.1")) == address
+
+
+def test_a_network_may_be_named_by_any_address_of_it():
+    assert client_address("10.1.9.9", "203.0.113.9", read_proxies("10.1.2.3/16")) == "203.0.113.9"
