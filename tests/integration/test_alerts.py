@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import random
 import socket
 import threading
 import time
@@ -208,8 +209,9 @@ def test_every_channel_of_the_settings_and_of_the_destination_is_told(
 
 
 def test_a_channel_that_does_not_take_it_gets_it_again_and_no_redirect_is_followed(
-    bench: Bench, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    bench: Bench, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)  # a delay may also be none
     made = with_settings(bench, alert_url=f"{receiver.url}/secret-path")
     receiver.status = 302
     break_it(bench)

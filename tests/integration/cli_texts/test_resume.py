@@ -21,6 +21,7 @@ from app.keys import LANES, DestinationKeys
 from app.producer import Producer
 from app.resources import Resources
 from app.settings import Settings
+from tests.integration.intake.conftest import wait_until
 
 ROOT = Path(__file__).parents[3]
 KEYS = DestinationKeys("spring")
@@ -67,6 +68,11 @@ def tags(redis) -> list[bytes]:
     return found
 
 
+def connected(redis) -> set[str]:
+    """The ids of the connections of this Redis."""
+    return {client["id"] for client in redis.client_list()}
+
+
 def start(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "app.cli", "enqueue", "spring", *words],
@@ -80,6 +86,7 @@ def test_killed_anywhere_and_resumed(run, spring, files, redis, tmp_path, number
     options = [*files, "--excluded", str(left_out), "--backfill"]
     job_id, interrupted, received = "", 0, 0
     while True:
+        before = connected(redis)
         with start(*options, *(["--resume", job_id] if job_id else [])) as process:
             shown = process.stdout.readline().decode().strip()
             assert shown == (job_id or shown)
@@ -92,6 +99,7 @@ def test_killed_anywhere_and_resumed(run, spring, files, redis, tmp_path, number
             code = process.wait(60)
             stderr = process.stderr.read().decode()
         assert "Traceback" not in stderr
+        wait_until(lambda: connected(redis) <= before, "what it has sent last is carried out")  # noqa: B023  # called at once
         received = int(redis.hget(KEYS.job(job_id), "received") or 0)
         if code == 1:
             break
