@@ -58,35 +58,33 @@ class RedisClock:
         """Epoch ms. Raises redis-py's errors when the server was never reached; later it goes on by itself without it."""
         now = time.monotonic()
         if now - self._asked_at > _ASK_AGAIN_SECONDS:
+            is_first = self._asked_at == _UNKNOWN
             try:
-                reply: Any = self._redis.time()
+                took_seconds = self._ask()
             except RedisError:
-                if self._asked_at == _UNKNOWN:
+                if is_first:
                     raise
-                # the next question is as far away as after an answer, however long this one took
-                now = time.monotonic()
             else:
-                answered = time.monotonic()
-                self._server.learn(now, answered, reply[0] + reply[1] / 1e6)
-                is_first = self._asked_at == _UNKNOWN
-                if is_first and answered - now > _SLOW_SECONDS:
-                    answered = self._ask_again()
-                now = answered
-            self._asked_at = now
+                if is_first and took_seconds > _SLOW_SECONDS:
+                    self._ask_again()
+            # the next question is as far away after an error as after an answer, however long it took
+            now = self._asked_at = time.monotonic()
         return int((now + self._server.ahead_seconds) * 1000)
 
-    def _ask_again(self) -> float:
-        """The first answer was slow, and there is no quicker one to go by: half of its time may be wrong for long."""
+    def _ask(self) -> float:
+        """Learn from one answer; for how many seconds it was waited for."""
+        asked = time.monotonic()
+        reply: Any = self._redis.time()
         answered = time.monotonic()
+        self._server.learn(asked, answered, reply[0] + reply[1] / 1e6)
+        return answered - asked
+
+    def _ask_again(self) -> None:
+        """The first answer was slow, and there is no quicker one to go by: half of its time may be wrong for long."""
         with suppress(RedisError):  # the first one is better than none
             for _ in range(_TRIES):
-                asked = time.monotonic()
-                reply: Any = self._redis.time()
-                answered = time.monotonic()
-                self._server.learn(asked, answered, reply[0] + reply[1] / 1e6)
-                if answered - asked <= _SLOW_SECONDS:
+                if self._ask() <= _SLOW_SECONDS:
                     break
-        return answered
 
     def known_ms(self) -> int | None:
         """The same without asking, for who must not wait; None as long as nobody has asked."""

@@ -97,9 +97,8 @@ def up(
             try:
                 for name in stack.look_after():
                     err.print(f"{name} had died and was started again; see {stack.log_of(name)}", markup=False)
-            except (
-                ServiceUnreachable
-            ) as error:  # as Redis while the disk is full: what it has accepted waits until there is room
+            except ServiceUnreachable as error:
+                # as Redis while the disk is full: what it has accepted waits until there is room
                 err.print(f"{error} {error.remedy} It is tried again in {RETRY_SECONDS:.0f} s.", markup=False)
                 not_before = time.monotonic() + RETRY_SECONDS
         out.print("Stopping …")
