@@ -188,8 +188,10 @@ class Caller:
         """Marketing Cloud does not know an attribute that the catalog knows. False when the account has to be left alone first."""
         try:
             self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
-        except AccountThrottled as throttled:
-            await self._pause(throttled)
+        except AccountThrottled as throttled:  # told to the account already
+            seconds = throttled.wait_seconds or 0.0
+            self._work.gate.pause(seconds)
+            self._session.held(seconds)
             return False
         except CallError as error:
             self._session.failed(error)

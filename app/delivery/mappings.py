@@ -2,57 +2,73 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from app.delivery.single_flight import SingleFlight
 from app.destinations import catalogs
-from app.errors import DestinationBroken, UsageError
+from app.errors import AccountThrottled, DestinationBroken, Throttle, UsageError
 from app.event_loop import EVENT_LOOP
 from app.mapping.compiled import CompiledMapping, compile_mapping
+from app.pacing.shown import read_pace
 
 if TYPE_CHECKING:
-    from app.clock import RedisClock
     from app.delivery.clients import Clients
-    from app.destinations.catalogs import CatalogStore
     from app.destinations.model import Destination
+    from app.mapping.catalog import Catalog
+    from app.resources import Resources
 
 
 class Mappings:
     """Each is good for one version of its destination and of the catalog. Safe for many threads."""
 
-    def __init__(self, clients: Clients, store: CatalogStore, clock: RedisClock) -> None:
+    def __init__(self, resources: Resources, clients: Clients) -> None:
+        self._r = resources
         self._clients = clients
-        self._catalogs = store
-        self._clock = clock
         self._known: dict[str, tuple[str, str, CompiledMapping]] = {}
         self._reloads: SingleFlight[CompiledMapping] = SingleFlight(0.0, EVENT_LOOP.in_fetch_thread)
 
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
-        """The mapping compiled against the catalog; with `refresh`, or where there is none, against definitions fetched now.
+        """The mapping compiled against the catalog; with `refresh`, or where the catalog does not do, against definitions fetched now.
 
-        Raises `DestinationBroken` when it names what is not there, and the `CallError` of a fetch.
+        Raises what `reload` raises.
         """
-        found = None if refresh else self._catalogs.get(destination.id)
-        if found is None:
-            client = self._clients.of(destination)
-            found = catalogs.refresh(destination, client, self._catalogs, self._clock.now_ms())
-        known = self._known.get(destination.id)
-        if known is not None and known[:2] == (destination.version, found.version):
-            return known[2]
+        found = None if refresh else self._r.catalogs.get(destination.id)
+        if found is not None:
+            with suppress(UsageError):  # the field may have been made since
+                return self._compiled(destination, found)
+        return EVENT_LOOP.run(self.reload(destination))
+
+    async def reload(self, destination: Destination) -> CompiledMapping:
+        """The mapping compiled against definitions fetched now. Whoever asks meanwhile, lane or session, waits for the same fetch.
+
+        Raises `DestinationBroken` when it names what is not there, the `CallError` of a fetch, and `AccountThrottled` without one
+        while the account is to be left alone.
+        """
+        return await self._reloads.get(destination.id, destination.version, self._fetch, destination)
+
+    def _fetch(self, destination: Destination) -> CompiledMapping:
+        seconds = read_pace(self._r.redis, destination.account.key, destination.limits).wait_seconds
+        if seconds:
+            # its other lanes would each ask again meanwhile
+            raise AccountThrottled(
+                "The account is left alone for a while.", kind=Throttle.UNAVAILABLE, wait_seconds=seconds
+            )
+        found = catalogs.refresh(destination, self._clients.of(destination), self._r.catalogs, self._r.clock.now_ms())
         try:
-            compiled = compile_mapping(destination, found)
+            return self._compiled(destination, found)
         except UsageError as error:
-            if not refresh:
-                return self.of(destination, refresh=True)  # the field may have been made since
             raise DestinationBroken(
                 "; ".join(error.problems) or str(error),
                 code="mapping_broken",
                 remedy=f"Mend the mapping or make the field in Marketing Cloud; `activation check {destination.id}` "
                 "names each; delivery goes on by itself then.",
             ) from error
-        self._known[destination.id] = (destination.version, found.version, compiled)
-        return compiled
 
-    async def reload(self, destination: Destination) -> CompiledMapping:
-        """`of` with `refresh`, for a coroutine; what is asked for meanwhile is answered by the same fetch."""
-        return await self._reloads.get(destination.id, destination.version, lambda: self.of(destination, refresh=True))
+    def _compiled(self, destination: Destination, catalog: Catalog) -> CompiledMapping:
+        known = self._known.get(destination.id)
+        if known is not None and known[:2] == (destination.version, catalog.version):
+            return known[2]
+        compiled = compile_mapping(destination, catalog)
+        self._known[destination.id] = (destination.version, catalog.version, compiled)
+        return compiled

@@ -28,6 +28,7 @@ from app.event_loop import EVENT_LOOP
 from app.lanes.lane import ANY_WAKE_UP, Lane
 from app.logs import say_once
 from app.pacing.gates import Gates
+from app.pacing.shown import read_pace
 from app.round_trips import RoundTrips
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Delivery:
             calls_share=self._gates.room_used_share, cpu_share=Cpu().share,
         )  # fmt: skip
         clients = Clients(resources.client)
-        self.mappings = Mappings(clients, resources.catalogs, resources.clock)
+        self.mappings = Mappings(resources, clients)
         self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
         self._shared = Shared(
@@ -113,8 +114,11 @@ class Delivery:
         )  # fmt: skip
 
     def _probe(self, lane: Lane, connected: Connected, state: State, wake_up_token: str) -> WakeUpResult:
-        """A session of one call, if it is time for one and nobody else makes it."""
+        """A session of one call, if it is time for one, nobody else makes it and the account is not left alone."""
         give_up_old(self._r, lane, state, wake_up_token)
+        account, limits = connected.destination.account.key, connected.destination.limits
+        if wait_seconds := read_pace(self._r.redis, account, limits).wait_seconds:
+            return self._conclusion.postpone(lane, wake_up_token, wait_seconds)
         state, mine = self._r.states.take_probe(lane.destination_id, lane.token)
         if not mine:
             return self._conclusion.postpone(lane, wake_up_token, state.wait_seconds)
@@ -131,7 +135,7 @@ class Delivery:
                 return WakeUpResult()
             # a probe has its next time by the destination's state
             if isinstance(mapping, AccountThrottled) and not is_probe:
-                result = Result(wait_seconds=self._leave_alone(connected.destination, mapping))
+                result = Result(wait_seconds=self._leave_alone(connected.destination, mapping.wait_seconds or 0.0))
             elif isinstance(mapping, CallError):
                 result = Result(error=mapping)
             else:
@@ -160,10 +164,10 @@ class Delivery:
         except CallError as error:
             return error
 
-    def _leave_alone(self, destination: Destination, throttled: AccountThrottled) -> float:
-        """The account asks to wait already for the definitions; for how many seconds it is left alone."""
-        gate = self._gates.of(destination.account.key, destination.limits)
-        return EVENT_LOOP.run(gate.refused(throttled.kind, throttled.wait_seconds))
+    def _leave_alone(self, destination: Destination, seconds: float) -> float:
+        """The account asks to wait already for the definitions, for so long."""
+        EVENT_LOOP.call(self._gates.of(destination.account.key, destination.limits).pause, seconds)
+        return seconds
 
     def _work(
         self, lane: Lane, connected: Connected, state: State, mapping: CompiledMapping, *, is_probe: bool

@@ -149,9 +149,12 @@ class AccountPace:
         ]
 
 
-def tell_throttled(redis: Redis, account: str, limits: Limits, throttled: AccountThrottled) -> None:
-    """Make the account wait for what a question about it met, which passes no gate. Raises redis-py's errors."""
-    AccountPace(redis, account, "", limits).back_off(throttled.kind, throttled.wait_seconds).run(redis)
+def tell_throttled(redis: Redis, account: str, limits: Limits, throttled: AccountThrottled) -> float:
+    """Make the account wait for what a question about it met, which passes no gate; returns for how many seconds.
+
+    Raises redis-py's errors.
+    """
+    return AccountPace(redis, account, "", limits).back_off(throttled.kind, throttled.wait_seconds).run(redis)
 
 
 def end_wait(redis: Redis, account: str) -> None:

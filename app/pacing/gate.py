@@ -71,6 +71,11 @@ class Gate:
         self._room.leave(self)
         return seconds
 
+    def pause(self, seconds: float) -> None:
+        """The account is left alone for so long: what was told already, by a question about the account."""
+        self._supply.pause(seconds)
+        self._room.leave(self)
+
     def leave(self, place: Place) -> None:
         """The lane wants nothing more. A call whose turn has come already may still be made."""
         self._line.want(place, place.destination_id, 0, backfill=False)

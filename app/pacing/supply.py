@@ -138,13 +138,13 @@ class Supply:
             self._observe(demand, starts)
         self._asking.answered(heard_at, waits=waiting > 0, given=starts.count, wait_seconds=starts.wait_seconds)
         if starts.is_pause:
-            self._pause(starts.wait_seconds)
+            self.pause(starts.wait_seconds)
         return starts
 
     async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
         """The account asks to be left alone; returns for how many seconds it will be."""
         seconds = await self._trips.run(self._account.back_off(kind, wait_seconds))
-        self._pause(seconds)
+        self.pause(seconds)
         return seconds
 
     async def give_back(self) -> None:
@@ -202,6 +202,6 @@ class Supply:
         if bound is not None:
             self._observed[bound] += 1
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self._asking.paused(seconds, time.monotonic())
         self._schedule.clear()

@@ -32,7 +32,8 @@ class MarketingCloud:
     """One account of Marketing Cloud; for any number of threads, and for coroutines of the process' event loop.
 
     `measure` is told of every call for a contact: its seconds, and the error if it was not accepted. `when_throttled` is told when a
-    question about the account meets `AccountThrottled`; who calls for a contact sees to that itself.
+    question about the account meets `AccountThrottled`, and returns for how many seconds the account is left alone, which the error
+    says from then on; who calls for a contact sees to that itself.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class MarketingCloud:
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         measure: Measure | None = None,
-        when_throttled: Callable[[AccountThrottled], None] | None = None,
+        when_throttled: Callable[[AccountThrottled], float] | None = None,
     ) -> None:
         self._account = account
         self._measure = measure
@@ -150,7 +151,7 @@ class MarketingCloud:
             yield
         except AccountThrottled as error:
             if self._when_throttled is not None:
-                self._when_throttled(error)
+                error.wait_seconds = self._when_throttled(error)
             raise
 
     async def _token(self) -> Token:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from app.destinations.model import Destination, Limits
 from app.destinations.state import Status
 from app.errors import AccountThrottled
 from app.event_loop import EVENT_LOOP, THREADS
-from app.keys import DestinationKeys
+from app.keys import AccountKeys, DestinationKeys
 from app.mapping.compiled import CompiledMapping
 from app.pacing.shown import read_pace
 from app.reporting.jobs import read_job
@@ -143,6 +145,26 @@ def test_an_account_that_asks_to_wait_for_its_definitions_is_left_alone(bench: B
     operating.resume(bench.resources, "camp")
     bench.workers[1].drain("camp", lane)
     assert read_job(bench.redis, job).outcomes["delivered"] == 1
+
+
+@pytest.mark.parametrize("is_throttled", [False, True])
+def test_lanes_that_need_definitions_at_once_ask_for_them_once(bench: Bench, is_throttled: bool) -> None:
+    """And an answer of 429 is noted once: the pace must not see more refusals than there were."""
+    bench.admin("PATCH", "settings", {"latency_ms": 500})
+    if is_throttled:
+        bench.admin("POST", "faults", {"kind": "rate_limited", "route": "definitions", "retry_after": 5, "times": None})
+    job = bench.producer.enqueue("camp", [profile(f"c-{n}", email="a@mail.test") for n in range(30)])
+    lanes = [lane for lane, _ in bench.wake_ups()]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        backs = list(pool.map(partial(bench.workers[0].drain, "camp"), lanes))
+    asked = [call for call in bench.admin("GET", "ledger")["calls"] if call["route"] == "definitions"]
+    assert len(asked) == 1
+    assert len(lanes) > 5
+    if is_throttled:
+        assert all((back.come_back_seconds or 0) > 3 for back in backs)
+        assert bench.redis.hget(AccountKeys(bench.destination.account.key).observed, "throttled") == b"1"
+    else:
+        assert read_job(bench.redis, job).outcomes["delivered"] == 30
 
 
 def test_a_look_at_the_catalog_that_had_to_wait_is_made_again(bench: Bench) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from app.destinations import operating
 from app.destinations.state import Status
-from app.errors import DestinationUnreachable
+from app.errors import AccountThrottled, DestinationUnreachable, Throttle
 from app.keys import LANES, AccountKeys
+from app.pacing.account import tell_throttled
 from app.pacing.pace import from_bytes
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_backlog
@@ -49,6 +51,18 @@ def test_a_probe_that_was_answered_ends_the_trouble(
     for fault in faults:
         bench.admin("POST", "faults", {"route": "contacts", "times": 1, **fault})
     enqueue(bench, 1)
+    assert probe(bench) is Status.ENABLED
+
+
+def test_a_probe_waits_while_the_account_is_left_alone(bench: Bench) -> None:
+    """Otherwise it asks what may not be asked, and the destination's own trouble is written over by that."""
+    throttled = AccountThrottled("too much", kind=Throttle.RATE, wait_seconds=30)
+    tell_throttled(bench.redis, bench.destination.account.key, bench.destination.limits, throttled)
+    enqueue(bench, 1)
+    assert probe(bench) is Status.DEGRADED
+    assert bench.resources.states.get("camp").code == "outage"
+    assert bench.admin("GET", "ledger")["calls"] == []
+    operating.resume(bench.resources, "camp")
     assert probe(bench) is Status.ENABLED
 
 
