@@ -15,7 +15,8 @@
     │   └── OtherBuild              it opens, and this build does not understand it
     └── CallError                   one call to Marketing Cloud was not accepted
         ├── ContactRefused          this contact's own fault          -> outcome failed, kept for replay; `stored_in_part`:
-        │   │                                                                nothing older is sent any more
+        │   │                                                                nothing older is sent any more; `is_of_form`
+        │   │                                                                many times in a row: DestinationBroken
         │   ├── ContactUnknown      the contact does not exist        -> POST it once
         │   ├── AddressRequired     a new contact came without email  -> outcome excluded
         │   └── AttributeRefused    an attribute is not known there   -> refresh the catalog once, plan again
@@ -189,12 +190,16 @@ class CallError(ActivationError):
 class ContactRefused(CallError):
     """Refused for what this contact carries; sending the same again would be refused again.
 
-    `stored_in_part`: some of its values are there now, and nobody knows which.
+    `stored_in_part`: some of its values are there now, and nobody knows which. `is_of_form`: refused for the form of the call, which
+    the calls for all contacts have alike.
     """
 
-    def __init__(self, text: str, *, code: str, stored_in_part: bool = False, **more: Any) -> None:
+    def __init__(
+        self, text: str, *, code: str, stored_in_part: bool = False, is_of_form: bool = False, **more: Any
+    ) -> None:
         super().__init__(text, code=code, **more)
         self.stored_in_part = stored_in_part
+        self.is_of_form = is_of_form
 
 
 class ContactUnknown(ContactRefused):

@@ -28,8 +28,9 @@ from app.delivery.verdict import (
     Verdict,
     judge,
     outage,
+    refused_form,
 )
-from app.errors import AccountThrottled, CallError, LeaseLost, TransientFailure
+from app.errors import AccountThrottled, CallError, ContactRefused, LeaseLost, TransientFailure
 from app.pacing.place import Called, Place
 from app.tracing import TRACES
 
@@ -160,11 +161,13 @@ class Caller:
             session.call_answered()
             self._work.shared.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()
+            if not (isinstance(verdict, Refuse) and verdict.error.is_of_form):
+                self._work.shared.refused_forms.forget(self._work.destination.id)
         match verdict:
             case Accept():
                 contacts.accept(contact)
             case Refuse(error):
-                contacts.refuse(contact, error)
+                self._refuse(contact, error)
             case Create(is_sure):
                 contacts.create(contact, is_sure=is_sure)
             case CallAgain() | PauseAccount() | ReloadCatalog():
@@ -196,6 +199,17 @@ class Caller:
         except CallError as error:
             self._session.failed(error)
         return True
+
+    def _refuse(self, contact: PendingContact, error: ContactRefused) -> None:
+        """A call was refused, for what its contact carries or for what all calls have alike."""
+        self._contacts.refuse(contact, error)
+        if not error.is_of_form:
+            return
+        work, rows = self._work, self._work.shared.refused_forms
+        in_a_row = rows.note(work.destination.id, work.generation, contact.key, time.monotonic())
+        if (trouble := refused_form(error, in_a_row, trouble_code=work.trouble_code)) is not None:
+            rows.forget(work.destination.id)
+            self._session.failed(trouble)
 
     def _doubt(self, contact: PendingContact, error: TransientFailure) -> None:
         """A call came to nothing: the next ones tell whether that is the contact's trouble or the destination's."""

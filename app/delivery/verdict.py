@@ -17,6 +17,8 @@ from app.errors import (
 from app.sfmc.responses import Accepted
 
 DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
+REFUSED_IN_A_ROW = 20  # the same for refusals of the form of calls
+CALLS_REFUSED = "calls_refused"
 
 
 class NotSent(Exception):  # no error: the call goes out at another start
@@ -129,4 +131,21 @@ def outage(last: TransientFailure, in_a_row: int, *, is_probe: bool) -> Destinat
     many = "" if is_probe else f"{in_a_row} calls in a row failed; the last one: "
     return DestinationUnreachable(
         f"{many}{last}", code="outage", remedy=last.remedy, http_status=last.http_status, wait_seconds=last.wait_seconds
+    )
+
+
+def refused_form(last: ContactRefused, in_a_row: int, *, trouble_code: str) -> DestinationBroken | None:
+    """The destination's trouble, once calls for enough contacts `in_a_row` are refused for their form; None before.
+
+    `trouble_code`: of the destination; one that is probed for this trouble still has it.
+    """
+    if trouble_code != CALLS_REFUSED and in_a_row < REFUSED_IN_A_ROW:
+        return None
+    return DestinationBroken(
+        f"Calls are refused for their form, whichever contact they are for; the last one: {last}",
+        code=CALLS_REFUSED,
+        remedy="Check account.subdomain, the mapping and any proxy; `activation failures DESTINATION --reveal` shows what "
+        "Marketing Cloud says, and Salesforce support knows its errorcode. Delivery goes on by itself once a call is accepted; "
+        "then replay the failures.",
+        http_status=last.http_status,
     )

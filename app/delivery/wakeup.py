@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from app.delivery.abandoned import Abandoned, Wake
 from app.delivery.clients import Clients
 from app.delivery.conclusion import Conclusion
-from app.delivery.doubts import Doubts
 from app.delivery.giving_up import give_up_old
+from app.delivery.in_a_row import InARow
 from app.delivery.leads import Cpu, Leads
 from app.delivery.loop import carry_out
 from app.delivery.mappings import Mappings
@@ -66,7 +66,7 @@ class Delivery:
         self.staying = Staying(resources, self.leads)
         self._shared = Shared(
             settings=self._settings, ring=resources.ring, measures=resources.measures, trips=trips, mappings=self.mappings,
-            staying=self.staying, doubts=Doubts(), stopping=self.stopping,
+            staying=self.staying, doubts=InARow(), refused_forms=InARow(), stopping=self.stopping,
         )  # fmt: skip
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
@@ -176,6 +176,6 @@ class Delivery:
         work = Work(
             shared=self._shared, lane=lane, connected=connected, generation=f"{connected.epoch} {state.generation}",
             mapping=mapping, client=self.client(destination),
-            gate=self._gates.of(destination.account.key, destination.limits), is_probe=is_probe,
+            gate=self._gates.of(destination.account.key, destination.limits), is_probe=is_probe, trouble_code=state.code,
         )  # fmt: skip
         return EVENT_LOOP.run(carry_out(work))

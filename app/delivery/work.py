@@ -10,7 +10,7 @@ from app.lanes.lane import ANY_WAKE_UP
 if TYPE_CHECKING:
     from threading import Event
 
-    from app.delivery.doubts import Doubts
+    from app.delivery.in_a_row import InARow
     from app.delivery.mappings import Mappings
     from app.delivery.staying import Staying
     from app.destinations.model import Destination
@@ -36,13 +36,17 @@ class Shared:
     trips: RoundTrips
     mappings: Mappings
     staying: Staying
-    doubts: Doubts
+    doubts: InARow
+    refused_forms: InARow
     stopping: Event
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one session works at, and with. `generation` is of the destination: of its connection and its state."""
+    """What one session works at, and with. `generation` is of the destination: of its connection and its state.
+
+    A probe makes one call and finds out whether the trouble with this code is over.
+    """
 
     shared: Shared
     lane: Lane
@@ -52,6 +56,7 @@ class Work:
     client: MarketingCloud
     gate: Gate
     is_probe: bool = False
+    trouble_code: str = ""
 
     @property
     def destination(self) -> Destination:

@@ -44,6 +44,7 @@ def classify(
     *,
     has_cause: bool = False,
     stored_in_part: bool = False,
+    is_of_form: bool = False,
 ) -> CallError:
     """The leaf for a refusal with its reasons; `text` and `code` are for one that says no more.
 
@@ -81,6 +82,7 @@ def classify(
         code=code,
         remedy=f"Mend what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if of_html else ''}",
         stored_in_part=stored_in_part,
+        is_of_form=is_of_form,
         **said,
     )
 

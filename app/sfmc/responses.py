@@ -27,6 +27,10 @@ from app.sfmc.refusals import classify, contact_unknown, is_of_the_api, snake
 
 # errorcodes that name a cause: type, missing field, format, form of the message, value, operation. Others leave it to their words.
 _CAUSES = (10001, 10002, 10003, 10004, 10005, 30001)
+# Of these the ones that judge what the calls for all contacts have alike: types, message, operation. A missing field, a format and
+# a value may be this contact's.
+_OF_FORM = (10001, 10004, 30001)
+_OF_ROUTE = (404, 405, 410, 415)
 
 
 class Accepted(NamedTuple):
@@ -132,7 +136,14 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
         return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said, is_sure=False)
     reasons = [("", text) for text in texts]
     text = f"The call was refused ({numbered})."
-    return classify(reasons, text, _code(status, number), said, has_cause=number in _CAUSES)
+    return classify(
+        reasons,
+        text,
+        _code(status, number),
+        said,
+        has_cause=number in _CAUSES,
+        is_of_form=number in _OF_FORM or (number is None and status in _OF_ROUTE),
+    )
 
 
 def _numbered(status: int, number: int | None) -> str:

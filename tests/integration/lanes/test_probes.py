@@ -87,6 +87,36 @@ def test_an_outage_shows_where_few_contacts_wait_in_each_lane(bench: Bench) -> N
     assert 5 <= calls < 12
 
 
+def test_calls_that_are_refused_for_their_form_stop_the_destination(bench: Bench) -> None:
+    """Whatever the contact is, so it would be for a million more: they wait, and each probe finds out with one call."""
+    bench.admin("POST", "faults", {"kind": "bad_request", "route": "contacts", "times": None})
+    job = enqueue(bench, 100)
+    states = bench.resources.states
+    for lane in range(LANES):
+        if states.get("camp").status is Status.ENABLED:
+            bench.workers[0].drain("camp", lane)
+    state, failed = states.get("camp"), read_job(bench.redis, job).outcomes["failed"]
+    assert (state.status, state.code) == (Status.STOPPED, "calls_refused")
+    assert 20 <= failed < 40, "20, and those in flight"
+    bench.redis.hset(bench.keys.state, "next_probe_ms", 0)
+    bench.workers[0].drain("camp", next(n for n in range(LANES) if bench.redis.xlen(bench.keys.lane(n).live)))
+    assert states.get("camp").status is Status.STOPPED
+    assert read_job(bench.redis, job).outcomes["failed"] == failed + 1
+    bench.admin("DELETE", "faults")
+    operating.resume(bench.resources, "camp")
+    work_off(bench)
+    assert states.get("camp").status is Status.ENABLED
+    assert read_job(bench.redis, job).outcomes["delivered"] == 100 - failed - 1
+
+
+def test_contacts_that_are_refused_for_their_form_among_others_fail_alone(bench: Bench) -> None:
+    bench.admin("POST", "faults", {"kind": "bad_request", "route": "contacts", "times": 19})
+    job = enqueue(bench, 30)
+    work_off(bench)
+    assert bench.resources.states.get("camp").status is Status.ENABLED
+    assert [read_job(bench.redis, job).outcomes[name] for name in ("failed", "delivered")] == [19, 11]
+
+
 def test_a_token_endpoint_that_asks_to_wait_says_nothing_of_the_rate(bench: Bench) -> None:
     worker = bench.workers[0]
     worker.mapping(bench.destination)

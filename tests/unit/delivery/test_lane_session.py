@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.delivery.doubts import Doubts
+from app.delivery.in_a_row import InARow
 from app.delivery.lane_session import LaneSession
 from app.delivery.work import Result, Shared, Work
 from app.delivery.working_set import PendingContact
@@ -32,7 +32,7 @@ def begin(*, is_probe: bool = False) -> LaneSession:
     """A session with one contact that waits."""
     shared = Shared(
         settings=Settings.from_env(), ring=KeyRing((make_key(),)), measures=Measures(), trips=NOBODY, mappings=NOBODY,
-        staying=NOBODY, doubts=Doubts(), stopping=Event(),
+        staying=NOBODY, doubts=InARow(), refused_forms=InARow(), stopping=Event(),
     )  # fmt: skip
     lane = Lane(NOBODY, DESTINATION.id, 3, epoch="1", holdings="h", lease_seconds=15, margin_seconds=3)
     session = LaneSession(

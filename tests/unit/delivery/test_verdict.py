@@ -7,7 +7,9 @@ from typing import get_args
 import pytest
 
 from app.delivery.verdict import (
+    CALLS_REFUSED,
     DOUBTFUL_IN_A_ROW,
+    REFUSED_IN_A_ROW,
     Accept,
     Answer,
     CallAgain,
@@ -23,6 +25,7 @@ from app.delivery.verdict import (
     Verdict,
     judge,
     outage,
+    refused_form,
 )
 from app.errors import (
     AccountThrottled,
@@ -123,3 +126,19 @@ def test_when_it_is_the_destination(in_a_row: int, is_probe: bool, is_outage: bo
     if error is not None:
         assert (error.code, error.http_status, error.wait_seconds, error.remedy) == ("outage", 500, 3.0, "wait")
         assert ("in a row" in str(error)) is not is_probe
+
+
+@pytest.mark.parametrize(
+    ("in_a_row", "trouble_code", "is_trouble"),
+    [
+        (REFUSED_IN_A_ROW - 1, "", False),
+        (REFUSED_IN_A_ROW, "", True),
+        (1, "outage", False),
+        (1, CALLS_REFUSED, True),
+    ],
+)
+def test_when_refusals_are_the_destinations(in_a_row: int, trouble_code: str, is_trouble: bool) -> None:
+    error = refused_form(REFUSED, in_a_row, trouble_code=trouble_code)
+    assert (error is not None) is is_trouble
+    if error is not None:
+        assert (error.code, str(REFUSED) in str(error), "failures" in error.remedy) == (CALLS_REFUSED, True, True)

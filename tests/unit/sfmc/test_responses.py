@@ -334,6 +334,18 @@ def test_words_of_a_refused_request_do_not_overrule_its_errorcode(number, leaf):
     assert type(judged(400, rest(number, "The contact key c-1 does not exist."))) is leaf
 
 
+def test_what_is_refused_for_what_all_calls_have_alike():
+    """The others may be refused for what this one contact carries."""
+    refused = {
+        (status, number): judged(status, rest(number, "No."))
+        for status in (400, 404, 405, 410, 413, 415)
+        for number in (None, 10000, 10001, 10002, 10003, 10004, 10005, 10006, 30000, 30001)
+    }
+    of_form = {which for which, error in refused.items() if isinstance(error, ContactRefused) and error.is_of_form}
+    routes = {(status, None) for status in (404, 405, 410, 415)}
+    assert of_form == routes | {(status, number) for status, number in refused if number in (10001, 10004, 30001)}
+
+
 def test_additional_errors_are_told_and_recognised():
     body = rest(10006, "Several", additionalErrors=[{"message": "Attribute seg_1 does not exist"}, "other"])
     error = judged(400, body)

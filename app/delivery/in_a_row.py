@@ -1,10 +1,13 @@
-"""How many contacts in a row came to nothing, over all lanes of a process: a few of each lane tell as much as many of one. Pure."""
+"""How many contacts in a row met the same trouble, over all lanes of a process. Pure.
+
+A few of each lane tell as much as many of one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-LIFE_SECONDS = 600.0  # a call that came to nothing longer ago tells nothing of now
+LIFE_SECONDS = 600.0  # trouble longer ago tells nothing of now
 
 
 @dataclass(slots=True)
@@ -15,7 +18,7 @@ class _Row:
     noted: dict[str, float] = field(default_factory=dict)
 
 
-class Doubts:
+class InARow:
     """Counts by destination. For coroutines of one event loop; times are of time.monotonic().
 
     `generation` changes when the destination is connected anew and when its state changes: what was seen before tells nothing.
@@ -25,7 +28,7 @@ class Doubts:
         self._rows: dict[str, _Row] = {}
 
     def note(self, destination_id: str, generation: str, contact_key: str, now: float) -> int:
-        """Note a call that came to nothing. Returns for how many contacts that is so since the last answer."""
+        """Note trouble with a contact. Returns with how many there was since it was last forgotten."""
         row = self._rows.get(destination_id)
         if row is None or row.generation != generation:
             row = self._rows[destination_id] = _Row(generation)
@@ -33,5 +36,5 @@ class Doubts:
         return len(row.noted)
 
     def forget(self, destination_id: str) -> None:
-        """A call was answered, or the destination is said to have failed."""
+        """A call met no such trouble, or the destination is said to have failed by it."""
         self._rows.pop(destination_id, None)
