@@ -1,4 +1,4 @@
-"""What is appended in one step: profiles in lists that are bounded, with ids that say which of a call's they are. Pure."""
+"""Cutting a call's profiles into chunks, each of which is appended to the lanes in one step. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.lanes.bounds import Readied
 
 T = TypeVar("T")
 
-MOST_CONTACTS = 500  # of one step: a few ms of the server's time
+MOST_CONTACTS = 500  # in one step: a few ms of the Redis server's time
 MOST_BYTES = 4_000_000
 
 
@@ -21,9 +21,11 @@ def bounded(
     most: int = MOST_CONTACTS,
     most_bytes: int = MOST_BYTES,
 ) -> Iterator[list[tuple[T, Readied]]]:
-    """Profiles in lists that end once they hold `most` or `most_bytes`, each counted once for each of its `contacts`.
+    """Split items into lists that end once they hold `most` contacts or `most_bytes` bytes.
 
-    What came before an error of ours is handed on before it.
+    `contacts` returns how many contacts a profile has; the profile counts, and its size adds, once for each.
+
+    If `items` raises an `ActivationError`, the items before it are yielded first, then the error is raised.
     """
     found: list[tuple[T, Readied]] = []
     number = size = 0
@@ -51,7 +53,9 @@ def bounded(
 
 
 def named(call: str, lists: Iterable[list[T]]) -> Iterator[tuple[str, list[T]]]:
-    """The parts of a call with ids that say which of its profiles they are, whatever bounded them."""
+    """Yield each list with a chunk id of `call`, first position and length, so that the id depends on nothing but the
+    profiles in it.
+    """
     first = 0
     for items in lists:
         yield f"{call}:{first}-{len(items)}", items

@@ -1,12 +1,12 @@
-"""Enqueueing profiles, from any Python service::
+"""Enqueueing from Python, and the one way into the lanes for everything except the HTTP intake::
 
     from app.producer import Producer
 
     producer = Producer.from_env()
     job_id = producer.enqueue("spring-campaign", profiles)
 
-When `enqueue` has returned, every profile is in its contact's lane (as durable as the Redis it rests in) or counted as
-excluded with its reason. It may be called again with the same `job_id` and other profiles; a job is only a counter.
+When `enqueue` returns, every profile is in its contact's lane (as durable as Redis is) or counted as excluded, with the
+reason. A job is only a counter: further calls may add profiles under the same `job_id`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
 
-_JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it is a part of keys and is shown
+_JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it becomes part of Redis keys and is displayed
 
 
 class Producer:
@@ -55,7 +55,12 @@ class Producer:
 
     @classmethod
     def from_env(cls) -> Self:
-        """From the ACTIVATION_ variables: with REDIS_URL and SECRET_KEYS, or for the stack that runs in HOME. Raises `UsageError`."""
+        """Create a producer from the ACTIVATION_ variables.
+
+        Needs ACTIVATION_REDIS_URL and ACTIVATION_SECRET_KEYS, or a stack that runs in ACTIVATION_HOME.
+
+        Raises: `UsageError` for settings that are missing or wrong.
+        """
         settings = Settings.from_env()
         return cls(Resources.from_settings(settings if settings.redis_url else with_running_stack(settings)))
 
@@ -71,22 +76,29 @@ class Producer:
         repeat_id: str | None = None,
         source: str = "python",
     ) -> str:
-        """Append profiles (JSON objects in XDM shape) to their lanes; returns the job id.
+        """Append profiles (JSON objects in XDM shape) to their contacts' lanes.
 
-        `occurred_at` (a datetime with a time zone, RFC 3339 text, or epoch ms) is the version of attributes whose profile says none.
-        A profile of several contacts (`several_identities: all`) is received once for each of them. `backfill` puts
-        them behind all live updates. `force` sends even what is delivered already. A `repeat_id` (any text) names this very call:
-        made again with the same one and the same profiles, it adds nothing; without a `job_id` it names the job, by its digest
-        where it could be no `job_id`. `source` is who began the job, as `activation jobs` shows it.
+        A profile of several contacts (`several_identities: all`) counts as received once for each of them.
 
-        Raises `UnknownDestination`, also when it is disconnected meanwhile, `ValueError` for an `occurred_at` that is no time or
-        has no time zone and for a `job_id` that is not 1 to 128 letters, digits and _ . : + -, `TypeError` for a single profile where
-        several are expected, `UsageError` for other `profiles` that are no iterable and for a `backfill` or `force` that is no
-        boolean, `SealBroken` when no key opens the destination, and `ServiceUnreachable` when Redis does not answer or
-        (`StorageRefuses`) takes no more: what was appended until then stays, and the whole call can be repeated.
+        `occurred_at`: the version of attributes whose profile carries none: a datetime with a time zone, RFC 3339 text, or
+          epoch milliseconds. Default: now.
+        `job_id`: the job to count under, 1 to 128 letters, digits and _ . : + -. Default: `repeat_id` (or its digest, if
+          that is no valid job id), else a new id.
+        `backfill`: deliver these profiles after all live updates.
+        `force`: send values even if they were delivered before.
+        `repeat_id`: any text that identifies this call. Repeating the call with the same profiles adds nothing.
+        `source`: who began the job, as `activation jobs` shows it.
+
+        Returns the job id.
+
+        Raises: `UnknownDestination` (also when the destination is disconnected during the call); `ValueError` for a wrong
+        `occurred_at` or `job_id`; `TypeError` for a single profile instead of an iterable; `UsageError` for any other wrong
+        `profiles`, `backfill` or `force`; `SealBroken` when no key opens the destination; `ServiceUnreachable` when Redis
+        does not answer, `StorageRefuses` when it takes no more. After either of the last two, what was already appended
+        stays and the whole call can be repeated.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
-        if isinstance(profiles, Mapping | str | bytes):  # they can be gone through as well, by keys or letters
+        if isinstance(profiles, Mapping | str | bytes):  # these are iterable too, by key or letter
             raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
         if not isinstance(profiles, Iterable):
             raise UsageError(
@@ -127,12 +139,17 @@ class Producer:
         backfill: bool = False,
         force: bool = False,
     ) -> int:
-        """Append the records of files to a job that has received `loaded` of them before; returns how many it has then.
+        """Append the records of files to a job, or continue one that was interrupted.
 
-        A job's count of what it received and the lanes change in one step, so it is the place where to go on. `exclude` is told
-        of each record that is excluded here, before it is counted. `about` is noted with the job at its beginning.
+        The job's count of received records changes in the same step as the lanes, so it says where to continue.
 
-        Raises as `enqueue` does, and `WorkHasProblems` when another process goes on with the same job meanwhile.
+        `exclude`: called with each excluded record and the reason, before the record is counted.
+        `loaded`: how many records the job has received so far.
+        `about`: fields stored with the job when it begins.
+
+        Returns how many records the job has received now.
+
+        Raises: as `enqueue`; `WorkHasProblems` when another process is loading the same job.
         """
         occurred_at_ms = _epoch_ms(occurred_at)
         flags = FORCE * force + BACKFILL * backfill
@@ -157,9 +174,11 @@ class Producer:
         return received
 
     def replay(self, destination: str, store: FailureStore, failures: Iterable[Failure]) -> Replayed:
-        """Enqueue failed profiles again in the place of the order that they had, and drop them from the store.
+        """Enqueue failed profiles again, each in its original place in the order, and remove them from the store.
 
-        One that no key opens stays where it is. Where there is nothing to enqueue, no job begins. Raises as `enqueue` does.
+        Failures that no key opens stay in the store. If there is nothing to enqueue, no job begins.
+
+        Raises: as `enqueue`.
         """
         job, count = f"{REPLAY_JOB}{uuid4().hex}", 0
         locked: list[str] = []
@@ -170,7 +189,7 @@ class Producer:
                 if not count:
                     appender.begin(job, {"source": "replay"})
                 chunk = appender.sort((item, replace(failure.origin, job_id=job)) for failure, item in items)
-                # the id of the chunk is that of its failures: replayed twice, they are enqueued once
+                # the chunk's id is derived from its failures: replayed twice, they are enqueued once
                 ids = [failure.id for failure, _ in items]
                 chunk_id = f"replay:{blake2b(''.join(ids).encode(), digest_size=16).hexdigest()}"
                 self._waker.wake(destination, appender.append(chunk, job_id=job, chunk_id=chunk_id))
@@ -179,13 +198,13 @@ class Producer:
         return Replayed(count, len(locked), job if count else "")
 
     def _origin(self, job: str, occurred_at_ms: int | None, flags: str) -> Origin:
-        """The place in the order of a profile that comes now."""
+        """Place a profile that arrives now in the order."""
         stamp_ms, number = self._r.clock.stamp()
         return Origin(job, stamp_ms if occurred_at_ms is None else occurred_at_ms, stamp_ms, number, flags, b"")
 
 
 def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
-    """The record without its profile, which is let go of when it cannot wait in a lane."""
+    """Prepare a record for its lane; its profile is kept only inside the `Readied`, if it can wait in a lane at all."""
     readied = ready(record.profile, members) if record.reason is None else Readied(None, record.reason)
     return Record(record.number, None, record.reason, record.found, record.file), readied
 
@@ -193,7 +212,7 @@ def _readied(record: Record, members: Iterable[str]) -> tuple[Record, Readied]:
 def _opened(
     failures: Iterable[Failure], ring: KeyRing, destination: str, locked: list[str]
 ) -> Iterator[tuple[Failure, Readied]]:
-    """The failures with their profiles; the ids of those that no key opens are added to `locked`."""
+    """Yield each failure with its profile; append the ids of those that no key opens to `locked`."""
     for failure in failures:
         try:
             yield failure, ready(failure.open(ring, destination))
@@ -203,7 +222,11 @@ def _opened(
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did: so many were enqueued again, under this job ('' for none); so many that no key opens stay."""
+    """The result of a replay.
+
+    `count`: failures enqueued again. `locked`: failures kept because no key opens them. `job_id`: '' if nothing was
+      enqueued.
+    """
 
     count: int
     locked: int
@@ -211,19 +234,19 @@ class Replayed:
 
 
 def is_job_id(value: object) -> bool:
-    """Whether a job can bear this id."""
+    """Return whether `value` is a valid job id."""
     return isinstance(value, str) and _JOB_ID.fullmatch(value) is not None
 
 
 def _call_id(repeat_id: str) -> str:
-    """What names a call in keys, and its job where that has no other id: a digest of what does not fit."""
+    """Return the id under which a call is known, and its job by default: `repeat_id`, or its digest if it is no valid job id."""
     if is_job_id(repeat_id):
         return repeat_id
     return blake2b(repeat_id.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def _epoch_ms(moment: datetime | str | int | None) -> int | None:
-    """A time as epoch ms; None for none."""
+    """Convert a time to epoch milliseconds. Raises: `ValueError`."""
     match moment:
         case None:
             return None

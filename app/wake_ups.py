@@ -1,4 +1,4 @@
-"""Wake-ups: Celery messages that tell a worker of a lane with work."""
+"""Wake-ups: Celery messages that tell a worker which lane has work."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ class Waker:
         self._celery = celery or _publisher(resources.settings.celery_broker_url)
 
     def wake_all(self, destination: str) -> None:
-        """Wake every lane that has work now, whatever it was waiting for: an operator has just mended something."""
+        """Wake every lane that has work, even one that is waiting for something: an operator has just fixed the cause."""
         keys = DestinationKeys(destination)
         self._r.redis.delete(*(keys.lane(number).wake for number in range(LANES)))
         seconds = self._r.settings.wake_up_seconds
         self.wake(destination, announce_wake_ups(self._r.redis, destination, range(LANES), wake_up_seconds=seconds))
 
     def wake(self, destination: str, lanes: Iterable[int], *, worker: str = "") -> None:
-        """Send the wake-ups of lanes, to a certain worker or ('') whichever comes first.
+        """Send a wake-up for each lane.
 
-        Raises nothing: a broker that is away costs seconds, not profiles, as the sweep finds the lanes.
+        `worker`: the worker to wake; '' for whichever is free first.
+
+        Raises nothing: while the broker is away profiles are late, not lost, because the sweep finds their lanes.
         """
         numbers = sorted(lanes)
         if not numbers:
@@ -50,14 +52,14 @@ class Waker:
                     self._celery.send_task(
                         DELIVER_TASK, args=(destination, number), queue=queue, producer=producer, retry=False
                     )
-        except Exception as error:  # noqa: BLE001  # whatever its client raises: the profiles are durable already
+        except Exception as error:  # noqa: BLE001  # any error of the client: the profiles are durable already
             say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
                      type(error).__name__)  # fmt: skip
 
 
 @cache
 def _publisher(broker_url: str) -> Celery:
-    """A Celery application that only publishes wake-ups."""
+    """Return a Celery application that only publishes wake-ups."""
     app = Celery("activation-producer", set_as_current=False)
     app.conf.update(task_ignore_result=True, broker_pool_acquire_timeout=10, **broker_settings(broker_url))
     return app
