@@ -1,4 +1,4 @@
-"""The two tasks that profiles go through."""
+"""The two tasks that handle profiles: `activation.enqueue` takes them in, `activation.deliver` works through a lane."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ from tasks.worker import context
 
 
 class EnqueueTask(ActivationTask):
-    """Its arguments are profiles: never shown, and never published again by us."""
+    """Base of `activation.enqueue`. Its arguments are profiles, so they are never shown and never published again by us."""
 
     abstract = True
     shows_arguments = False
 
     def wait_for(self, error: ActivationError) -> None:
-        """A retry would publish the profiles anew; the broker keeps the sender's own message instead, and this worker takes
-        none of them for a while.
-        """
+        """Requeue the sender's own message and pause the queue in this worker; a retry would publish the profiles anew."""
         seconds = pause_queue(ENQUEUE_QUEUE)
         say_once(
             log, f"enqueue:{error}", "%s %s No messages of %s are taken for %.0f s; they wait on the broker.",
@@ -38,35 +36,37 @@ class EnqueueTask(ActivationTask):
         raise Reject(type(error).__name__, requeue=True)
 
     def unforeseen(self, error: Exception) -> None:
-        """The message is kept for the operator, and does not come again."""
+        """Keep the message for the operator; it is not delivered again."""
         content = as_content({"args": self.request.args, "kwargs": self.request.kwargs})
         context().refused.keep(f"activation.enqueue met an unexpected error ({type(error).__name__})", content)
 
     def refuse(self, error: UsageError) -> None:
-        """What can never be accepted is kept for the operator: the sender of a message hears nothing."""
+        """Keep a message that can never be accepted for the operator, because its sender gets no answer."""
         content = as_content({"args": self.request.args, "kwargs": self.request.kwargs})
         why = "destination: is not connected" if isinstance(error, UnknownDestination) else str(error).rstrip(".")
         context().refused.keep(f"activation.enqueue: {why}", content)
 
 
 class DeliverTask(ActivationTask):
-    """Sends the wake-ups that follow from its own."""
+    """Base of `activation.deliver`: sends the wake-ups that follow from the one it handled."""
 
     abstract = True
 
     def comes_again(self, error: ActivationError) -> bool:
-        """A key that this worker lacks is not there in a moment: the sweep wakes the lane again as long as it has work."""
+        """Return whether the sweep retries for us: a missing key will not appear in a moment, but the sweep wakes lanes
+        that have work.
+        """
         return isinstance(error, SealBroken)
 
     def conclude(self, outcome: WakeUpResult, destination: str, lane: int, wake_up_token: str = "") -> str:  # noqa: ARG002  # the task's own arguments
-        """Wake the lanes that go on; come back where the destination has to wait."""
+        """Wake the lanes that have more work; retry later if the destination has to wait."""
         context().waker.wake(destination, outcome.wake, worker=outcome.worker)
         if outcome.come_back_seconds is not None:
             self._come_back(outcome)
         return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"
 
     def _come_back(self, outcome: WakeUpResult) -> None:
-        """The destination as a whole has to wait: the same wake-up comes again after the stated time."""
+        """Retry this wake-up after the stated time, because the destination as a whole has to wait."""
         limit = context().resources.settings.task_retries
         if limit and self.request.retries >= limit:
             log.info("%s %s gives its retries up; the sweep goes on.", self.name, self.request.args)
@@ -74,7 +74,7 @@ class DeliverTask(ActivationTask):
         raise self.retry(
             kwargs={**self.request.kwargs, "wake_up_token": outcome.wake_up_token},
             countdown=outcome.come_back_seconds,
-            queue=DELIVERY_QUEUE,  # of all workers: that of the leader might be gone by then
+            queue=DELIVERY_QUEUE,  # the shared queue: the leader's own might be gone by then
         )
 
 
@@ -99,6 +99,6 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
 
 @app.task(base=DeliverTask, name="activation.deliver")
 def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-    """Drain one lane of one destination, until it is empty or others have their turn."""
+    """Work through one lane of one destination until it is empty or it is others' turn."""
     check_wake_up(destination, lane, wake_up_token)
     return context().delivery.drain(destination, lane, wake_up_token)

@@ -1,4 +1,4 @@
-"""Sending what is to be said about alerts."""
+"""The task that sends alert messages."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from tasks.worker import context
 
 @app.task(base=ChoreTask, name="alerts.deliver")
 def deliver() -> str:
-    """Send the messages that are due; a channel that does not take one gets it again later, from a task after a later sweep."""
+    """Send the alert messages that are due; one that its channel does not take is tried again after a later sweep."""
     return f"{deliver_alone(context().resources)} messages taken"

@@ -1,7 +1,7 @@
-"""The arguments of `activation.enqueue` and of `activation.deliver`, checked before anything is done with them.
+"""The arguments of `activation.enqueue` and `activation.deliver`, checked before anything is done with them.
 
-They come from other programs. What is wrong with them is told by the names that this product gives to arguments, and never by what
-was sent: not even a name, which may be a profile's in the wrong place.
+They come from other programs. An error names our own arguments only and never quotes what was sent: even an unknown
+argument's name might be part of a profile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Flag(fields.Field[bool]):
 
 
 class _Time(fields.Field[int]):
-    """RFC 3339 text or epoch ms, as epoch ms."""
+    """RFC 3339 text or epoch milliseconds, loaded as epoch milliseconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, str):
@@ -100,7 +100,10 @@ class EnqueueArguments:
 
 
 def read_arguments(args: Sequence[Any], kwargs: dict[str, Any], resources: Resources) -> EnqueueArguments:
-    """Raises `UsageError`."""
+    """Read the arguments of `activation.enqueue`, by position or by name, clear or sealed.
+
+    Raises: `UsageError` for wrong arguments, and for clear profiles where the installation takes sealed ones only.
+    """
     if len(args) > len(ORDER):
         raise UsageError("It has more arguments than there are.", remedy=_REMEDY)
     given = dict(zip(ORDER, args, strict=False))
@@ -118,7 +121,7 @@ def read_arguments(args: Sequence[Any], kwargs: dict[str, Any], resources: Resou
 
 
 def check_wake_up(destination: object, lane: object, wake_up_token: object) -> None:
-    """Raises `UsageError` where these name no lane: that of "4" is neither lane 4 nor another that anybody reads."""
+    """Check the arguments of `activation.deliver`; the text "4" is not lane 4. Raises: `UsageError`."""
     if not isinstance(destination, str) or not re.match(_DESTINATION, destination):
         raise UsageError("destination: is no destination's id.", remedy=_WAKE_UP_REMEDY)
     if type(lane) is not int or not 0 <= lane < LANES:  # True is a number, too
@@ -141,7 +144,7 @@ def _load(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(loaded: dict[str, Any], resources: Resources) -> dict[str, Any]:
-    """What the sealed text holds, which alone counts."""
+    """Return the arguments inside the sealed text; they replace those outside it."""
     document = open_message(loaded["profiles"], loaded["destination"], resources.ring.data_keys)
     sealed_at = document.get("sealed_at")
     if not document.keys() <= _SEALED or isinstance(sealed_at, bool) or not isinstance(sealed_at, int):

@@ -1,4 +1,4 @@
-"""Keeping the cached attribute-set definitions fresh."""
+"""The task that keeps the cached attribute-set definitions fresh."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from tasks.worker import context
 
 @app.task(base=ChoreTask, name="attributes.refresh")
 def refresh() -> str:
-    """Fetch the definitions of a few accounts, those that are oldest."""
+    """Fetch the definitions of the few accounts whose cached copies are oldest."""
     return f"{refresh_due(context().resources)} accounts asked"

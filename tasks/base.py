@@ -1,4 +1,4 @@
-"""The one place where the outcome of a task becomes ack, retry or pause, and where task arguments are kept from view."""
+"""The base of all tasks: turns their outcome into ack, retry or pause, and keeps task arguments from view."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ AWAY_CAP_SECONDS = 30.0
 
 
 class MaskedRequest(Request):
-    """A request whose arguments are shown as its task wants them shown.
+    """A request that hides its arguments unless its task allows them to be shown.
 
-    A client that enqueues profiles writes them into the message's headers too (`kwargsrepr`); from there they would reach the
-    log, the events, Flower and `celery inspect`.
+    A client that enqueues profiles also writes them into the message's headers (`kwargsrepr`). From there they would reach
+    the log, the events, Flower and `celery inspect`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,12 +32,12 @@ class MaskedRequest(Request):
         if not self.task.shows_arguments:
             self._argsrepr, self._kwargsrepr = "(…)", "{…}"
 
-    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002  # remote control asks for the raw values
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002  # remote control passes safe=False, for the raw values
         return dict(super().info(safe=True))
 
 
 class ActivationTask(Task):
-    """Base of all tasks: runs, and turns what comes out into what Celery does next."""
+    """Base of all tasks: turns a result or an error into what Celery does next."""
 
     abstract = True
     Request = MaskedRequest
@@ -46,9 +46,9 @@ class ActivationTask(Task):
     max_retries = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> str | None:
-        """Ack by returning; come back by `retry`. What is unexpected is logged without its text.
+        """Run the task: acknowledge by returning, come back by `retry`. An unexpected error is logged without its text.
 
-        What is returned is read in Flower's list and in the log: it names destination, lane and outcome.
+        Flower and the log show the returned text: destination, lane and outcome.
         """
         try:
             outcome = super().__call__(*args, **kwargs)
@@ -64,18 +64,18 @@ class ActivationTask(Task):
         except (Retry, Reject, Ignore):
             raise
         except Exception as error:
-            # its text may hold what was sent; Celery would put it into its log and its events
+            # its text may quote profiles; Celery would put it into its log and its events
             log.exception("%s ended in an unexpected error.", self.name)
             self.unforeseen(error)
             return f"failed: {type(error).__name__}"
         return self.conclude(outcome, *args, **kwargs)
 
-    def conclude(self, outcome: Any, *args: Any, **kwargs: Any) -> str | None:  # noqa: ARG002  # for tasks whose outcome is more
-        """What is shown of a task that ended well."""
+    def conclude(self, outcome: Any, *args: Any, **kwargs: Any) -> str | None:  # noqa: ARG002  # for subclasses
+        """Return the text to show for a task that ended well."""
         return outcome if isinstance(outcome, str) else None
 
     def wait_for(self, error: ActivationError) -> None:
-        """What this process works with is away, takes no writes, or is sealed with a key that it lacks: nothing is lost, try later."""
+        """Try again later: a service is away or takes no writes, or a key is missing. Nothing is lost."""
         say_once(log, f"{type(error).__name__}:{error}", "%s %s Tasks wait.", error, error.remedy, level=logging.ERROR)
         if self.comes_again(error):
             return
@@ -84,22 +84,22 @@ class ActivationTask(Task):
             countdown=full_jitter(self.request.retries + 2, base_seconds=1, cap_seconds=AWAY_CAP_SECONDS),
         )
 
-    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # for tasks that look at it
-        """Whether it is sent again anyway. Retries would come on top of that, without end while something is away."""
+    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # for subclasses
+        """Return whether the task is sent again anyway; if so, retries would only pile up while a service is away."""
         return False
 
     def refuse(self, error: UsageError) -> None:
-        """The task can never be done."""
+        """Log a task that can never be done."""
         say_once(log, f"{self.name}:{error}", "%s: %s %s", self.name, error, error.remedy, level=logging.ERROR)
 
     def unforeseen(self, error: Exception) -> None:
-        """An error of our own. Nothing is lost by leaving a wake-up or a chore to the next one."""
+        """Handle an error in our own code. By default do nothing: the next wake-up or chore takes over."""
 
 
 class ChoreTask(ActivationTask):
-    """What beat asks for every few seconds."""
+    """Base of the tasks that beat sends every few seconds."""
 
     abstract = True
 
-    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # whatever it is
+    def comes_again(self, error: ActivationError) -> bool:  # noqa: ARG002  # any error
         return True

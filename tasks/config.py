@@ -15,22 +15,22 @@ from app.settings import Settings
 def celery_config(settings: Settings) -> dict[str, Any]:
     return {
         **broker_settings(settings.celery_broker_url),
-        # a service waits for its broker, however long that takes
+        # wait for the broker however long it is away
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # without it a publisher may block for ever on an exhausted pool
+        # without this a publisher may block forever on an exhausted pool
         "broker_pool_acquire_timeout": 10,
-        # nobody reads results: what became of a profile is in its job and its run
+        # nobody reads results: jobs and runs say what became of profiles
         "task_ignore_result": True,
-        # a task is done when it has ended, not when it was received; being run twice costs nothing here
+        # acknowledge when the task ends, not when it is received; running it twice is harmless
         "task_acks_late": True,
         "task_retry_on_worker_lost": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        # wake-ups are cheap, and a prefetched one that waits behind a slow lane would hold up its own
+        # a prefetched wake-up would wait behind a slow lane while its own lane stands still
         "worker_prefetch_multiplier": 1,
-        # a misspelt queue name is an error and not a queue that nobody reads
+        # a misspelt queue name is an error, not a new queue that nobody reads
         "task_create_missing_queues": False,
-        # each with an exchange and a routing key of its own: by default all three would share those of the default queue
+        # each has its own exchange and routing key: by default all three would share those of the default queue
         "task_queues": [_queue(name) for name in QUEUES],
         "task_default_queue": MAINTENANCE_QUEUE,
         "task_routes": {
@@ -40,17 +40,17 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             "attributes.*": {"queue": MAINTENANCE_QUEUE},
             "maintenance.*": {"queue": MAINTENANCE_QUEUE},
         },
-        # a ceiling in each worker; the account's own rate is kept by the shared limiter
+        # ceilings for each worker; the account's rate is kept by the shared limiter
         "task_annotations": {
             DELIVER_TASK: {"rate_limit": settings.deliver_rate_limit or None},
             "activation.enqueue": {"rate_limit": settings.enqueue_rate_limit or None},
             "attributes.refresh": {"rate_limit": settings.refresh_rate_limit or None},
         },
-        "worker_consumer": "tasks.consumer:Consumer",  # makes the ceilings hold: celery#5927
-        # threads: a lane mostly waits for the network, and one process then holds many lanes (docs/decisions/0003)
+        "worker_consumer": "tasks.consumer:Consumer",  # makes these ceilings hold: celery#5927
+        # threads: a lane mostly waits for the network, so one process holds many lanes (docs/decisions/0003)
         "worker_pool": "threads",
         "worker_concurrency": settings.worker_concurrency,
-        # events cost two fifths of a worker's throughput; Flower turns on those it needs
+        # events cost two fifths of a worker's throughput; Flower turns on the ones it needs
         "worker_send_task_events": False,
         "task_send_sent_event": False,
         "worker_hijack_root_logger": True,
@@ -68,7 +68,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
                 "schedule": timedelta(seconds=settings.sweep_seconds),
             },
         },
-        # no `expires`: it would compare the clock of beat with that of a worker
+        # instead of `expires`, which compares beat's clock with a worker's
         "beat_scheduler": "tasks.schedule:Scheduler",
         "beat_schedule_filename": str(settings.home / "celerybeat-schedule"),
         "beat_max_loop_interval": min(5.0, settings.sweep_seconds),

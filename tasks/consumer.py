@@ -1,11 +1,11 @@
-"""A worker consumer that no message ends, whose task rate limits hold under backlog, and that can leave a queue alone for a while.
+"""A worker consumer that no message can crash, whose task rate limits hold under backlog, and that can pause a queue.
 
-Stock Celery arms one timer for every rate-limited message that waits, and kombu's event loop fires at most ten of them a
+Stock Celery arms one timer for every waiting rate-limited message, and kombu's event loop fires at most ten of them per
 round before it sleeps for a second: with ten or more waiting, '10/s' becomes about one a second (celery#5927). Here each
-bucket has one timer at a time, whoever waits in it.
+bucket has at most one timer, however many messages wait in it.
 
-A queue whose messages cannot be worked at now is paused: they stay on the broker, where nothing is lost and nothing is spun. After a
-while one more try is made; each in a row waits longer.
+A queue whose messages cannot be worked on now is paused: they stay on the broker, and the worker does not spin. After each
+pause the worker tries once more; consecutive pauses get longer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Consumer(StockConsumer):
         Consumer.running = self
 
     def pause(self, queue: str) -> float:
-        """Take no messages of a queue for a while. May be called by any thread; returns for how long it is paused at least."""
+        """Take no messages from a queue for a while; any thread may call this. Returns the shortest length of the pause in
+        seconds.
+        """
         seconds: float = min(PAUSE_MOST_SECONDS, PAUSE_SECONDS * 2 ** self._pauses.get(queue, 0))
         if queue not in self._paused:
             self._paused.add(queue)
@@ -47,12 +49,12 @@ class Consumer(StockConsumer):
         return seconds
 
     def well(self, queue: str) -> None:
-        """A message of the queue was worked at: the next pause is short again."""
+        """Note that a message of the queue was handled, so that the next pause is short again."""
         if queue not in self._paused:
             self._pauses.pop(queue, None)
 
     def _stop_consuming(self, queue: str, seconds: float) -> None:
-        # the timer first: to cancel asks an AMQP broker, which may be gone, and then the queue would be paused for good
+        # the timer first: cancelling asks the AMQP broker, and if that fails the queue would stay paused for good
         self.timer.call_after(seconds, self._consume_again, (queue,))
         if self.task_consumer is not None:
             self.task_consumer.cancel_by_queue(queue)
@@ -64,14 +66,14 @@ class Consumer(StockConsumer):
             self.task_consumer.consume()
 
     def on_close(self) -> None:
-        """The connection is lost, and with it what was to be called; the next one takes messages of every queue."""
+        """Forget the pauses: their timers ended with the connection, and the next one consumes from every queue."""
         super().on_close()
         self._paused.clear()
 
     # -- what cannot be received ---------------------------------------------------------------------------------------
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
-        """Each message is looked at before Celery does, which would die of some and quote others in its log."""
+        """Check each message before Celery does, which would crash on some and quote others in its log."""
         receive = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> Any:
@@ -84,7 +86,7 @@ class Consumer(StockConsumer):
                 return receive(message)
             except self.connection_errors:
                 raise
-            except Exception as error:  # noqa: BLE001  # whatever it is, the worker lives
+            except Exception as error:  # noqa: BLE001  # the worker survives any error
                 return self.refuse(message, f"Celery cannot receive it ({type(error).__name__})")
 
         return on_task_received
@@ -96,7 +98,7 @@ class Consumer(StockConsumer):
         message.reject_log_error(log, self.connection_errors)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Called by kombu for a message whose body it could not decode or decompress, or was not to."""
+        """Refuse a message that kombu could not, or was told not to, decode or decompress."""
         found = str(exc) if isinstance(exc, UnreadableMessage) else f"its body cannot be decoded ({type(exc).__name__})"
         self.refuse(message, found)
 
@@ -110,7 +112,7 @@ class Consumer(StockConsumer):
         self.refuse(message, "Celery finds it invalid")
 
     def bucket_for_task(self, type: Any) -> Any:  # noqa: A002  # Celery's name
-        """Room for two tokens, so that what a timer comes late by is not lost to the rate; two at most run back to back."""
+        """Return a bucket with room for two tokens: a late timer then costs no rate, and at most two tasks run back to back."""
         limit = rate(getattr(type, "rate_limit", None))
         return TokenBucket(limit, capacity=2) if limit else None  # type: ignore[no-untyped-call]
 
@@ -131,24 +133,24 @@ class Consumer(StockConsumer):
         self._schedule_bucket_request(bucket)
 
     def reset_rate_limits(self) -> None:
-        """Called at start and whenever a rate limit is changed by remote control: the buckets are new, and so are the timers."""
+        """Forget the timers as well: the buckets are new. Called at start and whenever remote control changes a rate limit."""
         self._timed_buckets.clear()
         super().reset_rate_limits()
 
 
 def set_aside(why: str, content: bytes) -> None:
-    """Keep what was sent and cannot be read."""
+    """Keep a message that cannot be read for the operator."""
     from tasks.worker import context
 
     context().refused.keep(why, content)
 
 
 def pause_queue(queue: str) -> float:
-    """Pause a queue in this worker; returns for how many seconds."""
+    """Pause a queue in this worker; returns the length in seconds."""
     return Consumer.running.pause(queue) if Consumer.running is not None else 0.0
 
 
 def resume_queue(queue: str) -> None:
-    """A message of the queue went well."""
+    """Note that a message of the queue was handled."""
     if Consumer.running is not None:
         Consumer.running.well(queue)

@@ -1,4 +1,4 @@
-"""What beat asks for every few seconds."""
+"""The sweep, which beat sends every few seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.worker import context
 
 @app.task(base=ChoreTask, name="maintenance.sweep")
 def sweep() -> str:
-    """Wake lanes that have work and no wake-up, bound what is kept, raise alerts."""
+    """Wake lanes that have work but no wake-up, trim what is kept, raise alerts."""
     resources = context().resources
     woken = sweep_all(resources, context().waker)
     if has_due(resources.redis, now_ms=resources.clock.now_ms()):

@@ -1,8 +1,8 @@
-"""Whether a message can be received at all, decided before Celery looks at it. Pure.
+"""Finds what makes a message unreadable, before Celery or kombu looks at it. Pure.
 
-Celery's worker dies of many a malformed message (`ValueError` out of `celery/worker/request.py`), gets it again and dies again.
-And what it logs of others quotes the body. So every message is looked at here first; the text of a finding names what is
-wrong, never what it holds.
+Celery's worker crashes on many malformed messages (`ValueError` out of `celery/worker/request.py`), is given them again and
+crashes again; in logging others it quotes the body. The faults reported here say what is wrong, never what the message
+holds.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-MOST_BYTES = 64_000_000  # of a message's body, decompressed
+MOST_BYTES = 64_000_000  # of a message's decompressed body
 MOST_DEPTH = 200
 _ZLIB = ("application/x-gzip", "gzip", "zlib")  # kombu's names for one format, which is zlib's (kombu/compression.py)
 _TIMES = ("eta", "expires")
-_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,255}")  # as a job's id; Celery logs it and tells it to Flower
+_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,255}")  # Celery logs it and sends it to Flower
 
 
 class UnreadableMessage(ValueError):
-    """kombu is not to read a message; the text is the fault that was found in it."""
+    """Keeps kombu from reading a message; its text is the fault."""
 
 
 def fault_in_envelope(item: bytes) -> str:
-    """What is wrong with an item of a queue's list in Redis; '' when it is a message as kombu writes one."""
+    """Return what is wrong with an item of a queue's Redis list; '' if it is a message as kombu writes one."""
     if len(item) > 2 * MOST_BYTES:
         return "it is too large"
     try:
@@ -45,7 +45,7 @@ def fault_in_envelope(item: bytes) -> str:
         return "its delivery_info names no exchange and routing key"
     if not isinstance(envelope.get("headers", {}), dict):
         return "its headers are no object"
-    body = envelope.get("body")  # without one kombu hands over None
+    body = envelope.get("body")  # None without one, as in kombu
     if not isinstance(body, str):
         return "its body is no text"
     encoding = properties.get("body_encoding")
@@ -63,7 +63,10 @@ def fault_in_envelope(item: bytes) -> str:
 
 
 def fault_in_compression(headers: Mapping[str, Any], packed: bytes) -> str:
-    """A small message may inflate to gigabytes, and kombu inflates it before anybody can ask."""
+    """Return what is wrong with a compressed body; '' if nothing.
+
+    A small message may inflate to gigabytes, and kombu inflates it before anybody can intervene.
+    """
     compression = headers.get("compression")
     if compression is None:
         return ""
@@ -80,9 +83,9 @@ def fault_in_compression(headers: Mapping[str, Any], packed: bytes) -> str:
 def fault_in_message(
     headers: Any, body: bytes | str, content_type: Any, content_encoding: Any, *, tasks: Collection[str]
 ) -> str:
-    """What is wrong with a message that shall start a task of ours; '' when Celery can receive it.
+    """Return what is wrong with a message that is meant to start one of `tasks`; '' if Celery can receive it.
 
-    Both of Celery's message protocols are known: 2 (its task stands in the headers) and 1 (all stands in the body).
+    Handles both of Celery's message protocols: 2 (the task's name is in the headers) and 1 (everything is in the body).
     """
     if not isinstance(headers, Mapping):
         return "it has no headers"

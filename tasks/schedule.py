@@ -1,4 +1,4 @@
-"""A beat that sends nothing more while nobody takes what it has sent."""
+"""A beat scheduler that stops sending while no worker takes what it sent."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = get_logger(__name__)
 class Scheduler(PersistentScheduler):
     """Set as `beat_scheduler`.
 
-    What beat sends is worth nothing once the next of it is sent. Celery's `expires` would drop what is old, but compares the clock of
-    beat with that of the worker: where they differ by seconds, nothing is ever run. So beat looks at its queue instead: without
-    workers it stays short, and none of it is dropped.
+    A chore is worth nothing once the next one is sent. Celery's `expires` would drop old ones, but it compares beat's clock
+    with the worker's: if they differ by seconds, nothing ever runs. So beat looks at the length of its queue, which stays
+    short even without workers, and nothing is dropped.
     """
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Send the task of an entry, unless enough wait already."""
+        """Send an entry's task, unless enough are waiting already."""
         if self._waiting() < MOST_WAITING:
             super().apply_entry(entry, producer=producer)
         else:
@@ -33,9 +33,9 @@ class Scheduler(PersistentScheduler):
             )
 
     def _waiting(self) -> int:
-        """How many messages wait. 0 when the broker cannot tell: sending will say why."""
+        """Return how many messages wait; 0 if the broker cannot tell, since sending will then report why."""
         try:
             with self.connection.channel() as channel:
                 return int(channel.queue_declare(MAINTENANCE_QUEUE, passive=True).message_count)
-        except Exception:  # noqa: BLE001  # each transport has errors of its own
+        except Exception:  # noqa: BLE001  # each transport has its own errors
             return 0

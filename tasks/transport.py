@@ -1,10 +1,10 @@
-"""kombu's transports, which look at what comes before kombu does.
+"""kombu's transports, with a check of every message before kombu reads it.
 
-Anybody who may write to a Redis broker can put anything into the list that is a queue. kombu takes it for JSON with certain
-members, and an error there ends the worker, after the item has been taken: the others follow with the next one. Here an item is
-looked at as it comes from Redis; one that kombu could not read is handed over, and never gets that far.
+Anyone who may write to a Redis broker can put anything into a queue's list. kombu expects JSON with certain members; where
+they are missing it crashes the worker after taking the item, and the next item crashes the next worker. So items are
+checked as they come from Redis, and unreadable ones are set aside.
 
-On AMQP what comes is a message, but its body may inflate to gigabytes: it is looked at before it does.
+Over AMQP a message is always well formed, but its body may inflate to gigabytes, so it is checked before it does.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SetAside = Callable[[str, bytes], None]
 
 
 class _Client(redis.Redis):
-    """A connection that reads queues."""
+    """A Redis connection that reads queues."""
 
     set_aside: ClassVar[SetAside]
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """None, as when nothing came, for an item that is no message."""
+        """Return None, as if nothing had come, for an item that is no message."""
         reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # so in redis-py
         if command_name != "BRPOP" or not reply:
             return reply
@@ -51,11 +51,11 @@ class Transport(stock.Transport):
 
 class _AmqpMessage(pyamqp.Message):
     def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
-        # a body of text is not packed: py-amqp could decode it
+        # a text body is not compressed, since py-amqp could decode it
         fault = fault_in_compression(msg.headers or {}, msg.body) if isinstance(msg.body, bytes) else ""
         if fault:
             error = UnreadableMessage(fault)
-            # kombu does no more with it than tell the consumer
+            # with errors set, kombu only tells the consumer
             self.errors = [(UnreadableMessage, error, error.__traceback__)]  # type: ignore[list-item]  # it may be None
         super().__init__(msg, channel, **more)  # type: ignore[no-untyped-call]  # so in kombu
 
@@ -77,7 +77,10 @@ class AmqpsTransport(pyamqp.SSLTransport):
 
 
 def harden(set_aside: SetAside) -> None:
-    """Use these transports for all connections that this process opens from now on. To be called before the first."""
+    """Use these transports for all connections that this process opens from now on. Call it before the first.
+
+    `set_aside` is called with the fault and the raw item.
+    """
     _Client.set_aside = staticmethod(set_aside)
     TRANSPORT_ALIASES.update(
         {

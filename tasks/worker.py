@@ -1,4 +1,4 @@
-"""What a worker process keeps, and what it does when it starts and when it is told to stop."""
+"""What a worker process holds, and what it does when it starts and when it is told to stop."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from app.sweep.alerts import Judgement
 from app.tracing import TRACES
 from app.wake_ups import Waker
 
-NEW_OBJECTS = 20_000  # after so many the collector looks for cycles; stock 700
+NEW_OBJECTS = 20_000  # the collector's threshold; Python's default is 700
 
 log = logging.getLogger(__name__)
 
 
 class Context:
-    """Resources, waker, producer and delivery of this process, made on first use."""
+    """The resources, waker, producer and delivery of this process."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -46,11 +46,11 @@ class Context:
         self.presence: Presence | None = None
 
     def watch(self) -> None:
-        """Nobody else may be there to tell that sweeps have ended, nor to send what is to be said of it."""
+        """Alert when sweeps have ended, and send that alert too: nobody else may be there to do either."""
         if Judgement(self.resources).watch(up_seconds=time.monotonic() - self._begun):
             deliver_due(
                 self.resources, most=1
-            )  # it takes seconds where a channel hangs, and signs of life wait meanwhile
+            )  # one at a time: a hanging channel takes seconds, and signs of life wait for it
 
 
 _lock = Lock()
@@ -62,7 +62,7 @@ def _make() -> Context:
 
 
 def context() -> Context:
-    """The context of this process; the lock keeps two threads from making two."""
+    """Return the context of this process, made on first use; the lock keeps two threads from making two."""
     with _lock:
         return _make()
 
@@ -74,10 +74,10 @@ def _on_start(**_: Any) -> None:
 
 @celeryd_after_setup.connect
 def _take_own_wake_ups(sender: str, instance: Any, **_: Any) -> None:
-    """A worker of lanes has a queue of its own beside the common one, for those of accounts that it leads."""
+    """Give a delivery worker its own queue beside the shared one, for wake-ups of the accounts that it leads."""
     queues = instance.app.amqp.queues
     if DELIVERY_QUEUE in queues.consume_from:
-        # Celery puts its default exchange in the place of a nameless one, and would bind the queue to it
+        # Celery replaces a nameless exchange by its default one and would bind the queue to it
         queue = queues.select_add(worker_queue(sender))
         queue.exchange = Exchange("")  # type: ignore[no-untyped-call]  # so in kombu
         context().delivery.leads.begin(sender)
@@ -85,7 +85,7 @@ def _take_own_wake_ups(sender: str, instance: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _be_seen(sender: Any = None, **_: Any) -> None:
-    """Say that this worker is alive, what it takes, and what it has measured; and look whether sweeps go on."""
+    """Start reporting that this worker is alive, what it takes and what it measured, and watching that sweeps go on."""
     queues = tuple(sorted({queue.name for queue in sender.task_consumer.queues}.intersection(QUEUES)))
     found = context()
     role = "worker" if DELIVERY_QUEUE in queues else "maintenance"
@@ -96,8 +96,8 @@ def _be_seen(sender: Any = None, **_: Any) -> None:
 
 @worker_ready.connect
 def _spare_the_collector(**_: Any) -> None:
-    """What is there by now stays for good, and is not to be looked through again and again while contacts come and go by the
-    thousand (gc.freeze, https://docs.python.org/3/library/gc.html).
+    """Exempt what exists by now from garbage collection: it stays for good, while contacts come and go by the thousand
+    (gc.freeze, https://docs.python.org/3/library/gc.html).
     """
     gc.collect()
     gc.freeze()
@@ -106,10 +106,10 @@ def _spare_the_collector(**_: Any) -> None:
 
 @worker_ready.connect
 def _listen_for_quit(**_: Any) -> None:
-    """Of QUIT Celery tells after it has waited for the tasks, so they are told here."""
+    """Stop sessions when QUIT arrives; Celery's own signal for QUIT comes only after it has waited for the tasks."""
     stock = signal.getsignal(signal.SIGQUIT)
     if not callable(stock):
-        return  # embedded in a program that minds its signals itself
+        return  # embedded in a program that handles its own signals
 
     def stop(number: int, frame: FrameType | None) -> None:
         _stop()
@@ -120,8 +120,8 @@ def _listen_for_quit(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    """TERM, INT or QUIT has come, and Celery will wait for every task: sessions, which go on for as long as there is work, are told
-    here, in the handler of the signal.
+    """Tell the sessions to stop, right in the signal handler of TERM, INT or QUIT: Celery waits for every task, and a
+    session goes on as long as there is work.
     """
     found = context()
     if found.delivery.stopping.is_set():
@@ -137,14 +137,14 @@ def _stop(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _give_back(**_: Any) -> None:
-    """All sessions have ended: others may have what they held, and what they measured since TERM is not lost."""
+    """Give back what this worker held and flush what it measured, now that all sessions have ended."""
     found = context()
     found.delivery.give_back()
     found.resources.measures.flush(found.resources.redis, found.resources.clock)
 
 
 def _leave() -> None:
-    """Calls that are not answered in time are left to the next holder of their lane, which repeats them."""
+    """End without waiting for open calls; the next holder of each lane repeats them."""
     log.warning("Calls in flight were not answered in time; this worker ends without their answers.")
     logging.shutdown()
     os._exit(0)
