@@ -1,1 +1,1 @@
-"""Working at lanes: from a wake-up to calls and their outcomes."""
+"""Delivery: works through lanes, from a wake-up to calls and their outcomes."""

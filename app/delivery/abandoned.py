@@ -1,4 +1,4 @@
-"""Leaving lanes whose last steps are uncertain, also while Redis is away."""
+"""Leaves lanes whose last steps are uncertain, even while Redis is away."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from app.lanes.lane import Lane
 
-Wake = Callable[[str, Iterable[int]], None]  # sends the wake-ups of these lanes of a destination
+Wake = Callable[[str, Iterable[int]], None]  # sends wake-ups: (destination id, lane numbers)
 
 
 class Abandoned:
-    """Remembers the lanes that a process has left while it could not tell Redis. Safe for many threads."""
+    """The lanes that this process has left without being able to tell Redis. Safe to share between threads."""
 
     def __init__(self, *, wake_up_seconds: float) -> None:
         self._wake_up_seconds = wake_up_seconds
-        self._untold: deque[tuple[Lane, bool]] = deque()  # with whether an entry of it is to blame
+        self._untold: deque[tuple[Lane, bool]] = deque()  # (lane, blame)
 
     def leave(self, lane: Lane, *, blame: bool = False) -> bool:
-        """Let go of a lane. True when its wake-up is to be sent. When Redis is away, that is told later (`tell`)."""
+        """Let go of a lane; while Redis is away, `tell` reports it later.
+
+        `blame`: an entry of the lane caused this.
+
+        Returns whether to send the lane's wake-up.
+        """
         try:
             return lane.abandon(wake_up_seconds=self._wake_up_seconds, blame=blame)
         except RedisError:
@@ -32,7 +37,7 @@ class Abandoned:
     def tell(self, wake: Wake) -> None:
         """Tell Redis which lanes were left while it was away, so that they do not count as crashes, and wake them.
 
-        Raises redis-py's errors; what is not told yet is told the next time.
+        Raises: redis-py's errors; the remaining lanes are reported next time.
         """
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The calls of a session: one whenever the gate lets its lane in, and what comes of it."""
+"""Makes a session's calls, one whenever the gate grants its lane a start, and acts on each result."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from app.delivery.working_set import PendingContact
     from app.sfmc.responses import Accepted
 
-# Starts that may be missed: a token that must be fetched for every call must not keep all of them from going out
+# How many starts in a row may be missed: fetching a token for every call must not keep all calls from going out
 MISSED_IN_A_ROW = 20
 
 log = logging.getLogger(__name__)
 
 
 class Caller:
-    """Makes calls for a session."""
+    """Makes the calls of one session."""
 
     def __init__(self, session: LaneSession) -> None:
         self._session = session
@@ -54,21 +54,20 @@ class Caller:
         self._contacts = session.contacts
         self._place = Place(self._work.destination.id, self._call, self._hold)
         self._reloading = Reloading(self._reload_catalog)
-        self._wanted = (0, False)  # calls and whether they are backfill, as the gate knows it
-        self._missed = 0  # starts, in a row
+        self._wanted = (0, False)  # (calls, backfill), as the gate was told
+        self._missed = 0  # starts missed in a row
         self._left = False
 
     def want(self, count: int) -> None:
-        """Tell the gate how many calls would start now."""
+        """Tell the gate how many calls could start now."""
         wanted = (0 if self._reloading.is_under_way else count, not self._contacts.live)
         if wanted != self._wanted:
             self._wanted = wanted
             self._work.gate.want(self._place, wanted[0], backfill=wanted[1])
 
     async def leave(self) -> None:
-        """Wait for the calls in flight, and keep the lane meanwhile: nobody else may call these contacts.
-
-        Their results are not noted any more.
+        """Wait for the calls in flight without noting their results, and hold the lane until then, so that nobody else
+        calls these contacts.
         """
         session, lane = self._session, self._work.lane
         self._work.gate.leave(self._place)
@@ -90,7 +89,7 @@ class Caller:
         self._session.changed.set()
 
     async def _call(self, latest: float) -> Called | None:
-        """Call the next contact."""
+        """Call the next contact. `latest`: the last moment, in time.monotonic(), at which the request may go out."""
         session, contacts = self._session, self._contacts
         self._wanted = (self._wanted[0] - 1, self._wanted[1])
         if self._reloading.is_under_way or not session.may_start_call():
@@ -98,10 +97,10 @@ class Caller:
         contact = contacts.next()
         session.call_begun()
         called = None
-        sent: list[float] = []  # once, or twice where the token was not good any more
+        sent: list[float] = []  # sent twice if the token had expired
 
         def check_before_sending() -> None:
-            """Called right before the request goes out, when its token and its connection are at hand."""
+            """Check once more right before the request goes out, when token and connection are ready."""
             if not self._work.lane.may_send():
                 raise LeaseLost(
                     f"Lane {self._work.lane.number} of {self._work.destination.id} is not surely ours any more."
@@ -126,7 +125,7 @@ class Caller:
             if not self._left:
                 session.ledger.count_calls(len(sent))
                 await self._act(verdict, contact)
-        except Exception as error:  # noqa: BLE001  # the session ends by it
+        except Exception as error:  # noqa: BLE001  # ends the session
             session.broken(error)
         finally:
             contacts.in_flight.pop(contact.key, None)
@@ -142,14 +141,14 @@ class Caller:
                 return await (calls.post if contact.post else calls.patch)(body, before_sending=check_before_sending)
         except AWAY:
             return NotSent()
-        except Exception as error:  # noqa: BLE001  # what it means is decided by its class
+        except Exception as error:  # noqa: BLE001  # `judge` decides by its class
             return error
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
 
     async def _act(self, verdict: Verdict, contact: PendingContact) -> None:
         session, contacts = self._session, self._contacts
-        # the contact is in flight until what its call asks for is done
+        # the contact counts as in flight until the pause or reload is over
         if isinstance(verdict, PauseAccount):
             await self._pause(verdict.error)
         elif isinstance(verdict, ReloadCatalog):
@@ -182,13 +181,16 @@ class Caller:
                 assert_never(verdict)
 
     async def _pause(self, throttled: AccountThrottled) -> None:
-        """All lanes of the account wait."""
+        """Make all lanes of the account wait."""
         kind, wait_seconds = throttled.kind, throttled.wait_seconds
         seconds = await self._session.outlast(lambda: self._work.gate.refused(kind, wait_seconds))
         self._session.held(seconds)
 
     async def _reload_catalog(self) -> bool:
-        """Marketing Cloud does not know an attribute that the catalog knows. False when the account has to be left alone first."""
+        """Read the catalog again, because Marketing Cloud does not know an attribute that is in it.
+
+        Returns False when the account has to be left alone first.
+        """
         try:
             self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
         except AccountThrottled as throttled:  # told to the account already
@@ -212,12 +214,12 @@ class Caller:
             self._session.failed(trouble)
 
     def _doubt(self, contact: PendingContact, error: TransientFailure) -> None:
-        """A call came to nothing: the next ones tell whether that is the contact's trouble or the destination's."""
+        """Note a call that failed transiently; the next calls tell whether the contact or the destination is the cause."""
         self._contacts.doubt(contact, error)
         work = self._work
         in_a_row = work.shared.doubts.note(work.destination.id, work.generation, contact.key, time.monotonic())
         if self._work.is_probe:
-            # the next probe is another contact's: this one's trouble may be its own
+            # the next probe takes another contact: the cause may be this one
             self._contacts.park_doubtful()
         if (trouble := outage(error, in_a_row, is_probe=self._work.is_probe)) is not None:
             work.shared.doubts.forget(work.destination.id)

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """One for each destination, made by `make`. Safe for many threads."""
+    """One client for each destination, created by `make`. Safe to share between threads."""
 
     def __init__(self, make: Callable[[Destination], MarketingCloud]) -> None:
         self._make = make
         self._lock = Lock()
-        self._known: dict[str, tuple[str, MarketingCloud]] = {}  # by destination: of which version
+        self._known: dict[str, tuple[str, MarketingCloud]] = {}  # destination id -> (version, client)
 
     def of(self, destination: Destination) -> MarketingCloud:
-        """The client of the destination's account; a replaced destination gets a new one."""
+        """Return the client of the destination's account; a replaced destination gets a new one."""
         with self._lock:
             version, client = self._known.get(destination.id, ("", None))
             if client is None or version != destination.version:

@@ -1,4 +1,4 @@
-"""What is done when a session has ended: its destination's state is noted, its lane let go of, and others are woken."""
+"""Concludes a session: notes its destination's state, lets go of its lane and wakes others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Conclusion:
     def conclude(
         self, lane: Lane, destination: Destination, result: Result, state: State, *, is_probe: bool
     ) -> WakeUpResult:
-        """After a session that began with this state of its destination."""
+        """Conclude a session. `state`: the destination's state when the session began."""
         probe_token = lane.token if is_probe else ""
         end = ending(result, is_probe=is_probe)
         wait_seconds = end.wait_seconds
@@ -58,11 +58,11 @@ class Conclusion:
         return replace(left, wake=(*left.wake, *woken), worker=self._leads.leader(destination.account.key))
 
     def leave(self, lane: Lane, *, blame: bool = False) -> WakeUpResult:
-        """Leave a lane whose last steps are uncertain; with `blame`, because of what an entry made this worker do."""
+        """Leave a lane whose last steps are uncertain. `blame`: an entry made this worker fail."""
         return WakeUpResult((lane.number,)) if self._abandoned.leave(lane, blame=blame) else WakeUpResult()
 
     def postpone(self, lane: Lane, wake_up_token: str, wait_seconds: float) -> WakeUpResult:
-        """Have the wake-up with this token come back after so long, unless another one will."""
+        """Let the wake-up with this token come back after `wait_seconds`, unless the lane has another one."""
         countdown, new_token = countdown_seconds(wait_seconds, at_least=1.0), token_hex(8)
         if lane.postpone(wake_up_token, new_token, wake_up_seconds=countdown + self._wake_up_seconds):
             return WakeUpResult(come_back_seconds=countdown, wake_up_token=new_token)
@@ -80,7 +80,7 @@ class Conclusion:
         return state.wait_seconds
 
     def _let_go(self, lane: Lane, wait_seconds: float) -> WakeUpResult:
-        """Release the lane, to come back after a wait if anything is left."""
+        """Release the lane; if anything is left in it, let the wake-up come back after `wait_seconds`."""
         countdown, wake_up_token = countdown_seconds(wait_seconds, at_least=0.1), token_hex(8)
         if lane.release(wake_up_seconds=countdown + self._wake_up_seconds, wake_up_token=wake_up_token):
             return WakeUpResult(come_back_seconds=countdown, wake_up_token=wake_up_token)

@@ -1,6 +1,6 @@
-"""When nobody has answered for the whole retry window, what has waited that long is set aside for replay.
+"""Sets aside for replay what has waited for the whole retry window while the destination did not answer.
 
-A stopped destination keeps its backlog: there someone has to act, however long that takes.
+A stopped destination keeps its backlog instead: somebody has to act, however long that takes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 def is_due(state: State, now_ms: int, settings: Settings) -> bool:
-    """Whether the destination has not answered for the whole retry window, and was probed often enough."""
+    """Return whether the destination has failed to answer for the whole retry window and was probed often enough."""
     return state.status is Status.DEGRADED and is_exhausted(state.tries, state.since_ms, now_ms, settings)
 
 
 def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: str) -> None:
-    """If that is due, make failures of the lane's old entries, unless another worker holds it; the lane is left with this token.
+    """If giving up is due, turn the lane's old entries into failures, unless another worker holds the lane.
 
-    Raises redis-py's errors.
+    `wake_up_token`: the token of the wake-up that the lane is left with.
+
+    Raises: redis-py's errors.
     """
     settings, now_ms = resources.settings, resources.clock.now_ms()
     if not is_due(state, now_ms, settings):
@@ -41,6 +43,6 @@ def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: s
             if ledger.pending:
                 lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(resources.redis)
     except LeaseLost:
-        pass  # nothing was settled: the entries are as they were
-    finally:  # also when it is not known whether the lane was opened; where another holds it, nothing happens
+        pass  # nothing was settled: the entries are unchanged
+    finally:  # also if it is unknown whether the lane was opened; no effect if another worker holds it
         lane.release(wake_up_seconds=settings.wake_up_seconds, wake_up_token=wake_up_token)

@@ -1,13 +1,13 @@
-"""How many contacts in a row met the same trouble, over all lanes of a process. Pure.
+"""Counts contacts in a row that met the same trouble, over all lanes of a process. Pure.
 
-A few of each lane tell as much as many of one.
+A few failures in each of several lanes say as much about the destination as many in one lane.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-LIFE_SECONDS = 600.0  # trouble longer ago tells nothing of now
+LIFE_SECONDS = 600.0  # older trouble says nothing about now
 
 
 @dataclass(slots=True)
@@ -19,16 +19,16 @@ class _Row:
 
 
 class InARow:
-    """Counts by destination. For coroutines of one event loop; times are of time.monotonic().
+    """Counts by destination. Use only from coroutines of one event loop; times are those of time.monotonic().
 
-    `generation` changes when the destination is connected anew and when its state changes: what was seen before tells nothing.
+    `generation` changes when the destination is reconnected and when its state changes; earlier trouble then no longer counts.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
 
     def note(self, destination_id: str, generation: str, contact_key: str, now: float) -> int:
-        """Note trouble with a contact. Returns with how many there was since it was last forgotten."""
+        """Note trouble with a contact. Returns how many contacts have met it since the count was last reset."""
         row = self._rows.get(destination_id)
         if row is None or row.generation != generation:
             row = self._rows[destination_id] = _Row(generation)
@@ -36,5 +36,5 @@ class InARow:
         return len(row.noted)
 
     def forget(self, destination_id: str) -> None:
-        """A call met no such trouble, or the destination is said to have failed by it."""
+        """Start over: a call met no such trouble, or the destination has been marked as failed."""
         self._rows.pop(destination_id, None)

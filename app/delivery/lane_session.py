@@ -1,4 +1,4 @@
-"""One session at a lane: its state, what that is decided by, and its way to Redis."""
+"""One session at a lane: its state machine, the facts that decide it, and its access to Redis."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 
 class LaneSession:
-    """What happens to a session is told here, and changes its state nowhere else. For coroutines of one event loop.
+    """Everything that happens in a session is reported here; nothing else changes its state.
 
-    `changed` wakes the loop that carries it out. The lease is looked after every `rest_seconds` at least.
+    Use only from coroutines of one event loop. `changed` wakes the loop that carries the session out. `rest_seconds` is the
+    longest wait before the lease is checked again.
     """
 
     def __init__(self, work: Work) -> None:
@@ -44,14 +45,17 @@ class LaneSession:
         self._state = machine.SessionState.begun(self._begun, self._rules)
         self._error: Exception | None = None
         self._read = 0  # entries
-        self._started = 0  # calls, without those that told nothing
+        self._started = 0  # calls, except those that told nothing
         self._answered = 0  # calls
         self._moved_to: set[int] = set()
 
     # -- what is to be done --------------------------------------------------------------------------------------------
 
     async def next_command(self) -> machine.Command:
-        """What to do next, with the lane kept. Raises `LeaseLost`, redis-py's errors, and what a call met unexpectedly."""
+        """Return what to do next, after renewing the lease if due.
+
+        Raises: `LeaseLost`; redis-py's errors; any unexpected error of a call.
+        """
         if self._error is not None:
             raise self._error
         await self.keep_lane()
@@ -60,7 +64,7 @@ class LaneSession:
         return machine.next_command(self._state, self._load(), time.monotonic(), self._rules)
 
     def may_start_call(self) -> bool:
-        """Whether there is a contact to call, and a call may be started."""
+        """Return whether a contact is waiting and a call may be started."""
         return (
             self._error is None
             and self.contacts.waiting > 0
@@ -68,7 +72,7 @@ class LaneSession:
         )  # fmt: skip
 
     async def may_stay(self, batch: Batch) -> bool:
-        """Whether to go on here with what was read: if it takes long, it may be another process' work."""
+        """Return whether this process is to work on a batch; a long one may be another process's work."""
         if not machine.takes_long(self._state, batch.size, self._rules):
             return True
         work = self.work
@@ -80,14 +84,14 @@ class LaneSession:
         return self._state.epoch_ended
 
     def result(self) -> Result:
-        """How it has ended."""
+        """Return how the session has ended."""
         state = self._state
         return Result(self._answered, state.error, state.wait_seconds, frozenset(self._moved_to), state.epoch_ended)
 
     # -- what has happened ---------------------------------------------------------------------------------------------
 
     def read_done(self, command: machine.Read, batch: Batch) -> None:
-        """The command has found this, and the contacts have it."""
+        """Note that the command read this batch and that its contacts have it."""
         self._read += batch.size
         self._state = machine.read_done(
             self._state, command, live=len(batch.live), backfill=len(batch.backfill), recovered=batch.recovered,
@@ -95,11 +99,11 @@ class LaneSession:
         )  # fmt: skip
 
     def settled(self) -> None:
-        """What had its outcome is written."""
+        """Note that outcomes were written."""
         self._state = machine.settled(self._state, time.monotonic())
 
     async def slice_over(self) -> None:
-        """Find out whether another slice may follow. Not where entries were moved: the session's end wakes their lanes."""
+        """Find out whether another slice may follow; not if entries were moved, since the session's end wakes their lanes."""
         work = self.work
         goes_on = not self._moved_to and await self.outlast(
             lambda: work.shared.staying.goes_on(work.destination, work.lane.number, self._begun)
@@ -110,28 +114,28 @@ class LaneSession:
         self._started += 1
 
     def call_told_nothing(self) -> None:
-        """A call never left, or was throttled: it counts as if it had not begun."""
+        """Uncount a call that never left or was throttled."""
         self._started -= 1
 
     def call_answered(self) -> None:
-        """Marketing Cloud has judged what a call carried."""
+        """Note that Marketing Cloud has judged a call's content."""
         self._answered += 1
 
     def held(self, seconds: float) -> None:
-        """The account is to be left alone for so long."""
+        """Leave the account alone for `seconds`."""
         self._state = machine.held(self._state, seconds)
 
     def failed(self, error: CallError) -> None:
-        """The destination as a whole is in trouble: nothing more is started, the entries stay in the lane."""
+        """Note that the destination as a whole has failed: nothing more is started, the entries stay in the lane."""
         self.contacts.leave_doubtful()
         self._state = machine.destination_failed(self._state, error)
 
     def epoch_over(self) -> None:
-        """The destination was connected anew."""
+        """Note that the destination was reconnected."""
         self._state = machine.epoch_over(self._state)
 
     def broken(self, error: Exception) -> None:
-        """An unexpected error: the session ends by the first one."""
+        """Note an unexpected error; the first one ends the session."""
         self._error = self._error or error
 
     def end(self) -> None:
@@ -141,17 +145,20 @@ class LaneSession:
     # -- Redis ---------------------------------------------------------------------------------------------------------
 
     async def keep_lane(self) -> None:
-        """Renew the lease if that is due. Raises `LeaseLost` and redis-py's errors."""
+        """Renew the lease if due. Raises: `LeaseLost`; redis-py's errors."""
         if self.work.lane.renewal_is_due:
-            # each try is another step: the lease counts from when it was asked for
+            # a new step for each try: the lease counts from when it was asked for
             await self.outlast(lambda: self.work.shared.trips.run(self.work.lane.renewing()))
 
     async def run(self, step: Step[T], *, within_seconds: float = 0.0) -> T:
-        """Carry out a step, again if Redis is away for a moment. Raises what its reply means, and redis-py's errors."""
+        """Carry out a step, and repeat it while Redis is briefly away.
+
+        Raises: what the step's reply means; redis-py's errors.
+        """
         return await self.outlast(lambda: self.work.shared.trips.run(step, within_seconds=within_seconds))
 
     async def outlast(self, act: Callable[[], Awaitable[T]]) -> T:
-        """The same for what else asks Redis."""
+        """Do the same for anything else that asks Redis."""
         return await outlast(self.work.lane, act)
 
     # -- inside --------------------------------------------------------------------------------------------------------
@@ -169,7 +176,7 @@ class LaneSession:
         )
 
     def _move(self, entry: Entry, tag: bytes, lane: int) -> None:
-        """An entry belongs to a contact of another lane by now."""
+        """Move an entry whose contact now belongs to another lane."""
         self.ledger.move(entry, lane, seal_for_lane(entry, tag, self.work.shared.ring, self.work.destination.id))
         self._moved_to.add(lane)
 
@@ -178,8 +185,8 @@ def _rules(work: Work) -> machine.Rules:
     settings = work.shared.settings
     return machine.Rules(
         settings.window_size, settings.slice_seconds, is_probe=work.is_probe,
-        # lanes that began together must not end together: none would call while all wait for their calls in flight
+        # lanes that began together must not end together: nothing would be called while all wait for calls in flight
         reads_seconds=random.uniform(machine.READS_SECONDS_AT_LEAST, machine.READS_SECONDS_AT_MOST),  # noqa: S311  # spread, not a secret
-        # a lease is renewed once a third of it is over, and nothing is sent in its last part
+        # a lease is renewed after a third of its life, and nothing is sent near its end
         rest_seconds=min(machine.REST_SECONDS, settings.lease_seconds / 20),
     )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Which worker process works at the lanes of an account, while one is enough for them: it leads the account. Pure.
+"""Decides which worker process works on the lanes of an account while one process is enough: that process leads it. Pure.
 
-Lanes in one process share a gate and their round trips to Redis, which halves what a paced call costs there, and no process holds
-starts or permits that another one needs. So a lane that has work for longer than a slice goes on in the process that leads its
-account. Who leads is no more than a hint: leases and gates keep the promises, whoever works where.
+Lanes in one process share a gate and their round trips to Redis, which halves what a paced call costs there, and no process
+holds starts or permits that another one needs. So a lane that has work for longer than a slice continues in the process
+that leads its account. The lead is only a hint: leases and gates keep the promises, whoever works where.
 
-Leader election by an expiring key: whoever finds it unset sets it, and renews it to keep it.
+It is leader election by an expiring key: the first process that finds it unset sets it, and renews it to keep it.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from app.destinations.model import Limits
 
-EVERYBODY: Final = "*"  # in place of a leader: the account needs more than one process
-TAKES_BELOW: Final = 0.5  # of what a process can do; it has to have room for what comes with a lead
+EVERYBODY: Final = "*"  # instead of a leader: the account needs more than one process
+TAKES_BELOW: Final = 0.5  # of its capacity: a lead brings more work
 FULL_AT: Final = 0.9
-# A process makes some 300 calls a second at most, and 64 at once: 100 a second, if they take 0.6 s. What may need more is spread from
-# the beginning
+# A process makes at most some 300 calls a second, and 64 at once: 100 a second if each takes 0.6 s. An account that may need
+# more is spread from the beginning
 MOST_CALLS_PER_MINUTE: Final = 6_000
 
 
 class Move(StrEnum):
-    """What a process does about the lead of an account at whose lanes it works."""
+    """What a process does about the lead of an account that it works for."""
 
-    STAY = "stay"  # work here, whoever else works at the account
+    STAY = "stay"  # work here, whoever else works on the account
     TAKE = "take"
     KEEP = "keep"
-    HAND_OVER = "hand over"  # let the leader work at its lanes
-    GIVE_UP = "give up"  # another process may lead
-    SPREAD = "spread"  # all processes work at the account for a while
+    HAND_OVER = "hand over"  # leave the lane to the leader
+    GIVE_UP = "give up"  # let another process lead
+    SPREAD = "spread"  # let all processes work on the account for a while
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """How much of what a process can do is in use, each from 0 to 1: lanes of accounts that it leads, calls in flight, and CPU."""
+    """How much of a process's capacity is in use, each from 0 to 1: lanes of accounts that it leads, calls in flight, and CPU."""
 
     lanes: float
     calls: float
@@ -52,14 +52,15 @@ class Busy:
 
 
 def may_be_led(limits: Limits) -> bool:
-    """Whether one process may be enough for an account of such limits."""
+    """Return whether one process may be enough for an account with these limits."""
     return limits.calls_per_minute <= MOST_CALLS_PER_MINUTE
 
 
 def next_move(leader: str, process: str, busy: Busy, *, leads: int, patient: bool = False) -> Move:
-    """What `process`, which leads so many accounts, does about an account that `leader` leads ('' for nobody).
+    """Decide what `process` does about an account that `leader` leads ('' for nobody).
 
-    `patient`: it has just taken or given up another lead, and waits for what comes of that.
+    `leads`: how many accounts the process leads.
+    `patient`: it has just taken or given up another lead and waits to see the effect.
     """
     if leader == EVERYBODY:
         return Move.STAY

@@ -1,4 +1,4 @@
-"""The accounts that this process leads, and who leads the others (`app.delivery.lead` decides)."""
+"""The accounts that this process leads, and who leads the others; `app.delivery.lead` decides."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-MOVE_GOOD_SECONDS = 1.0  # what was decided for one lane is good for the others so long
-KNOWN_SECONDS = 3.0  # a leader that was seen longer ago may be gone
-HANDED_OVER_SECONDS = 30.0  # a lane that comes back so soon was not taken by the leader, which may have died
-LEAD_SHARE = 0.6  # of a lease: of who dies, the lead ends before its lanes are free
-CPU_SECONDS = 1.0  # it is measured over
-PATIENCE_SECONDS = 3.0  # until a lead that was taken or given up shows in what there is to do
+MOVE_GOOD_SECONDS = 1.0  # how long a decision for one lane holds for the others
+KNOWN_SECONDS = 3.0  # a leader seen longer ago may be gone
+HANDED_OVER_SECONDS = 30.0  # a lane that is back sooner was not taken by the leader, which may have died
+LEAD_SHARE = 0.6  # of a lease: a dead process's lead ends before its lanes are free
+CPU_SECONDS = 1.0  # the period that CPU use is measured over
+PATIENCE_SECONDS = 3.0  # until a lead taken or given up shows in the load
 
 log = logging.getLogger(__name__)
 
 
 class Leads:
-    """The leads of one process, which works at up to `lanes` at once. It may lead from `begin` to `end`; else it works at what comes.
+    """The leads of one process. It leads accounts between `begin` and `end`; outside, it works on whatever comes.
 
-    `calls_share` tells how much of its calls in flight is in use, `cpu_share` how much of a core, each from 0 to 1. `lease_seconds` is
-    the life of a lane's lease: a lead, which is renewed once in a slice, ends sooner.
+    `lease_seconds`: the life of a lane's lease; a lead, renewed once in a slice, is shorter.
+    `lanes`: how many lanes the process works on at once.
+    `calls_share`, `cpu_share`: return how much of its calls in flight, and of one core, is in use (0 to 1).
     """
 
     def __init__(
@@ -58,25 +59,25 @@ class Leads:
         self._cpu_share = cpu_share
         self._lock = Lock()
         self._sessions: Counter[str] = Counter()  # under way, by account
-        self._leaders: dict[str, tuple[str, float]] = {}  # account -> who led it, and when that was seen
+        self._leaders: dict[str, tuple[str, float]] = {}  # account -> (leader, when that was read)
         self._left: dict[str, float] = {}  # account -> when this process ceased to lead it
         self._handed_over: dict[tuple[str, int], float] = {}  # destination and lane -> when
         self._patient_until = 0.0
         self._moves: SingleFlight[Move] = SingleFlight(MOVE_GOOD_SECONDS)
 
     def begin(self, process: str) -> None:
-        """Lead from now on: wake-ups can be sent to this process by that name."""
+        """Lead from now on; wake-ups can be sent to this process under the name `process`."""
         self._process = process
 
     def end(self) -> None:
-        """Lead no more, and let others do so at once. May be called by a handler of signals."""
+        """Stop leading and let others lead at once. May be called from a signal handler."""
         process, self._process = self._process, ""
         if process:
             EVENT_LOOP.call(self._leave_all, process)
 
     @contextmanager
     def session(self, account: str) -> Iterator[None]:
-        """A session at a lane of the account."""
+        """Count a session at a lane of the account."""
         with self._lock:
             self._sessions[account] += 1
         try:
@@ -87,13 +88,15 @@ class Leads:
 
     @property
     def sessions(self) -> int:
-        """How many are under way."""
+        """How many sessions are under way."""
         return self._sessions.total()
 
     async def stays(self, account: str, limits: Limits, lane: tuple[str, int], begun: float) -> bool:
-        """Whether a session at this lane, by destination and number, that began then (time.monotonic()) goes on in this process.
+        """Return whether a session continues in this process.
 
-        Raises redis-py's errors.
+        `lane`: destination id and lane number. `begun`: when the session began (time.monotonic()).
+
+        Raises: redis-py's errors.
         """
         process = self._process
         if not process or not may_be_led(limits):
@@ -108,7 +111,7 @@ class Leads:
         return False
 
     def leader(self, account: str) -> str:
-        """The process to which wake-ups of the account's lanes go; '' when any will do."""
+        """Return the process to which wake-ups of the account's lanes go; '' for any."""
         leader, seen_at = self._leaders.get(account, ("", 0.0))
         is_fresh = time.monotonic() - seen_at < KNOWN_SECONDS
         return leader if is_fresh and self._process and leader != EVERYBODY else ""
@@ -153,7 +156,7 @@ class Leads:
             self._leaders[account] = (leader, now)
 
     def _led_by(self, process: str, now: float) -> list[str]:
-        """The accounts that it led when that was last read, unless that is too long ago."""
+        """Return the accounts that `process` led when last read, ignoring reads that are too old."""
         with self._lock:
             return [
                 name for name, (who, at) in self._leaders.items() if who == process and now - at < self._lead_seconds
@@ -167,7 +170,7 @@ class Leads:
         keys = [AccountKeys(account).lead for account in self._led_by(process, time.monotonic())]
 
         def leave() -> None:
-            with suppress(RedisError):  # they end by themselves
+            with suppress(RedisError):  # the leads expire by themselves
                 for key in keys:
                     if self._read(key) == process:
                         self._redis.delete(key)
@@ -176,7 +179,7 @@ class Leads:
 
 
 class Cpu:
-    """How much of one core this process has used of late: Python computes on one at a time."""
+    """How much of one core this process has used lately; Python computes on one at a time."""
 
     def __init__(self) -> None:
         self._lock = Lock()

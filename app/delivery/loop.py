@@ -1,4 +1,4 @@
-"""Carrying a session out: reading, calling and settling as the state machine says, and telling it what came of that."""
+"""Carries a session out: reads, calls and settles as the state machine says, and reports the results to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 async def carry_out(work: Work) -> Result:
-    """Work until the lane is empty, it is time for others or something stops it. Raises `LeaseLost` and redis-py's errors."""
+    """Work until the lane is empty, it is others' turn, or something stops the session. Raises: `LeaseLost`; redis-py's
+    errors.
+    """
     session = LaneSession(work)
     caller = Caller(session)
     try:
@@ -41,7 +43,7 @@ async def carry_out(work: Work) -> Result:
 
 
 async def _keeping_the_lane(session: LaneSession, reading: Coroutine[Any, Any, None]) -> None:
-    """Large profiles of many lanes, which are opened one after another, take longer than a lease."""
+    """Renew the lease during a read: opening the large profiles of many lanes may take longer than a lease."""
     task = asyncio.ensure_future(reading)
     try:
         while not (await asyncio.wait({task}, timeout=session.rest_seconds))[0]:
@@ -56,7 +58,7 @@ async def _settle(session: LaneSession, command: Settle) -> None:
     if command.park_doubtful:
         contacts.park_doubtful()
     if ledger.pending and not session.epoch_ended:
-        hour = contacts.now_ms // 3_600_000  # of Redis, as it said at the last read: it need not be asked
+        hour = contacts.now_ms // 3_600_000  # Redis's time as of the last read, which saves asking again
         try:
             settling = session.work.lane.settling(ledger.take(), hour=hour)
             await session.run(settling, within_seconds=command.within_seconds)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Mappings:
-    """Each is good for one version of its destination and of the catalog. Safe for many threads."""
+    """Compiled mappings, each valid for one version of its destination and of the catalog. Safe to share between threads."""
 
     def __init__(self, resources: Resources, clients: Clients) -> None:
         self._r = resources
@@ -29,9 +29,11 @@ class Mappings:
         self._reloads: SingleFlight[CompiledMapping] = SingleFlight(0.0, EVENT_LOOP.in_fetch_thread)
 
     def of(self, destination: Destination, *, refresh: bool = False) -> CompiledMapping:
-        """The mapping compiled against the catalog; with `refresh`, or where the catalog does not do, against definitions fetched now.
+        """Return the mapping compiled against the catalog.
 
-        Raises what `reload` raises.
+        `refresh`: fetch the definitions now, as happens anyway where the catalog is missing or too old for the mapping.
+
+        Raises: what `reload` raises.
         """
         found = None if refresh else self._r.catalogs.get(destination.id)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Whether a wake-up is to work at its destination, and what follows when its session has ended. Pure."""
+"""Decides whether a wake-up works on its destination, and what follows when its session has ended. Pure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LONGEST_COUNTDOWN_SECONDS = 60.0  # far below the broker's visibility timeout, o
 
 
 class WakeUpAction(StrEnum):
-    """What a wake-up does at its destination."""
+    """What a wake-up does for its destination."""
 
     WORK = "work"
-    PROBE = "probe"  # make one call, if it is time for one and nobody else makes it
+    PROBE = "probe"  # make one call, if it is due and nobody else makes it
     IGNORE = "ignore"
 
 
 def choose_action(state: State, *, stopping: bool) -> WakeUpAction:
-    """What to do at a destination of this state, in a process that is `stopping` or not."""
+    """Return what to do for a destination in this state. `stopping`: this process is shutting down."""
     if stopping or state.status is Status.PAUSED:
         return WakeUpAction.IGNORE
     return WakeUpAction.PROBE if state.on_probation else WakeUpAction.WORK
@@ -36,9 +36,10 @@ def choose_action(state: State, *, stopping: bool) -> WakeUpAction:
 class Ending:
     """How a session leaves its destination and its lane.
 
-    `trouble`: the status that the destination gets for the session's error; its state then says when the lane comes back. Otherwise
-    that is after `wait_seconds` (None: at once, if anything is left). `is_well`: a probe was answered. `is_uncertain`: what became of
-    the last steps is not known, or counts no more.
+    `trouble`: the status that the session's error gives the destination; that state then says when the lane comes back.
+    `wait_seconds`: otherwise, when the lane comes back; None: at once, if anything is left.
+    `is_well`: a probe was answered.
+    `is_uncertain`: the result of the last steps is unknown or no longer counts.
     """
 
     trouble: Status | None = None
@@ -48,7 +49,7 @@ class Ending:
 
 
 def ending(result: Result, *, is_probe: bool) -> Ending:
-    """What follows from how a session, or a probe, has ended."""
+    """Return what follows from the end of a session or probe."""
     if result.epoch_ended:
         return Ending(is_uncertain=True)
     if result.error is not None:
@@ -59,10 +60,10 @@ def ending(result: Result, *, is_probe: bool) -> Ending:
 
 
 def lanes_to_wake(result: Result, lane: int, *, is_well: bool) -> list[int]:
-    """The other lanes that are to be woken: all if the destination has become well, else those that got entries of this one."""
+    """Return the other lanes to wake: all if the destination has recovered, else those that got entries from this one."""
     return [number for number in range(LANES) if number != lane and (is_well or number in result.moved_to)]
 
 
 def countdown_seconds(wait_seconds: float, *, at_least: float) -> float:
-    """The countdown of a wake-up that is to come back after so long; a long wait takes several."""
+    """Return the countdown of a wake-up that is to come back after `wait_seconds`; a long wait takes several countdowns."""
     return min(max(wait_seconds, at_least), LONGEST_COUNTDOWN_SECONDS)

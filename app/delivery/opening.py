@@ -1,4 +1,4 @@
-"""Opening and mapping the entries that were read; one that can never be sent gets its outcome here."""
+"""Opens and maps the entries that were read; one that can never be sent gets its outcome here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def open_entry(
     *,
     crashes_allowed: int,
 ) -> ContactUpdate | None:
-    """What an entry of this batch would set; None when it has its outcome already. Raises `SealBroken` when no key opens it."""
+    """Return what an entry of this batch would set; None when it already has its outcome.
+
+    Raises: `SealBroken` when no key opens it.
+    """
     if batch.deaths_alone >= crashes_allowed > 0:
         ledger.fail(entry, _killer(batch), now_ms=batch.now_ms)
         return None
@@ -53,7 +56,7 @@ def open_entry(
 
 
 def seal_for_lane(entry: Entry, tag: bytes, ring: KeyRing, destination_id: str) -> list[bytes | str | int]:
-    """The fields of an entry, sealed anew for the lane that its contact has by now."""
+    """Return the fields of an entry, sealed anew for the lane that its contact now belongs to."""
     clear = orjson.dumps(entry.open(ring, destination_id))
     fields = seal_origin(clear, entry.origin, tag, destination_id, ring)
     if entry.attempts:

@@ -1,4 +1,4 @@
-"""What a contact's call would carry, worked out from all that waits for it and what was delivered before. Pure."""
+"""Works out a contact's call from everything that waits for it and what was delivered before. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HTML_ENABLED = HTML_ENABLED.qualified
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The rules of one destination: its options, the attribute that is the email address, and the key of its digests."""
+    """The rules of one destination: its options, the attribute that holds the email address, and the key of its digests."""
 
     options: Options
     email: str
@@ -37,7 +37,7 @@ class Planner:
         return merge(updates, row, pepper=self.pepper, tags=self.tags)
 
     def lacks_email(self, merged: Merged, row: Row) -> bool:
-        """Whether the call may not be made, because no address is known, and none was ever delivered or may have been."""
+        """Return whether the call is forbidden for want of an address: none is known, and none was or may have been delivered."""
         return (
             self.options.without_email == "exclude"
             and not self.has_email(merged)
@@ -46,19 +46,19 @@ class Planner:
         )
 
     def brings_email(self, pair: Pair) -> bool:
-        """Whether an entry has an address of its own."""
+        """Return whether an entry carries an address."""
         return self.email in pair[1].values
 
     def has_email(self, merged: Merged) -> bool:
         return self.email in merged.full
 
     def email_is_uncertain(self, row: Row) -> bool:
-        """An entry with a newer address was tried, its answer was lost, and it will be tried again."""
+        """Return whether a newer address was tried, its answer was lost, and it will be tried again."""
         known = row.get(self.tags[self.email])
         return known is not None and not known.certain
 
     def values(self, merged: Merged, row: Row, *, post: bool) -> Mapping[str, Any]:
-        """What the call carries: the changes, the email along with them, and HTML Enabled as the destination says."""
+        """Return what the call carries: the changes, with the email and HTML Enabled as the options say."""
         options = self.options
         values = dict(merged.full if post else merged.send)
         if options.send_email == "always" and self.email in merged.full:
@@ -68,7 +68,7 @@ class Planner:
         return values
 
     def _sends_html(self, row: Row, *, post: bool) -> bool:
-        """Whether HTML Enabled goes along with the address."""
+        """Return whether HTML Enabled is sent with the address."""
         match self.options.html_enabled:
             case "first":
                 known = row.get(self.tags[self.email])
@@ -82,5 +82,5 @@ class Planner:
 
 
 def was_delivered(row: Row) -> bool:
-    """Whether anything of the contact was ever delivered for certain."""
+    """Return whether anything was ever delivered to the contact for certain."""
     return any(item.digest != UNKNOWN for item in row.values())

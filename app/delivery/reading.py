@@ -1,4 +1,4 @@
-"""Reading more of a lane: entries are opened, mapped and given to their contacts."""
+"""Reads more of a lane: opens and maps entries and gives them to their contacts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HAND_OVER_SPREAD_SECONDS = 0.4
 
 
 async def read_more(session: LaneSession, command: Read) -> None:
-    """Read as the state machine says. Raises `LeaseLost` and redis-py's errors."""
+    """Read as the state machine says. Raises: `LeaseLost`; redis-py's errors."""
     try:
         batch = await session.run(session.work.lane.reading(live=command.live, backfill=command.backfill))
     except EpochEnded:
         session.epoch_over()
         return
     if not await session.may_stay(batch):
-        # one after another, or the other process would open all of them before its first call
+        # spread out, or the other process would open all of these lanes before its first call
         await session.changed.wait(random.uniform(0, HAND_OVER_SPREAD_SECONDS))  # noqa: S311  # spread, not a secret
         session.end()
         return
@@ -39,7 +39,7 @@ async def read_more(session: LaneSession, command: Read) -> None:
 
 
 async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
-    """Give what was read to its contacts. Returns the error of the destination as a whole when no key opens what waits."""
+    """Give a batch to its contacts. Returns the destination's error when no key opens the entries."""
     work, contacts = session.work, session.contacts
     contacts.told_time(batch.now_ms)
     updates, unopened = await _open(session, batch)
@@ -61,7 +61,7 @@ async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
 
 
 async def _open(session: LaneSession, batch: Batch) -> tuple[list[Pair], list[Entry]]:
-    """What the entries would set, and those that no key opens."""
+    """Return what the entries would set, and those that no key opens."""
     work, mapping, ledger = session.work, session.contacts.mapping, session.ledger
     updates: list[Pair] = []
     unopened: list[Entry] = []

@@ -1,4 +1,4 @@
-"""What a session does while Redis is away for a moment."""
+"""What a session does while Redis is briefly away."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AWAY = (ConnectionFailed, TimedOut, ReadOnlyError)  # by its own errors: Redis does not answer, or is no master
-AWAY_SECONDS = 0.3  # it is asked again so often
+AWAY = (ConnectionFailed, TimedOut, ReadOnlyError)  # Redis does not answer, or is no master
+AWAY_SECONDS = 0.3  # between two tries
 
 
 async def outlast(lane: Lane, act: Callable[[], Awaitable[T]]) -> T:
-    """Try again while Redis is away, for as long as the lane cannot be another's; then raises redis-py's error.
+    """Repeat `act` while Redis is away, as long as the lane certainly belongs to us; then raise redis-py's error.
 
-    If the session ended at once, what its calls came to since the last settlement would be lost, and the calls made again.
+    If the session ended at once, the results of its calls since the last settlement would be lost and the calls made again.
     """
     while True:
         try:

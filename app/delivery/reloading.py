@@ -1,4 +1,4 @@
-"""Reading the catalog of fields again, once in a session at most."""
+"""Reads the catalog of fields again, at most once in a session."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 
 class Reloading:
-    """Begins with the first call that was refused for an attribute; all such calls wait for the same reload.
+    """One reload, begun by the first call that was refused for an attribute and awaited by all such calls.
 
-    `reload` tells whether anything was read; if not, there is another one after the next such call.
+    `reload` returns whether anything was read; if not, the next such call tries again.
     """
 
     def __init__(self, reload: Callable[[], Awaitable[bool]]) -> None:
@@ -24,11 +24,11 @@ class Reloading:
         return self._under_way is not None and not self._under_way.done()
 
     def concerns(self, sent_at: float) -> bool:
-        """Whether a call sent then was made from the old catalog, and is to be made again."""
+        """Return whether a call sent at that time (time.monotonic()) used the old catalog and is to be repeated."""
         return sent_at < self._ended_at
 
     async def wait(self) -> None:
-        """Wait for the reload, and begin it if nobody has. Raises what it raises."""
+        """Wait for the reload, starting it if need be. Raises: what `reload` raises."""
         if self._under_way is None:
             self._under_way = asyncio.ensure_future(self._run())
         await asyncio.shield(self._under_way)

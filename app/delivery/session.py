@@ -1,7 +1,8 @@
-"""The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries it out.
+"""The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries
+it out.
 
-A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more and waits for what is in flight),
-and has ended. What it decides depends on its state, on what it has in hand (`Load`) and on the time, and on nothing else.
+A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more, waits for calls in
+flight), and has ended. Decisions depend only on its state, on what it has in hand (`Load`) and on the time.
 """
 
 from __future__ import annotations
@@ -16,28 +17,32 @@ SETTLE_AFTER_SECONDS = 0.05
 SHARE_SECONDS = 0.1  # a small settlement may wait this long to share the gate's round trip
 REREAD_SECONDS = 0.05  # how long a live entry may wait unread behind calls in flight
 REREAD_BEHIND_BACKFILL_SECONDS = 0.1
-FRESH_SECONDS = 0.02  # a read that found nothing so lately is not repeated before the end
-REST_SECONDS = 1.0  # the longest wait for an event: the lease has to be renewed meanwhile
-LONGEST_HOLD_SECONDS = 2.0  # when an account has to be left alone for longer, the session gives its slot back
+FRESH_SECONDS = 0.02  # a read that found nothing is not repeated sooner, even before the end
+REST_SECONDS = 1.0  # the longest wait for an event, because the lease has to be renewed
+LONGEST_HOLD_SECONDS = 2.0  # if the account has to be left alone for longer, the session gives its slot back
 BACKFILL_BATCH = 16
-MUCH_ENTRIES = 16  # in a first read: they take a while, and may be another process' work
-BACKFILL_SECONDS = 0.25  # as much backfill is read as takes about so long, so that it never stands long before live
-UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather them without end
-# What a session has read and not called when it ends is read again by the next one. So it reads for long, then works off what it
-# holds. All of it, a last call that waits for a token and takes two minutes included, is over before the broker would give its wake-up
-# to another worker, which does no harm but takes a slot
+MUCH_ENTRIES = 16  # in a first read: another process may be the one to work on them
+BACKFILL_SECONDS = 0.25  # about how long a batch of backfill takes, so that live entries never wait long behind it
+UNSETTLED_ENTRIES = 5_000  # a contact that changes all the time would gather ever more
+# What a session has read but not called when it ends is read again by the next one. So it reads for a long time, then works off
+# what it holds. All of that, even a last call of two minutes, is over before the broker would give its wake-up to another worker,
+# which would do no harm but take a slot
 READS_SECONDS_AT_LEAST, READS_SECONDS_AT_MOST, FINISHES_SECONDS = 60.0, 90.0, 40.0
 
 
 class Phase(StrEnum):
     WORKING = "working"
-    FINISHING = "finishing"  # reads no more, and works off what is live of what it has in hand
+    FINISHING = "finishing"  # reads no more and works off the live contacts in hand
     ENDING = "ending"  # starts nothing more
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A session that always has work reads for `reads_seconds`; a probe makes one call. `rest_seconds` is the longest wait."""
+    """The limits of a session.
+
+    `reads_seconds`: how long a session that always has work goes on reading. `is_probe`: it makes one call. `rest_seconds`:
+      its longest wait.
+    """
 
     window_size: int
     slice_seconds: float
@@ -50,8 +55,9 @@ class Rules:
 class Load:
     """What a session has in hand.
 
-    `live` and `backfill` are contacts that wait for their call, `doubtful` those whose call came to nothing. `in_flight` are calls,
-    `started` those of the whole session. `unsettled` entries have their outcome, which is not written yet; `held` ones have none.
+    `live`, `backfill`: contacts that wait for their call. `doubtful`: contacts whose call failed transiently. `in_flight`:
+    calls under way; `started`: calls of the whole session. `unsettled`: entries whose outcome is not written yet; `held`:
+    entries without an outcome.
     """
 
     live: int = 0
@@ -76,7 +82,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Write what has its outcome, `within_seconds`. `park_doubtful`: park the contacts in doubt first."""
+    """Write the outcomes within `within_seconds`. `park_doubtful`: first park the doubtful contacts."""
 
     park_doubtful: bool = False
     within_seconds: float = 0.0
@@ -89,7 +95,7 @@ class SliceOver:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read up to `live` entries, or when there are none up to `backfill`."""
+    """Read up to `live` live entries or, if there are none, up to `backfill` backfill entries."""
 
     live: int
     backfill: int
@@ -97,7 +103,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for an event, for `seconds` at most. `want` calls would start now."""
+    """Wait for an event, at most `seconds`. `want`: how many calls could start now."""
 
     want: int
     seconds: float
@@ -105,7 +111,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """There is nothing more to do."""
+    """Stop: nothing is left to do."""
 
 
 Command = Settle | SliceOver | Read | Wait | End
@@ -116,11 +122,11 @@ Command = Settle | SliceOver | Read | Wait | End
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """Times are of time.monotonic().
+    """The state of a session; times are those of time.monotonic().
 
-    `found`: the last read found something; `dry`: it asked for everything and found nothing. `recovering`: it found entries of a
-    worker that went away, which are read one contact at a time. `error` stands for the destination as a whole, `wait_seconds` before
-    coming back.
+    `found`: the last read found something. `dry`: it asked for everything and found nothing. `recovering`: it found entries
+      of a worker that died, which are read one contact at a time. `error`: the destination as a whole failed.
+      `wait_seconds`: how long to wait before coming back.
     """
 
     slice_ends: float
@@ -147,7 +153,7 @@ class SessionState:
 
 
 def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> Command:
-    """What to do next. `Wait` and `End` aside, carrying it out changes the state or the load; then ask again."""
+    """Return what to do next. Carrying it out changes the state or the load, except for `Wait` and `End`; then ask again."""
     working = may_start_calls(state, load, rules)
     if load.unsettled and not state.epoch_ended:
         if load.unsettled >= SETTLE_AT_ENTRIES:
@@ -158,7 +164,7 @@ def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> C
         return SliceOver()
     if working and (read := _reading(state, load, now, rules)):
         if state.recovering and (load.unsettled or load.doubtful):
-            # they are read by contact, so those that are done with must be gone before the next read
+            # these reads go by contact, so finished entries must be settled before the next one
             return Settle(park_doubtful=True)
         return read
     if not load.in_flight and (not working or (state.dry and not load.waiting)):
@@ -166,7 +172,7 @@ def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> C
             return Settle(park_doubtful=True)
         return End()
     if load.idle and load.doubtful and load.held >= UNSETTLED_ENTRIES:
-        # what waits behind them fills the session: nobody else can be read who would tell
+        # entries behind them fill the session, so no other contact can be read that would settle the doubt
         return Settle(park_doubtful=True)
     wanted = load.live if state.phase is Phase.FINISHING else load.waiting
     if rules.is_probe:
@@ -175,7 +181,7 @@ def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> C
 
 
 def may_start_calls(state: SessionState, load: Load, rules: Rules) -> bool:
-    """Whether calls may be started, as far as the session goes."""
+    """Return whether the session itself allows calls to start."""
     has_to_do = state.phase is Phase.WORKING or (state.phase is Phase.FINISHING and load.live > 0)
     return has_to_do and not (rules.is_probe and load.started)
 
@@ -192,7 +198,7 @@ def _rest(state: SessionState, load: Load, now: float, rules: Rules) -> float:
 
 
 def _reading(state: SessionState, load: Load, now: float, rules: Rules) -> Read | None:
-    """What to read, if there is room and need."""
+    """Return what to read, if there is room and need."""
     reads_at = _reads_at(state, load, rules)
     if reads_at is None or now < reads_at:
         return None
@@ -202,14 +208,14 @@ def _reading(state: SessionState, load: Load, now: float, rules: Rules) -> Read 
 
 
 def _reads_at(state: SessionState, load: Load, rules: Rules) -> float | None:
-    """When to read more, if nothing happens before; None: not before something does."""
+    """Return when to read more if nothing happens before; None: not until something does."""
     if state.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
         return None
     room = rules.window_size - load.live
     if room <= rules.window_size // 2 or (state.recovering and not load.idle):
         return None
     if load.live > max(1, load.in_flight):
-        return None  # what has come since has its turn after these
+        return None  # newer entries have their turn after these
     if load.idle:
         return state.read_at + FRESH_SECONDS if state.dry else state.read_at
     if state.found and load.waiting <= load.in_flight:
@@ -222,7 +228,7 @@ def _reread_seconds(load: Load) -> float:
 
 
 def takes_long(state: SessionState, found: int, rules: Rules) -> bool:
-    """Whether the first read found so much that another process may be the one to work here."""
+    """Return whether the first read found so much that another process may be the one to work on it."""
     return state.read_at == float("-inf") and found >= MUCH_ENTRIES and not rules.is_probe
 
 
@@ -232,11 +238,11 @@ def takes_long(state: SessionState, found: int, rules: Rules) -> bool:
 def read_done(
     state: SessionState, command: Read, *, live: int, backfill: int, recovered: bool, now: float
 ) -> SessionState:
-    """So many entries were found."""
+    """Note how many entries a read found. `recovered`: they belonged to a worker that died."""
     batch, read_at = state.backfill_batch, state.backfill_read_at
     if backfill:
         if read_at is None:
-            pass  # how long a batch lasts is known by the next
+            pass  # the next read shows how long this batch lasts
         elif now - read_at < BACKFILL_SECONDS:
             batch *= 2
         elif now - read_at > 4 * BACKFILL_SECONDS:
@@ -254,7 +260,7 @@ def settled(state: SessionState, now: float) -> SessionState:
 
 
 def slice_over(state: SessionState, rules: Rules, *, goes_on: bool) -> SessionState:
-    """`goes_on`: another slice may follow. The session may have been told to end while that was found out."""
+    """Begin the next slice, or end. `goes_on`: another slice may follow; the session may have been told to end meanwhile."""
     if state.phase is Phase.ENDING:
         return state
     ends = state.slice_ends + rules.slice_seconds
@@ -265,24 +271,26 @@ def slice_over(state: SessionState, rules: Rules, *, goes_on: bool) -> SessionSt
 
 
 def told_to_end(state: SessionState) -> SessionState:
-    """Nothing more is started; what is in flight is waited for."""
+    """Start nothing more, but wait for calls in flight."""
     return replace(state, phase=Phase.ENDING)
 
 
 def held(state: SessionState, seconds: float) -> SessionState:
-    """The account is to be left alone for so long."""
+    """Leave the account alone for `seconds`."""
     if seconds <= LONGEST_HOLD_SECONDS:
         return state
     return replace(told_to_end(state), wait_seconds=max(seconds, state.wait_seconds))
 
 
 def destination_failed(state: SessionState, error: CallError) -> SessionState:
-    """The destination as a whole is in trouble: the entries stay in the lane. What is broken counts more than what is away."""
+    """Note that the destination as a whole failed; the entries stay in the lane. A broken destination outranks an
+    unreachable one.
+    """
     if state.error is not None and not isinstance(error, DestinationBroken):
         error = state.error
     return replace(told_to_end(state), error=error)
 
 
 def epoch_over(state: SessionState) -> SessionState:
-    """Nothing more is started or written for an epoch that has ended; the calls in flight are waited for."""
+    """Start and write nothing more, because the epoch has ended; wait for calls in flight."""
     return replace(told_to_end(state), epoch_ended=True)

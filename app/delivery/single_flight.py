@@ -1,4 +1,4 @@
-"""What many lanes ask for at about the same time, found once."""
+"""Finds once what many lanes ask for at about the same time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Finds an answer once for all who ask meanwhile, and keeps it for `good_seconds` from when it was asked for.
+    """Answers all concurrent requests with one lookup, and reuses the answer for `good_seconds` after the lookup began.
 
-    For coroutines of the process' event loop alone. `in_thread` is where answers are found.
+    Use only from coroutines of the process's event loop. `in_thread` runs the lookup.
     """
 
     def __init__(
@@ -26,7 +26,10 @@ class SingleFlight(Generic[T]):
         self._known: dict[str, tuple[object, float, asyncio.Future[T]]] = {}
 
     async def get(self, name: str, of: object, find: Callable[..., T], *arguments: Any) -> T:
-        """What `find` returns, or returned lately for this name with the same `of`. It runs on a thread; raises what it raises."""
+        """Return what `find(*arguments)` returns, or lately returned for this `name` with the same `of`.
+
+        `find` runs on a thread. Raises: what it raises.
+        """
         now = time.monotonic()
         known = self._known.get(name)
         if (

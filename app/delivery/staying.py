@@ -1,4 +1,4 @@
-"""Whether a session of this process goes on with its lane when a slice is over."""
+"""Decides whether a session goes on with its lane in this process when a slice is over."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination
     from app.resources import Resources
 
-UNCHANGED_GOOD_SECONDS = 0.5  # what one lane has found of its destination is good for the others so long
+UNCHANGED_GOOD_SECONDS = 0.5  # how long one lane's finding holds for the destination's others
 
 
 class Staying:
-    """Asked by all sessions of a process, with their destination, the number of their lane and when they began (time.monotonic()).
-    Raises redis-py's errors.
+    """Answers all sessions of a process. Its methods raise redis-py's errors.
+
+    `begun`: when the session began (time.monotonic()).
     """
 
     def __init__(self, resources: Resources, leads: Leads) -> None:
@@ -29,12 +30,12 @@ class Staying:
         self._unchanged: SingleFlight[bool] = SingleFlight(UNCHANGED_GOOD_SECONDS)
 
     async def stays(self, destination: Destination, lane: int, begun: float) -> bool:
-        """Whether this is the process that is to work at the lane."""
+        """Return whether this process is the one to work on the lane."""
         account, limits = destination.account.key, destination.limits
         return await self._leads.stays(account, limits, (destination.id, lane), begun)
 
     async def goes_on(self, destination: Destination, lane: int, begun: float) -> bool:
-        """Whether another slice may follow: the lane belongs here, nobody waits for its slot, and nothing has changed."""
+        """Return whether another slice may follow: the lane belongs here, nobody waits for its slot, and nothing has changed."""
         if not await self.stays(destination, lane, begun) or self._leads.sessions >= self._sessions_at_once:
             return False
         # the slices of a destination's lanes end at about the same time
@@ -46,5 +47,5 @@ class Staying:
                 self._states.get(destination.id).status is Status.ENABLED
                 and self._destinations.get(destination.id).version == destination.version
             )
-        except (UnknownDestination, SealBroken):  # the next wake-up says what is wrong
+        except (UnknownDestination, SealBroken):  # the next wake-up reports what is wrong
             return False

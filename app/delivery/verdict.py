@@ -1,4 +1,4 @@
-"""What the end of a call means for its contact, its account and its destination. Pure; `app.delivery.caller` carries it out."""
+"""Decides what a call's result means for its contact, account and destination. Pure; `app.delivery.caller` carries it out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from app.errors import (
 )
 from app.sfmc.responses import Accepted
 
-DOUBTFUL_IN_A_ROW = 5  # so many contacts in doubt and none well: it is the destination
-REFUSED_IN_A_ROW = 20  # the same for refusals of the form of calls
+DOUBTFUL_IN_A_ROW = 5  # that many doubtful contacts and no answer: the destination is at fault
+REFUSED_IN_A_ROW = 20  # likewise for calls that are refused for their form
 CALLS_REFUSED = "calls_refused"
 
 
-class NotSent(Exception):  # no error: the call goes out at another start
+class NotSent(Exception):  # not an error: the call goes out at another start
     """The call did not go out: it was too late for its start, or Redis, which keeps the token, was away."""
 
 
@@ -32,68 +32,68 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """For what the contact carries."""
+    """The contact was refused for what it carries."""
 
     error: ContactRefused
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """The contact does not exist yet; not surely where free words alone say so."""
+    """The contact does not exist yet; `is_sure` is False if only the wording of the answer says so."""
 
     is_sure: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadCatalog:
-    """Then call again: the call was made from what may be old."""
+    """Reload the catalog, then call again: the call may have been made from an old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallAgain:
-    """At another start."""
+    """Call again at another start."""
 
 
 @dataclass(frozen=True, slots=True)
 class PauseAccount:
-    """Then call again."""
+    """Pause the account, then call again."""
 
     error: AccountThrottled
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The contact is in trouble, or the destination: the next contacts tell which."""
+    """Either the contact or the destination has failed; the next contacts tell which."""
 
     error: TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
 class FailDestination:
-    """All contacts of the destination would fare the same."""
+    """The destination has failed: all its contacts would meet the same error."""
 
     error: DestinationUnreachable | DestinationBroken
 
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """The lane is another worker's."""
+    """The lane belongs to another worker."""
 
     error: LeaseLost
 
 
-# Marketing Cloud let the call pass and judged what it carried: neither rate nor destination are in trouble
+# Marketing Cloud judged the call's content: rate and destination are in order
 Answer = Accept | Refuse | Create | ReloadCatalog
-# Nothing was found out about contact and destination: a probe that ends so was none
+# Says nothing about contact or destination: a probe that ends like this does not count
 Silence = CallAgain | PauseAccount
 Verdict = Answer | Silence | Doubt | FailDestination | EndSession
 
 
 def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: bool) -> Verdict:
-    """What to do about the result of a call: what the client returned, or raised.
+    """Decide what follows from a call's result: what the client returned or raised.
 
-    `may_create`: the contact may be created where it is unknown. `catalog_is_newer`: the catalog was read after the call went out,
-    or was not read again yet.
+    `may_create`: an unknown contact may be created. `catalog_is_newer`: the catalog was read after the call went out, or
+      has not been read again yet.
     """
     match result:
         case Accepted():
@@ -125,7 +125,7 @@ def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: b
 
 
 def outage(last: TransientFailure, in_a_row: int, *, is_probe: bool) -> DestinationUnreachable | None:
-    """The destination's trouble, once enough contacts `in_a_row` are in doubt; None while it may be their own."""
+    """Return the destination's failure once enough contacts `in_a_row` are doubtful; None while the contacts may be the cause."""
     if not is_probe and in_a_row < DOUBTFUL_IN_A_ROW:
         return None
     many = "" if is_probe else f"{in_a_row} calls in a row failed; the last one: "

@@ -1,7 +1,7 @@
-"""One wake-up of one lane: whether its destination may deliver and the lane is free, the session, and what follows from it.
+"""Handles one wake-up of one lane: checks the destination, takes the lane, runs the session and says what follows.
 
-`Delivery` is made once per worker process; everything that is worth keeping between wake-ups (tokens, compiled mappings,
-the gates of accounts) lives in it; the connections belong to the process.
+A worker process has one `Delivery`, which keeps whatever is worth keeping between wake-ups: tokens, compiled mappings, the
+gates of accounts. Connections belong to the process.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Works at lanes. One in a process, used by many threads.
+    """Works through lanes. One per process, safe to share between threads.
 
-    `wake` sends wake-ups to lanes other than the one worked at; without it the sweep does.
+    `wake` sends wake-ups to lanes other than the current one; without it the sweep does.
     """
 
     def __init__(self, resources: Resources, wake: Wake = lambda *_: None) -> None:
@@ -72,7 +72,10 @@ class Delivery:
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
     def drain(self, destination_id: str, number: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-        """Work at a lane until it is empty or others have their turn. Raises redis-py's errors; entries stay in the lane then."""
+        """Work on a lane until it is empty or it is others' turn.
+
+        Raises: redis-py's errors; entries then stay in the lane.
+        """
         self._abandoned.tell(self._wake)
         try:
             connected = self._r.destinations.connected(destination_id)
@@ -90,15 +93,15 @@ class Delivery:
                 return self._probe(lane, connected, state, wake_up_token)
 
     def close(self) -> None:
-        """Stop taking work; sessions under way end with what is in flight."""
+        """Stop taking work; running sessions end after their calls in flight."""
         self.stopping.set()
         self.leads.end()
         self._gates.close()
 
     def give_back(self) -> None:
-        """When all sessions have ended: close, and wait until the permits that this process held are free for others.
+        """Close, and wait until other processes may use the permits that this one held. Call it when all sessions have ended.
 
-        Otherwise they end after ten seconds, during which an account that this process led would stand still.
+        Otherwise the permits expire after ten seconds, in which an account that this process led would stand still.
         """
         self.close()
         if not self._gates.wait_until_they_rest(GIVE_BACK_SECONDS):
@@ -114,7 +117,7 @@ class Delivery:
         )  # fmt: skip
 
     def _probe(self, lane: Lane, connected: Connected, state: State, wake_up_token: str) -> WakeUpResult:
-        """A session of one call, if it is time for one, nobody else makes it and the account is not left alone."""
+        """Run a session of one call, if it is due, nobody else makes it and the account is not paused."""
         give_up_old(self._r, lane, state, wake_up_token)
         account, limits = connected.destination.account.key, connected.destination.limits
         if wait_seconds := read_pace(self._r.redis, account, limits).wait_seconds:
@@ -129,11 +132,11 @@ class Delivery:
 
     def _session(self, lane: Lane, connected: Connected, state: State, *, is_probe: bool = False) -> WakeUpResult:
         try:
-            # before the lane is taken: definitions may take longer than a lease, which nobody would renew
+            # before the lane is taken: fetching definitions may take longer than a lease, which nobody would renew
             mapping = self._prepare(connected.destination, state, is_probe=is_probe)
             if not lane.open():
                 return WakeUpResult()
-            # a probe has its next time by the destination's state
+            # the destination's state says when the next probe is due
             if isinstance(mapping, AccountThrottled) and not is_probe:
                 result = Result(wait_seconds=self._leave_alone(connected.destination, mapping.wait_seconds or 0.0))
             elif isinstance(mapping, CallError):
@@ -156,7 +159,7 @@ class Delivery:
             return self._conclusion.leave(lane, blame=True)
 
     def _prepare(self, destination: Destination, state: State, *, is_probe: bool) -> CompiledMapping | CallError:
-        """The mapping, for a probe against definitions fetched now; or why there is none."""
+        """Return the mapping (for a probe, compiled against definitions fetched now), or the error why there is none."""
         try:
             if is_probe and state.code == "missing_scope":
                 self.client(destination).forget_token()
@@ -165,7 +168,7 @@ class Delivery:
             return error
 
     def _leave_alone(self, destination: Destination, seconds: float) -> float:
-        """The account asks to wait already for the definitions, for so long."""
+        """Pause an account that already throttled the fetch of definitions. Returns `seconds`."""
         EVENT_LOOP.call(self._gates.of(destination.account.key, destination.limits).pause, seconds)
         return seconds
 

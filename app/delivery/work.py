@@ -1,4 +1,4 @@
-"""What a session is given, what comes of it, and of its wake-up."""
+"""What a session is given, and the results of a session and of a wake-up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all sessions of a process work with."""
+    """What all sessions of a process share."""
 
     settings: Settings
     ring: KeyRing
@@ -43,9 +43,10 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one session works at, and with. `generation` is of the destination: of its connection and its state.
+    """What one session works on and with.
 
-    A probe makes one call and finds out whether the trouble with this code is over.
+    `generation`: identifies the destination's connection and state. `is_probe`: it makes one call, to find out whether the trouble
+      with `trouble_code` is over.
     """
 
     shared: Shared
@@ -67,8 +68,8 @@ class Work:
 class Result:
     """How a session ended.
 
-    `error` stands for the destination as a whole; `wait_seconds` before coming back. `moved_to` are the lanes that got entries
-    of this one. `epoch_ended`: the destination was connected anew; what was not settled is still in the lane.
+    `error`: the destination as a whole failed. `wait_seconds`: how long to wait before coming back. `moved_to`: lanes that
+      got entries from this one. `epoch_ended`: the destination was reconnected; unsettled entries are still in the lane.
     """
 
     answered: int = 0
@@ -80,8 +81,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class WakeUpResult:
-    """What the task does after a wake-up: send wake-ups to the lanes in `wake`, for this `worker` or ('') for any; and come back with
-    `wake_up_token` after `come_back_seconds`, unless that is None.
+    """What the task does after a wake-up.
+
+    It sends wake-ups to the lanes in `wake`, for this `worker` or for any (''). It comes back with `wake_up_token` after
+    `come_back_seconds`, unless that is None.
     """
 
     wake: tuple[int, ...] = ()

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 
 
 NOTHING = Merged({}, {}, [], [], [], {}, {}, frozenset())
-MOST_ROWS = 500  # that a session remembers of contacts it is done with
+MOST_ROWS = 500  # remembered for contacts that are finished
 
 
 @dataclass(slots=True)
 class PendingContact:
     """What waits or is in flight for one contact.
 
-    `merged` is the call that `group` amounts to, once that is planned. `post`: the contact is to be created. `apart`: entries of a
-    call that was refused, each to be sent alone. `behind`: what came in meanwhile; it becomes one call when all before it is done.
+    `group`: the entries of its next call; `merged`: that call, once planned. `post`: the contact is to be created. `apart`:
+      entries of a refused call, each to be sent alone. `behind`: entries that came in meanwhile; they become one call when
+      everything before them is done.
     """
 
     key: str
@@ -47,11 +48,11 @@ class PendingContact:
 
     @property
     def backfill(self) -> bool:
-        """Whether nothing live waits for it, whatever its next call carries."""
+        """Whether nothing live waits for the contact, whatever its next call carries."""
         return all(entry.backfill for group in (self.group, *self.apart, self.behind) for entry, _ in group)
 
     def rest(self, *, post: bool) -> PendingContact | None:
-        """What is next once `group` is done with; None when nothing is. `post`: the contact still has to be created."""
+        """Return what follows once `group` is done; None if nothing. `post`: the contact still has to be created."""
         if self.apart:
             return replace(self, group=self.apart[0], apart=self.apart[1:], post=post)
         if self.behind:
@@ -59,12 +60,12 @@ class PendingContact:
         return None
 
     def with_behind(self) -> PendingContact:
-        """The same, its next call merged with what came in meanwhile."""
+        """Return the contact with its next call merged with what came in meanwhile."""
         return replace(self, group=[*self.group, *self.behind], behind=[])
 
 
 class Arrival(NamedTuple):
-    """What one read of the lane has found for a contact."""
+    """What one read of the lane found for a contact."""
 
     key: str
     tag: bytes
@@ -72,10 +73,10 @@ class Arrival(NamedTuple):
 
 
 class WorkingSet:
-    """Every contact of a session is in one place: waiting, waiting as backfill, in flight, or doubtful.
+    """Keeps every contact of a session in one place: waiting, waiting as backfill, in flight, or doubtful.
 
-    A contact is doubtful when its call came to nothing, until other calls tell whose trouble that was. What comes in for it meanwhile
-    waits behind.
+    A contact is doubtful after a call that failed transiently, until other calls show whether it or the destination was the
+    cause. Entries that come in for it meanwhile wait behind.
     """
 
     def __init__(
@@ -103,12 +104,12 @@ class WorkingSet:
         self._told_ms, self._told_at = 0, time.monotonic()
 
     def told_time(self, now_ms: int) -> None:
-        """It is that time now by the clock of Redis."""
+        """Set the time by Redis's clock."""
         self._told_ms, self._told_at = now_ms, time.monotonic()
 
     @property
     def now_ms(self) -> int:
-        """By the clock of Redis, carried on from when it was told."""
+        """The time by Redis's clock, extrapolated from when it was last told."""
         return self._told_ms + int((time.monotonic() - self._told_at) * 1000)
 
     @property
@@ -116,9 +117,9 @@ class WorkingSet:
         return len(self.live) + len(self.backfill)
 
     def arrange(self, updates: Sequence[Pair]) -> list[Arrival]:
-        """Group what was read by contact. Each is to be taken in, once the rows of those in `unknown` are learned.
+        """Group entries by contact. Pass each to `take_in`, once the rows of those in `unknown` are learned.
 
-        A contact that belongs to another lane, as after its key was mapped anew, is moved there: a contact has one lane.
+        An entry whose contact belongs to another lane, for example because the key was mapped anew, is moved there.
         """
         groups: dict[str, Group] = {}
         for entry, update in updates:
@@ -136,16 +137,18 @@ class WorkingSet:
         return arrivals
 
     def unknown(self, arrivals: Iterable[Arrival]) -> list[bytes]:
-        """The tags of contacts whose delivered rows are not known yet."""
+        """Return the tags of contacts whose delivered rows are not known yet."""
         return [arrival.tag for arrival in arrivals if arrival.tag not in self._rows]
 
     def learn(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """The delivered rows of contacts, by their tags."""
+        """Store the delivered rows of contacts, by tag."""
         for tag, row in rows.items():
             self._rows[tag] = decode(row)
 
     def forget_settled(self, *, most: int = MOST_ROWS) -> None:
-        """Once there are many, forget the delivered rows of contacts that are done with and settled; they can be learned again."""
+        """Once there are more than `most`, forget the delivered rows of finished and settled contacts; they can be learned
+        again.
+        """
         if len(self._rows) <= most + self.waiting:
             return
         doubtful = (contact for contact, _ in self.doubtful.values())
@@ -170,32 +173,32 @@ class WorkingSet:
             self._plan(replace(queued, group=queued.group + group))
 
     def next(self) -> PendingContact:
-        """The contact to call next, live ones first; it is in flight from now on."""
+        """Return the contact to call next, live ones first; it is in flight from now on."""
         source = self.live or self.backfill
         contact = source.pop(next(iter(source)))
         self.in_flight[contact.key] = contact
         return contact
 
     def put_back(self, contact: PendingContact) -> None:
-        """The contact waits for its call."""
+        """Let the contact wait for its call."""
         (self.backfill if contact.backfill else self.live)[contact.key] = contact
 
     def call_again(self, contact: PendingContact) -> None:
-        """The call was not made, or not taken: the contact waits for another, which carries what came in meanwhile as well."""
+        """Repeat a call that was not made or not taken; the next one also carries what came in meanwhile."""
         if contact.behind and not contact.apart:
             self._plan(replace(contact, group=contact.group + contact.behind, behind=[]))
         else:
             self.put_back(contact)
 
     def body(self, contact: PendingContact) -> bytes:
-        """The call of a contact, as JSON."""
+        """Return a contact's call as JSON."""
         values = self._planner.values(contact.merged, self._rows[contact.tag], post=contact.post)
         return self.mapping.body(contact.key, values)
 
     # -- what comes of a call ------------------------------------------------------------------------------------------
 
     def accept(self, contact: PendingContact) -> None:
-        """The call was accepted: its values are delivered."""
+        """Note that the call was accepted and its values are delivered."""
         for position in contact.merged.contributing:
             entry, update = contact.group[position]
             self._ledger.deliver(entry, update.values)
@@ -206,9 +209,9 @@ class WorkingSet:
         self._plan(contact.rest(post=False))
 
     def refuse(self, contact: PendingContact, error: ContactRefused) -> None:
-        """A merged call was refused: find the guilty entry by sending each alone; a single one fails.
+        """Handle a refused call: split a merged one and send each entry alone to find the culprit; a single entry fails.
 
-        Those that have an address go first, as Marketing Cloud makes no contact without one.
+        Entries with an address go first, as Marketing Cloud creates no contact without one.
         """
         if error.stored_in_part:
             self._fence(contact)
@@ -241,23 +244,23 @@ class WorkingSet:
         return not contact.post and self._create_unknown and self._planner.has_email(contact.merged)
 
     def create(self, contact: PendingContact, *, is_sure: bool) -> None:
-        """The contact does not exist, whatever was delivered once: POST all that is known of it.
+        """Create a contact that does not exist, whatever was delivered before: POST everything known about it.
 
-        Where that is not sure, the order of what was delivered holds, so that nothing older replaces it, and its values do not: what
-        comes again is sent again.
+        If `is_sure` is False, the order of what was delivered still counts, so that nothing older replaces it, but its
+        values do not: they are sent again when they come again.
         """
         row = {} if is_sure else self._rows[contact.tag]
         self._rows[contact.tag] = {attribute: item.unanswered(item.order) for attribute, item in row.items()}
         self._plan(replace(contact, post=True))
 
     def doubt(self, contact: PendingContact, error: TransientFailure) -> None:
-        """The call came to nothing."""
+        """Note a call that failed transiently."""
         self.doubtful[contact.key] = (contact, error)
 
     def park_doubtful(self) -> None:
-        """Others are well, so the trouble is these contacts' own: their entries are tried again later.
+        """Try the doubtful contacts' entries again later: other contacts succeed, so these are the cause.
 
-        What came in behind them is tried now.
+        Entries behind them are tried now.
         """
         doubtful, self.doubtful = self.doubtful, {}
         for contact, error in doubtful.values():
@@ -266,7 +269,7 @@ class WorkingSet:
             self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
-        """The trouble is the destination's: their entries stay in the lane."""
+        """Leave the doubtful contacts' entries in the lane: the destination is the cause."""
         doubtful, self.doubtful = self.doubtful, {}
         for contact, _ in doubtful.values():
             self._fence(contact)
@@ -274,7 +277,7 @@ class WorkingSet:
     # -- planning ------------------------------------------------------------------------------------------------------
 
     def _fence(self, contact: PendingContact) -> None:
-        """Nobody knows whether the call was carried out: nothing older than what it carried may be sent any more."""
+        """Note that nothing older than this call may be sent: it may or may not have been carried out."""
         self._note(contact.tag, contact.merged.uncertain)
 
     def _in_doubt(self, key: str) -> PendingContact | None:
@@ -282,7 +285,7 @@ class WorkingSet:
         return None if known is None else known[0]
 
     def _plan(self, contact: PendingContact | None) -> None:
-        """Merge; what needs no call is done at once, the rest waits for its call."""
+        """Plan a contact's calls: close what needs none, queue the first that does."""
         while contact is not None:
             row = self._rows[contact.tag]
             merged = self._planner.merge(contact.group, row)
