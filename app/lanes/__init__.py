@@ -1,1 +1,1 @@
-"""The lanes of a destination: what waits in them, who holds one, and what became of each profile."""
+"""The lanes of a destination: what waits in them, who holds each one, and what became of each profile."""

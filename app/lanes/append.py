@@ -1,4 +1,4 @@
-"""Putting profiles into the lanes of a destination: sealed, each behind the tag of its contact."""
+"""Appends profiles to the lanes of a destination: each sealed, and labelled with the tag of its contact."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from app.resources import Resources
     from app.sealing import KeyRing
 
-MOST_BYTES_OF_CONTACTS = 8_000_000  # one profile sealed once for each of its contacts
-MOST_DETAILS = 100  # kinds of exclusion that the run of one hour tells apart; their words come from outside in part
+MOST_BYTES_OF_CONTACTS = 8_000_000  # of one profile, sealed once for each of its contacts
+MOST_DETAILS = 100  # kinds of exclusion that one hour's run distinguishes; part of their text comes from outside
 _EPOCH_ENDED, _FULL, _ELSEWHERE = -1, -2, -3  # replies of append.lua
-# whose places the run tells apart
+# the exclusions whose details the run distinguishes
 _TOLD = (Reason.MISSING_CONTACT_KEY, Reason.AMBIGUOUS_CONTACT_KEY, Reason.MALFORMED_PROFILE)
 _UNREADABLE = "what was sent cannot be read as a profile"
 _NOTHING: Mapping[str, str] = {}
 
 
 class Chunk:
-    """Profiles with their places in the order, sorted into lanes. `exclusions` says of each why it has none, or None.
+    """Profiles with their places in the order, sorted into lanes.
 
-    `received` counts a profile of several contacts once for each of them; `more` is how many that is beyond the profiles.
-    `received_before` is how many profiles the job must have received before this chunk; -1 for any. `details` are the places of
-    exclusions, for the run.
+    `exclusions`: for each profile, why it has no lane, or None. `details`: the kinds of exclusion, for the run.
+    `received` counts a profile of several contacts once for each of them; `more` is the surplus over the number of
+    profiles.
+    `received_before`: how many profiles the job must have received before this chunk; -1 for any number.
     """
 
     def __init__(self, items: Iterable[tuple[Readied, Origin]], received_before: int) -> None:
@@ -50,8 +51,8 @@ class Chunk:
         self.clear()
 
     def clear(self) -> None:
-        """Sorted into no lane yet."""
-        self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # of a lane, live or backfill
+        """Forget the sorting."""
+        self.streams: dict[tuple[int, bool], list[list[bytes | str | int]]] = {}  # by (lane, backfill)
         self.exclusions: list[Excluded | None] = []
         self.excluded: Counter[str] = Counter()
         self.details: Counter[tuple[str, str]] = Counter()
@@ -69,11 +70,11 @@ class Chunk:
 class Appender:
     """Appends to one destination. For one thread.
 
-    When it is connected anew meanwhile, profiles may belong to other lanes: they are sorted again.
+    If the destination is reconnected meanwhile, profiles may belong to other lanes, so they are sorted again.
     """
 
     def __init__(self, resources: Resources, destination_id: str) -> None:
-        """Raises `UnknownDestination` and `SealBroken`."""
+        """Connect to the destination. Raises: `UnknownDestination`; `SealBroken`."""
         self._id = destination_id
         self._keys = DestinationKeys(destination_id)
         self._destinations = resources.destinations
@@ -91,11 +92,11 @@ class Appender:
         self._contact_keys = ContactKeys(connected.destination)
 
     def contacts(self, profile: Any) -> int:
-        """How many entries a profile becomes; 1 for one that is excluded."""
+        """Return how many entries a profile becomes; 1 for one that is excluded."""
         return self._contact_keys.count(profile)
 
     def sort(self, items: Iterable[tuple[Readied, Origin]], *, received_before: int = -1) -> Chunk:
-        """Seal each profile into its lane, or note why it has none."""
+        """Seal each profile for its lane, or note why it has none."""
         chunk = Chunk(items, received_before)
         self._sort(chunk)
         return chunk
@@ -125,18 +126,21 @@ class Appender:
         return None
 
     def begin(self, job_id: str, about: Mapping[str, str]) -> None:
-        """Append nothing yet: a job that can be found and is empty is better than one that cannot be found."""
+        """Register a job before anything is appended: an empty job that can be found is better than one that cannot."""
         self.append(Chunk((), -1), job_id=job_id, chunk_id=f"{job_id}:begun", about=about)
 
     def append(
         self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING,
         chunk_life_seconds: int = CHUNK_LIFE_SECONDS,
     ) -> set[int]:  # fmt: skip
-        """One step in Redis. Returns the lanes that need a wake-up. For `chunk_life_seconds`, the same chunk adds nothing.
+        """Append a chunk in one step in Redis. The same chunk id adds nothing again for `chunk_life_seconds`.
 
-        `about` are words that tell of the job; those that it has stay. Raises `UnknownDestination` when it was disconnected,
-        `StorageRefuses`, and `WorkHasProblems` when the job has not received what it must have; then nothing of the chunk is in
-        its lanes.
+        `about`: fields that describe the job; those already stored stay.
+
+        Returns the lanes that need a wake-up.
+
+        Raises: `UnknownDestination` if the destination was disconnected; `StorageRefuses`; `WorkHasProblems` if the job has
+        not received exactly `received_before`. Nothing of the chunk is appended then.
         """
         while True:
             try:
@@ -184,7 +188,7 @@ class Appender:
 
 
 def members_looked_at(destination: Destination) -> tuple[str, ...]:
-    """The members of a profile in which its contact key is looked for."""
+    """Return the members of a profile in which its contact key is looked up."""
     rows = [row for row in destination.mapping if row.target.kind == "contact_key"]
     sources = [source for row in rows for source in row.sources if source.kind != "const"]
     roots = {"identityMap" if source.kind == "identity" else str(source.path[0]) for source in sources}
@@ -194,7 +198,7 @@ def members_looked_at(destination: Destination) -> tuple[str, ...]:
 def seal_origin(
     clear: bytes, origin: Origin, tag: bytes, destination_id: str, ring: KeyRing
 ) -> list[bytes | str | int]:
-    """The stream fields of a profile (JSON) for the contact of this tag."""
-    # dataclasses.replace takes as long as the sealing
+    """Return the stream fields of a profile (`clear`: its JSON) for the contact with this tag."""
+    # not dataclasses.replace, which takes as long as the sealing
     bound = Origin(origin.job_id, origin.occurred_at_ms, origin.stamp_ms, origin.stamp_number, origin.flags, tag)
     return bound.fields(ring.seal(clear, bound.purpose(destination_id)))

@@ -1,4 +1,4 @@
-"""What a profile may be to wait in a lane: JSON that every reader takes for the same, not too large, not too deep. Pure."""
+"""Decides whether a profile may wait in a lane: JSON that every reader understands alike, not too large, not too deep. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Readied(NamedTuple):
-    """A profile with its JSON; the JSON alone counts. What has none that could wait has the reason, and nothing of it is kept."""
+    """A profile with its JSON, which alone counts; or, with None for the profile, the reason why it cannot wait in a lane."""
 
     profile: Any
     json: bytes | Reason
@@ -27,10 +27,10 @@ class Readied(NamedTuple):
 
 
 def ready(profile: Any, looked_at: Iterable[str] = ()) -> Readied:
-    """Look at a profile once, before it is sorted into a lane.
+    """Prepare a profile once, before it is sorted into a lane.
 
-    Of one that may hold more than a reader of JSON makes (a UUID, an Enum, a tuple), `looked_at` are the members that it is sorted
-    by: where there is such a thing in them, the profile is read back from its JSON. To read every one back would take longer.
+    A profile may hold more than JSON does (a UUID, an Enum, a tuple). If one of the members `looked_at`, by which it is
+    sorted, holds such a value, the profile is read back from its JSON; reading back every profile would take longer.
     """
     json = to_json(profile)
     if isinstance(json, Reason):
@@ -41,14 +41,14 @@ def ready(profile: Any, looked_at: Iterable[str] = ()) -> Readied:
 
 
 def to_json(profile: Any) -> bytes | Reason:
-    """The JSON of a profile, or why it has none that could wait."""
+    """Return the profile's JSON, or the reason why it cannot wait in a lane."""
     try:
         clear = orjson.dumps(profile)
-    except TypeError as error:  # JSONEncodeError is one: a number beyond 64 bits, half a surrogate pair, no JSON at all
+    except TypeError as error:  # or JSONEncodeError: a number beyond 64 bits, half a surrogate pair, no JSON
         return Reason.TOO_DEEP if "ecursion" in str(error) else Reason.MALFORMED_PROFILE
     if len(clear) > MOST_BYTES:
         return Reason.TOO_LARGE
-    # what has fewer brackets than levels is shallow; what has no null in it had no NaN, which becomes one
+    # cheap tests first: few brackets cannot nest deeply, and a NaN would have become a null
     if clear.count(b"{") + clear.count(b"[") > MOST_DEPTH and _depth(profile) > MOST_DEPTH:
         return Reason.TOO_DEEP
     if b"null" in clear and not _is_finite(profile):
@@ -57,7 +57,7 @@ def to_json(profile: Any) -> bytes | Reason:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is what a reader of JSON makes."""
+    """Return whether a JSON reader could have produced the value."""
     kind = type(value)
     if kind is dict:
         return all(map(_is_plain, value.values()))
@@ -77,7 +77,7 @@ def _depth(value: Any) -> int:
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether no number in it is NaN or infinite; Python's own JSON reader takes both."""
+    """Return whether the value holds no NaN or infinity; Python's own JSON reader accepts both."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

@@ -1,4 +1,4 @@
-"""The names under which a run (an hour of a destination) and a job count. Outcomes are counted under their own names. Pure."""
+"""The names of counters in a run (one hour of a destination) and a job. Outcomes are counted under their own names. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ RETRIED = "retried"
 WHY = "why:"
 SEGMENT = "segment:"
 LEFT_OUT = "left_out:"
-ANSWER = "answer:"  # a call came to this
+ANSWER = "answer:"  # the result of a call
 MATCHED = "matched:"  # a delivered profile had a value for this field
 
 
 def why(code: str, detail: str = "") -> str:
-    """An exclusion or failure by its code; `detail` tells more, of fields and remedies."""
+    """Name an exclusion or failure by its code; `detail` adds the field or the error text."""
     return f"{WHY}{code}|{detail}" if detail else f"{WHY}{code}"
 
 
 def segment(segment_id: str, status: str) -> str:
-    """A status of a segment that was delivered."""
+    """Name a delivered status of a segment."""
     return f"{SEGMENT}{segment_id}:{status}"

@@ -1,9 +1,9 @@
-"""What Marketing Cloud holds of a contact by our own doing: per attribute a digest of the value and its place in the order. Pure.
+"""What we delivered to a contact: for each attribute, a digest of the value and its place in the order. Pure.
 
-Kept as one row of bytes per contact in the lane's `delivered` hash, under a keyed tag of the contact key: neither keys nor values
-can be read back. A row is the day of its last change (2 bytes, days since 2020-01-01), the number of its orders (2), each
-order (16), and 12 bytes an attribute: 4 of its name's digest, 6 of its value's keyed digest, 2 for which of the orders it has.
-Attributes of one profile share an order, so ten attributes take 140 bytes.
+It is kept as one row of bytes per contact in the lane's `delivered` hash, under a keyed tag of the contact key; neither
+keys nor values can be read back. A row holds the day of its last change (2 bytes, days since 2020-01-01), the number of its
+orders (2), each order (16), and 12 bytes per attribute: 4 of its name's digest, 6 of its value's keyed digest, 2 for the
+index of its order. Attributes of one profile share an order, so ten attributes take 140 bytes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ _ATTRIBUTE = struct.Struct(">4s6sH")
 _EPOCH_DAY = 18_262  # 2020-01-01
 _DAY_MS = 86_400_000
 TAG_BYTES = 12
-# Digests of a value that may have been stored, or not, since its call was not answered: of an attribute that was never
-# delivered for certain, and of one that was
+# Digests of a value that may or may not have been stored, since its call was not answered: for an attribute that was never
+# delivered for certain, and for one that was
 UNKNOWN, UNKNOWN_SINCE = b"\0\0\0\0\0\0", b"\0\0\0\0\0\1"
 
 
 class Order(NamedTuple):
-    """The place of a value in the one total order of a contact's values: the greater wins, whatever comes first.
+    """The place of a value in the one total order of a contact's values: the greater one wins, whichever comes first.
 
-    The version (epoch ms at which the value became true), then live over backfill, then what was enqueued later.
+    It compares the version (epoch milliseconds at which the value became true), then live over backfill, then the time of
+    enqueueing.
     """
 
     version_ms: int
@@ -44,16 +45,16 @@ class Delivered(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """Whether the value is known; if not, the digest is one of the unknown ones."""
+        """Whether the value is known; if not, the digest is `UNKNOWN` or `UNKNOWN_SINCE`."""
         return self.digest not in (UNKNOWN, UNKNOWN_SINCE)
 
     def unanswered(self, order: Order) -> Delivered:
-        """The same after a call with a value of this order that was not answered."""
+        """Return the attribute after an unanswered call with a value of this order."""
         return Delivered(UNKNOWN if self.digest == UNKNOWN else UNKNOWN_SINCE, order)
 
 
 def contact_tag(contact_key: str, pepper: bytes) -> bytes:
-    """The name of a contact in Redis; also decides its lane."""
+    """Return the name of a contact in Redis, which also decides its lane."""
     return blake2b(contact_key.encode(), digest_size=TAG_BYTES, key=pepper).digest()
 
 
@@ -62,12 +63,12 @@ def attribute_tag(qualified: str) -> bytes:
 
 
 def value_digest(value: str | float | bool, pepper: bytes) -> bytes:
-    """Digest of a value together with its type: True, 1 and "1" are three values."""
+    """Return the digest of a value and its type: True, 1 and "1" are three values."""
     return blake2b(f"{type(value).__name__}:{value}".encode(), digest_size=6, key=pepper).digest()
 
 
 def decode(row: bytes | None) -> dict[bytes, Delivered]:
-    """Attribute tag -> what was delivered; empty for a contact that never was."""
+    """Return what was delivered, by attribute tag; empty for an unknown contact."""
     if not row:
         return {}
     _, count = _HEAD.unpack_from(row)
@@ -96,5 +97,5 @@ def encode(attributes: Mapping[bytes, Delivered], now_ms: int) -> bytes:
 
 
 def age_days(row: bytes, now_ms: int) -> int:
-    """Days since the row last changed."""
+    """Return the days since the row last changed."""
     return now_ms // _DAY_MS - _EPOCH_DAY - int.from_bytes(row[:2])

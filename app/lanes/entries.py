@@ -1,19 +1,19 @@
-"""One waiting profile as it lies in a lane: an entry of a Redis stream, its profile sealed.
+"""One waiting profile in a lane: an entry of a Redis stream whose profile is sealed.
 
-Fields of the stream entry, short because each waiting profile pays for them:
+The stream entry's fields have short names because every waiting profile pays for them:
 
 ====  ==============================================================================================================
 `j`   job id
-`o`   version in ms of what the profile gives no time for
+`o`   version in ms of attributes for which the profile gives no time
 `s`   stamp: when it was enqueued, in ms by the clock of Redis, a dash, and a number that tells it from others of that ms
 `f`   flags: `x` send even what is delivered already, `b` backfill
 `c`   tag of its contact, so that entries of one contact can be told without opening them
 `p`   the profile, sealed; the fields above are authenticated with it
-`n`   tries behind it, `t` time of the first one (ms); only after trouble
+`n`   tries so far, `t` time of the first one (ms); only after trouble
 ====  ==============================================================================================================
 
-What is sealed opens only with the very fields it was sealed with and for its own destination. So whoever can write to Redis
-and has no key can drop or delay a profile, but neither change it nor make it look newer than it is.
+A sealed profile opens only with exactly the fields it was sealed with, and for its own destination. So somebody who can
+write to Redis but has no key can drop or delay a profile, but cannot change it or make it look newer than it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from app.errors import SealBroken
 from app.lanes.merge import Stamp
 from app.sealing import KeyRing
 
-REPLAY_JOB = "replay-"  # ids of jobs that are replays begin so
+REPLAY_JOB = "replay-"  # prefix of the ids of jobs that are replays
 FORCE = "x"
 BACKFILL = "b"
 _BEYOND = 1 << 63
@@ -36,7 +36,7 @@ _BEYOND = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is fixed about a profile when it is enqueued, and stays through parking, failing and replay."""
+    """What is fixed when a profile is enqueued, and kept through parking, failure and replay."""
 
     job_id: str
     occurred_at_ms: int
@@ -58,12 +58,12 @@ class Origin:
         return Stamp(not self.backfill, self.stamp_ms, self.stamp_number)
 
     def purpose(self, destination_id: str) -> bytes:
-        """What the sealed profile is bound to."""
+        """Return what the sealed profile is bound to."""
         bound = f"profile:{destination_id}\0{self.job_id}\0{self.occurred_at_ms}\0{self.stamp_ms}-{self.stamp_number}\0{self.flags}\0"
         return bound.encode() + self.tag
 
     def fields(self, sealed: bytes) -> list[bytes | str | int]:
-        """As a stream entry: names and values in turn."""
+        """Return the stream entry: names and values in turn."""
         return [
             "j", self.job_id, "o", self.occurred_at_ms, "s", f"{self.stamp_ms}-{self.stamp_number}", "f", self.flags,
             "c", self.tag, "p", sealed,
@@ -72,7 +72,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A waiting profile. `backfill` is the stream it was read from; `sealed` its profile."""
+    """A waiting profile. `backfill`: whether it was read from that stream; `sealed`: the sealed profile."""
 
     id: bytes
     backfill: bool
@@ -87,13 +87,15 @@ class Entry:
 
     @property
     def enqueued_ms(self) -> int:
-        """When it was enqueued; a replay, whose stamp is that of the first time, or what no producer wrote: when it was appended."""
+        """When it was enqueued; for a replay, which keeps its original stamp, or for an entry no producer wrote: when it
+        was appended.
+        """
         if self.origin is not _FOREIGN and not self.job_id.startswith(REPLAY_JOB):
             return self.origin.stamp_ms
         return int(self.id.partition(b"-")[0])
 
     def open(self, ring: KeyRing, destination_id: str) -> Any:
-        """The profile. Raises `SealBroken`: `tampered` when its key is known and it still does not open."""
+        """Return the profile. Raises: `SealBroken`, with `tampered` if its key is known and it still does not open."""
         if self.origin is _FOREIGN:
             raise SealBroken("A waiting profile", tampered=True)
         clear = ring.open(self.sealed, self.origin.purpose(destination_id))
@@ -103,21 +105,21 @@ class Entry:
             raise SealBroken("A waiting profile", tampered=True) from None
 
     def parked_fields(self, now_ms: int) -> list[bytes | str | int]:
-        """The stream fields of this entry after one more try."""
+        """Return the stream fields of this entry after one more try."""
         return [*self.origin.fields(self.sealed), "n", self.attempts + 1, "t", self.first_tried_at_ms or now_ms]
 
 
 def read_entry(raw: list[Any], *, backfill: bool) -> Entry:
-    """An entry from the reply `[id, [field, value, …]]` of a script; nothing is opened. See `read_fields`."""
+    """Read an entry from a script's reply `[id, [field, value, …]]` without opening it. See `read_fields`."""
     entry_id, pairs = raw
     return read_fields(entry_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), backfill=backfill)
 
 
 def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: bool) -> Entry:
-    """An entry as redis-py gives it; nothing is opened.
+    """Read an entry as redis-py returns it, without opening it.
 
-    What lacks a field, or has one that is no number or one of more than 63 bits, was not written by a producer: it is read as one
-    that does not open.
+    An entry that lacks a field, or has one that is no number or a number of more than 63 bits, was not written by a
+    producer; it is read as one that does not open.
     """
     try:
         stamp_ms, _, number = fields[b"s"].partition(b"-")
@@ -136,7 +138,7 @@ def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: boo
 
 
 def _number(text: bytes, *, least: int = 0) -> int:
-    """Raises `ValueError` for what is none, and for one that no reply of ours could hold."""
+    """Read a number. Raises: `ValueError`, also for a number that no reply of ours could hold."""
     number = int(text)
     if not least <= number < _BEYOND:
         raise ValueError

@@ -1,7 +1,7 @@
-"""Profiles that could not be delivered: kept sealed with all that explains why, until replayed, discarded or too old.
+"""Profiles that could not be delivered, kept sealed with the reason until they are replayed, discarded or too old.
 
-A record is the sealed explanation, its length (4 bytes) before it, and then the profile as it lay in its lane, sealed still: what no
-key opens, or nothing can read, is kept all the same.
+A record is the length of the sealed explanation (4 bytes), the explanation, and the profile still sealed as in its lane. So
+even a profile that no key opens, or that nothing can read, is kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _LENGTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed profile, still sealed (`open`). Times are epoch ms; `service_message` is Marketing Cloud's own text."""
+    """One failed profile, still sealed (`open`). Times are epoch milliseconds; `service_message` is Marketing Cloud's own
+    text.
+    """
 
     id: str
     failed_at_ms: int
@@ -46,7 +48,7 @@ class Failure:
     sealed: bytes
 
     def open(self, ring: KeyRing, destination_id: str) -> Any:
-        """The profile. Raises `SealBroken`."""
+        """Return the profile. Raises: `SealBroken`."""
         return Entry(b"", False, self.origin, 0, 0, self.sealed).open(ring, destination_id)  # live
 
 
@@ -55,7 +57,7 @@ def _purpose(destination_id: str) -> bytes:
 
 
 def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyRing, *, now_ms: int) -> bytes:
-    """The record of a failed entry."""
+    """Return the record of a failed entry."""
     origin = entry.origin
     head = ring.seal(
         orjson.dumps(
@@ -80,7 +82,7 @@ def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyR
 
 
 class FailureStore:
-    """Lists and removes failures of one destination."""
+    """Lists and removes the failures of one destination."""
 
     def __init__(self, redis: Redis, ring: KeyRing, destination_id: str) -> None:
         self._redis = redis
@@ -94,7 +96,9 @@ class FailureStore:
     def all(
         self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None
     ) -> Iterator[Failure]:
-        """Oldest first, filtered by code and time of failing. One that no key opens comes with the code `seal_broken`."""
+        """Yield failures, oldest first, filtered by code and time of failing. Those that no key opens have the code
+        `seal_broken`.
+        """
         low: int | str = "-inf" if since_ms is None else since_ms
         high: int | str = "+inf" if until_ms is None else until_ms
         ids: Any = self._redis.zrangebyscore(self._keys.failures, low, high, withscores=True)
@@ -109,7 +113,7 @@ class FailureStore:
                     yield failure
 
     def get(self, failure_id: str) -> Failure | None:
-        """The one of this id; None when there is none (any more)."""
+        """Return the failure with this id, or None if there is none (any more)."""
         with self._redis.pipeline() as pipeline:
             pipeline.zscore(self._keys.failures, failure_id)
             pipeline.hget(self._keys.failed, failure_id)
@@ -135,7 +139,7 @@ class FailureStore:
         )
 
     def remove(self, failure_ids: Sequence[str]) -> None:
-        """A page at a time: very many in one transaction would keep everybody else from Redis."""
+        """Remove failures page by page: one large transaction would block Redis for everybody."""
         for start in range(0, len(failure_ids), _PAGE):
             page = failure_ids[start : start + _PAGE]
             with self._redis.pipeline() as pipeline:
@@ -144,7 +148,7 @@ class FailureStore:
                 pipeline.execute()
 
     def beyond(self, *, most: int, older_than_ms: int) -> list[str]:
-        """Ids that are over the bounds of age and count, oldest first."""
+        """Return the ids of failures that are too old or exceed `most`, oldest first."""
         old: Any = self._redis.zrangebyscore(self._keys.failures, "-inf", older_than_ms)
         excess = len(self) - most
         if excess > len(old):
@@ -153,5 +157,5 @@ class FailureStore:
 
 
 def count_failures(redis: Redis, destination_id: str) -> int:
-    """How many failed profiles of a destination are kept."""
+    """Return how many failed profiles of a destination are kept."""
     return int(redis.zcard(DestinationKeys(destination_id).failures))

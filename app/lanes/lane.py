@@ -1,14 +1,15 @@
 """One lane of one destination: take it, read it, settle it, let it go.
 
-The lease is fenced twice. Redis refuses to read or settle for anyone but the holder of the token; and the holder itself
-stops sending once it cannot be sure any more to hold it (`may_send`), reckoned from before its last successful renewal.
+The lease is fenced twice: Redis refuses to read or settle for anyone but the holder of the token, and the holder stops
+sending when it can no longer be sure to hold the lease (`may_send`), counted from before its last successful renewal.
 
-The wake-up protocol, whose promise is that a lane with work is either held, or has a wake-up token and is about to be woken, or
-found by the sweep: a producer appends and then, unless the lane is held or has a token, sets one and sends a wake-up; the woken worker
-takes the lease and clears the token; letting go looks once more and sets it again if anything is left.
+The wake-up protocol promises that a lane with work is held, or has a wake-up token and is about to be woken, or is found by
+the sweep. A producer appends; then, unless the lane is held or has a token, it sets one and sends a wake-up. The woken
+worker takes the lease and clears the token. Letting go checks once more and sets a new token if anything is left.
 
-A lane works for one epoch of its destination (`app.destinations.store`). When the destination is connected with another account or
-contact key, or disconnected, every script refuses the holder of the old epoch, which ends; what it had not settled is read again.
+A lane works for one epoch of its destination (`app.destinations.store`). When the destination is connected with another
+account or contact key, or disconnected, every script refuses the holder of the old epoch. Its session ends, and what it had
+not settled is read again.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
     from app.lanes.settlement import Settlement
 
 ANY_WAKE_UP = "1"
-WINDOW_BYTES = 8_000_000  # of sealed profiles in one answer, and one more profile
+WINDOW_BYTES = 8_000_000  # of sealed profiles in one reply; the last profile may exceed it
 _START = "0-0"
 _LOST, _ENDED = -1, -2  # replies of the scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read of a lane has found, raw.
+    """What one read of a lane found, raw.
 
-    `recovered`: the entries of a worker that went away, each contact with all of its own. `deaths` is how many workers went
-    while they had these contacts, `deaths_alone` how many had nothing else.
+    `recovered`: these are entries of a worker that died, with all entries of each contact. `deaths`: how many workers died
+      while they had these contacts; `deaths_alone`: how many of those had nothing else.
     """
 
     now_ms: int
@@ -65,10 +66,10 @@ class Batch:
 
 
 class Lane:
-    """A lane in the hands of this worker. Not for two threads at once, but for `may_send`.
+    """A lane in the hands of this worker. Not for two threads at once, except `may_send`.
 
-    `epoch` is the destination's, `holdings` names the account and business unit that the delivered state is of.
-    `margin_seconds` is how long before the end of its lease the holder starts nothing more: longer than a call needs to get out.
+    `epoch`: the destination's. `holdings`: names the account and business unit that the delivered state belongs to.
+      `margin_seconds`: how long before the lease ends the holder starts nothing more; longer than a call needs to be sent.
     """
 
     def __init__(
@@ -93,12 +94,12 @@ class Lane:
         self._lease_seconds = lease_seconds
         self._margin_seconds = margin_seconds
         self._held_until = 0.0
-        self._numbers = count(1)  # of settlements
+        self._numbers = count(1)  # numbers of settlements
         self._cursor_live: bytes | str = _START
         self._cursor_backfill: bytes | str = _START
 
     def open(self) -> bool:
-        """Take the lease; False when another worker has it. Raises `EpochEnded`."""
+        """Take the lease. Returns False if another worker has it. Raises: `EpochEnded`."""
         asked = time.monotonic()
         keys = self._keys
         reply = script(self._redis, "app.lanes", "open")(
@@ -112,23 +113,23 @@ class Lane:
         return bool(reply == 1)
 
     def may_send(self) -> bool:
-        """Whether a call may still be started; a margin is kept for clocks and for the start of the call itself."""
+        """Return whether a call may still be started; the margin allows for clocks and for the start of the call itself."""
         return time.monotonic() < self._held_until - self._margin_seconds
 
     @property
     def is_held(self) -> bool:
-        """Whether nobody else can have it yet."""
+        """Whether no other worker can have the lease yet."""
         return time.monotonic() < self._held_until
 
-    # What a session does is a step, whose reply raises `LeaseLost` or `EpochEnded` when nothing was done.
+    # A session works in steps. Reading a step's reply raises `LeaseLost` or `EpochEnded` if nothing was done.
 
     @property
     def renewal_is_due(self) -> bool:
-        """Whether a third of the lease is used."""
+        """Whether a third of the lease has passed."""
         return time.monotonic() >= self._held_until - self._lease_seconds * 2 / 3
 
     def renewing(self) -> Step[None]:
-        """Keep the lease."""
+        """Return the step that renews the lease."""
         asked = time.monotonic()
 
         def read(kept: int) -> None:
@@ -137,7 +138,9 @@ class Lane:
         return Step("app.lanes", "renew", [self._keys.lease], [self.token, self._lease_ms], read)
 
     def reading(self, *, live: int, backfill: int) -> Step[Batch]:
-        """Up to `live` entries, or when there are none up to `backfill`, after those read before."""
+        """Return the step that reads the next entries: up to `live` live ones or, if there are none, up to `backfill`
+        backfill ones.
+        """
         asked = time.monotonic()
         keys = self._keys
 
@@ -166,7 +169,7 @@ class Lane:
         )  # fmt: skip
 
     def waiting(self, *, most: int) -> list[Entry]:
-        """The oldest entries of both streams, without taking them into a window."""
+        """Return the oldest entries of both streams, without taking them into a window."""
         found: list[Entry] = []
         for key, backfill in ((self._keys.live, False), (self._keys.backfill, True)):
             raws: Any = self._redis.xrange(key, count=most)
@@ -174,11 +177,11 @@ class Lane:
         return found
 
     def delivered(self, tags: Sequence[bytes]) -> Step[Mapping[bytes, bytes | None]]:
-        """The delivered rows of these contacts, of which there is one at least."""
+        """Return the step that reads the delivered rows of these contacts; `tags` must not be empty."""
         return Step("", "HMGET", [self._delivered], tags, lambda rows: dict(zip(tags, rows, strict=True)))
 
     def settling(self, settlement: Settlement, *, hour: int) -> Step[None]:
-        """Write a settlement into the run of this hour."""
+        """Return the step that writes a settlement, and its counts into the run of this hour."""
         asked = time.monotonic()
         keys, destination = self._keys, self._destination
         streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in settlement.targets()]
@@ -197,7 +200,7 @@ class Lane:
         )  # fmt: skip
 
     def release(self, *, wake_up_seconds: float, wake_up_token: str = ANY_WAKE_UP) -> bool:
-        """Let go. True when entries are left and the caller must send the wake-up, whose token is set."""
+        """Let go. Returns True if entries are left: the token is set and the caller must send the wake-up."""
         keys = self._keys
         reply = script(self._redis, "app.lanes", "release")(
             keys=[keys.lease, keys.wake, keys.live, keys.backfill, keys.window],
@@ -207,9 +210,11 @@ class Lane:
         return bool(reply == 1)
 
     def abandon(self, *, wake_up_seconds: float, blame: bool) -> bool:
-        """Let go without knowing what became of the last steps; with `blame`, because of what an entry made this worker do.
+        """Let go without knowing the result of the last steps. Call it only when no call is in flight any more.
 
-        To be called when no call is in flight any more. True when the caller must send the wake-up.
+        `blame`: an entry made this worker fail.
+
+        Returns True if the caller must send the wake-up.
         """
         keys = self._keys
         self._held_until = 0.0
@@ -220,7 +225,7 @@ class Lane:
         return bool(reply == 1)
 
     def postpone(self, wake_up_token: str, new_token: str, *, wake_up_seconds: float) -> bool:
-        """For a wake-up that cannot work now: True when it shall come back, False when another one will."""
+        """Put off a wake-up that cannot work now. Returns True if it is to come back, False if another one will."""
         reply = script(self._redis, "app.lanes", "postpone")(
             keys=[self._keys.wake], args=[wake_up_token, new_token, int(wake_up_seconds * 1000)]
         )
@@ -240,7 +245,7 @@ class Lane:
 
 
 def announce_wake_ups(redis: Redis, destination_id: str, lanes: Iterable[int], *, wake_up_seconds: float) -> list[int]:
-    """Mark those of the lanes that sleep on work; the caller sends their wake-ups."""
+    """Set the wake-up token of those lanes that have work and nobody to do it, and return them; the caller sends the wake-ups."""
     destination = DestinationKeys(destination_id)
     numbers = list(lanes)
     call = script(redis, "app.lanes", "announce")
@@ -257,5 +262,5 @@ def announce_wake_ups(redis: Redis, destination_id: str, lanes: Iterable[int], *
 
 
 def lane_of(tag: bytes) -> int:
-    """The lane of a contact, by its tag."""
+    """Return the lane of the contact with this tag."""
     return int.from_bytes(tag[:2]) % LANES

@@ -1,8 +1,8 @@
-"""Merging what waits for one contact with what it was given before, into at most one call. Pure.
+"""Merges the entries that wait for one contact with what was delivered to it, into at most one call. Pure.
 
-Each attribute goes its own way: the value that is last in the one total order (`Order`) wins, whatever the order of arrival and
-however often it was tried meanwhile. From that every entry has its outcome: it is *superseded* when newer values replaced all
-of its own, *unchanged* when what is left of it is there already, and otherwise it *contributes* and shares the outcome of
+Each attribute is decided on its own: the value that is last in the one total order (`Order`) wins, whatever the order of
+arrival and however often it was tried. Each entry's outcome follows: it is *superseded* if newer values replaced all of its
+own, *unchanged* if what remains of it is in Marketing Cloud already; otherwise it *contributes* and shares the outcome of
 the call.
 """
 
@@ -18,7 +18,7 @@ from app.mapping.values import Scalar
 
 
 class Stamp(NamedTuple):
-    """What places an entry among those of the same version: live over backfill, then the time and number of its enqueueing."""
+    """The place of an entry among those of the same version: live over backfill, then time and number of enqueueing."""
 
     live: bool
     ms: int
@@ -36,11 +36,13 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`send` is what a call must carry (empty: no call); `full` is every winner, also those that are there already.
+    """The result of a merge.
 
-    `contributing`, `unchanged` and `superseded` are positions in the sequence of updates; together they are all of them.
-    `after` is the delivered state once the call was accepted, or at once when there is none. `uncertain` is the delivered state
-    once the call was made and nobody knows what became of it: nothing older than what it carried may be sent any more.
+    `send`: what the call must carry; empty for no call. `full`: every winner, including those already delivered.
+    `contributing`, `unchanged`, `superseded`: positions in the sequence of updates; each update is in one of them.
+    `after`: the delivered state once the call is accepted, or at once without a call.
+    `uncertain`: the delivered state if the call was made and its result is unknown: nothing older than what it carried may
+      be sent.
     """
 
     send: dict[str, Scalar]
@@ -62,7 +64,7 @@ class Merged:
 
 
 class Tags:
-    """Digests of attribute names, worked out once per name."""
+    """Digests of attribute names, each computed once."""
 
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
@@ -75,7 +77,7 @@ class Tags:
 
 
 def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pepper: bytes, tags: Tags) -> Merged:
-    """Find the winners, and what of them is worth a call."""
+    """Find the winning values, and which of them are worth a call."""
     winners: dict[str, tuple[Order, int, Value]] = {}
     for position, update in enumerate(updates):
         for name, item in update.values.items():
@@ -106,14 +108,14 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
         if before is not None and (order < before.order or (order == before.order and before.certain and not same)):
             if not same:
                 continue
-            order = before.order  # the newer one that is there has this very value
+            order = before.order  # the newer one already delivered has the same value
         after[tag] = Delivered(digest, order)
         full[name] = item.value
         if same and name not in forced:
             present.add(position)
         else:
             send[name] = item.value
-            if not same:  # what is there already stays there, whatever becomes of the call
+            if not same:  # a value already delivered stays, whatever becomes of the call
                 sent_tags.add(tag)
             contributing.add(position)
 
@@ -129,7 +131,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
 
 
 def _repeats(position: int, update: Update, winners: Mapping[str, tuple[Order, int, Value]], counted: set[int]) -> bool:
-    """A repeat of the very same value and version is no newer value: the entry is unchanged, not superseded."""
+    """Return whether the update repeats a counted winner's exact value and version; then it is unchanged, not superseded."""
     for name, item in update.values.items():
         _, winner, won = winners[name]
         if winner != position and winner in counted and (won.version_ms, won.value) == (item.version_ms, item.value):

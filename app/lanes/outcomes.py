@@ -1,4 +1,4 @@
-"""What became of waiting profiles, written down for settlement: counters, delivered rows, parked and failed entries.
+"""Records what became of waiting profiles, for the next settlement: counters, delivered rows, parked and failed entries.
 
 Every entry gets exactly one outcome here, or none yet (parked, or left in its lane).
 """
@@ -52,7 +52,7 @@ class Ledger:
         self._left_out: dict[tuple[bool, bytes], Sequence[str]] = {}
 
     def take(self) -> Settlement:
-        """What is to be settled now; a new settlement begins."""
+        """Return what is to be settled now, and begin a new settlement."""
         settlement, self.pending = self.pending, Settlement()
         return settlement
 
@@ -61,11 +61,11 @@ class Ledger:
             self.pending.count(counters.CALLS, number)
 
     def note_left_out(self, entry: Entry, left_out: Sequence[str]) -> None:
-        """What of the entry is not sent while the rest is: counted, field by field, when the entry has its outcome."""
+        """Note the fields of an entry that are not sent with the rest; they are counted when the entry has its outcome."""
         self._left_out[entry.backfill, entry.id] = left_out
 
     def close(self, entry: Entry, outcome: Outcome) -> None:
-        """The entry leaves its lane with this outcome."""
+        """Let the entry leave its lane with this outcome."""
         if self._left_out:
             for left_out in self._left_out.get((entry.backfill, entry.id), ()):
                 self.pending.count(counters.LEFT_OUT + left_out)
@@ -76,7 +76,7 @@ class Ledger:
         TRACES.settled(self._destination_id, entry.job_id, outcome, entry.enqueued_ms)
 
     def deliver(self, entry: Entry, fields: Collection[str]) -> None:
-        """Marketing Cloud has accepted what the entry holds: values of these fields."""
+        """Note that Marketing Cloud accepted the entry's values of these fields."""
         self.close(entry, Outcome.DELIVERED)
         self._measures.accepted(self._destination_id, entry.enqueued_ms)
         self._measures.matched(self._destination_id, fields)
@@ -91,7 +91,7 @@ class Ledger:
         self.pending.count(counters.why(reason, detail))
 
     def fail(self, entry: Entry, error: CallError, *, now_ms: int) -> None:
-        """Kept sealed for replay, with everything an operator needs to mend it."""
+        """Keep the entry sealed for replay, with everything an operator needs to fix it."""
         self.close(entry, Outcome.FAILED)
         self._log(logging.INFO, "A profile failed: %s", error, entry, code=error.code, call=error.request_id)
         self.pending.count_job(entry.job_id, counters.why(error.code))
@@ -101,7 +101,7 @@ class Ledger:
         )
 
     def retry_later(self, entries: Sequence[Entry], error: CallError, *, now_ms: int) -> None:
-        """Park entries that were tried together for their next try, together again; give up those that had all their tries."""
+        """Park entries that were tried together, to be tried together again; fail those that have used up their tries."""
         settings = self._settings
         delay = full_jitter(
             max(entry.attempts for entry in entries) + 1,
@@ -119,12 +119,12 @@ class Ledger:
             self.pending.count(counters.RETRIED)
 
     def move(self, entry: Entry, lane: int, fields: list[bytes | str | int]) -> None:
-        """The entry belongs to a contact of another lane: it goes on waiting there."""
+        """Let the entry wait in another lane, to which its contact belongs."""
         self._leave(entry)
         self.pending.moved.append(Moved(lane, entry.backfill, fields))
 
     def _log(self, level: int, text: str, what: object, entry: Entry, **ids: str) -> None:
-        """One line for what became of a profile; its contact is named by the keyed digest of its key."""
+        """Log what became of a profile; the contact appears as the keyed digest of its key."""
         if log.isEnabledFor(level):
             tag = entry.origin.tag
             lane = lane_of(tag) if tag else None
@@ -138,7 +138,7 @@ class Ledger:
 
 
 def exhausted(error: CallError, attempts: int) -> CallError:
-    """The last error of many, as the reason why an entry is given up."""
+    """Return the reason for giving up an entry: the last error, after so many attempts."""
     return CallError(
         f"Given up after {attempts} tries; the last one: {error}",
         code="retries_exhausted",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Moved(NamedTuple):
-    """An entry that belongs to another lane by now."""
+    """An entry that now belongs to another lane."""
 
     lane: int
     backfill: bool
@@ -20,7 +20,7 @@ class Moved(NamedTuple):
 
 @dataclass(slots=True)
 class Settlement:
-    """Filled up by the delivery, written by `app/lanes/settle.lua`."""
+    """Filled by the delivery, written by `app/lanes/settle.lua`."""
 
     live_ids: list[bytes] = field(default_factory=list)
     backfill_ids: list[bytes] = field(default_factory=list)
@@ -46,11 +46,11 @@ class Settlement:
             counters[counter] = counters.get(counter, 0) + 1
 
     def targets(self) -> list[tuple[int, bool]]:
-        """The streams that get entries of this lane: number of the lane, and whether it is its backfill."""
+        """Return the streams that receive entries of this lane, as (lane number, backfill)."""
         return sorted({(moved.lane, moved.backfill) for moved in self.moved})
 
     def arguments(self) -> list[Word]:
-        """As the script reads it, beside the keys of `targets` and of `jobs`, each in its order."""
+        """Return the script's arguments; the keys are those of `targets` and of `jobs`, each in its order."""
         targets = self.targets()
         place = {target: number for number, target in enumerate(targets, 1)}
         sections: list[Iterable[Sequence[Any]]] = [
