@@ -42,10 +42,10 @@ class Mappings:
         return EVENT_LOOP.run(self.reload(destination))
 
     async def reload(self, destination: Destination) -> CompiledMapping:
-        """The mapping compiled against definitions fetched now. Whoever asks meanwhile, lane or session, waits for the same fetch.
+        """Return the mapping compiled against definitions fetched now; concurrent requests share one fetch.
 
-        Raises `DestinationBroken` when it names what is not there, the `CallError` of a fetch, and `AccountThrottled` without one
-        while the account is to be left alone.
+        Raises: `DestinationBroken` when the mapping names something that does not exist; the `CallError` of a fetch; `AccountThrottled`
+          without a fetch while the account is paused.
         """
         return await self._reloads.get(destination.id, destination.version, self._fetch, destination)
 

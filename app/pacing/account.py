@@ -1,7 +1,8 @@
-"""The pace of an account, shared by all workers in Redis: the schedule of starts, the permits, the back-off, and what was learned.
+"""The pace of an account, shared by all workers in Redis: the schedule of starts, the permits, the back-off, and what was
+learned.
 
-Three small scripts keep the first three. About once a second the worker whose turn it is decides how fast to call and how many at
-once, by `pace.py`.
+Three small scripts keep the first three. About once a second, the worker whose turn it is decides by `pace.py` how fast to
+call and how many calls to allow at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-REACH_SECONDS = 0.15  # how far ahead starts are given out
+REACH_SECONDS = 0.15  # how far ahead starts are granted
 LEARN_SECONDS = 1.0
 # The first and the longest wait of a back-off, by kind. 50200 asks for at least a minute (Salesforce, "Rate Limiting Errors").
 WAITS = {
@@ -38,7 +39,7 @@ WAITS = {
 
 
 class AccountPace:
-    """One account, for one holder (a worker process). `now_us` is for tests; 0 means the clock of Redis."""
+    """The pace of one account, for one holder (a worker process). `now_us` is for tests; 0 means Redis's clock."""
 
     def __init__(self, redis: Redis, account: str, holder: str, limits: Limits) -> None:
         self._limits = limits
@@ -58,10 +59,11 @@ class AccountPace:
         observed: Mapping[str, int] | None = None,
         now_us: int = 0,
     ) -> Step[Starts]:
-        """Ask for starts, return `unused` ones, and report what was `observed` (fields of the `observed` hash).
+        """Return the step that asks for `wanted` starts, gives back `unused` ones and reports what was observed.
 
-        `urgent`: among them is a live call of a destination for which nobody waited here until now. `lead_seconds`: how long it takes
-        until an answer can be used; no start is given sooner.
+        `observed`: fields of the `observed` hash.
+        `urgent`: the calls include a live one for a destination that was not waiting here before.
+        `lead_seconds`: how long it takes until an answer can be used; no start is granted sooner.
         """
         limits = self._limits
         interval_us = 1e6 / top_of(limits)
@@ -71,7 +73,7 @@ class AccountPace:
 
         def read(reply: Any) -> Starts:
             answered_us, count, first_us, interval_us, wait_us, why, learns, scarce = reply
-            # when Redis answered, not when that was heard: on a busy machine that may be much later
+            # when Redis answered, not when we read it: on a busy machine that may be much later
             heard_at = time.monotonic()
             self._server.learn(asked_at, heard_at, answered_us / 1e6)
             answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
@@ -92,7 +94,9 @@ class AccountPace:
         )  # fmt: skip
 
     def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> Step[tuple[int, int]]:
-        """Ask for `wanted` permits in all; how many are held from now on, and how many the account has."""
+        """Return the step that asks for `wanted` permits in total; its reply is (permits held from now on, permits of the
+        account).
+        """
         return Step(
             "app.pacing", "permits",
             [self._keys.permits, self._keys.pace],
@@ -101,7 +105,7 @@ class AccountPace:
         )  # fmt: skip
 
     def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> Step[float]:
-        """Make the whole account wait; returns for how many seconds."""
+        """Return the step that makes the whole account wait; its reply is for how many seconds."""
         first, most = WAITS[kind]
         return Step(
             "app.pacing", "back_off",
@@ -114,7 +118,9 @@ class AccountPace:
         )  # fmt: skip
 
     def learn(self) -> None:
-        """Learn the pace from what all processes saw since it was last learned. For whoever's turn it is; blocks."""
+        """Learn the pace from what all processes observed since the last time. Only the process whose turn it is calls
+        this; it blocks.
+        """
         keys = self._keys
         reply: Any = self._redis.time()
         now_us = reply[0] * 1_000_000 + reply[1]
@@ -143,20 +149,20 @@ class AccountPace:
                 pipeline.execute()
 
     def leave(self) -> Sequence[Step[None]]:
-        """Give back all permits and the share of the schedule."""
+        """Return the steps that give back all permits and the share of the schedule."""
         return [
             Step("", "HDEL", [key], [self._holder], lambda _: None) for key in (self._keys.permits, self._keys.shares)
         ]
 
 
 def tell_throttled(redis: Redis, account: str, limits: Limits, throttled: AccountThrottled) -> float:
-    """Make the account wait for what a question about it met, which passes no gate; returns for how many seconds.
+    """Make the account wait after a request that passes no gate was throttled. Returns for how many seconds.
 
-    Raises redis-py's errors.
+    Raises: redis-py's errors.
     """
     return AccountPace(redis, account, "", limits).back_off(throttled.kind, throttled.wait_seconds).run(redis)
 
 
 def end_wait(redis: Redis, account: str) -> None:
-    """Go on calling at once, as an operator wishes. An account that disagrees will say so again."""
+    """Call the account again at once, as an operator wishes. If it still objects, it will say so again."""
     redis.hdel(AccountKeys(account).pace, "blocked", "in_a_row", "why", "single")

@@ -1,21 +1,23 @@
-"""When a gate asks for starts, sleeps, and gives back what it holds. Pure; `app.pacing.gate` carries it out."""
+"""Decides when a gate asks for starts, sleeps, or gives back what it holds. Pure; `app.pacing.gate` carries it out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-TICK_SECONDS = 0.1  # between two questions, while anybody waits
-SOON_SECONDS = 0.02  # for a destination that has just come
-REPORT_SECONDS = 1.0  # between two reports of what was observed; where calls are made singly, each is told at once
-HOLD_SECONDS = 5.0  # until an account that has to be left alone is asked again: an operator may have ended the wait
+TICK_SECONDS = 0.1  # between two questions while anybody waits
+SOON_SECONDS = 0.02  # for a destination that has just arrived
+REPORT_SECONDS = 1.0  # between two reports; each is sent at once where calls are made singly
+HOLD_SECONDS = 5.0  # until a paused account is asked again: an operator may have ended the wait
 RETRY_SECONDS = 1.0  # while Redis is away, and after an unexpected error
-IDLE_SECONDS = 2.0  # after the last call, until everything is given back
+IDLE_SECONDS = 2.0  # between the last call and giving everything back
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`waits`: lanes wait at the gate. `in_flight`: there are calls in flight; their permits have to be renewed at `renew_at`.
-    `tells`: there is something to tell the account.
+    """What the gate has to do.
+
+    `waits`: lanes wait at the gate. `in_flight`: calls are in flight, whose permits must be renewed at `renew_at`. `tells`:
+      there is something to report to the account.
     """
 
     waits: bool
@@ -34,14 +36,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """There is nothing to ask for this long, unless somebody comes."""
+    """Sleep: there is nothing to ask for this long, unless somebody comes."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """There has been nothing to ask for a while: give back what is held."""
+    """Give back what is held, since there has been nothing to ask for a while."""
 
 
 Command = Ask | Sleep | GiveBack
@@ -49,26 +51,26 @@ Command = Ask | Sleep | GiveBack
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """How to ask: whether it is `urgent`, and whether to tell what was observed (`tells`) or keep it for later."""
+    """How to ask. `urgent`: see `AccountPace.ask`. `tells`: report what was observed, instead of keeping it for later."""
 
     urgent: bool
     tells: bool
 
 
 class Asking:
-    """What has happened at the gate that decides when to ask. Times are of time.monotonic()."""
+    """Decides when to ask from what has happened at the gate. Times are those of time.monotonic()."""
 
     def __init__(self) -> None:
         self._ask_at = self._asked_at = 0.0
         self._report_at = 0.0
         self._held_until = 0.0
         self._idle_since: float | None = None
-        self._urgent = False  # a destination has come for which there is no start
-        self._careful = False  # after a refusal, until a call was accepted and told
+        self._urgent = False  # a destination without a start has arrived
+        self._careful = False  # from a refusal until an accepted call is reported
         self._closing = False
 
     def next_command(self, load: Load, now: float) -> Command:
-        """What to do next. To be asked again after each event, question and sleep."""
+        """Return what to do next. Call it again after each event, question and sleep."""
         if load.waits or load.in_flight or self._idle_since is None:
             self._idle_since = now
         due = self._due(load)
@@ -81,12 +83,12 @@ class Asking:
         if due <= now:
             self._idle_since = None
             return Ask()
-        if load.in_flight:  # there may be something to tell by then: the end of a call is no event
+        if load.in_flight:  # there may be something to report by then: the end of a call is no event
             due = min(due, now + REPORT_SECONDS)
         return Sleep(due - now)
 
     def _due(self, load: Load) -> float | None:
-        """When to ask next. While nobody waits, only to tell what was observed or to renew permits in use; None: for neither."""
+        """Return when to ask next; None for not at all. If nobody waits, ask only to report or to renew permits in use."""
         if load.waits:
             return max(self._ask_at, self._held_until)
         due = []
@@ -97,7 +99,7 @@ class Asking:
         return max(self._ask_at, min(due)) if due else None
 
     def is_paused(self, now: float) -> bool:
-        """Whether the account has to be left alone."""
+        """Return whether the account has to be left alone."""
         return now < self._held_until
 
     @property
@@ -107,12 +109,12 @@ class Asking:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def newcomer(self) -> None:
-        """A destination has come for which there is no start: ask soon."""
+        """Ask soon, because a destination has come for which there is no start."""
         self._urgent = True
         self._ask_at = min(self._ask_at, self._asked_at + SOON_SECONDS)
 
     def begin(self, now: float, *, live: bool) -> Question:
-        """A question is asked; `live`: some of the calls that wait are no backfill."""
+        """Note that a question is asked. `live`: some of the waiting calls are not backfill."""
         question = Question(
             urgent=self._urgent and live, tells=self._careful or self._closing or now >= self._report_at
         )
@@ -123,25 +125,27 @@ class Asking:
         return question
 
     def told_accepted(self) -> None:
-        """The account knows of a call that was accepted."""
+        """Note that the account was told of an accepted call."""
         self._careful = False
 
     def answered(self, now: float, *, waits: bool, given: int, wait_seconds: float) -> None:
-        """`given` starts came at `now`; if none, ask again after `wait_seconds`. `waits`: lanes waited when it was asked."""
-        if self._urgent:  # by a destination that has come since
+        """Note that `given` starts came at `now`; if none, ask again after `wait_seconds`. `waits`: lanes waited when it
+        was asked.
+        """
+        if self._urgent:  # a destination has arrived since
             self._ask_at = now + SOON_SECONDS
         elif waits:
             self._ask_at = now + max(TICK_SECONDS, 0.0 if given else min(wait_seconds, HOLD_SECONDS))
 
     def paused(self, seconds: float, now: float) -> None:
-        """The account has to be left alone for this long."""
+        """Leave the account alone for `seconds`."""
         self._careful = True
         self._held_until = now + min(seconds, HOLD_SECONDS)
 
     def failed(self, now: float) -> None:
-        """There was no answer."""
+        """Note that no answer came."""
         self._ask_at = now + RETRY_SECONDS
 
     def close(self) -> None:
-        """The process ends: nothing that others could use is kept from now on."""
+        """Keep nothing that others could use: the process is ending."""
         self._closing = True

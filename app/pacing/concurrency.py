@@ -1,9 +1,9 @@
-"""How many calls an account is sent at once, learned from how long they take, about once a second. Pure.
+"""How many calls to send to an account at once, learned from how long calls take, about once a second. Pure.
 
-How long calls take tells when the server begins to queue them (TCP Vegas; Netflix' gradient limiter). Where permits hold calls
-up, and calls take twice as long as on a server at ease, or from time to time anyway, fewer are tried: if as much gets through
-(calls at once by the time of a call, Little's law), the rest only made the server slower, and they stay away. If less does, it
-was not our doing, and the longer time is what a call takes by now.
+Call time shows when the server begins to queue calls (TCP Vegas; Netflix's gradient limiter). If permits hold calls up, a
+trial with fewer permits is made from time to time, and whenever calls take twice as long as on a server at ease. If as much
+gets through (calls at once divided by call time, Little's law), the other permits only slowed the server down, and they are
+not used again. If less gets through, the slowness was not our doing, and the longer time is what a call now takes.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from app.pacing.observations import Observations
 
-CROWD_SECONDS: Final = 2_400.0  # of permits holding calls up, until twice as many are tried as were too many
-CROWDED: Final = 2.0  # times as long as at ease: fewer at once
-AT_EASE: Final = 1.5  # less than this: more at once
-MORE: Final = 1.05  # times as many, or one more
-TRIED: Final = 0.7  # of the permits, in a trial
-# Besides the time of a call, until all that is seen began within the trial: reports come once a second, and so does learning
+CROWD_SECONDS: Final = 2_400.0  # of permits holding calls up, until twice the refused number is tried
+CROWDED: Final = 2.0  # times as long as at ease: try fewer at once
+AT_EASE: Final = 1.5  # times as long as at ease; below, allow more at once
+MORE: Final = 1.05  # times as many permits, or one more
+TRIED: Final = 0.7  # share of the permits used in a trial
+# Added to the time of a call, until everything seen began within the trial: reports and learning each come once a second
 SETTLED_SECONDS: Final = 2.5
-AS_MUCH: Final = 0.97  # of what got through before: as much, for all that can be measured
-FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; twice as long after each trial that changed nothing
+AS_MUCH: Final = 0.97  # of what got through before: as much, within measuring error
+FIRST_TRIAL_SECONDS: Final = 5.0  # of permits holding calls up; doubled after each trial that failed
 RAREST_TRIAL_SECONDS: Final = 960.0
-EASE_GROWTH: Final = 1.002  # each time; what was quick once need not be so for ever
+EASE_GROWTH: Final = 1.002  # each time: what was once quick need not stay so
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Fewer permits are tried: how many there were before, and how long calls took."""
+    """A trial with fewer permits: how many there were before, and how long calls took then."""
 
     permits_before: float
     call_seconds_before: float
@@ -37,13 +37,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """What is known of how many calls at once an account takes.
+    """What is known about how many calls at once an account takes.
 
-    `permits` hold now. `fits` were one fewer than the account called too many (0: it never did); `fits_seconds` is how long permits
-    have held calls up since. `ease_seconds` is how long a call takes on a server at ease (0: not known).
-
-    A `trial` goes on since `tried_seconds`, if there is one. The next comes when permits have held calls up for `trial_after_seconds`,
-    of which `bound_seconds` are over.
+    `permits`: how many hold now.
+    `fits`: one fewer than the account once called too many (0: it never did); `fits_seconds`: how long permits have held
+      calls up since.
+    `ease_seconds`: how long a call takes on a server at ease (0: unknown).
+    `trial`: the current trial, if any, begun `tried_seconds` ago. The next one is due when permits have held calls up for
+      `trial_after_seconds`, of which `bound_seconds` have passed.
     """
 
     permits: float
@@ -59,7 +60,9 @@ class Concurrency:
 def next_concurrency(
     known: Concurrency, seen: Observations, max_in_flight: int, *, rate_falls_short: bool
 ) -> Concurrency:
-    """What is known after what was seen. `rate_falls_short`: less gets through than the rate lets, so permits may be too few."""
+    """Update what is known by what was seen. `rate_falls_short`: fewer calls get through than the rate allows, so permits
+    may be too few.
+    """
     known = replace(known, permits=min(known.permits, float(max_in_flight)))
     if seen.crowded:
         return _after_too_many(known)
@@ -85,7 +88,7 @@ def next_concurrency(
 
 
 def _after_too_many(known: Concurrency) -> Concurrency:
-    """Half as many; or one fewer, where that is known to fit."""
+    """Halve the permits, or take one away if that number is known to fit."""
     tries_one_more = known.fits and int(known.permits) == known.fits + 1
     fewer = float(known.fits) if tries_one_more else max(1.0, known.permits / 2)
     return replace(
@@ -100,17 +103,17 @@ def _grown(known: Concurrency, max_in_flight: int) -> Concurrency:
 
 
 def _most_tried(known: Concurrency) -> int:
-    """How many permits may be tried after an account has said what is too many: each such answer blocks it for a minute."""
+    """Return how many permits may be tried after the account has refused too many: each such refusal blocks it for a minute."""
     return int(known.fits + (known.fits + 1) * (known.fits_seconds / CROWD_SECONDS) ** 3)
 
 
 def _judged(known: Concurrency, trial: Trial, seen: Observations) -> Concurrency:
-    """The end of a trial: whether fewer permits let as much through."""
-    if not seen.permits_bound:  # nothing tells
+    """End a trial: find out whether fewer permits let as much through."""
+    if not seen.permits_bound:  # nothing can be concluded
         return replace(known, permits=trial.permits_before, trial=None, bound_seconds=0.0)
     through = known.permits / int(trial.permits_before) * trial.call_seconds_before / seen.call_seconds
     if through >= AS_MUCH:
-        # and another trial follows at once
+        # the next trial follows at once
         return replace(
             known, ease_seconds=seen.call_seconds, trial=None, bound_seconds=FIRST_TRIAL_SECONDS,
             trial_after_seconds=FIRST_TRIAL_SECONDS,

@@ -1,7 +1,7 @@
 """How many starts a gate asks for, and what holds its calls up. Pure.
 
-Where permits let less through than the rate does, a start without a permit is of no use; where the schedule is given out some time
-ahead, somebody else lacks it.
+If permits let less through than the rate does, a start without a permit is useless; and if the schedule is granted some
+time ahead, somebody else lacks that start.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from app.pacing.permits import Permits
     from app.pacing.schedule import Schedule
 
-STARTS_AT_FIRST = 4  # until it is known how long a call takes
-FAR_SHARE = 0.5  # the rate is far where permits let through less than this share of it
-FULL_SECONDS = TICK_SECONDS / 3  # where the schedule is given out this far ahead, others lack what is not used
+STARTS_AT_FIRST = 4  # until call time is known
+FAR_SHARE = 0.5  # the rate is far if permits let through less than this share of it
+FULL_SECONDS = TICK_SECONDS / 3  # if the schedule is granted this far ahead, others lack unused starts
 SPARE_STARTS = 2  # calls do not end evenly
-SPARE_TURNS = 2  # a tick does not begin with a start, and the next question may come late
+SPARE_TURNS = 2  # a tick need not begin with a start, and the next question may come late
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a gate knows when it asks, at `now` of time.monotonic().
+    """What a gate knows when it asks, at `now` (time.monotonic()).
 
-    `waiting` calls would start, and the process has `free_slots` left. Starts `in_hand`, and the moments at which the calls in flight
-    have `begun`, are ascending. Of the account's `limit` of permits this process can reckon with `permits`. A call takes
-    `call_seconds`, two starts of the account are `interval_seconds` apart (0: not known), and its schedule was already given out for
-    `ahead_seconds`.
+    `waiting`: calls that would start; `free_slots`: slots left in the process.
+    `in_hand`: starts, ascending. `begun`: when the calls in flight began, ascending.
+    `limit`: permits of the account; `permits`: how many of them this process can count on.
+    `call_seconds`: how long a call takes. `interval_seconds`: between two starts of the account. 0: unknown.
+    `ahead_seconds`: how far ahead the account's schedule was already granted.
     """
 
     now: float
@@ -50,7 +51,7 @@ class Situation:
 
     @classmethod
     def of(cls, schedule: Schedule, permits: Permits, *, waiting: int, free_slots: int, now: float) -> Situation:
-        """What schedule and permits tell at `now`."""
+        """Gather what schedule and permits know at `now`."""
         return cls(
             now=now,
             waiting=waiting,
@@ -67,10 +68,11 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`usable` starts could be used within a tick if all permits of the account were there; `wanted` more than those in hand are asked
-    for.
+    """What a gate asks for.
 
-    `cut`: that is less than is usable, for want of permits. `paced`: more calls wait than the pace lets start within a tick.
+    `usable`: starts that could be used within a tick if all of the account's permits were there. `wanted`: how many to ask
+      for beyond those in hand.
+    `cut`: fewer than usable, for want of permits. `paced`: more calls wait than the pace lets start within a tick.
     """
 
     usable: int
@@ -88,10 +90,11 @@ class Bound(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """What a gate knows when all calls that could begin after an answer have begun.
+    """What a gate knows once all calls that an answer allows have begun.
 
-    `why` the answer gave no more starts. `short`: fewer permits were given than were asked for. `starts_left`: there are starts in
-    hand. `rate_is_far`: see the function. `ahead_seconds`: how far ahead the account's schedule was given out already.
+    `why`: why the answer gave no more starts. `short`: fewer permits were given than asked for. `starts_left`: starts are
+      left in hand. `rate_is_far`: see the function. `ahead_seconds`: how far ahead the account's schedule was already
+      granted.
     """
 
     why: Why
@@ -102,7 +105,7 @@ class HandedOut:
 
 
 def demand_of(situation: Situation) -> Demand:
-    """What to ask for. Where a start may wait for its permit, a few too many do no harm."""
+    """Return what to ask for. If a start may wait for its permit, a few too many do no harm."""
     usable = _usable(situation)
     wanted = max(0, _worth_having(situation, usable) - len(situation.in_hand))
     return Demand(
@@ -114,18 +117,21 @@ def demand_of(situation: Situation) -> Demand:
 
 
 def rate_is_far(limit: int, interval_seconds: float, call_seconds: float) -> bool:
-    """Whether permits hold calls up long before the rate does. Only then may a start be used late: else it would meet another's."""
+    """Return whether permits hold calls up long before the rate does.
+
+    Only then may a start be used late; otherwise it would coincide with another one.
+    """
     return limit * interval_seconds < FAR_SHARE * call_seconds
 
 
 def bound_by(demand: Demand, handed_out: HandedOut) -> Bound | None:
-    """What holds up the calls that still wait after the answer to `demand`; None when nothing does."""
+    """Return what holds up the calls that still wait after the answer to `demand`; None if nothing does."""
     full, short = handed_out.ahead_seconds >= FULL_SECONDS, handed_out.short
     if short and (handed_out.starts_left if handed_out.rate_is_far else demand.cut and not full):
         return Bound.PERMITS
     if handed_out.why is Why.RATE or (demand.cut and full):
         return Bound.RATE
-    # at many calls a second a gate is given all that it asks for, which is no more than the pace
+    # at many calls a second a gate gets all it asks for, which is no more than the pace
     return Bound.RATE if handed_out.why is Why.NOTHING and demand.paced and not short else None
 
 
@@ -135,7 +141,7 @@ def _is_paced(situation: Situation, usable: int) -> bool:
 
 
 def _turns(situation: Situation) -> int | None:
-    """How many starts the pace lets begin within a tick; None while it is not known."""
+    """Return how many starts the pace allows within a tick; None if unknown."""
     if not situation.interval_seconds:
         return None
     return math.ceil(TICK_SECONDS / situation.interval_seconds) + SPARE_TURNS
@@ -154,7 +160,7 @@ def _usable(situation: Situation) -> int:
 
 
 def _worth_having(situation: Situation, usable: int) -> int:
-    """How many of the `usable` starts, in hand or to come, are worth having."""
+    """Return how many of the `usable` starts, in hand or to come, are worth having."""
     interval_seconds, in_hand = situation.interval_seconds, situation.in_hand
     if not (usable and situation.call_seconds):
         return usable

@@ -1,10 +1,11 @@
-"""The one place in a worker process that asks Redis for starts and permits of an account, for all of its lanes.
+"""The one place in a worker process that asks Redis for an account's starts and permits, for all of its lanes.
 
-A lane says how many calls it would make (`want`). When its turn has come it makes one (`Place.call`), which holds a permit until it
-ends. While anybody waits, the gate asks for the next tenth of a second; what comes free meanwhile is handed on at once. When the
-account has to be left alone, the lanes that wait are told for how long (`Place.hold`).
+A lane says how many calls it would make (`want`). At its turn it makes one (`Place.call`), which holds a permit until it
+ends. While anybody waits, the gate asks for the next tenth of a second; what becomes free meanwhile is passed on at once.
+If the account has to be left alone, waiting lanes are told for how long (`Place.hold`).
 
-Here are its tasks and its timer. `line.py` decides who is next; `supply.py` holds starts and permits, and asks for more.
+This module has the gate's tasks and timer. `line.py` decides who is next; `supply.py` holds starts and permits, and asks
+for more.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Gate:
-    """The gate of one account in this process. Only for coroutines of its event loop."""
+    """The gate of one account in this process. Use only from coroutines of its event loop."""
 
     def __init__(self, account: AccountPace, room: Room, trips: RoundTrips) -> None:
         self._account = account
@@ -43,12 +44,12 @@ class Gate:
         self._changed = Signal()
         self._next_start: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[None]] = set()  # a task that nobody holds may be gone before its end
+        self._calls: set[asyncio.Task[None]] = set()  # a task without a reference may be collected before its end
 
     # -- for lanes -----------------------------------------------------------------------------------------------------
 
     def want(self, place: Place, count: int, *, backfill: bool) -> None:
-        """Set how many calls a lane would start now, beyond those it was let in for."""
+        """Set how many calls a lane would start now, beyond those already granted."""
         waited, of_its = bool(self._line), self._line.waits(place.destination_id)
         if not waited:
             self._supply.drop_late()
@@ -66,7 +67,7 @@ class Gate:
             self._changed.set()
 
     async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
-        """The account asks to be left alone; returns for how many seconds it will be. Raises redis-py's errors."""
+        """Make the account wait after a refusal; returns for how many seconds. Raises: redis-py's errors."""
         seconds = await self._supply.refused(kind, wait_seconds)
         self._room.leave(self)
         return seconds
@@ -77,18 +78,18 @@ class Gate:
         self._room.leave(self)
 
     def leave(self, place: Place) -> None:
-        """The lane wants nothing more. A call whose turn has come already may still be made."""
+        """Take a lane out of the line. A call whose turn has already come may still be made."""
         self._line.want(place, place.destination_id, 0, backfill=False)
         if not self._line:
             self._room.leave(self)
 
     def close(self) -> None:
-        """Give the permits back as soon as no call is in flight, so that others need not wait until they end by themselves."""
+        """Give the permits back as soon as no call is in flight, so that others need not wait until they expire."""
         self._supply.close()
         self._changed.set()
 
     async def rest(self) -> None:
-        """Wait until there is nothing left to tell: soon after `close` and the last call, else after a while without calls."""
+        """Wait until nothing is left to report: soon after `close` and the last call, otherwise after a while without calls."""
         while (running := self._running) is not None:
             await asyncio.wait({running})
 
@@ -100,8 +101,8 @@ class Gate:
         return self._supply.in_flight
 
     def hand_out(self) -> None:
-        """Begin the calls whose time has come, in turn, as far as permits and slots go; and again at the next start."""
-        loop = asyncio.get_running_loop()  # its time is that of time.monotonic()
+        """Begin the calls that are due, in turn, as far as permits and slots allow, and set the timer for the next start."""
+        loop = asyncio.get_running_loop()  # its clock is time.monotonic()
         while (turn := self._next_turn()) is not None:
             call = loop.create_task(self._call(*turn))
             self._calls.add(call)
@@ -120,14 +121,14 @@ class Gate:
             self._room.wait(self)
 
     def _next_turn(self) -> tuple[Place, float] | None:
-        """Who may call now, and the latest moment for it; None when nobody may yet."""
+        """Return who may call now and the latest moment for it; None if nobody may yet."""
         if not (self._may_hand_out and self._supply.is_due()) or (place := self._line.next()) is None:
             return None
         self._room.take()
         return place, self._supply.begin_call()
 
     async def _call(self, place: Place, latest: float) -> None:
-        """Let a lane make a call, and hand on what its end sets free."""
+        """Let a lane make a call, and pass on what its end frees."""
         try:
             called = await place.call(latest)
         except Exception:
@@ -154,19 +155,19 @@ class Gate:
                 log.exception("A gate met an unexpected error. It goes on in a moment, if anybody needs it.")
                 self._supply.failed()
                 rests = not (self._line or self.in_flight)
-                if not rests:  # whatever it was, it must not keep the loop busy
+                if not rests:  # whatever the error, it must not keep the loop busy
                     await self._changed.wait(RETRY_SECONDS)
         self._running = None
 
     async def _do_what_is_next(self) -> bool:
-        """True when the gate rests."""
+        """Carry out the next command. Returns True when the gate rests."""
         match self._supply.next_command(waits=bool(self._line)):
             case Ask():
                 await self._ask()
             case Sleep(seconds):
                 await self._changed.wait(seconds)
             case GiveBack():
-                with suppress(RedisError):  # permits end by themselves
+                with suppress(RedisError):  # permits expire by themselves
                     await self._supply.give_back()
                 return not self._line
         return False

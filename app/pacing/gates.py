@@ -1,4 +1,4 @@
-"""The gates of a worker process: one for each account, and another where its limits have changed."""
+"""The gates of a worker process: one for each account, and a new one when its limits change."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Gates:
         self._room = Room(calls_at_once)
         self._lock = Lock()
         self._holder = token_hex(8)
-        self._gates: dict[tuple[str, Limits], Gate] = {}  # also with former limits: lanes may still work with them
+        self._gates: dict[tuple[str, Limits], Gate] = {}  # also for former limits: lanes may still use them
 
     def room_used_share(self) -> float:
-        """The share of the calls this process may have in flight that are, from 0 to 1."""
+        """Return the share, from 0 to 1, of this process's call slots that are in use."""
         return self._room.used_share
 
     def close(self) -> None:
-        """The process ends. Calls in flight are let finish."""
+        """Close all gates, because the process ends; calls in flight may finish."""
         with self._lock:
             gates = list(self._gates.values())
         for gate in gates:
             EVENT_LOOP.call(gate.close)
 
     def wait_until_they_rest(self, most_seconds: float) -> bool:
-        """Wait until everything is given back to the accounts. False when Redis did not answer in time."""
+        """Wait until everything is given back to the accounts. Returns False if Redis did not answer in time."""
         return EVENT_LOOP.run(self._rest(most_seconds))
 
     async def _rest(self, most_seconds: float) -> bool:
@@ -53,7 +53,7 @@ class Gates:
         return not unfinished
 
     def of(self, account: str, limits: Limits) -> Gate:
-        """The gate of an account; another one when its limits have changed."""
+        """Return the gate of an account; a new one when its limits have changed."""
         with self._lock:
             gate = self._gates.get((account, limits))
             if gate is None:

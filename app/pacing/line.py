@@ -1,7 +1,7 @@
 """Who is next at a gate: live before backfill, destinations in turn, and the lanes of each in turn. Pure.
 
-A destination that has just come is next, so that one with little to send is served at once (as in FQ-CoDel, RFC 8290). Those that
-were waiting have at least every second turn, however many come.
+A destination that has just arrived is next, so that one with little to send is served at once (as in FQ-CoDel, RFC 8290).
+Those already waiting get at least every second turn, however many arrive.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 P = TypeVar("P")
-IN_A_ROW = 4  # calls of one lane, so that their outcomes are settled together
+IN_A_ROW = 4  # calls of one lane in a row, so that their outcomes are settled together
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Places(Generic[P]):
     in_a_row: int = 0
 
     def next(self) -> P:
-        """Each has a few turns in a row, like the quantum of deficit round robin."""
+        """Give each place a few turns in a row, like the quantum of deficit round robin."""
         place = next(iter(self.wanted))
         self.in_a_row = self.in_a_row + 1 if place is self.last else 1
         self.last = place
@@ -40,7 +40,7 @@ class _Places(Generic[P]):
 
 @dataclass(slots=True)
 class _Turns(Generic[P]):
-    """The destinations of one kind: those that have come and had no turn yet, and those that wait for another."""
+    """The destinations of one kind: those that have arrived and had no turn yet, and those that wait for another."""
 
     new: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
     waiting: OrderedDict[str, _Places[P]] = field(default_factory=OrderedDict)
@@ -77,13 +77,13 @@ class _Turns(Generic[P]):
 
 @dataclass(slots=True)
 class Line(Generic[P]):
-    """Places (lanes at work) that would like to start calls."""
+    """The places (lanes at work) that would like to start calls."""
 
     _live: _Turns[P] = field(default_factory=_Turns)
     _backfill: _Turns[P] = field(default_factory=_Turns)
 
     def want(self, place: P, destination_id: str, count: int, *, backfill: bool) -> None:
-        """Set what a place would like; 0 takes it out of the line."""
+        """Set how many calls a place would like to start; 0 takes it out of the line."""
         for turns, wants_backfill in ((self._live, False), (self._backfill, True)):
             places = turns.of(destination_id)
             if count > 0 and wants_backfill == backfill:
@@ -96,11 +96,11 @@ class Line(Generic[P]):
                     turns.drop(destination_id)
 
     def next(self) -> P | None:
-        """Whose turn it is, which counts as one call less that it wants; None when nobody wants anything."""
+        """Return whose turn it is, which uses up one of its wanted calls; None if nobody wants any."""
         return self._live.next() if self._live else self._backfill.next()
 
     def waits(self, destination_id: str) -> bool:
-        """Whether a live call of this destination waits."""
+        """Return whether a live call of this destination waits."""
         return self._live.of(destination_id) is not None
 
     @property
@@ -110,11 +110,11 @@ class Line(Generic[P]):
 
     @property
     def backfill(self) -> int:
-        """How many calls of backfill wait."""
+        """How many backfill calls wait."""
         return sum(sum(places.values()) for places in self._backfill.all())
 
     def places(self) -> list[P]:
-        """All places that wait."""
+        """Return all places that wait."""
         return [place for turns in (self._live, self._backfill) for places in turns.all() for place in places]
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""What all processes saw of an account since its pace was last learned. Pure."""
+"""What all processes observed of an account since its pace was last learned. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-IDLE_AFTER_SECONDS: Final = 2.0  # what is beyond this was idle, and tells nothing of the rate
+IDLE_AFTER_SECONDS: Final = 2.0  # time beyond this was idle and says nothing about the rate
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """`seconds` passed, of which the account was left alone for `waited_seconds` after a refusal. `throttled` calls were refused for
-    the rate, `crowded` for too many at once. `call_seconds` is the mean of the accepted (0: none). `rate_bound` and `permits_bound`
-    tell whether calls waited for a start, or for a permit.
+    """What was observed in the last `seconds`.
+
+    `waited_seconds`: how long the account was left alone after a refusal. `throttled`: calls refused for the rate;
+      `crowded`: for too many at once. `call_seconds`: mean time of accepted calls (0: none). `rate_bound`, `permits_bound`:
+      calls waited for a start, or for a permit.
     """
 
     seconds: float
@@ -33,7 +35,7 @@ class Observations:
     def of(
         cls, counts: Mapping[str, int], *, waits_since_us: float, waits_until_us: float, now_us: int
     ) -> Observations:
-        """From what was counted since the first report (`since`), and when the account's last wait began and ends."""
+        """Build from the counts since the first report (`since`), and the begin and end of the account's last wait."""
         begun_us = counts.get("since", now_us)
         waited = max(0.0, min(now_us, waits_until_us) - max(begun_us, waits_since_us)) / 1e6
         active = min(IDLE_AFTER_SECONDS, max(0.0, (now_us - begun_us) / 1e6 - waited))

@@ -1,4 +1,5 @@
-"""How fast an account is called (`rate.py`), and how many calls at once (`concurrency.py`): what is learned of both. Pure.
+"""What is learned about an account: how fast to call it (`rate.py`) and how many calls to make at once (`concurrency.py`).
+Pure.
 
 Nobody outside Salesforce knows an account's rate, others share it, and it changes; what is configured is a ceiling.
 """
@@ -30,12 +31,12 @@ class Pace:
 
     @classmethod
     def at_first(cls, limits: Limits) -> Pace:
-        """Nothing is known but what is configured."""
+        """Return the pace when nothing is known but the configuration."""
         return cls(Rate(top_of(limits)), Concurrency(float(limits.max_in_flight)))
 
 
 def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
-    """What is known after what was seen."""
+    """Update the pace by what was seen."""
     top = top_of(limits)
     rate = next_rate(pace.rate, seen, top)
     concurrency = next_concurrency(
@@ -48,14 +49,14 @@ def next_pace(pace: Pace, seen: Observations, limits: Limits) -> Pace:
 
 
 def to_bytes(pace: Pace) -> bytes:
-    """All fields of both, side by side."""
+    """Serialise both parts as one flat record."""
     trial = pace.concurrency.trial
     flat = asdict(pace.rate) | asdict(pace.concurrency) | {"trial": astuple(trial) if trial else None}
     return orjson.dumps([_FORMAT, flat])
 
 
 def from_bytes(raw: bytes | None, limits: Limits) -> Pace:
-    """What was learned; what is missing, or cannot be read, is as at first, and unknown fields do not count."""
+    """Read what was learned. What is missing or unreadable is as at first; unknown fields are ignored."""
     first = Pace.at_first(limits)
     try:
         number, flat = orjson.loads(raw or b"[0, {}]")

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 
 from app.pacing.asking import TICK_SECONDS
 
-PERMIT_LIFE_SECONDS = 10.0  # a holder renews well before; one that died must not keep its permits for long
+PERMIT_LIFE_SECONDS = 10.0  # a holder renews well before; a dead one must not keep its permits for long
 RENEW_SECONDS = PERMIT_LIFE_SECONDS / 3
-AT_FIRST = 4  # assumed account limit until Redis has told it
+AT_FIRST = 4  # the account's assumed limit until Redis says
 SPARE = 1  # calls do not all take the same time
-TIGHT_SECONDS = 5.0  # for this long after somebody was short, no more are held than are needed on average
-KEPT_SECONDS = 1.0  # unused permits are kept this long while nobody is short, or most ticks would have to ask
-KEPT_SHARE = 0.9  # of the mean call time that is known, each time a call ends
+TIGHT_SECONDS = 5.0  # after somebody was short, hold no more than are needed on average for this long
+KEPT_SECONDS = 1.0  # how long unused permits are kept while nobody is short; else most ticks would have to ask
+KEPT_SHARE = 0.9  # weight of the known mean call time when a call ends
 
 
 def permits_needed(begun: Iterable[float], starts: Iterable[float], call_seconds: float, *, now: float) -> int:
-    """The most calls in flight at any time, of those that have `begun` and the `starts` to come (both ascending).
+    """Return the most calls in flight at any time, of those that have `begun` and the `starts` to come (both ascending).
 
-    A call that has already taken longer than `call_seconds` (0: not known) is assumed to go on.
+    A call that has already taken longer than `call_seconds` (0: unknown) is assumed to go on.
     """
     takes = call_seconds or math.inf
     ends = deque(at + takes for at in begun)
@@ -46,7 +46,7 @@ def starts_worth_having(
     used_share: float,
     now: float,
 ) -> int:
-    """How many of the `starts` to take, so that the last of them finds a permit free, and so do at least `used_share` of all."""
+    """Return how many of the `starts` to take, so that the last one, and at least `used_share` of all, find a free permit."""
     ends = deque(max(at + call_seconds, now) for at in begun)
     used = worth = 0
     for number, start in enumerate(starts, 1):
@@ -61,10 +61,10 @@ def starts_worth_having(
 
 
 class Permits:
-    """The permits of one account in this process. All times are of time.monotonic().
+    """The permits of one account in this process. All times are those of time.monotonic().
 
-    `limit`: how many the account has. `call_seconds`: how long a call takes of late (0: not known). `short`: fewer were given than
-    asked for.
+    `limit`: how many the account has. `call_seconds`: how long a call lately takes (0: unknown). `short`: fewer were given
+      than asked for.
     """
 
     def __init__(self) -> None:
@@ -91,17 +91,17 @@ class Permits:
 
     @property
     def renew_at(self) -> float:
-        """When those in use have to be renewed."""
+        """When the permits in use have to be renewed."""
         return self._leased_at + RENEW_SECONDS
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def begin(self, now: float) -> None:
-        """A call begins, with a permit that is free."""
+        """Note that a call begins with a free permit."""
         self._begun.append(now)
 
     def end(self, seconds: float | None) -> None:
-        """A call has ended; `seconds` if it took the time that calls take, else None."""
+        """Note that a call has ended. `seconds`: its duration, or None if it says nothing about how long calls take."""
         self._begun.popleft()
         if seconds is not None:
             known = self.call_seconds
@@ -110,33 +110,35 @@ class Permits:
     # -- asking for them -----------------------------------------------------------------------------------------------
 
     def to_lease(self, starts: Sequence[float], usable: int, now: float) -> int | None:
-        """How many to ask for, so that there are permits for the `starts` that come soon and not many more; None: no need to ask.
+        """Return how many permits to ask for, enough for the `starts` that come soon and not many more; None: no need to ask.
 
-        `usable` starts could be used within a tick if there were permits for them (`Demand.usable`). From now until the answer is
-        `granted`, no more are in use than now.
+        `usable`: starts that could be used within a tick if there were permits for them (`Demand.usable`). Until the answer
+          is `granted`, no more permits are used than now.
         """
         needed = self._needed(starts, usable, now)
         if not self._asks(needed, now):
             return None
-        self._held = self.in_use  # what is said to be in use must stay true until the answer is there
+        self._held = self.in_use  # the number reported as in use must stay true until the answer comes
         return needed
 
     def granted(self, held: int, limit: int, *, wanted: int, now: float) -> None:
-        """The answer to a question asked at `now` for `wanted` permits: how many are held, and how many the account has."""
+        """Take the answer to a question asked at `now` for `wanted` permits. `held`: those held; `limit`: those of the
+        account.
+        """
         self._held, self.limit = held, limit
         self._leased_at = now
         self.short = held < wanted
 
     def learn_of_shortage(self, now: float) -> None:
-        """Somebody else is short of permits: hold no more than calls need on average."""
+        """Hold no more permits than calls need on average, because somebody else is short of them."""
         self._tight_until = now + TIGHT_SECONDS
 
     def give_back(self) -> None:
-        """Hold nothing from now on; the account is to be told."""
+        """Hold nothing from now on; the account has to be told."""
         self._held = 0
 
     def to_reckon_with(self, now: float) -> int:
-        """How many there will be for the starts to come."""
+        """Return how many permits can be counted on for the starts to come."""
         if self._tight(now):
             return max(self._held, 0 if self.short else 1)
         return self.limit

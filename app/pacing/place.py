@@ -1,4 +1,4 @@
-"""A lane at the gate of its account: how it is let in, and what it tells of a call."""
+"""A lane at the gate of its account: how it is let in, and what it reports about a call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call was made, and how long it took. `let_through`: the account judged what it carried, whatever the verdict."""
+    """A call that was made. `let_through`: the account judged its content, whatever the verdict."""
 
     let_through: bool
     seconds: float
@@ -18,8 +18,9 @@ class Called:
 class Place:
     """A lane at a gate.
 
-    `call` makes one call at once, though not after the given moment of time.monotonic(), and tells how it went; None if none was made
-    after all. It must not raise. `hold` is told for how many seconds nothing starts; it must not block.
+    `call`: makes one call at once, but not after the given moment (time.monotonic()), and returns how it went; None if none
+      was made after all. Must not raise.
+    `hold`: is told for how many seconds nothing starts. Must not block.
     """
 
     destination_id: str

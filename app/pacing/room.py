@@ -17,10 +17,10 @@ class Caller(Protocol):
 
 
 class Room:
-    """How many calls this process may have in flight, over all accounts.
+    """Limits how many calls this process has in flight, over all accounts.
 
-    A gate leaves a slot to each waiting gate that has fewer calls in flight. Turns alone would give an account with quick calls a
-    slot now and then, and all the others to those with slow ones.
+    A gate leaves a slot to each waiting gate that has fewer calls in flight. If gates merely took turns, an account with
+    quick calls would get a slot now and then, and those with slow calls all the others.
     """
 
     def __init__(self, size: int) -> None:
@@ -34,41 +34,41 @@ class Room:
 
     @property
     def used_share(self) -> float:
-        """How much of it is in use, from 0 to 1."""
+        """The share of slots in use, from 0 to 1."""
         return 1 - self._free / self._size
 
     def come(self, gate: Caller) -> None:
-        """The gate would make calls."""
+        """Note that the gate would make calls."""
         self._coming.setdefault(gate)
 
     def leave(self, gate: Caller) -> None:
-        """The gate would make no calls."""
+        """Note that the gate would make no calls."""
         self._coming.pop(gate, None)
         self._waiting.pop(gate, None)
 
     def has_slot(self, gate: Caller) -> bool:
-        """Whether the gate may begin a call and still leave a slot to each that has fewer in flight."""
+        """Return whether the gate may begin a call and still leave a slot to each gate with fewer calls in flight."""
         if self._free > len(self._coming):
             return True
         fewer = gate.in_flight - 1
         return self._free > sum(other.in_flight < fewer for other in self._coming if other is not gate)
 
     def wait(self, gate: Caller) -> None:
-        """Have the gate hand out when a call of any gate has ended."""
+        """Let the gate hand out when a call of any gate ends."""
         self._waiting.setdefault(gate)
 
     def take(self) -> None:
-        """A call begins."""
+        """Note that a call begins."""
         self._free -= 1
 
     def give_back(self, gate: Caller) -> None:
-        """A call of this gate has ended. Those that wait have their turn, the one with the fewest calls first."""
+        """Note that a call of this gate has ended, and give waiting gates their turn, the one with the fewest calls first."""
         self._free += 1
         waiting, self._waiting = self._waiting, {}
         waiting.setdefault(gate)
         passed_over: dict[Caller, None] = {}
         for other in sorted(waiting, key=lambda other: other.in_flight if other in self._coming else 0):
-            if self._free > 0 or other is gate:  # it sets its timer in any case
+            if self._free > 0 or other is gate:  # this gate sets its timer in any case
                 other.hand_out()  # and waits again if it would make more calls
             else:
                 passed_over[other] = None

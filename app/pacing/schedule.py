@@ -1,8 +1,8 @@
 """The starts that a gate has in hand: when its next call may begin, and until when. Pure.
 
-A start that is missed by more than a share of the time between two is given up: a busy machine makes fewer calls, never a bunch of
-them. Two that come together use up what the account lets pass as a burst, and it stays used up, as the pace is only a little below
-what is allowed.
+A start that is missed by more than a share of the interval is given up, so that a busy machine makes fewer calls and never
+a bunch of them. Calls that bunch use up the burst that the account tolerates, and it stays used up, as the pace is only a
+little below what is allowed.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.pacing.starts import Starts
 
-LATEST_START = 0.75  # of the time between two starts: a later one is given up
+LATEST_START = 0.75  # of the interval: a later start is given up
 MOST_LATE_SECONDS, LEAST_LATE_SECONDS = 0.1, 0.015
-# A slow Redis must not make every start too late: none is asked for that would come before its answer
+# With a slow Redis every start would be too late, so none is asked for that precedes the expected answer
 MOST_DELAY_SECONDS, DELAY_KEPT = 0.5, 0.9
 
 
 def late_seconds(interval_seconds: float) -> float:
-    """How late a call may begin where starts are this far apart."""
+    """Return how late a call may begin if starts are `interval_seconds` apart."""
     return min(MOST_LATE_SECONDS, max(LEAST_LATE_SECONDS, LATEST_START * interval_seconds))
 
 
 class Schedule:
-    """Starts, ascending; all times are of time.monotonic().
+    """Starts, ascending; all times are those of time.monotonic().
 
-    `interval_seconds` lie between two starts of the account (0: not known). `ahead_seconds`: how far ahead its schedule was given out
-    already when it was last asked. `delay_seconds`: how long it took, lately, from an answer until its starts could be used.
+    `interval_seconds`: between two starts of the account (0: unknown). `ahead_seconds`: how far ahead its schedule was
+      already granted when last asked. `delay_seconds`: how long it lately took from an answer until its starts could be
+      used.
     """
 
     def __init__(self) -> None:
@@ -45,76 +46,77 @@ class Schedule:
 
     @property
     def first(self) -> float | None:
-        """When the next call may begin; None when there is no start."""
+        """When the next call may begin; None if there is no start."""
         return self._starts[0] if self._starts else None
 
     @property
     def unused(self) -> int:
-        """Starts that came to nothing, of which the account is to be told."""
+        """How many unused starts have not been reported to the account yet."""
         return self._unused
 
     def before(self, moment: float) -> list[float]:
-        """The starts before a moment."""
+        """Return the starts before a moment."""
         return [start for start in self._starts if start < moment]
 
     # -- using them ----------------------------------------------------------------------------------------------------
 
     def is_due(self, now: float) -> bool:
-        """Whether a call may begin. Starts that are missed are given up."""
+        """Return whether a call may begin; gives up missed starts."""
         if not self._starts or self._starts[0] > now:
             return False
         self.drop_late(now)
         return bool(self._starts) and self._starts[0] <= now
 
     def take(self) -> float:
-        """Use the start that is due. The call must not begin after the moment returned."""
+        """Use the start that is due. Returns the moment after which the call must not begin."""
         return self._starts.popleft() + self._late_seconds
 
     def drop_late(self, now: float) -> None:
-        """Give up the starts that are missed."""
+        """Give up missed starts."""
         late = now - self._late_seconds
         while self._starts and self._starts[0] < late:
             self._starts.popleft()
             self._unused += 1
 
     def put_off(self, now: float) -> None:
-        """Starts whose time came while all permits were in use count from now, as far apart as they were. Else calls would go in step
-        with the questions to Redis.
+        """Shift all starts so that the first, whose time came while all permits were in use, is due now.
+
+        Otherwise calls would fall into step with the questions to Redis.
         """
         if self._starts and (seconds := now - self._starts[0]) > 0:
             self._starts = deque(start + seconds for start in self._starts)
 
     def clear(self) -> None:
-        """Give up all of them."""
+        """Give up all starts."""
         self._unused += len(self._starts)
         self._starts.clear()
 
     def came_to_nothing(self, count: int) -> None:
-        """`count` starts were not used, of those that were taken or never added."""
+        """Count starts that were taken, or never added, and not used."""
         self._unused += count
 
     def take_unused(self) -> int:
-        """How many came to nothing; each is told the account once."""
+        """Return how many starts were unused, to be reported to the account once."""
         unused, self._unused = self._unused, 0
         return unused
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def learn(self, answer: Starts, *, wanted: int, lead_seconds: float) -> None:
-        """What an answer tells of the account's schedule. `wanted` starts were asked for, none sooner than `lead_seconds`."""
+        """Take the account's schedule from an answer. `wanted` starts were asked for, none sooner than `lead_seconds`."""
         self.interval_seconds = answer.interval_seconds
         self._late_seconds = late_seconds(answer.interval_seconds)
         if wanted:
             self.ahead_seconds = answer.first_seconds - lead_seconds
 
     def add(self, answer: Starts) -> None:
-        """Take the starts that were granted, behind those in hand."""
+        """Append the granted starts to those in hand."""
         first = answer.answered_at + answer.first_seconds
         if self._starts:
             first = max(first, self._starts[-1] + answer.interval_seconds)
         self._starts.extend(first + number * answer.interval_seconds for number in range(answer.count))
 
     def used(self, answer: Starts, now: float) -> None:
-        """The starts of an answer can be used from now on; how long that took tells how early to ask."""
+        """Note that an answer's starts can be used now; the delay shows how early to ask."""
         delay_seconds = min(MOST_DELAY_SECONDS, now - answer.answered_at)
         self.delay_seconds = max(delay_seconds, DELAY_KEPT * self.delay_seconds)

@@ -1,4 +1,4 @@
-"""An account's pace as people see it: what is configured, what was learned, and for how long the account is left alone."""
+"""An account's pace as people see it: what is configured, what was learned, and how long the account is left alone."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Limits
 
-SHOWN_SECONDS = 10.0  # an account whose pace nobody has learned for this long is not being called
-BACK_SECONDS = 1.0  # a wait that began this far in the future did so before the clock went back
+SHOWN_SECONDS = 10.0  # if nobody has learned the pace for this long, the account is not being called
+BACK_SECONDS = 1.0  # a wait that begins this far in the future dates from before the clock went back
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Calls a minute: allowed by the configuration, learned, and accepted of late.
+    """Calls per minute: allowed by the configuration, learned, and accepted lately.
 
-    `why` the pace is what it is: configured, learned, or rate, blocked, unavailable, tokens while the account is left alone for
-    `wait_seconds`.
+    `why` the pace is what it is: configured or learned; or, while the account is left alone for `wait_seconds`: rate,
+    blocked, unavailable, tokens or throttled.
     """
 
     allowed_per_minute: float
@@ -35,7 +35,7 @@ class Shown:
 
 
 def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
-    """The pace of an account with these limits, by the clock of Redis. Raises redis-py's errors."""
+    """Return the pace of an account with these limits, by Redis's clock. Raises: redis-py's errors."""
     reply: Any = redis.hmget(AccountKeys(account).pace, "state", "blocked", "since", "why", "learn_at")
     state, blocked, since, why, learn_at = reply
     pace = from_bytes(state, limits)
@@ -56,7 +56,7 @@ def read_pace(redis: Redis, account: str, limits: Limits) -> Shown:
 
 
 def _wait_seconds(blocked_us: Any, since_us: Any, now: float) -> float:
-    """For how much longer the account is left alone; 0 if the wait began in the future: the clock has gone back since."""
+    """Return how much longer the account is left alone; 0 for a wait that began in the future, before the clock went back."""
     if float(since_us or 0) / 1e6 > now + BACK_SECONDS:
         return 0.0
     return max(0.0, float(blocked_us or 0) / 1e6 - now)

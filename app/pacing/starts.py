@@ -17,9 +17,10 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """`count` starts, evenly spaced, the first `first_seconds` after `answered_at` (time.monotonic()).
+    """`count` starts, evenly spaced, the first one `first_seconds` after `answered_at` (time.monotonic()).
 
-    `wait_seconds`: when to ask again. `learns`: it is the asker's turn to learn the pace. `scarce`: somebody is short of permits.
+    `wait_seconds`: when to ask again. `learns`: it is the asker's turn to learn the pace. `scarce`: somebody is short of
+      permits.
     """
 
     count: int

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Supply:
-    """The starts and permits of one gate. What asks Redis raises redis-py's errors, and keeps what could not be told then."""
+    """The starts and permits of one gate.
+
+    Methods that ask Redis raise redis-py's errors, and keep what they could not report.
+    """
 
     def __init__(self, account: AccountPace, trips: RoundTrips) -> None:
         self._account = account
@@ -47,29 +50,29 @@ class Supply:
 
     @property
     def has_permit(self) -> bool:
-        """Whether a call may begin, as far as permits go."""
+        """Whether a permit is free for another call."""
         return self._permits.free
 
     @property
     def first_start(self) -> float | None:
-        """When the next call may begin (time.monotonic()), as far as starts go; None when there is none."""
+        """When the next call may begin (time.monotonic()), as far as starts go; None if there is no start."""
         return self._schedule.first
 
     def is_due(self) -> bool:
-        """Whether there is a start for a call that begins now. Starts that are missed are given up."""
+        """Return whether there is a start for a call now; gives up missed starts."""
         return self._schedule.is_due(time.monotonic())
 
     def drop_late(self) -> None:
-        """Give up the starts that are missed."""
+        """Give up missed starts."""
         self._schedule.drop_late(time.monotonic())
 
     def begin_call(self) -> float:
-        """Use a permit, and the start that is due. The call must not begin after the moment returned."""
+        """Use a permit and the start that is due. Returns the moment after which the call must not begin."""
         self._permits.begin(time.monotonic())
         return self._schedule.take()
 
     def end_call(self, called: Called | None, *, held_up: bool) -> None:
-        """A call has ended; None: it was not made after all. `held_up`: no other could begin until now."""
+        """Note that a call has ended; None: it was not made after all. `held_up`: no other call could begin until now."""
         if held_up and self._rate_is_far:
             self._schedule.put_off(time.monotonic())
         self._permits.end(called.seconds if called is not None and called.let_through else None)
@@ -82,7 +85,7 @@ class Supply:
     # -- when to ask ---------------------------------------------------------------------------------------------------
 
     def next_command(self, *, waits: bool) -> Command:
-        """What the gate is to do next; `waits`: lanes wait."""
+        """Return what the gate does next. `waits`: lanes wait."""
         if not waits:
             self.drop_late()
         load = Load(
@@ -94,31 +97,32 @@ class Supply:
         return self._asking.next_command(load, time.monotonic())
 
     def newcomer(self) -> None:
-        """A destination has come for which there is no start: ask soon."""
+        """Ask soon, because a destination has come for which there is no start."""
         self._asking.newcomer()
 
     def close(self) -> None:
-        """The process ends: nothing that others could use is kept from now on."""
+        """Keep nothing that others could use: the process is ending."""
         self._asking.close()
 
     def failed(self) -> None:
-        """There was no answer."""
+        """Note that no answer came."""
         self._asking.failed(time.monotonic())
-        if self._asking.is_closing:  # which does not wait until Redis is back
+        if self._asking.is_closing:  # closing does not wait until Redis is back
             self._schedule.take_unused()
             self._observed.clear()
 
     # -- round trips ---------------------------------------------------------------------------------------------------
 
     async def ask(self, *, live: int, backfill: int, free_slots: int, hand_out: Callable[[], None]) -> Starts:
-        """Ask for starts and permits for the calls that wait, `live` and `backfill`, while the process has `free_slots` for them.
+        """Ask for starts and permits for the waiting calls, `live` and `backfill`. `free_slots`: how many the process has
+        for them.
 
-        `hand_out` begins all calls that can begin with what has come; what is left then tells what holds up the others.
+        `hand_out` begins all calls that the answer allows; what is left then shows what holds up the others.
         """
         waiting = live + backfill
         now = time.monotonic()
         demand = demand_of(Situation.of(self._schedule, self._permits, waiting=waiting, free_slots=free_slots, now=now))
-        # where permits bind, it is known before starts are there how many to ask for
+        # if permits are short, how many to ask for is known before the starts come
         leases = [asyncio.ensure_future(self._lease((), demand.usable))] if self._permits.short else []
         try:
             starts = await self._ask_for_starts(demand.wanted, live=live > 0)
@@ -142,13 +146,13 @@ class Supply:
         return starts
 
     async def refused(self, kind: Throttle, wait_seconds: float | None) -> float:
-        """The account asks to be left alone; returns for how many seconds it will be."""
+        """Make the account wait after a refusal; returns for how many seconds."""
         seconds = await self._trips.run(self._account.back_off(kind, wait_seconds))
         self.pause(seconds)
         return seconds
 
     async def give_back(self) -> None:
-        """Hold nothing any more."""
+        """Give back everything."""
         self._permits.give_back()
         await asyncio.gather(*map(self._trips.run, self._account.leave()))
 
@@ -170,14 +174,14 @@ class Supply:
         if observed["accepted"]:
             self._asking.told_accepted()
         self._schedule.learn(starts, wanted=wanted, lead_seconds=lead_seconds)
-        if self._asking.is_paused(time.monotonic()):  # a refusal was told meanwhile
+        if self._asking.is_paused(time.monotonic()):  # a refusal was reported meanwhile
             self._schedule.came_to_nothing(starts.count)
         else:
             self._schedule.add(starts)
         return starts
 
     async def _lease(self, starts: Sequence[float], usable: int) -> None:
-        """Have permits for the `starts` that come soon, and not many more."""
+        """Get permits for the `starts` that come soon, and not many more."""
         now = time.monotonic()
         wanted = self._permits.to_lease(starts, usable, now)
         if wanted is not None:
