@@ -1,1 +1,1 @@
-"""From a profile to the values of a contact. Pure."""
+"""Maps a profile to the values of a contact. Pure."""

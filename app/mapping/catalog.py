@@ -1,7 +1,7 @@
 """The catalog: which attributes an account has, read from its attribute-set definitions and cached per destination.
 
-Two sets count: *Email Demographics*, where mapped attributes and segment statuses go, and *Email Addresses*. Their
-display names are what a mapping and a call use.
+Two sets count: *Email Demographics*, where mapped attributes and segment statuses go, and *Email Addresses*. Mappings and
+calls use their display names.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from app.text import is_whole
 DEMOGRAPHICS = "Email Demographics"
 ADDRESSES = "Email Addresses"
 _SET_NAMES = {"EmailDemographics": DEMOGRAPHICS, "EmailAddresses": ADDRESSES}
-SHORTEST, LONGEST = 254, 4000  # of a Mapping ID's field, in the reference document
+SHORTEST, LONGEST = 254, 4000  # of a Mapping ID's field, from the reference document
 UNBOUNDED = -1
-_LARGEST_LENGTH = 2**31 - 1  # beyond it is no length
+_LARGEST_LENGTH = 2**31 - 1  # a larger number is no length
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute. `length` is None where the type has none, -1 for unbounded; `name` is what a call must use."""
+    """One attribute.
+
+    `length`: None if the type has none, -1 for unbounded. `name`: what a call must use.
+    """
 
     set_name: str
     set_key: str
@@ -45,16 +48,16 @@ class Attribute:
         return f"{self.set_name}.{self.name}"
 
 
-# Every account has these two; the definitions lack them when only Email Demographics could be read.
+# Every account has these two; the definitions lack them if only Email Demographics could be read.
 EMAIL_ADDRESS = Attribute(
     ADDRESSES, "EmailAddresses", "Email Address", "EmailAddress", "EmailAddress", length=254, is_nullable=False
 )
 HTML_ENABLED = Attribute(ADDRESSES, "EmailAddresses", "HTML Enabled", "HTMLEnabled", "Boolean", is_nullable=False)
-ALWAYS_THERE = (EMAIL_ADDRESS.qualified, HTML_ENABLED.qualified)  # and written, whatever their set says of itself
+ALWAYS_THERE = (EMAIL_ADDRESS.qualified, HTML_ENABLED.qualified)  # and always writable, whatever their definitions say
 
 
 def not_writable(attribute: Attribute) -> str:
-    """Why no mapping may name this attribute of Email Demographics; empty when it may."""
+    """Return why no mapping may name this attribute of Email Demographics; '' if it may."""
     if attribute.is_primary_key:
         return "is a key of its set and cannot be written"
     if attribute.is_read_only:
@@ -63,7 +66,7 @@ def not_writable(attribute: Attribute) -> str:
 
 
 def mapping_id_form(name: str) -> tuple[str, str] | None:
-    """What is wrong with a name as a segment's Mapping ID, and the remedy; None when nothing is."""
+    """Return what is wrong with a name as a segment's Mapping ID, and the remedy; None if nothing is."""
     if re.search(r"\s", name):
         return "has whitespace in it", "Name the field with underscores instead, and use that name."
     if not re.match(r"[A-Za-z]", name):
@@ -72,9 +75,9 @@ def mapping_id_form(name: str) -> tuple[str, str] | None:
 
 
 def not_a_mapping_id(attribute: Attribute) -> tuple[str, str] | None:
-    """Why a field of Email Demographics cannot hold a segment's status, and the remedy; None when it can.
+    """Return why a field of Email Demographics cannot hold a segment's status, and the remedy; None if it can.
 
-    Text without a length, or of length -1, has no bound.
+    Text without a length, or of length -1, is unbounded.
     """
     length = UNBOUNDED if attribute.length is None else attribute.length
     if attribute.data_type != "Text" or not (length == UNBOUNDED or SHORTEST <= length <= LONGEST):
@@ -87,7 +90,7 @@ def not_a_mapping_id(attribute: Attribute) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Qualified name -> attribute, of both sets. `version` is 12 hex digits that change with any attribute."""
+    """The attributes of both sets, by qualified name. `version`: 12 hex digits that change with any attribute."""
 
     attributes: dict[str, Attribute]
     fetched_at_ms: int
@@ -95,7 +98,7 @@ class Catalog:
 
     @classmethod
     def of(cls, attributes: Iterable[Attribute], *, fetched_at_ms: int) -> Catalog:
-        """Of attributes in the order of the definitions; the first one of a name counts."""
+        """Build a catalog from attributes in the order of the definitions; the first of each name counts."""
         named: dict[str, Attribute] = {}
         for attribute in attributes:
             named.setdefault(attribute.qualified, attribute)
@@ -103,7 +106,7 @@ class Catalog:
         return cls(named, fetched_at_ms, hashlib.sha256(content).hexdigest()[:12])
 
     def selectable(self) -> list[Attribute]:
-        """What a mapping may name as its target, in the order of the definitions, the email address first."""
+        """Return the attributes that a mapping may target, in the order of the definitions, Email Addresses first."""
         own = [
             attribute
             for attribute in self.attributes.values()
@@ -112,7 +115,7 @@ class Catalog:
         return [self.attributes[name] for name in ALWAYS_THERE if name in self.attributes] + own
 
     def mapping_id_candidates(self) -> list[Attribute]:
-        """What a segment's Mapping ID may name."""
+        """Return the attributes that a segment's Mapping ID may name."""
         return [
             attribute
             for attribute in self.attributes.values()
@@ -123,11 +126,11 @@ class Catalog:
 
 
 def parse_definitions(items: Iterable[Mapping[str, Any]], *, fetched_at_ms: int) -> Catalog:
-    """The catalog in attribute-set definitions, whichever of their spellings they use.
+    """Build a catalog from attribute-set definitions in any of their spellings.
 
-    A name is text or `{"value": text}`; keys are `key` or `definitionKey`, attributes `attributes` or
-    `valueDefinitions`; a definition may be wrapped in `item` or `attributeSetDefinition`. Absent marks are read as
-    nullable, writable and visible. What cannot be read is left out.
+    A name is text or `{"value": text}`; keys are `key` or `definitionKey`, attributes `attributes` or `valueDefinitions`; a
+    definition may be wrapped in `item` or `attributeSetDefinition`. Absent flags mean nullable, writable and visible. What
+    cannot be read is left out.
     """
     parsed = [attribute for item in items for attribute in _attributes(item)]
     return Catalog.of([*parsed, EMAIL_ADDRESS, HTML_ENABLED], fetched_at_ms=fetched_at_ms)

@@ -1,9 +1,9 @@
-"""From a profile to what is to be set on its contact, or why it cannot be. Pure.
+"""Turns a profile into what is to be set on its contact, or the reason why it cannot be. Pure.
 
-`compile_mapping` works everything out once per version of a destination and its catalog; `CompiledMapping.resolve` then
-only reads the profile, checks each value and gives it its version: a segment's status that of its lastQualificationTime,
-anything else the profile's `occurredAt`, else the time handed in. A time after its arrival counts as the arrival, one before
-1970 as 1970.
+`compile_mapping` prepares everything once per version of a destination and its catalog. `CompiledMapping.resolve` then
+reads the profile, checks each value and gives it its version: a segment's status gets its lastQualificationTime, anything
+else the profile's `occurredAt`, otherwise the time passed in. A time after the profile's arrival counts as the arrival, one
+before 1970 as 1970.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ReadFrom(NamedTuple):
-    """The source of a value, and its number among the fallbacks (0: the first source itself)."""
+    """The source of a value, and its position among the fallbacks (0: the first source)."""
 
     source: str
     fallback: int = 0
@@ -43,9 +43,9 @@ MEMBER = ("realized", "existing")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A mapping row, worked out: where to read, how to check, where to write.
+    """A compiled mapping row: where to read, how to check, where to write.
 
-    `optional`: the attribute may be empty. `text`: an empty text is a value of its type.
+    `optional`: the attribute may be empty. `text`: empty text is a value of its type.
     """
 
     sources: Sources
@@ -76,12 +76,12 @@ class _Segment:
     until_ms: int | None
 
     def is_written(self, now_ms: int) -> bool:
-        """Whether it is within its dates."""
+        """Return whether the segment is within its dates."""
         return (self.from_ms is None or now_ms >= self.from_ms) and (self.until_ms is None or now_ms < self.until_ms)
 
 
 class CompiledMapping:
-    """A destination's mapping against one catalog. Safe for many threads."""
+    """A destination's mapping compiled against one catalog. Safe to share between threads."""
 
     email = EMAIL_ADDRESS.qualified
 
@@ -148,10 +148,11 @@ class CompiledMapping:
     def resolve(
         self, profile: Any, *, occurred_at_ms: int, arrived_at_ms: int, now_ms: int
     ) -> ContactUpdate | Excluded:
-        """What the profile sets. `occurred_at_ms` is the version of what the profile gives no time for.
+        """Return what the profile sets, or why it is excluded.
 
-        No version is later than the arrival, however late it is read: a sender whose clock is ahead gains nothing by waiting.
-        `now_ms` decides which segments are within their dates.
+        `occurred_at_ms`: the version of values for which the profile gives no time. `arrived_at_ms`: no version is later,
+          however late the profile is read, so a sender whose clock is fast gains nothing by waiting. `now_ms`: decides
+          which segments are within their dates.
         """
         key = self.contact_key(profile)
         if isinstance(key, Excluded):
@@ -205,7 +206,7 @@ class CompiledMapping:
         return ContactUpdate(key, values, statuses, (*left_out, *outside))
 
     def outside_dates(self, profile: Profile, now_ms: int) -> tuple[LeftOut, ...]:
-        """The statuses of segments before their `start` or after their `end`; of a profile that could be resolved."""
+        """Return the statuses of segments before their `start` or after their `end`, for a profile that could be resolved."""
         outside = [(place, segment) for place, segment in self._dated if not segment.is_written(now_ms)]
         if not outside:
             return ()
@@ -217,7 +218,7 @@ class CompiledMapping:
         )
 
     def _empties(self, row: _Row, raw: Any) -> bool:
-        """Whether a row without a value empties its attribute: what is absent of a complete profile, what says so of any."""
+        """Return whether a row without a value empties its attribute: because the profile is complete, or explicitly says so."""
         if not row.optional:
             return False
         if self._clear_nulls and (raw is None or (raw == "" and row.text)):
@@ -225,7 +226,7 @@ class CompiledMapping:
         return self._complete
 
     def read_from(self, profile: Profile) -> dict[str, ReadFrom]:
-        """Qualified name -> where its value is read, for those who want to know; `profile` was resolved."""
+        """Return where each value is read, by qualified name, for display; `profile` must have been resolved."""
         found = {}
         for row in self._rows:
             _, position = row.sources.find(profile)
@@ -241,7 +242,7 @@ class CompiledMapping:
         return found
 
     def places(self) -> dict[str, str]:
-        """Qualified name -> its place in the destination file."""
+        """Return the place of each qualified name in the destination file."""
         rows = {row.qualified: row.place for row in self._rows}
         return rows | {field.qualified: field.place for field in self._fields}
 
@@ -253,7 +254,7 @@ class CompiledMapping:
         arrived_at_ms: int,
         now_ms: int,
     ) -> tuple[Value, dict[str, str]] | None:
-        """The field's value, and the status of each of the segments that share it; None when the profile mentions none of them.
+        """Return the field's value, and the status of each segment that shares it; None if the profile mentions none of them.
 
         A member's status wins over `exited`; the newest time counts.
         """
@@ -278,7 +279,7 @@ class CompiledMapping:
         return Value(field.check(self._status_values[chosen]), newest), by_segment
 
     def _consents(self, profile: Profile) -> bool:
-        """A profile that says nothing of consent is no refusal."""
+        """Return whether the profile may be sent; saying nothing about consent is no refusal."""
         assert self._consent is not None
         value = value_at(profile, self._consent.path)
         if value is MISSING or value is None:
@@ -286,7 +287,9 @@ class CompiledMapping:
         return (str(value).lower() if isinstance(value, bool) else str(value)) in self._consent.allowed
 
     def body(self, contact_key: str, values: Mapping[str, Scalar]) -> bytes:
-        """The JSON of a contact call, each attribute set once and Email Addresses first (Salesforce, *Update Contacts*)."""
+        """Return the JSON of a contact call, each attribute set once and Email Addresses first (Salesforce, *Update
+        Contacts*).
+        """
         sets: dict[str, list[dict[str, Scalar]]] = {}
         for qualified, value in values.items():
             set_name, name = self.attributes[qualified]
@@ -303,7 +306,10 @@ class CompiledMapping:
 
 
 def compile_mapping(destination: Destination, catalog: Catalog) -> CompiledMapping:
-    """Raises `UsageError` with every problem that makes delivery impossible, such as a Mapping ID that names no field."""
+    """Compile a mapping.
+
+    Raises: `UsageError` with every problem that makes delivery impossible, such as a Mapping ID that names no field.
+    """
     errors = [problem for problem in find_problems(destination, catalog) if problem.level == "error"]
     if errors:
         raise UsageError(
@@ -320,7 +326,7 @@ def _invalid(place: str, why: object) -> Excluded:
 def _sha256(value: Any) -> str:
     if isinstance(value, dict | list):
         raise BadValue("is a list or an object, not one value")
-    text = str(value).lower() if isinstance(value, bool) else str(value)  # as they are written where nothing is hashed
+    text = str(value).lower() if isinstance(value, bool) else str(value)  # spelt as without hashing
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Whose profile it is: its contact key, and what becomes of several. Pure."""
+"""Finds the contact key of a profile, or its several keys. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from app.mapping.xdm import MISSING, MalformedProfile, identities, namespaces, v
 if TYPE_CHECKING:
     from app.destinations.model import Destination, Source
 
-MOST_CONTACTS = 50  # of one profile; an identity graph of AEP holds as many identities
+MOST_CONTACTS = 50  # of one profile; as many identities as an identity graph of AEP holds
 _MOST_NAMES = 5
-# As AEP's codes are: a letter, then letters, digits and underscores. Few digits, or it may be somebody's number.
+# Like AEP's codes: a letter, then letters, digits and underscores. Few digits, or it may be somebody's number.
 _CODE = re.compile(r"(?!(?:[^0-9]*[0-9]){4})[a-z][a-z0-9_]{1,31}")
 
 
 class ContactKeys:
-    """Finds the contacts of a profile, as a destination's mapping and `several_identities` say; needs no catalog."""
+    """Finds the contacts of a profile by a destination's mapping and `several_identities`; needs no catalog."""
 
     def __init__(self, destination: Destination) -> None:
-        """Raises `UsageError` when the mapping names no contact key."""
+        """Read the contact key's row. Raises: `UsageError` if the mapping has none."""
         row = next((row for row in destination.mapping if row.target.kind == "contact_key"), None)
         if row is None:
             raise UsageError(f"The mapping of {destination.id} has no contact key.", remedy="Add the contactKey row.")
@@ -34,12 +34,14 @@ class ContactKeys:
         self._several = destination.options.several_identities
 
     def one(self, profile: Any) -> str | Excluded:
-        """The contact of a profile that is in its lane: of several the first by the order of text."""
+        """Return the contact key of a profile in a lane; of several ids the first in text order."""
         found = self._find(profile)
         return found if isinstance(found, Excluded) else self._written(found[1][0])
 
     def split(self, profile: Any) -> list[tuple[str, Any]] | Excluded:
-        """Every contact of a profile, each with the profile as it is for that contact alone; one unless several are allowed."""
+        """Return the profile's contact keys, each with the profile as it is for that contact alone; just one unless several
+        are allowed.
+        """
         found = self._find(profile)
         if isinstance(found, Excluded):
             return found
@@ -51,14 +53,14 @@ class ContactKeys:
         return [(self._written(one), with_identity(profile, source.name, one)) for one in ids]
 
     def count(self, profile: Any) -> int:
-        """How many entries a profile becomes, for who bounds their number; 1 for one that is excluded."""
+        """Return how many entries a profile becomes, so that callers can bound their number; 1 for one that is excluded."""
         if self._several != "all":
             return 1
         found = self._find(profile)
         return 1 if isinstance(found, Excluded) else min(len(found[1]), MOST_CONTACTS)
 
     def _find(self, profile: Any) -> tuple[Source, tuple[str, ...]] | Excluded:
-        """The first source that has ids, and those: as text, not hashed yet."""
+        """Return the first source that has ids, and its ids as text, not hashed yet."""
         if not isinstance(profile, Mapping):
             return Excluded(Reason.MALFORMED_PROFILE, "the profile is not a JSON object")
         trouble: Excluded | None = None
@@ -81,21 +83,22 @@ class ContactKeys:
 
 
 def contact_key_reader(destination: Destination) -> Callable[[Any], str | Excluded]:
-    """How to find the contact key of one profile (`ContactKeys.one`)."""
+    """Return a function that finds the contact key of one profile (`ContactKeys.one`)."""
     return ContactKeys(destination).one
 
 
 def tell_namespaces(excluded: Excluded, profile: Any) -> Excluded:
-    """Of a missing contact key, the same with the namespaces that the profile has instead."""
+    """Add to an exclusion for a missing contact key which namespaces the profile has instead."""
     if excluded.reason is not Reason.MISSING_CONTACT_KEY or not (found := describe_namespaces(profile)):
         return excluded
     return Excluded(excluded.reason, f"{excluded.detail}; {found}")
 
 
 def describe_namespaces(profile: Any) -> str:
-    """Which identities a profile has, in words: names of namespaces alone, bounded, and only what looks like one; empty for none.
+    """Describe in words which identities a profile has; '' for none.
 
-    The names come from outside; where somebody has put an address or a number in the place of a name, it is not repeated.
+    It names a bounded number of namespaces, and only names that look like one. They come from outside: where somebody has
+    put an address or a number in place of a name, it must not be repeated.
     """
     names = sorted({name.lower() for name in namespaces(profile)})
     if not names:

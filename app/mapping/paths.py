@@ -1,7 +1,7 @@
 """Paths to one value of a profile: `person.name.firstName`, `emails[0].address`, `props['a.b c']`. Pure.
 
-Names stand with dots between them, positions in lists in brackets and counted from 0, names with unusual characters in brackets
-and quotes.
+Names are separated by dots. Positions in lists are in brackets, counted from 0. Names with unusual characters are in
+brackets and quotes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"[\w$@:-]+")
 _FUNCTION = re.compile(r"[(){}`|;=<>!+%^&\\]|\$\{")
-# two brackets that open are as far as one that closes has to be looked for: each start costs two stretches without one
+# possessive, and at most two opening brackets before a closing one, so that matching stays linear
 _WILDCARD = re.compile(r"[*?]|\.\.|\[(?![0-9]++\])[^'\"\[\]]*+(?:\[[^'\"\[\]]*+)?+\]")
 
 
 def read_path(text: str) -> Path:
-    """The steps of a path: names as text, positions as numbers. Raises ValueError for what is no path."""
+    """Return the steps of a path: names as text, positions as numbers. Raises: `ValueError` if it is no path."""
     return tuple(step for step, _ in _steps(text))
 
 
 def _steps(text: str) -> list[tuple[str | int, bool]]:
-    """Each step, and whether it was quoted."""
+    """Return each step, and whether it was quoted or a position."""
     found: list[tuple[str | int, bool]] = []
     at = 0
     while at < len(text):
         token = _TOKEN.match(text, at)
-        # a dot stands between names and after brackets, never first; a name needs one unless it is first
+        # a dot comes between names and after brackets, never first; a name needs one unless it is first
         if token is None or (token["name"] is not None and bool(token["dot"]) is (at == 0)):
             raise ValueError("not a path")
         if token["name"] is not None:
@@ -47,7 +47,7 @@ def _steps(text: str) -> list[tuple[str | int, bool]]:
 
 
 def spell(path: Path) -> str:
-    """A path as it is written, which reads as the same steps again."""
+    """Write a path so that `read_path` returns the same steps."""
     spelt = ""
     for step in path:
         if isinstance(step, int):
@@ -60,7 +60,7 @@ def spell(path: Path) -> str:
 
 
 def spell_target(set_name: str, attribute: str) -> str:
-    """An attribute as a mapping names it; one with spaces at its ends stands in quotes, or they would be lost."""
+    """Write an attribute as a mapping names it; a name with spaces at its ends is quoted, or they would be lost."""
     if attribute == attribute.strip():
         return f"Attribute: {set_name}.{attribute}"
     quote = '"' if "'" in attribute else "'"
@@ -68,7 +68,7 @@ def spell_target(set_name: str, attribute: str) -> str:
 
 
 def why_not(text: str) -> str:
-    """Why a path that somebody writes can never lead to one value; empty for a good one. The text is not quoted."""
+    """Return why a path can never lead to one value; '' if it can. The text is not quoted."""
     unquoted = re.sub(r"""\['[^']+'\]|\["[^"]+"\]""", "['']", text)
     if _FUNCTION.search(unquoted):
         return (

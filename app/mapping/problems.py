@@ -1,4 +1,4 @@
-"""What is wrong with a mapping before any profile comes: fields that are not there, and what was probably meant. Pure."""
+"""Finds what is wrong with a mapping before any profile comes: missing fields, and which ones were probably meant. Pure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from app.mapping.catalog import Attribute, Catalog
     from app.mapping.values import Check
 
-# AEP's guardrails, both of them soft
+# AEP's guardrails, both soft
 MANY_SEGMENTS = 250
 MANY_ATTRIBUTES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding: `level` is `error` (nothing can be delivered) or `warning`; `where` is its place in the file."""
+    """One finding. `level`: `error` (nothing can be delivered) or `warning`. `where`: its place in the file."""
 
     level: str
     where: str
@@ -44,12 +44,12 @@ class Problem:
 
 
 def has_error(problems: Iterable[Problem]) -> bool:
-    """Whether one of them keeps everything from being delivered."""
+    """Return whether any problem prevents all delivery."""
     return any(problem.level == "error" for problem in problems)
 
 
 def find_problems(destination: Destination, catalog: Catalog | None) -> list[Problem]:
-    """Every finding. Without a catalog, only what the file alone shows."""
+    """Return every finding; without a catalog, only what the file alone shows."""
     problems = [*_missing_rows(destination), *_form_of_mapping_ids(destination), *_doubles(destination)]
     if catalog is not None:
         problems += _targets(destination, catalog)
@@ -137,7 +137,7 @@ def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
 
 
 def _constants(destination: Destination, number: int, row: MappingRow, attribute: Attribute) -> Iterator[Problem]:
-    """A constant is known before any profile comes, and so is whether it can be written."""
+    """Check constants: whether they can be written is known before any profile comes."""
     check = _check_of(destination, attribute)
     for source in row.sources:
         if source.kind == "const" and row.transform is None:
@@ -170,7 +170,7 @@ def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem
 
 
 def _statuses(destination: Destination, where: str, attribute: Attribute) -> Iterator[Problem]:
-    """What is written for a status is known before any profile comes, and so is whether the field takes it."""
+    """Check the texts written for statuses: whether the field takes them is known before any profile comes."""
     check = _check_of(destination, attribute)
     for value in dict.fromkeys(destination.options.status_values.values()):
         try:
@@ -188,7 +188,7 @@ def _check_of(destination: Destination, attribute: Attribute) -> Check:
 
 
 def near_miss(name: str, attributes: Iterable[Attribute]) -> str:
-    """Names must match exactly; the one that was probably meant: by case or space, by its key, or by likeness."""
+    """Suggest the attribute that was probably meant, by case or space, by its key, or by likeness; names must match exactly."""
     known = list(attributes)
     for attribute in known:
         if fold(attribute.name) == fold(name):
@@ -197,7 +197,7 @@ def near_miss(name: str, attributes: Iterable[Attribute]) -> str:
         if attribute.key == name:
             return f"{name!r} is its key; use its name, {attribute.name!r}." + _quoted(attribute)
     likely = nearest(name, [attribute.name for attribute in known])
-    # what differs by a number alone is another one of a series: another audience's field
+    # a name that differs only by a number belongs to a series: it is another audience's field
     if likely is None or _letters(likely) == _letters(name):
         return ""
     return f"Did you mean {likely!r}?"
@@ -208,7 +208,7 @@ def _letters(name: str) -> str:
 
 
 def _quoted(attribute: Attribute) -> str:
-    """How to write a name with spaces at its ends."""
+    """Say how to write a name with spaces at its ends."""
     if attribute.name == attribute.name.strip():
         return ""
     return f" Write it in quotes: {spell_target(attribute.set_name, attribute.name)}"

@@ -1,4 +1,4 @@
-"""Where a mapped value is read: one source, or several of which the first that has a value counts. Pure."""
+"""Where a mapped value is read: from one source, or from the first of several that has a value. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Sources:
         self._only = self._readers[0] if len(self._readers) == 1 else None
 
     def find(self, profile: Profile) -> tuple[Any, int]:
-        """The value and the position of the source that has it.
+        """Return the value and the position of the source that has it.
 
-        A source that is missing, null, empty text or of another shape leaves it to the next. When none has a value it is what the
-        first one says that says anything: null, empty text, else `MISSING`. Raises `MalformedProfile` when no source can be read.
+        A source that is missing, null, empty text or of another shape leaves it to the next. If none has a value, the
+        result is the first null or empty text found, else `MISSING`.
+
+        Raises: `MalformedProfile` if no source can be read.
         """
         if self._only is not None:
             return self._only(profile), 0

@@ -1,4 +1,4 @@
-"""Columns of a table that a destination does not read, and what was probably meant by them. Pure."""
+"""Finds columns of a table that a destination does not read, and what was probably meant by them. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _SHORTEST_PART = 3
 
 
 def tell_unread(columns: Mapping[str, Path], destination: Destination) -> list[str]:
-    """A sentence for each of the first ten columns, by name and where it goes, that nothing reads; a last one counts the others."""
+    """Return a sentence for each of the first ten columns that nothing reads; a last one counts the others.
+
+    `columns`: the path in the profile to which each column goes, by name.
+    """
     wanted = {_folded(path): path for path in _paths(destination)}
     going = {name: _folded(path) for name, path in columns.items()}
     unread = [name for name, path in going.items() if not any(_is_on_the_way(path, read) for read in wanted)]
@@ -30,7 +33,7 @@ def tell_unread(columns: Mapping[str, Path], destination: Destination) -> list[s
 
 
 def _paths(destination: Destination) -> Iterator[Path]:
-    """Every place of a profile that is read."""
+    """Yield every path of a profile that is read."""
     yield ("occurredAt",)
     for row in destination.mapping:
         for source in row.sources:
@@ -45,7 +48,7 @@ def _paths(destination: Destination) -> Iterator[Path]:
 
 
 def _folded(path: Path) -> Path:
-    """As profiles are read: without prefixes, namespaces in any case."""
+    """Normalise a path as profiles are read: without prefixes, namespaces in any case."""
     steps = [step.removeprefix("xdm:") if isinstance(step, str) else step for step in path]
     if steps[0] in _NAMESPACED and len(steps) > 1:
         steps[1] = str(steps[1]).casefold()
@@ -53,13 +56,13 @@ def _folded(path: Path) -> Path:
 
 
 def _is_on_the_way(path: Path, read: Path) -> bool:
-    """Whether a column holds what is read, alone or within, or a part of it."""
+    """Return whether a column holds what is read, contains it or is part of it."""
     shorter = min(len(path), len(read))
     return path[:shorter] == read[:shorter]
 
 
 def _spelt(path: Path) -> str:
-    """As the name of a column."""
+    """Write a path as the name of a column."""
     return ".".join(map(str, path)) if path[0] in _NAMESPACED else spell(path)
 
 
@@ -75,7 +78,7 @@ def _tell(name: str, path: Path, free: list[str]) -> str:
 
 
 def _likely(place: str, free: list[str]) -> str | None:
-    """Segments differ by ids that are no words: none of them is likely for being like another."""
+    """Return the path that was probably meant. Not a segment's: their ids are no words, so likeness means nothing."""
     words = [path for path in free if not path.startswith("segmentMembership.")]
     part = fold(place)
     within = (path for path in words if len(part) >= _SHORTEST_PART and part in fold(path).replace(".", ""))

@@ -1,4 +1,4 @@
-"""What a profile comes to: what it wants to set on a contact, or why it cannot be sent. Pure."""
+"""The result of reading a profile: what it sets on a contact, or why it cannot be sent. Pure."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """`detail` names the place in the mapping or the profile, never a value."""
+    """An excluded profile. `detail` names the place in the mapping or the profile, never a value."""
 
     reason: Reason
     detail: str = ""
 
 
 class Value(NamedTuple):
-    """A value with the time in ms at which it became true."""
+    """A value with the time at which it became true, in epoch milliseconds."""
 
     value: Scalar
     version_ms: int
 
 
 class LeftOut(NamedTuple):
-    """A value that cannot be written and does not hold up the others: where it would go, and why not. Never the value."""
+    """A value that cannot be written but does not hold up the others: where it would go, and why not. Never the value."""
 
     place: str
     why: str
@@ -68,7 +68,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContactUpdate:
-    """What one profile wants to set: values by qualified name, and for the runs the statuses by segment id."""
+    """What one profile sets: values by qualified name and, for the runs, statuses by segment id."""
 
     contact_key: str
     values: dict[str, Value]

@@ -1,7 +1,7 @@
-"""Checking one value against the attribute it is to be written to, and bringing it into the attribute's form. Pure.
+"""Checks one value against the attribute it is written to, and converts it to the attribute's form. Pure.
 
-`checker(attribute, …)` is made once for a mapping row; what it returns is called for every profile and raises `BadValue`,
-whose text tells what is wrong and never the value itself.
+`checker` is called once for a mapping row; what it returns is called for every profile and raises `BadValue`, whose text
+says what is wrong but never quotes the value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INTEGERS = range(-(2**63), 2**63)  # what JSON writers and databases agree on
 _BYTE = range(256)  # the type is unsigned in Marketing Cloud's database
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-_MOST_PLACES = 30  # before the point, or behind it, that an exponent may stand for
+_MOST_PLACES = 30  # digits before or after the point to which an exponent may expand
 _PHONE = re.compile(r"(?=.*[0-9])\+?[0-9\s().-]{3,30}")
 _FORMAT_PART = re.compile(r"%.")
 _DOCUMENTED_CHARACTERS = range(32, 255)  # what Salesforce documents as allowed in a profile attribute
@@ -39,7 +39,7 @@ class BadValue(ValueError):
 
 
 def checker(attribute: Attribute, *, date_format: str, documented_characters: bool) -> Check:
-    """The check of this attribute's type, length, characters and restricted values."""
+    """Return a check of this attribute's type, length, characters and restricted values."""
     check = _BY_TYPE.get(attribute.data_type)
     if attribute.data_type == "Date":
         check = _date_check(date_format)
@@ -65,7 +65,7 @@ def checker(attribute: Attribute, *, date_format: str, documented_characters: bo
 
 
 def is_text(attribute: Attribute) -> bool:
-    """Whether empty text is a value of the attribute's type."""
+    """Return whether empty text is a value of the attribute's type."""
     return attribute.data_type != "Date" and _BY_TYPE.get(attribute.data_type, _text) is _text
 
 
@@ -92,7 +92,7 @@ def _email(value: Any) -> Scalar:
 def _integer(value: Any) -> Scalar:
     number: Any = None
     if isinstance(value, str):
-        text = value.strip()  # which takes more for space than int() does
+        text = value.strip()  # strip() knows more kinds of space than int() does
         number = int(text) if _INTEGER.fullmatch(text) else None
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
@@ -121,7 +121,7 @@ def _decimal(value: Any) -> Scalar:
 
 
 def _plain(number: Decimal) -> str:
-    """1e5 as 100000, .5 as 0.5: forms that every reader of numbers takes."""
+    """Write 1e5 as 100000 and .5 as 0.5, forms that every reader of numbers accepts."""
     if not number:
         return "0"
     if abs(number.adjusted()) > _MOST_PLACES:
@@ -145,7 +145,7 @@ def _phone(value: Any) -> Scalar:
 
 
 def write_date(moment: date, date_format: str) -> str:
-    """As strftime does, and every year with four digits: some platforms write the year 987 with three."""
+    """Format a date like strftime, but every year with four digits: some platforms write the year 987 with three."""
     year = f"{moment.year:04}"
     parts = {"%Y": year, "%F": f"{year}-%m-%d", "%G": f"{moment.isocalendar().year:04}"}
     return moment.strftime(_FORMAT_PART.sub(lambda part: parts.get(part[0], part[0]), date_format))

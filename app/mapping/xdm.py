@@ -1,7 +1,7 @@
-"""Reading a profile: nested XDM values, identities, segment memberships and times. Pure.
+"""Reads a profile: nested XDM values, identities, segment memberships and times. Pure.
 
-Keys may carry the prefix `xdm:`, as stored XDM does. What is not of the expected shape raises `MalformedProfile`, whose text
-names the place and never the value.
+Keys may carry the prefix `xdm:`, as stored XDM does. An unexpected shape raises `MalformedProfile`, whose text names the
+place and never the value.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Profile = Mapping[str, Any]
 
 
 class Missing(Enum):
-    """The profile does not mention it; unlike None, which is JSON's null."""
+    """A place that the profile does not mention; unlike None, which is JSON's null."""
 
     MISSING = "missing"
 
 
 MISSING: Final = Missing.MISSING
-EXACT: Final = 2**53  # beyond it, JSON readers give a whole number as the nearest float
+EXACT: Final = 2**53  # JSON readers may return a larger whole number as the nearest float
 LATEST_MS: Final = 253_402_300_800_000  # the end of the year 9999
 
-# 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 takes, but not with
-# every fraction; seven digits of it are cut to six
+# 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 accepts, but not with
+# every fraction; longer ones are cut to six digits
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _HAS_ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
 
@@ -39,26 +39,29 @@ _MEMBERSHIPS, _STATUS, _QUALIFIED_AT = ("segmentMembership",), ("status",), ("la
 
 
 class MalformedProfile(ValueError):
-    """A place in the profile is not what it should be."""
+    """A place in the profile does not have the expected shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A profile's status in one segment; `qualified_at_ms` is None when the profile does not say when."""
+    """A profile's status in one segment. `qualified_at_ms`: None if the profile does not say when."""
 
     status: str
     qualified_at_ms: int | None
 
 
 def parse_time(text: Any) -> int:
-    """Epoch ms of an RFC 3339 time, also with an offset like +0000. Raises ValueError, also for one without a time zone."""
+    """Convert an RFC 3339 time to epoch milliseconds; offsets like +0000 are accepted.
+
+    Raises: `ValueError`, also for a time without a time zone.
+    """
     upper = text.upper() if isinstance(text, str) else ""  # RFC 3339 allows t and z
     no_time = ValueError("not a time with date, time of day and time zone")
     if "T" not in upper or not _HAS_ZONE.search(upper):
         raise no_time
     try:
         moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
-    except ValueError:  # which quotes the text
+    except ValueError:  # its text quotes the input
         raise no_time from None
     try:
         return round(moment.astimezone(UTC).timestamp() * 1000)
@@ -67,12 +70,15 @@ def parse_time(text: Any) -> int:
 
 
 def value_at(profile: Profile, path: Path) -> Any:
-    """The value at a path of keys and positions; `MISSING` when the profile does not go that far."""
+    """Return the value at a path of keys and positions; `MISSING` if the profile does not go that far.
+
+    Raises: `MalformedProfile`.
+    """
     value: Any = profile
     for depth, key in enumerate(path):
         if value is None:
             return MISSING
-        # a dict is told without the cost of asking the abstract class: this is asked some twenty times for each profile
+        # type() spares the slow check against the abstract class, which would run some twenty times per profile
         if type(key) is int:
             if not isinstance(value, list):
                 raise MalformedProfile(f"{spell(path[:depth])} is not a list")
@@ -90,9 +96,11 @@ def value_at(profile: Profile, path: Path) -> Any:
 
 
 def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
-    """The different ids of one namespace, those marked primary alone if any is; sorted, since they come in no order.
+    """Return the distinct ids of one namespace (only the primary ones, if any are), sorted because they come in no order.
 
-    Namespaces compare without case and without the prefix `xdm:`: AEP exports them in lower case, whatever their symbol is.
+    Namespaces compare without case and without the prefix `xdm:`: AEP exports them in lower case, whatever their symbol.
+
+    Raises: `MalformedProfile`.
     """
     identity_map = value_at(profile, ("identityMap",))
     if identity_map is MISSING or identity_map is None:
@@ -110,7 +118,7 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
         for item in items:
             raw = value_at(item, _ID) if type(item) is dict or isinstance(item, Mapping) else MISSING
             if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT:
-                raw = int(raw)  # as programs write numbers that know no other kind
+                raw = int(raw)  # programs that know only floats write ids like this
             if isinstance(raw, bool) or not isinstance(raw, str | int):
                 raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
             text = str(raw)
@@ -121,7 +129,7 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
 
 
 def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:
-    """The same profile with this id as the only one of the namespace."""
+    """Return the profile with this id as the only one of the namespace."""
     folded = _folded(namespace)
     identity_map = value_at(profile, ("identityMap",))
     others = {name: items for name, items in identity_map.items() if _folded(name) != folded}
@@ -130,13 +138,13 @@ def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:
 
 
 def namespaces(profile: Any) -> tuple[str, ...]:
-    """The names of the namespaces in which a profile has identities, as they stand there; none when it is malformed."""
+    """Return the namespaces in which a profile has identities, spelt as in the profile; none if it is malformed."""
     found = value_at(profile, ("identityMap",)) if isinstance(profile, Mapping) else None
     return tuple(str(name) for name, items in found.items() if items) if isinstance(found, Mapping) else ()
 
 
 class Memberships:
-    """The segment memberships of one profile. Raises `MalformedProfile` when they are no object."""
+    """The segment memberships of one profile. Raises: `MalformedProfile` if they are no object."""
 
     def __init__(self, profile: Profile) -> None:
         found = value_at(profile, _MEMBERSHIPS)
@@ -148,9 +156,9 @@ class Memberships:
         self._by_folded: dict[str, list[Any]] | None = None
 
     def of(self, namespace: str, segment_id: str) -> Membership | None:
-        """That of one segment; None when the profile does not mention it. Namespaces compare without case, as identities do.
+        """Return the membership in one segment; None if the profile does not mention it. Namespaces compare without case.
 
-        Raises `MalformedProfile`.
+        Raises: `MalformedProfile`.
         """
         item = self._find(namespace, segment_id)
         if item is None:
@@ -169,7 +177,7 @@ class Memberships:
             ) from None
 
     def mention(self, namespace: str, segment_id: str) -> bool:
-        """Whether anything is said of a segment, well formed or not."""
+        """Return whether the profile says anything about a segment, well formed or not."""
         try:
             return self._find(namespace, segment_id) is not None
         except MalformedProfile:
@@ -183,7 +191,10 @@ class Memberships:
         return next((other for other in others if other is not None), None)
 
     def _spellings(self, namespace: str) -> list[Any]:
-        """What stands under the namespace in any case. All are folded once, as a profile may have many, and a destination as well."""
+        """Return what the profile has under any spelling of the namespace.
+
+        All are folded once, since both a profile and a destination may have many.
+        """
         if self._by_folded is None:
             self._by_folded = {}
             for name, segments in self._by_name.items():
@@ -196,7 +207,7 @@ def _folded(namespace: object) -> str:
 
 
 def _in_namespace(segments: Any, namespace: str, segment_id: str) -> Any:
-    """What is said of a segment; None for nothing."""
+    """Return what the namespace says about a segment; None for nothing."""
     if segments is None:
         return None
     if not isinstance(segments, Mapping):
