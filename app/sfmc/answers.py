@@ -1,6 +1,6 @@
-"""Reading what Marketing Cloud answers, whatever its spelling: documentation and reality differ in the case of keys.
+"""Reads Marketing Cloud's answers in any spelling: documentation and reality differ in the case of keys.
 
-Everything here is pure and survives any body: HTML from a gateway, a list, nothing at all.
+Everything here is pure and copes with any body: HTML from a gateway, a list, nothing at all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import orjson
 
 _MESSAGE_LIMIT = 500
-_LONGEST_TEXT = 500  # what is longer is cut before anything looks through it
+_LONGEST_TEXT = 500  # longer texts are cut before they are searched
 _MOST_MESSAGES = 50
-LONGEST_WAIT_SECONDS = 3_600.0  # a server that asks for more is asked again after this
+LONGEST_WAIT_SECONDS = 3_600.0  # the longest wait that a server can impose
 
 
 class Message(NamedTuple):
-    """One of `resultMessages`: its class (`Error`, `Information`), its code and its text, which may quote a value."""
+    """One of `resultMessages`: its class (`Error`, `Information`), its code, and its text, which may quote a value."""
 
     kind: str
     code: str
@@ -28,7 +28,7 @@ class Message(NamedTuple):
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object of a body with its keys in lower case (the first level alone); None if it is no such thing."""
+    """Return the JSON object of a body, with its keys (first level only) in lower case; None if it is no JSON object."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -41,7 +41,9 @@ def lower_keys(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_messages(value: object) -> list[Message]:
-    """`resultMessages` in each shape seen: a list of messages, of `{"resultMessage": {…}}`, a single one, null."""
+    """Read `resultMessages` in every shape seen: a list of messages, a list of `{"resultMessage": {…}}`, a single message,
+    null.
+    """
     items = value if isinstance(value, list) else [value]
     messages = []
     for item in items[:_MOST_MESSAGES]:
@@ -62,7 +64,7 @@ def read_messages(value: object) -> list[Message]:
 
 
 def error_texts(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Every message of a REST error: its own, then those of `additionalErrors` and `validationErrors`."""
+    """Yield every message of a REST error: its own, then those of `additionalErrors` and `validationErrors`."""
     yield _text(fields.get("message"))
     for name in ("additionalerrors", "validationerrors"):
         more = fields.get(name)
@@ -74,7 +76,7 @@ def error_texts(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def error_number(fields: Mapping[str, Any]) -> int | None:
-    """`errorcode` as a number; some answers carry it as a string, some not at all."""
+    """Return `errorcode` as a number; some answers carry it as a string, some not at all."""
     value = fields.get("errorcode")
     if isinstance(value, bool):
         return None
@@ -84,19 +86,21 @@ def error_number(fields: Mapping[str, Any]) -> int | None:
 
 
 def quote(*texts: str) -> str:
-    """Marketing Cloud's own words for `CallError.service_message`, cut to a bearable length."""
+    """Join Marketing Cloud's own words for `CallError.service_message`, cut to a bearable length."""
     return "; ".join(text for text in texts if text)[:_MESSAGE_LIMIT]
 
 
 def page_words(body: bytes) -> str:
-    """What a page that is no JSON says, such as a gateway's `502 Bad Gateway`: its words without the markup, cut short."""
+    """Return the words of a page that is no JSON, such as a gateway's `502 Bad Gateway`, without markup and cut short."""
     text = re.sub(r"<[^>]*>", " ", body[: 4 * _MESSAGE_LIMIT].decode("utf-8", "replace"))
     words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return words[:_MESSAGE_LIMIT]
 
 
 def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
-    """How long the server asks to wait: `Retry-After` (seconds or a date), else `retryAfter` of the body; an hour at most."""
+    """Return how long the server asks to wait: `Retry-After` (seconds or a date), else the body's `retryAfter`; an hour at
+    most.
+    """
     asked = _asked_wait(headers, fields)
     return None if asked is None else min(asked, LONGEST_WAIT_SECONDS)
 
@@ -119,12 +123,12 @@ def _asked_wait(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float 
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
-    """A header by its lower-case name, from any mapping; empty if it is not there."""
+    """Return a header by its lower-case name, from any mapping; '' if absent."""
     return next((value for key, value in headers.items() if key.lower() == name), "")
 
 
 def _server_time(headers: Mapping[str, str]) -> float:
-    """The server's `Date`, against which its `Retry-After` is meant; our clock if it gives none."""
+    """Return the server's `Date`, to which its `Retry-After` relates; our clock if there is none."""
     try:
         return parsedate_to_datetime(header(headers, "date")).timestamp()
     except (ValueError, OverflowError):

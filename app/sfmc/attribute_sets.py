@@ -1,4 +1,4 @@
-"""Reading the attribute-set definitions: all pages, then the set that matters by its key if it was not among them."""
+"""Fetches the attribute-set definitions: all pages, then *Email Demographics* by its key if it was missing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 _PATH = "/contacts/v1/attributeSetDefinitions"
 _PAGE_SIZE = 200
-_NOT_SERVED = (400, 404)  # this route, or this set, is not there; the other one may be
-_MOST_PAGES = 100  # a server that always says "more" must not be believed for ever
+_NOT_SERVED = (400, 404)  # this route or set does not exist; the other one may
+_MOST_PAGES = 100  # do not trust a server that always says "more"
 
 
 def fetch_definitions(cloud: Calls) -> list[dict[str, Any]]:
-    """Every attribute-set definition as Marketing Cloud spells it, *Email Demographics* among them if it can be had.
+    """Return every attribute-set definition as Marketing Cloud spells it, including *Email Demographics* if it can be had.
 
-    The list is paged by `$page` and `$pageSize`, and followed until `count` sets have come or a page is empty. If it fails, or
-    lacks that set, the set is asked for by its key. Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable`.
+    The list is paged by `$page` and `$pageSize` until `count` sets have come or a page is empty. If that fails, or the list
+    lacks the set, the set is requested by its key.
+
+    Raises: `DestinationBroken`; `AccountThrottled`; `DestinationUnreachable`.
     """
     failed: CallError | None = None
     definitions: list[dict[str, Any]] = []
@@ -51,7 +53,7 @@ def _fetch_pages(cloud: Calls) -> list[dict[str, Any]]:
         if not isinstance(items, list):
             raise DestinationUnreachable("The list of attribute sets came without items.", code="unreadable_answer")
         definitions += [item for item in items if isinstance(item, dict)]
-        # what came counts: the server may give fewer at once than it was asked for, and than it says itself
+        # count what came: the server may send fewer per page than asked for, or than it claims
         gathered += len(items)
         count = _whole_number(answer.get("count"))
         if not items or count is None or gathered >= count:
@@ -70,7 +72,7 @@ def _key(definition: dict[str, Any]) -> Any:
 
 
 def _unwrap(answer: dict[str, Any]) -> dict[str, Any]:
-    """The definition in an answer for a single set: bare, in `item`, or in `attributeSetDefinition`."""
+    """Return the definition in an answer for a single set: bare, in `item`, or in `attributeSetDefinition`."""
     for name in ("item", "attributeSetDefinition"):
         inner = answer.get(name)
         if isinstance(inner, dict):

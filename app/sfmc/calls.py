@@ -1,4 +1,4 @@
-"""What the parts of the client ask of it: an authorized call."""
+"""What the parts of the client need from it: an authorized call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client of one account: tokens, hosts and calls put together. It knows nothing of pacing."""
+"""The client of one account, which combines tokens, hosts and calls. It knows nothing of pacing."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _TOKEN_READ_TIMEOUT_SECONDS = 30.0
 
 
 class MarketingCloud:
-    """One account of Marketing Cloud; for any number of threads, and for coroutines of the process' event loop.
+    """One account of Marketing Cloud, for any number of threads and for coroutines of the process's event loop.
 
-    `measure` is told of every call for a contact: its seconds, and the error if it was not accepted. `when_throttled` is told when a
-    question about the account meets `AccountThrottled`, and returns for how many seconds the account is left alone, which the error
-    says from then on; who calls for a contact sees to that itself.
+    `measure`: called after every contact call, with its seconds and the error if it was not accepted.
+    `when_throttled`: called when a request about the account meets `AccountThrottled`; returns for how many seconds the account is
+      paused, which the error then says. For contact calls the caller handles that.
     """
 
     def __init__(
@@ -67,19 +67,20 @@ class MarketingCloud:
         self.contacts = Contacts(self)
 
     def token(self) -> Token:
-        """A token that is good now; its `scopes` tell what the package allows."""
+        """Return a valid token; its `scopes` say what the package allows."""
         return self._tokens.get()
 
     def definitions(self) -> list[dict[str, Any]]:
-        """Every attribute-set definition as Marketing Cloud spells it."""
+        """Return every attribute-set definition as Marketing Cloud spells it."""
         return fetch_definitions(self)
 
     def test_connection(self) -> Token:
-        """Get a token and use it for a call that needs no permission; the token if both went well.
+        """Fetch a token, use it for a call that needs no permission, and return it.
 
-        Asks anew even if there is a good token, or one was refused a moment ago: whoever tests has just changed something, and
-        a token outlives the secret and the permissions it was granted for. Raises the `CallError` of whichever did not go
-        well.
+        It fetches a new token even if there is a valid one or one was just refused: somebody who tests has just changed
+        something, and a token outlives the secret and permissions it was granted for.
+
+        Raises: the `CallError` of either call.
         """
         with self._telling():
             token = self._tokens.renew()
@@ -87,11 +88,11 @@ class MarketingCloud:
         return token
 
     def forget_token(self) -> None:
-        """Let the next call fetch a token with the scopes that the package has by then: a token keeps those it was made with."""
+        """Let the next call fetch a token with the package's current scopes: a token keeps those it was granted with."""
         self._tokens.forget()
 
     def forget_refusal(self) -> None:
-        """Let the next call ask for a token at once, whatever the token endpoint said a moment ago."""
+        """Let the next call request a token at once, even if the token endpoint has just refused one."""
         self._tokens.forget_refusal()
 
     def call(
@@ -102,9 +103,9 @@ class MarketingCloud:
         *,
         body: bytes | None = None,
     ) -> Verdict:
-        """`request`, for a thread that waits for the answer, of a call whose loss means that the service is away. Not measured."""
+        """Do `request` from a thread that waits for the answer. A lost answer means that the service is away. Not measured."""
         with self._telling():
-            self._tokens.get()  # here, and not on a thread that outlives an interrupt
+            self._tokens.get()  # here, not on a thread that outlives an interrupt
             return EVENT_LOOP.run(self.request(method, path, judge, body=body))
 
     async def request(
@@ -118,10 +119,14 @@ class MarketingCloud:
         before_sending: Callable[[], None] | None = None,
         is_measured: bool = False,
     ) -> Verdict:
-        """One call with the shared token, and once more with a new one if that token was not accepted.
+        """Make one call with the shared token, and once more with a new one if that token was not accepted.
 
-        `before_sending` is called when the token is there, right before the call goes out; what it raises ends it. Returns what
-        `judge` makes of the answer, raises what it raises; `DestinationBroken` if the new token is refused too.
+        `judge`: turns status, headers and body into the result or an error. `when_lost`: the error for an answer that does
+          not come.
+        `before_sending`: called with the token at hand, right before the call goes out; an error it raises ends the call.
+        `is_measured`: report the call to `measure`.
+
+        Raises: what `judge` raises; `DestinationBroken` if the new token is refused too.
         """
         token = await self._token()
         if before_sending is not None:
@@ -136,7 +141,7 @@ class MarketingCloud:
         try:
             return await self._call_with(token, method, path, judge, body, when_lost, is_measured=is_measured)
         except TokenRefused as refused:
-            # A fresh token that is refused as well is left where it is: one more would only be refused again.
+            # A fresh token that is also refused is left in place: another would only be refused again.
             raise DestinationBroken(
                 "Marketing Cloud does not accept the access token that it has just granted.",
                 code="token_rejected",
@@ -155,13 +160,13 @@ class MarketingCloud:
             raise
 
     async def _token(self) -> Token:
-        """The token at hand; one thread asks for the next on behalf of all, while those that have a good one go on with it."""
+        """Return the token at hand. One thread fetches the next for everybody; meanwhile a token that is still valid is used."""
         token, is_due = self._tokens.at_hand()
         if token is not None and not is_due:
             return token
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.ensure_future(EVENT_LOOP.in_token_thread(self._tokens.get))
-            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits is told
+            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # waiters get the error
         return token if token is not None else await asyncio.shield(self._fetching)
 
     async def _call_with(

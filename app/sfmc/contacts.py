@@ -1,4 +1,4 @@
-"""Writing contacts: PATCH adds or updates, POST creates where PATCH says that the contact is unknown."""
+"""Writes contacts: PATCH adds or updates, POST creates a contact that PATCH does not know."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _PATH = "/contacts/v1/contacts"
 
 
 class Contacts:
-    """One contact per call; there is no batch form. `body` is the JSON that `CompiledMapping.body` makes.
+    """Writes one contact per call; there is no batch form. `body`: the JSON that `CompiledMapping.body` returns.
 
-    `before_sending` is called when the token is there, right before the call goes out; what it raises ends it.
-    Both raise the `CallError` that the answer amounts to. No answer at all is `TransientFailure`: the contact may have
-    been stored, and to send the same values again does no harm.
+    `before_sending`: called with the token at hand, right before the call goes out; an error it raises ends the call.
+
+    Raises: the `CallError` that the answer stands for; `TransientFailure` for no answer, since the contact may have been
+    stored and sending the same values again does no harm.
     """
 
     def __init__(self, cloud: Calls) -> None:

@@ -1,4 +1,4 @@
-"""Which host an access token may go to. Pure."""
+"""Decides which host an access token may go to. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _REST_HOST = re.compile(r"[a-z0-9-]+\.rest\.marketingcloudapis\.com")
 
 
 def trusted_rest_url(account: Account, named_url: str) -> str:
-    """The REST base URL for a token whose answer named `named_url`: with or without scheme and final slash, or empty.
+    """Return the REST base URL for a token whose answer named `named_url` (with or without scheme and final slash, or empty).
 
-    Salesforce's REST domain over https, or, for a local account, that account's own host and port. Raises
-    `DestinationBroken` for any other, so that no answer can send the token elsewhere.
+    It is Salesforce's REST domain over https or, for a local account, that account's own host and port.
+
+    Raises: `DestinationBroken` for any other host, so that no answer can send the token elsewhere.
     """
     named = named_url.strip().rstrip("/")
     if not named:

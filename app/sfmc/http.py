@@ -1,8 +1,8 @@
-"""HTTP to one host over kept connections: aiohttp on the process' event loop, with what is the same for each call settled once.
+"""HTTP to one host over kept connections, by aiohttp on the process's event loop.
 
-Proxies (HTTPS_PROXY, NO_PROXY) and certificates (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are read when the transport is made, as
-`requests` reads them. It keeps no cookies, follows no redirect and repeats nothing, so one call is at most one call at the other
-end. An answer is bounded in size, packed or not, and in time as a whole.
+Proxies (HTTPS_PROXY, NO_PROXY) and certificates (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are read once, when the transport is
+made, with the rules of `requests`. It keeps no cookies, follows no redirect and repeats nothing, so one call is at most one
+call at the other end. An answer is bounded in size, compressed or not, and in total time.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from yarl import URL
 
 from app.errors import CallError, DestinationUnreachable, TransientFailure, UsageError
 
-# What a lost answer means depends on the call: trouble of one contact, or a service that gives no answer.
+# What a lost answer means depends on the call: a problem of one contact, or a service that does not answer.
 WhenLost: TypeAlias = type[TransientFailure] | type[DestinationUnreachable]
 
-MOST_BYTES, MOST_BYTES_TO_READ = 1_000_000, 64_000_000  # of an answer, and of one to GET: definitions are long
-KEEP_SECONDS = 60.0  # a connection without calls
+MOST_BYTES, MOST_BYTES_TO_READ = 1_000_000, 64_000_000  # of an answer; of an answer to GET, as definitions are long
+KEEP_SECONDS = 60.0  # how long an idle connection is kept
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class Answer(NamedTuple):
-    """What came back. `headers` may be asked in any case; `body` is decoded of gzip and complete."""
+    """An HTTP answer. `headers` ignore case; `body` is decompressed and complete."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-class _TooLarge(Exception):  # ends an answer, within this module
+class _TooLarge(Exception):  # internal to this module
     pass
 
 
@@ -52,10 +52,10 @@ class _Unreadable(Exception):  # likewise
 
 
 class Transport:
-    """Calls to one base URL; for any number of coroutines of the process' event loop.
+    """Calls to one base URL, for any number of coroutines of the process's event loop.
 
-    `connect_timeout_seconds` is how long it may take until a call has a connection; both together are how long it may take as a
-    whole. A loopback host (`local`) is never asked for through a proxy.
+    `connect_timeout_seconds`: how long a call may wait for a connection; both timeouts together limit the whole call.
+    `local`: a loopback host, never reached through a proxy.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Transport:
         self.base_url = base_url.rstrip("/")
         parts = urlsplit(self.base_url)
         self.host = parts.netloc
-        # an answer has all of its time, also where the connection had to be made first
+        # an answer has its full time even if the connection had to be opened first
         self._timeout = aiohttp.ClientTimeout(
             total=connect_timeout_seconds + read_timeout_seconds, connect=connect_timeout_seconds
         )
@@ -85,10 +85,10 @@ class Transport:
         bearer: str | None = None,
         when_lost: WhenLost = DestinationUnreachable,
     ) -> Answer:
-        """One call. `path` starts with a slash, `body` is JSON.
+        """Make one call and return its answer, whatever it says. `path` starts with a slash, `body` is JSON.
 
-        Raises `DestinationUnreachable` if there is no connection, and `when_lost` if the request has gone out and its
-        answer has not come: the other end may have done what was asked. Any answer is returned, whatever it says.
+        Raises: `DestinationUnreachable` if there is no connection; `when_lost` if the request went out but no answer came,
+        in which case the other end may have done what was asked.
         """
         headers = self._headers.copy()
         if bearer is not None:
@@ -103,7 +103,7 @@ class Transport:
                 content = await _read(response, MOST_BYTES_TO_READ if method == "GET" else MOST_BYTES)
                 return Answer(response.status, response.headers, content)
         except (aiohttp.ClientError, OSError, ValueError, _TooLarge, _Unreadable) as error:
-            # `from None`: the error holds the request, and so the token and the contact.
+            # `from None`: the error holds the request, with the token and the contact.
             raise self._explain(error, when_lost) from None
 
     def _explain(self, error: Exception, when_lost: WhenLost) -> CallError:
@@ -147,8 +147,9 @@ def _url(base_url: str, path: str) -> URL:
 
 class _Connection(ResponseHandler):
     def is_connected(self) -> bool:
-        """Asked of a kept connection before it is used again. What came unasked meanwhile is no answer to the next call (RFC 9112,
-        9.2), yet aiohttp would take it for one.
+        """Return whether a kept connection may be used again.
+
+        Bytes that came unasked are no answer to the next call (RFC 9112, 9.2), but aiohttp would take them for one.
         """
         return super().is_connected() and not self.should_close
 
@@ -156,14 +157,14 @@ class _Connection(ResponseHandler):
 class _Connections(aiohttp.TCPConnector):
     def __init__(self) -> None:
         super().__init__(limit=0, keepalive_timeout=KEEP_SECONDS)
-        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]  # a kind of what it makes
+        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]  # a subclass of the default
 
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
 
 def _session() -> aiohttp.ClientSession:
-    """The connections of this process, whatever they lead to."""
+    """Return this process's connections, to all hosts."""
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None:
@@ -182,7 +183,7 @@ def _close(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> N
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body, unpacked. Raises `_TooLarge` before more than `most` bytes are in memory, and `_Unreadable`."""
+    """Return the whole body, decompressed. Raises: `_TooLarge` before more than `most` bytes are in memory; `_Unreadable`."""
     if (response.content_length or 0) > most:
         raise _TooLarge
     window = _WINDOWS.get(response.headers.get("content-encoding", "").strip().lower())
@@ -219,12 +220,12 @@ def _proxy(scheme: str, base_url: str, host: str) -> str | None:
 
 
 def _certificates() -> ssl.SSLContext:
-    """Which authorities are trusted: the bundle of `certifi`, or what the environment names in its place."""
+    """Return the trusted authorities: the bundle of `certifi`, or the one named in the environment."""
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     path = Path(named or certifi.where())
     try:
         return _context(path)
-    except OSError:  # ssl.SSLError is one
+    except OSError:  # includes ssl.SSLError
         raise UsageError(
             "The certificates that the environment names are not there, or are none.",
             remedy="Check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",

@@ -1,4 +1,4 @@
-"""Reading one contact back, by its key: `POST /contacts/v1/attributes/search`.
+"""Reads one contact back by its key: `POST /contacts/v1/attributes/search`.
 
 The call is not in Salesforce's reference; its body follows what public programs send, and its answer is read leniently.
 """
@@ -19,9 +19,9 @@ _PATH = "/contacts/v1/attributes/search"
 
 
 def read_attributes(cloud: MarketingCloud, contact_key: str, names: Sequence[str]) -> dict[str, Any] | None:
-    """Qualified name -> the value that the account holds (None for none); None when it has no such contact.
+    """Return what the account holds, by qualified name (None for no value); None if it has no such contact.
 
-    Raises the `CallError` that the answer amounts to.
+    Raises: the `CallError` that the answer stands for.
     """
     body = {
         "request": {"attributes": [{"key": name} for name in names]},

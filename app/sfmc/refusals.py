@@ -1,8 +1,8 @@
-"""Why a contact was refused: the leaf of `app.errors` for the reasons that an answer gives. Pure.
+"""Decides why a contact was refused: which leaf of `app.errors` an answer's reasons stand for. Pure.
 
-No failing body of a real tenant is on record, so both are recognised: the codes that a service of this family would use, and the
-words that it would say. Words are heard only where no code names a cause: they are free, and may quote anything. What fits nothing
-is this contact's own fault, and is kept for replay.
+No failing body of a real tenant is on record, so both codes and words are recognised: those that a service of this family
+would use. Words count only if no code names a cause, because they are free text and may quote anything. A refusal that
+matches nothing is the contact's own fault and is kept for replay.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _UNKNOWN_WORDS = re.compile(
     rf"\bcontact(?: ?key| ?id)?\b(?:[^.;]|\.(?=\S))*{_GONE}|{_GONE}[^.;]{{0,20}}\bcontact\b", re.IGNORECASE
 )
 _CONFLICT_WORDS = re.compile(r"\bPRIMARY KEY\b|\bduplicate key\b|\bdeadlock", re.IGNORECASE)
-# a value that is not in a list is no attribute, and no contact, that is not there
+# a value missing from a list must not be mistaken for a missing attribute or contact
 _VALUE_WORDS = re.compile(r"\b(?:in|from|of|on) (?:\w+ ){0,3}list\b|\brestricted\b|\bvalue of\b", re.IGNORECASE)
 
 _REPLAY = "`activation failures DESTINATION --replay`"
 _HTML_WORDS = re.compile(r"\bHTML ?Enabled\b", re.IGNORECASE)
 _NEEDS_HTML = " A new contact may need HTML Enabled, which `options.html_enabled: never` leaves out."
 
-Reasons = Sequence[tuple[str, str]]  # code ('' for none) and words
+Reasons = Sequence[tuple[str, str]]  # (code or '', words)
 
 
 def classify(
@@ -46,9 +46,10 @@ def classify(
     stored_in_part: bool = False,
     is_of_form: bool = False,
 ) -> CallError:
-    """The leaf for a refusal with its reasons; `text` and `code` are for one that says no more.
+    """Return the error for a refusal with these reasons; `text` and `code` are used if the reasons say nothing more specific.
 
-    `has_cause`: what is known besides names a cause, so no words are heard. A missing attribute goes before all: it can be mended.
+    `has_cause`: something else names a cause, so words are ignored. A missing attribute takes precedence, since it can be
+      fixed.
     """
     codes = {given.lower() for given, _ in reasons}
     has_cause = has_cause or any(_names_a_cause(given) for given, _ in reasons)
@@ -99,7 +100,7 @@ def contact_unknown(text: str, said: dict[str, Any], *, is_sure: bool, stored_in
     )
 
 
-# What codes of this API family are made of. A code of other words is shown with `--reveal` only: it may be a value.
+# The words of this API family's codes. A code of other words may be a value, so it is shown only with `--reveal`.
 _WORDS = """
 access action address already api attribute bad bounce business cannot channel code conflict contact conversion count create
 custom data database date delete denied does duplicate email empty error exceeded exception exist exists fail failed failure
@@ -110,7 +111,7 @@ short size sql status storage store string subscriber syntax system text timeout
 unsupported update upsert value values violation write
 """
 _CODE_WORDS = frozenset(_WORDS.split())
-# A code of these alone, such as OperationFailed, does not say why
+# A code of these words alone, such as OperationFailed, does not say why
 _CAUSELESS = """
 action api business contact create data database error exception fail failed failure general in insert internal of operation
 processing request sql storage store subscriber system to unable unexpected unknown update upsert write
@@ -119,7 +120,7 @@ _CAUSELESS_WORDS = frozenset(_CAUSELESS.split())
 
 
 def is_of_the_api(code: str) -> bool:
-    """Whether a result code consists of an API's words, such as CustomObjectNotFound."""
+    """Return whether a result code consists of an API's words, such as CustomObjectNotFound."""
     return bool(re.fullmatch(r"[A-Z][A-Za-z]{1,63}", code)) and _CODE_WORDS.issuperset(snake(code).split("_"))
 
 

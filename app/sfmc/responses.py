@@ -1,7 +1,7 @@
-"""What an answer of the contacts API means: accepted, or the one leaf of `app.errors` that says what to do next.
+"""Decides what an answer of the contacts API means: accepted, or the leaf of `app.errors` that says what to do next.
 
-HTTP 200 is not success here. A contact was stored only if the status is 2xx, `operationStatus` is OK, `hasErrors` is
-not set and no message is of class Error (Salesforce, *Update Contacts*). Pure.
+HTTP 200 is not success here. A contact was stored only if the status is 2xx, `operationStatus` is OK, `hasErrors` is not
+set and no message is of class Error (Salesforce, *Update Contacts*). Pure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.errors import (
 from app.sfmc.answers import error_number, error_texts, page_words, quote, read_messages, read_object, wait_seconds
 from app.sfmc.refusals import classify, contact_unknown, is_of_the_api, snake
 
-# errorcodes that name a cause: type, missing field, format, form of the message, value, operation. Others leave it to their words.
+# errorcodes that name a cause: type, missing field, format, form of the message, value, operation. Others rely on words.
 _CAUSES = (10001, 10002, 10003, 10004, 10005, 30001)
 # Of these the ones that judge what the calls for all contacts have alike: types, message, operation. A missing field, a format and
 # a value may be this contact's.
@@ -34,15 +34,15 @@ _OF_ROUTE = (404, 405, 410, 415)
 
 
 class Accepted(NamedTuple):
-    """The contact was stored. `request_id` is what Salesforce support asks for."""
+    """A stored contact. `request_id` is what Salesforce support asks for."""
 
     request_id: str
 
 
 def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accepted:
-    """The verdict on PATCH or POST of a contact. Raises the `CallError` that the answer amounts to."""
+    """Judge the answer to PATCH or POST of a contact. Raises: the `CallError` that it stands for."""
     if status == 200:
-        # The answer to nearly every call, in the spelling recorded from real tenants; all else goes the long way.
+        # Nearly every answer, in the spelling recorded from real tenants; anything else takes the long way.
         try:
             data = orjson.loads(body)
             if data["operationStatus"] == "OK" and data["hasErrors"] is False and not data["resultMessages"]:
@@ -55,7 +55,7 @@ def judge_contact(status: int, headers: Mapping[str, str], body: bytes) -> Accep
 
 
 def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The JSON object that a GET answered. No contact is involved: trouble is the service's own."""
+    """Return the JSON object that a GET answered. Raises: a `CallError` of the account, since no contact is involved."""
     if 200 <= status < 300:
         try:
             data = orjson.loads(body)
@@ -88,7 +88,7 @@ def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str
 
 
 def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
-    """The leaf for an answer that is not 2xx: `{message, errorcode, documentation}` or whatever a gateway sends."""
+    """Return the error for an answer that is not 2xx: `{message, errorcode, documentation}`, or whatever a gateway sends."""
     fields = read_object(body)
     number = None if fields is None else error_number(fields)
     texts = [] if fields is None else list(error_texts(fields))
@@ -118,21 +118,21 @@ def judge_rest_error(status: int, headers: Mapping[str, str], body: bytes) -> Ca
             **said,
         )
     if status == 596:
-        # Documented as "Service Not Found", of a gateway: it comes and goes with the gateway, not with the contact.
+        # Documented as "Service Not Found": a gateway's answer that has nothing to do with the contact.
         return TransientFailure("The gateway did not find the service (HTTP 596).", code="gateway_596", **said)
     if status >= 500:
         return TransientFailure(f"Marketing Cloud failed ({numbered}).", code=f"server_{status}", **said)
     if status in (401, 403) and fields is not None:
         return _not_allowed(number, numbered, said)
     if status in (403, 408, 409):
-        # 403 without JSON is a firewall on the way, which may dislike what one contact carries.
+        # 403 without JSON is a firewall on the way, which may object to one contact's content.
         code = {403: "forbidden_by_gateway", 408: "request_timeout", 409: "conflict"}[status]
         return TransientFailure(f"Not possible just now ({numbered}).", code=code, **said)
     if fields is None and status != 413:
-        # A page of something on the way. Were it the contact's fault, one after another would fail while that has trouble
+        # A page from something on the way. If contacts were blamed, one after another would fail while it is in trouble
         return TransientFailure(f"Something on the way answered ({numbered}).", code=f"gateway_{status}", **said)
     if status == 404 and number == 30003:
-        # so it says of any object, and may say of the route
+        # the same answer is given for any object, perhaps for the route too
         return contact_unknown("The contact does not exist (HTTP 404, errorcode 30003).", said, is_sure=False)
     reasons = [("", text) for text in texts]
     text = f"The call was refused ({numbered})."
@@ -155,7 +155,7 @@ def _code(status: int, number: int | None) -> str:
 
 
 def _throttled(number: int | None, wait: float | None, said: dict[str, Any]) -> AccountThrottled:
-    """HTTP 429: errorcode 50200 means too much at once and names no time; all others mean too much in a time."""
+    """Return the error for HTTP 429: errorcode 50200 means too many calls at once, all others too many in some period."""
     if number == 50200:
         return AccountThrottled(
             "The account is blocked for a while: too many calls at once (HTTP 429, errorcode 50200).",
@@ -193,7 +193,7 @@ def _not_allowed(number: int | None, numbered: str, said: dict[str, Any]) -> Des
 
 
 def _judge_stored(status: int, body: bytes) -> Accepted:
-    """A 2xx answer that is not plainly OK: other spellings, information, failure, or stored in part."""
+    """Judge a 2xx answer that is not plainly OK: other spellings, information, failure, or stored in part."""
     fields = read_object(body)
     if fields is None:
         raise TransientFailure(
@@ -218,7 +218,7 @@ def _judge_stored(status: int, body: bytes) -> Accepted:
     }
     named = next((code for code, _ in reasons if is_of_the_api(code)), "")
     withheld = "its code is shown with `--reveal`" if any(code for code, _ in reasons) else "it gives no code"
-    # the id of a contact that was there before says nothing of what was stored
+    # the id of a contact that existed before does not show what was stored
     in_part = has_errors and (is_ok or is_new) and str(fields.get("contactid") or 0) not in ("0", "-1")
     what = "stored a part of the contact only" if in_part else "did not store the contact"
     raise classify(
@@ -234,5 +234,5 @@ _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def _request_id(value: object) -> str:
-    """The id that support asks for; nothing for what is none."""
+    """Return the id that support asks for; '' if it has another form."""
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""

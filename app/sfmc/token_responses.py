@@ -1,5 +1,7 @@
-"""What an answer of the token endpoint means. Its errors come in two shapes: OAuth's `{error, error_description}` and,
-from the layer before it, REST's `{message, errorcode}`. Pure.
+"""Decides what an answer of the token endpoint means. Pure.
+
+Its errors come in two shapes: OAuth's `{error, error_description}` and, from the layer in front of it, REST's `{message,
+errorcode}`.
 """
 
 from __future__ import annotations

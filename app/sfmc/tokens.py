@@ -1,10 +1,10 @@
-"""One access token per account and client, shared by every process, asked for once in its life.
+"""One access token per account and client, shared by every process and requested once in its life.
 
-Salesforce wants no more than one token request in 20 minutes. The token rests sealed in Redis and ends there by its own
-time to live, so no two clocks are compared; each process keeps it opened until it is due. Who finds none takes a lock
-and asks for one, all others look again every 50 ms. From 80 % of its life on, whoever gets the lock asks for the next
-one while the others go on with the old. A refusal is remembered as long as it would only be repeated, for the very
-secret that was refused: a mended one is tried at once.
+Salesforce wants no more than one token request in 20 minutes. The token is kept sealed in Redis and expires there by its
+own time to live, so no two clocks are compared; each process keeps it opened until it is due. A process that finds none
+takes a lock and requests one; the others look again every 50 ms. After 80 % of its life, whichever process gets the lock
+requests the next one, while the others keep using the old. A refusal is remembered for as long as it would only be
+repeated, and only for the secret that was refused: a corrected one is tried at once.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from app.sfmc.http import Transport
 
 _REFRESH_AT = 0.8
-_SHARED_LIFE = 0.99  # its life in Redis begins only when Redis has it, and must not end later
+_SHARED_LIFE = 0.99  # its life in Redis begins later than its real life, and must not end later
 _POLL_SECONDS = 0.05
 _LOCK_MARGIN_SECONDS = 5.0
 _RECHECK_SECONDS = 1.0  # how soon to look whether another process has the next token
-# How long a failed request stands for all processes. A refusal by credentials is final until they change; an endpoint
+# How long a failed request counts for all processes. A refusal of credentials is final until they change; an endpoint
 # that does not answer is asked again soon.
 _REFUSED_SECONDS = 30.0
 _UNREACHABLE_SECONDS = 5.0
@@ -58,7 +58,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token in this process; times by its monotonic clock. `is_due`: its successor should be asked for by now."""
+    """A token in this process; times are those of time.monotonic(). `is_due`: its successor should have been requested."""
 
     token: Token
     refresh_at: float
@@ -67,10 +67,10 @@ class _Held:
 
 
 class TokenSource:
-    """The tokens of one account; safe for many threads. `transport` leads to the account's authentication host.
+    """The tokens of one account. Safe to share between threads. `transport` leads to the account's authentication host.
 
-    `longest_request_seconds` is how long a token request can last at most (connect and read timeouts): so long a
-    process that died with the lock holds up the others.
+    `longest_request_seconds`: how long a token request can take (connect and read timeouts), and so how long a process that
+      died with the lock can hold up the others.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class TokenSource:
         self._held: _Held | None = None
 
     def get(self) -> Token:
-        """A token that is good now. Without Redis and without a lock while the one at hand is not due.
+        """Return a valid token; without Redis and without a lock while the one at hand is not due.
 
-        Raises `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable` as the token endpoint answered, here
-        or, moments ago, in another process.
+        Raises: `DestinationBroken`, `AccountThrottled` or `DestinationUnreachable`, as the token endpoint answered here or,
+        moments ago, in another process.
         """
         held = self._held
         now = time.monotonic()
@@ -105,7 +105,7 @@ class TokenSource:
         may_wait = held is None or now >= held.ends_at
         if not self._mutex.acquire(blocking=may_wait):
             assert held is not None
-            return held.token  # another thread sees to the next one
+            return held.token  # another thread fetches the next one
         try:
             held = self._held
             if held is not None and time.monotonic() < held.refresh_at:
@@ -115,15 +115,15 @@ class TokenSource:
             self._mutex.release()
 
     def at_hand(self) -> tuple[Token | None, bool]:
-        """The token that this process has, if it is good now, and whether `get` is to be asked: for who must not wait."""
+        """Return this process's token, if it is valid, and whether to call `get`. For callers that must not wait."""
         held, now = self._held, time.monotonic()
         if held is None or now >= held.ends_at:
             return None, True
         return held.token, now >= held.refresh_at
 
     def drop(self, token_value: str) -> None:
-        """Forget a token that was not accepted, here and in Redis, unless another one has taken its place already."""
-        with self._mutex:  # throughout, so that no thread takes it up again between the two
+        """Forget a token that was not accepted, here and in Redis, unless another one has already replaced it."""
+        with self._mutex:  # throughout, so that no thread picks the token up again in between
             if self._held is not None and self._held.token.value == token_value:
                 self._held = None
             sealed = cast("bytes | None", self._redis.get(self._key))
@@ -133,7 +133,7 @@ class TokenSource:
                     self._delete_if(keys=[self._key], args=[sealed])
 
     def renew(self) -> Token:
-        """A token that was asked for just now. When none is granted, the one that others use stays. Raises as `get` does."""
+        """Request a new token and return it; if none is granted, the one in use stays. Raises: as `get`."""
         with self._mutex:
             while True:
                 with locked(self._redis, self._lock_key, self._lock_ms) as mine:
@@ -143,13 +143,13 @@ class TokenSource:
                 time.sleep(_POLL_SECONDS)
 
     def forget(self) -> None:
-        """Let the next `get` ask anew: neither a token that was granted before nor a refusal of a moment ago counts."""
+        """Let the next `get` request a token, whatever was granted or refused before."""
         with self._mutex:
             self._held = None
             self._redis.delete(self._key, self._refused_key)
 
     def forget_refusal(self) -> None:
-        """Let the next `get` ask, if there is no token: an operator says that things are well."""
+        """Let the next `get` request a token if there is none, because an operator says that the cause is fixed."""
         self._redis.delete(self._refused_key)
 
     def _renew(self) -> Token:
@@ -174,7 +174,7 @@ class TokenSource:
             time.sleep(_POLL_SECONDS)
 
     def _renew_locked(self) -> Token:
-        held, refusal = self._look()  # whoever had the lock between our look and now has left its result
+        held, refusal = self._look()  # another process may have had the lock since our look, and left its result
         if held is None or held.is_due:
             try:
                 if refusal is not None:
@@ -188,7 +188,7 @@ class TokenSource:
         return held.token
 
     def _keep_for_now(self, held: _Held) -> Token:
-        """The old token serves while the next one is on its way, or is refused: it is good until its end."""
+        """Keep using the old token while the next is on its way or refused; it is valid until its end."""
         again_at = min(time.monotonic() + _RECHECK_SECONDS, held.ends_at)
         self._held = _Held(held.token, again_at, held.ends_at)
         return held.token
@@ -209,18 +209,18 @@ class TokenSource:
             )
             token = Token(granted.access_token, trusted_rest_url(account, granted.named_url), granted.scopes)
         except CallError as refusal:
-            with suppress(RedisError):  # what was said counts more
+            with suppress(RedisError):  # the refusal matters more
                 self._remember(refusal)
                 self._count("refused")
             raise
-        with suppress(RedisError):  # a token that cannot be shared just now is good here all the same
+        with suppress(RedisError):  # a token that cannot be shared just now is still valid here
             self._count("granted")
             self._share(token, granted.life_seconds, began)
         return _Held(token, began + granted.life_seconds * _REFRESH_AT, began + granted.life_seconds)
 
     def _share(self, token: Token, life_seconds: float, began: float) -> None:
-        """Let other processes have the token."""
-        ends_at = began + life_seconds  # its life counts from before it was asked for: never too long
+        """Give other processes the token."""
+        ends_at = began + life_seconds  # counted from before the request, so never too long
         left_ms = int((ends_at - time.monotonic()) * 1000 * _SHARED_LIFE)
         if left_ms > 0:
             clear = {
@@ -236,11 +236,11 @@ class TokenSource:
             )  # fmt: skip
 
     def _count(self, what: str) -> None:
-        """Requests are few, so each is counted at once."""
+        """Count a token request. They are few, so each is counted at once."""
         lua.write(self._redis, ("HINCRBY", self._requests_key, what, 1), keys=[self._requests_key])
 
     def _look(self) -> tuple[_Held | None, CallError | None]:
-        """What Redis holds for this account: the token, and the refusal of a request moments ago."""
+        """Return what Redis holds for this account: the token, and the refusal of a request moments ago."""
         now = time.monotonic()
         pipeline = self._redis.pipeline()
         for key in (self._key, self._refused_key):
@@ -259,14 +259,14 @@ class TokenSource:
         return _Held(token, now + to_refresh_ms / 1000, now + left_ms / 1000, is_due=to_refresh_ms <= 0)
 
     def _open(self, sealed: bytes) -> dict[str, Any] | None:
-        """None when no key opens it: a token is replaced, unlike all else that is sealed."""
+        """Return the content, or None if no key opens it: a token, unlike everything else that is sealed, is simply replaced."""
         try:
             return cast("dict[str, Any]", orjson.loads(self._ring.open(sealed, self._purpose)))
         except SealBroken:
             return None
 
     def _remember(self, refusal: CallError) -> None:
-        """Let every process know, so that those that wait do not each get the same answer."""
+        """Tell every process about a refusal, so that those that wait do not each ask for the same answer."""
         if isinstance(refusal, AccountThrottled):
             life = refusal.wait_seconds or _THROTTLED_SECONDS
         elif isinstance(refusal, DestinationBroken):
