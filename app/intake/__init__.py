@@ -1,1 +1,1 @@
-"""The HTTP intake: takes profiles from services and from Adobe Experience Platform, and answers when they are durable."""
+"""The HTTP intake: takes profiles from services and Adobe Experience Platform, and answers when they are durable."""

@@ -1,4 +1,4 @@
-"""Who may send to a destination: credentials, certificates, and what is done when Redis cannot be asked."""
+"""Decides who may send to a destination: by credentials and certificates, and while Redis cannot be asked."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ LOCAL = "local"
 
 
 class Admission:
-    """Who may send what: credentials, certificates and limits."""
+    """Decides who may send what."""
 
     def __init__(self, register: Register, proxies: Proxies, *, open_to_local: bool) -> None:
         self.register = register
         self._proxies = proxies
         self._open = open_to_local
         self._refreshing = asyncio.Lock()
-        self._refreshed_at = 0.0  # when the last reading that did well began
-        self._failed_at = 0.0  # when the last one that did not ended
+        self._refreshed_at = 0.0  # when the last successful reading began
+        self._failed_at = 0.0  # when the last failed reading ended
 
     async def source(self, peer: str, headers: Mapping[bytes, bytes], destination: str) -> Source:
-        """Who sends. Raises `RequestRefused`."""
+        """Return the sender of a request. Raises: `RequestRefused`."""
         key = presented_key(headers)
         if not key and self._open and is_local(peer, headers):
             return Source(LOCAL, (destination,))
@@ -55,14 +55,16 @@ class Admission:
         return source
 
     def check(self, source: Source, peer: str, headers: Mapping[bytes, bytes], destination: str) -> None:
-        """Whether it may send there. Raises `RequestRefused`."""
+        """Check that a source may send to a destination. Raises: `RequestRefused`."""
         check_destination(source, destination, self._proxies.certified(peer, headers))
 
     async def look_again(self) -> None:
-        """Read the sources once more: a key may be newer than what is known. Raises `RequestRefused` when they cannot be read.
+        """Read the sources again, since a key may be newer than what is known.
 
-        All who come while one reading is under way share the next, or its failure; a flood of wrong keys costs Redis a few readings a
-        second. Nobody waits longer than `ASK_SECONDS`, the wait for others included.
+        All requests that come during one reading share the next, or its failure, so a flood of wrong keys costs Redis only
+        a few readings a second. Nobody waits longer than `ASK_SECONDS`, including the wait for others.
+
+        Raises: `RequestRefused` if the sources cannot be read.
         """
         came_at = time.monotonic()
         try:
@@ -79,7 +81,7 @@ class Admission:
         begun_at = time.monotonic()
         try:
             await asyncio.to_thread(self.register.refresh)
-        except BaseException:  # the end of its time comes as a cancellation
+        except BaseException:  # a timeout arrives as a cancellation
             self._failed_at = time.monotonic()
             raise
         self._refreshed_at = begun_at

@@ -1,4 +1,4 @@
-"""The ASGI application of one intake process, and its parts from start to stop."""
+"""The ASGI application of one intake process, which builds its parts at start and ends them at stop."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 REDIS_SECONDS = (
-    1.2  # less than an answer may take; a broken connection is made anew once, a slow answer not waited for again
+    1.2  # less than an answer may take; a broken connection is reopened once, a slow answer is not awaited again
 )
 PROFILES = "/v1/destinations/{destination}/profiles"
 ACCESS = "/oauth/token"
-BEGIN_TO_STOP = "begin_to_stop"  # in the state of the application: to be called when the server is told to stop
+BEGIN_TO_STOP = "begin_to_stop"  # in the application's state: called when the server is told to stop
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Intake:
 
 
 def create() -> Starlette:
-    """From the environment. Raises `UsageError`."""
+    """Build the application from the environment. Raises: `UsageError`."""
     settings = Settings.from_env()
     logs.configure(settings.log_level, form=settings.log_format)
     retry = Retry(NoBackoff(), 1, (RedisConnectionError,))
@@ -61,7 +61,7 @@ def create() -> Starlette:
 
 
 def make_application(resources: Resources) -> Starlette:
-    """Raises `UsageError` for a wrong INTAKE_PROXIES."""
+    """Build the application. Raises: `UsageError` for a wrong INTAKE_PROXIES."""
     settings = resources.settings
     proxies = Proxies.named(settings.intake_proxies)
     running: list[Intake] = []
@@ -84,7 +84,7 @@ def make_application(resources: Resources) -> Starlette:
         await asyncio.to_thread(housekeeping.stop)
 
     class _Profiles:
-        """What the route leads to; made when the event loop runs."""
+        """The target of the route; `Profiles` itself can only be made once the event loop runs."""
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await running[0].profiles(scope, receive, send)
@@ -105,7 +105,7 @@ def make_application(resources: Resources) -> Starlette:
         lifespan=lifespan,
         exception_handlers={HTTPException: on_http_error, Exception: on_error},
     )
-    application.router.redirect_slashes = False  # who posts seldom follows
+    application.router.redirect_slashes = False  # clients that POST seldom follow redirects
     return application
 
 

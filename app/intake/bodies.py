@@ -1,6 +1,7 @@
-"""What a request's body holds: inflated, bounded, and taken apart into profiles. Pure.
+"""Takes a request's body apart: inflates it within bounds and finds its profiles. Pure.
 
-Its content type is not asked: Adobe Experience Platform does not document which one it sends, and what is no JSON shows.
+The content type is ignored: Adobe Experience Platform does not document which one it sends, and a body that is no JSON
+fails anyway.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import orjson
 from app.errors import RequestRefused
 from app.intake.pieces import pieces
 
-MOST_BYTES = 8_000_000  # as it comes
+MOST_BYTES = 8_000_000  # as sent
 MOST_INFLATED = 16_000_000
 MOST_PROFILES = 10_000
-MOST_VALUES = 1_000_000  # what a value costs in memory is far more than the two bytes that it may take in a body
+MOST_VALUES = 1_000_000  # a value may take two bytes in a body, but far more in memory
 _MOST_MEMBERS = 1_000
 _PIECE_BYTES = 65_536
-_BYTES_A_VALUE = 120  # of memory, and a measure of the work as well: most of it goes with the values
+_BYTES_A_VALUE = 120  # of memory; also a measure of the work, which depends mostly on the values
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 _ZLIB_METHOD = 8
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -30,7 +31,10 @@ def too_large(what: str) -> RequestRefused:
 
 
 def inflate(body: bytes, content_encoding: str) -> bytes:
-    """The body without its content encodings: gzip, deflate (with or without its zlib head), identity. Raises `RequestRefused`."""
+    """Return the body without its content encodings: gzip, deflate (with or without a zlib header), identity.
+
+    Raises: `RequestRefused`.
+    """
     plain = inflate_within(MOST_INFLATED, body, content_encoding)
     if plain is None:
         raise too_large(f"is more than {MOST_INFLATED:,} bytes once inflated")
@@ -38,7 +42,7 @@ def inflate(body: bytes, content_encoding: str) -> bytes:
 
 
 def inflate_within(most: int, body: bytes, content_encoding: str) -> bytes | None:
-    """As `inflate`; None as soon as it is seen to be more than so many bytes."""
+    """Do the same, but return None as soon as the result exceeds `most` bytes."""
     names = [name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
     if len(names) > 2 or any(name not in ("gzip", "x-gzip", "deflate") for name in names):
         raise RequestRefused(
@@ -54,7 +58,7 @@ def inflate_within(most: int, body: bytes, content_encoding: str) -> bytes | Non
 
 
 def _window(body: bytes) -> int:
-    """Deflate should have zlib's head, and often has none."""
+    """Return the window for deflate, which should have a zlib header and often has none."""
     headed = len(body) > 1 and body[0] & 15 == _ZLIB_METHOD and int.from_bytes(body[:2]) % 31 == 0
     return _ZLIB if headed else _RAW
 
@@ -62,12 +66,12 @@ def _window(body: bytes) -> int:
 def _inflated(body: bytes, window: int, most: int) -> bytes | None:
     parts: list[bytes] = []
     at, members, room = 0, 0, most
-    while at < len(body) and (window == _GZIP or not members):  # gzip may have several members
+    while at < len(body) and (window == _GZIP or not members):  # a gzip body may have several members
         if members == _MOST_MEMBERS:
             raise too_large(f"has more than {_MOST_MEMBERS:,} gzip members")
         inflater = zlib.decompressobj(window)
         while not inflater.eof:
-            piece = body[at : at + _PIECE_BYTES]  # what follows a member is copied each time
+            piece = body[at : at + _PIECE_BYTES]  # in pieces, because zlib copies what follows a member
             if not piece:
                 raise _broken()
             try:
@@ -88,7 +92,7 @@ def _broken() -> RequestRefused:
 
 
 def weigh(body: bytes) -> int:
-    """About how many bytes of memory a body takes together with its profiles. Raises `RequestRefused` for too many values."""
+    """Estimate how many bytes of memory a body takes together with its profiles. Raises: `RequestRefused` for too many values."""
     values = body.count(b",") + body.count(b"{") + body.count(b"[") + body.count(b"\n")
     if values > MOST_VALUES:
         raise too_large(f"holds more than {MOST_VALUES:,} values")
@@ -96,9 +100,10 @@ def weigh(body: bytes) -> int:
 
 
 def read_profiles(body: bytes) -> list[Any]:
-    """The profiles of one object, an array, `{"profiles": […]}` or NDJSON; one that is no JSON is None, which is excluded.
+    """Return the profiles of one object, an array, `{"profiles": […]}` or NDJSON. One that is no JSON becomes None, and is
+    excluded later.
 
-    Of a body that was weighed. Raises `RequestRefused` when the body as a whole is none of these, or holds too many.
+    Pass the body to `weigh` first. Raises: `RequestRefused` if it is none of these, or holds too many profiles.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:

@@ -1,4 +1,4 @@
-"""How long the bodies of one process may take, which is less once it is told to stop."""
+"""Limits how long the bodies of one process may take, and shortens the limit once the process is told to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ STOPPING_SECONDS = 3.0
 
 
 class BodyTime:
-    """Lives in one event loop. `stopping`: what is under way gets its answer; bodies that are still coming have some seconds."""
+    """The limits of one event loop. When stopping, requests under way are answered and bodies still arriving get a few
+    seconds.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -31,9 +33,9 @@ class BodyTime:
 
 
 class BodyLimit:
-    """Around the reading of one body, in a task. Raises `TimeoutError`.
+    """A context manager around the reading of one body in a task. Raises: `TimeoutError`.
 
-    It is what `asyncio.timeout` is, at a fifth of the time: each request has one.
+    Like `asyncio.timeout`, at a fifth of the cost; each request has one.
     """
 
     __slots__ = ("_body_time", "_cancelling", "_late", "_task", "_timer")
@@ -53,7 +55,7 @@ class BodyLimit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._timer.cancel()
         self._body_time.reading.discard(self)
-        # who cancels the task meanwhile is heard, and one that has ended after all is left with no cancelling of ours
+        # do not swallow anybody else's cancellation, and leave none of ours behind
         if self._late and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 

@@ -1,7 +1,7 @@
-"""Group commit: the profiles of all requests that wait go into their lanes together, by the same code as a producer's.
+"""Group commit: the profiles of all waiting requests go into their lanes together, by the same code as a producer's.
 
-One thread appends while the event loop reads requests; what comes meanwhile waits for the next append. A request is answered when
-its own profiles are durable.
+One thread appends while the event loop reads requests; what arrives meanwhile waits for the next append. A request is
+answered when its own profiles are durable.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from app.resources import Resources
     from app.wake_ups import Waker
 
-MOST_TOGETHER = 2_000  # profiles that one group may hold before the first request is answered
+MOST_TOGETHER = 2_000  # profiles in one group, before its first request is answered
 _CONNECTED_SECONDS = 1.0
 _TELL_SECONDS = 0.5
-_GATHER_SECONDS = 0.002  # what comes meanwhile goes along: an append of one costs nearly as much as one of twenty
+_GATHER_SECONDS = 0.002  # wait for more posts: appending one costs nearly as much as appending twenty
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ _NEVER = Arrival(0, 0, 0)
 class Post:
     """The profiles of one request.
 
-    `first_byte` is by `time.monotonic()`. `abandoned`: its sender was answered that it should come again; only its arrival is
-    remembered.
+    `first_byte`: when the request began (time.monotonic()). `abandoned`: its sender was told to send it again, so only its
+      arrival is remembered.
     """
 
     destination: str
@@ -73,7 +73,7 @@ class Post:
 
 
 class Commits:
-    """The queue of posts and the threads that empty it. `submit` may be called by many threads.
+    """The queue of posts and the threads that empty it. Any thread may call `submit`.
 
     `done` is called in the committing thread with posts that are appended, or have their error.
     """
@@ -84,7 +84,7 @@ class Commits:
         self._repeats = Repeats(resources.redis)
         self._waking = _Waking(waker)
         self._queue: SimpleQueue[Post | None] = SimpleQueue()
-        self._appenders: dict[str, tuple[float, Appender]] = {}  # with the time by time.monotonic()
+        self._appenders: dict[str, tuple[float, Appender]] = {}  # id -> (made at (monotonic), appender)
         self._thread = Thread(target=self._run, name="intake-commits", daemon=True)
 
     def start(self) -> None:
@@ -110,7 +110,7 @@ class Commits:
                 self._tell()
 
     def _next(self) -> tuple[list[Post], bool]:
-        """What waits, once there is something, and whether it is the last."""
+        """Wait for posts; return those that wait, and whether they are the last."""
         posts: list[Post] = []
         count = 0
         try:
@@ -135,7 +135,7 @@ class Commits:
             say_once(log, "tell", "Redis cannot be told of arrivals (%s); they are kept here.", type(error).__name__)
 
     def _settle(self, posts: list[Post]) -> None:
-        """Commit a group and tell each sender's request; nothing that goes wrong ends the thread."""
+        """Commit a group and report to each request; no error ends the thread."""
         error: ActivationError | None = None
         try:
             with translated():
@@ -167,7 +167,7 @@ class Commits:
         except Exception:
             self._give_back(charged)
             raise
-        self._give_back([post for post in charged if post.abandoned])  # they come again, and are charged then
+        self._give_back([post for post in charged if post.abandoned])  # they come again and are charged then
 
     def _give_back(self, posts: Sequence[Post]) -> None:
         if not posts:
@@ -176,7 +176,7 @@ class Commits:
             give_back(self._r.redis, [_charge(post) for post in posts], self._r.clock.now_ms())
 
     def _arrivals(self, posts: Sequence[Post], pepper: bytes) -> list[tuple[bytes, Arrival]]:
-        """The digest of each body, and when it came."""
+        """Return the digest of each body, and when it came."""
         clock = self._r.clock
         found = []
         for post in posts:
@@ -186,14 +186,14 @@ class Commits:
         return found
 
     def _note(self, destination: str, posts: Sequence[Post]) -> None:
-        """Keep the arrivals of what cannot be appended now: it will come again."""
+        """Remember the arrivals of posts that cannot be appended now: they will come again."""
         if destination in self._appenders:
             _, appender = self._appenders[destination]
             for digest, arrival in self._arrivals(posts, appender.pepper):
                 self._repeats.note(destination, digest, arrival)
 
     def _limit(self, posts: Sequence[Post]) -> list[Post]:
-        """Refuse what a source sends before it has paid for what it sent beyond its profiles a second; returns what is charged."""
+        """Refuse posts of sources that have exceeded their profiles per second; returns those that are charged."""
         limited = [post for post in posts if post.profiles_per_second and not post.abandoned]
         if not limited:
             return []
@@ -225,7 +225,9 @@ class Commits:
         self._waking.wake(destination, asleep)
 
     def _appender(self, destination: str) -> Appender:
-        """For the destination as it is connected now, or was a second ago: an append for another epoch is refused by itself."""
+        """Return an appender for the destination as connected within the last second; Redis refuses an append for another
+        epoch.
+        """
         now = time.monotonic()
         made_at, appender = self._appenders.get(destination, (-inf, None))
         if appender is None or now - made_at > _CONNECTED_SECONDS:
@@ -235,7 +237,7 @@ class Commits:
 
 
 def _origin(job: str, post: Post, place: int) -> Origin:
-    """The place in the order of a post's profile."""
+    """Place a post's profile in the order."""
     arrival = post.arrival
     occurred_at_ms = arrival.first_byte_ms if post.occurred_at_ms is None else post.occurred_at_ms
     stamp_ms, number = following((arrival.stamp_ms, arrival.stamp_number), place)
@@ -247,7 +249,7 @@ def _charge(post: Post) -> Charge:
 
 
 def _groups(posts: Iterable[Post]) -> list[list[Post]]:
-    """Posts that share an append: of one destination and job, in the order in which they came."""
+    """Group posts that share an append, by destination and job, in the order of arrival."""
     groups: dict[tuple[str, str], list[Post]] = {}
     for post in posts:
         groups.setdefault((post.destination, post.job), []).append(post)
@@ -255,14 +257,14 @@ def _groups(posts: Iterable[Post]) -> list[list[Post]]:
 
 
 def _readied(posts: Iterable[Post]) -> Iterator[tuple[tuple[Post, int], Readied]]:
-    """Every profile, with its post and its place in it."""
+    """Yield every profile with its post and its position in it."""
     for post in posts:
         for place, profile in enumerate(post.profiles):
             yield (post, place), ready(profile)
 
 
 class _Waking:
-    """Wakes lanes in a thread of its own: a broker that is slow holds up no answer."""
+    """Wakes lanes in its own thread, so that a slow broker delays no answer."""
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
@@ -277,7 +279,7 @@ class _Waking:
             self._queue.put((destination, lanes))
 
     def stop(self) -> None:
-        """Send what waits, for some seconds at most: the sweep finds the rest."""
+        """Send what waits, for a few seconds at most: the sweep finds the rest."""
         self._queue.put(None)
         self._ended.wait(3)
 

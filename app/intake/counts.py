@@ -1,4 +1,4 @@
-"""What the intake counts: gathered in each process, added up in Redis about once a second."""
+"""The intake's counters: gathered in each process, added up in Redis about once a second."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.keys import INTAKE_COUNTS
 if TYPE_CHECKING:
     from redis import Redis
 
-NOBODY = "-"  # counts of requests whose sender is not known
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)  # upper bounds of how long an answer took
+NOBODY = "-"  # the source of requests whose sender is not known
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)  # upper bounds of answer times
 
 
 class Counts:
-    """Counts of one process. Safe for many threads."""
+    """The counts of one process. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -25,7 +25,7 @@ class Counts:
         self._seen: set[str] = set()
 
     def answered(self, source: str, status: int, seconds: float, *, accepted: int = 0, excluded: int = 0) -> None:
-        """One request to the profiles of a destination was answered."""
+        """Count one answered request to a destination's profiles."""
         bound = next((str(bound) for bound in SECONDS if seconds <= bound), "+Inf")
         with self._lock:
             pending = self._pending
@@ -39,9 +39,9 @@ class Counts:
                 self._seen.add(source)
 
     def flush(self, redis: Redis, now_ms: int) -> None:
-        """Add them to those in Redis; who was heard since the last time was seen now.
+        """Add the counts to those in Redis, and mark the sources heard since the last flush as seen now.
 
-        Raises redis-py's errors; then they are kept for the next time.
+        Raises: redis-py's errors; the counts are then kept for the next flush.
         """
         with self._lock:
             pending, seen = self._pending, self._seen
@@ -64,7 +64,7 @@ class Counts:
 
 @dataclass(slots=True)
 class SourceCounts:
-    """Of one source since it was first heard of."""
+    """The counts of one source since it was first heard of."""
 
     answers: dict[int, int] = field(default_factory=dict)
     accepted: int = 0
@@ -74,7 +74,7 @@ class SourceCounts:
 
 @dataclass(slots=True)
 class Counted:
-    """All that is counted: by source, and how many answers took how long (upper bound in s)."""
+    """All counts: by source, and how many answers took how long (by upper bound in seconds)."""
 
     sources: dict[str, SourceCounts] = field(default_factory=dict)
     took: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How a sender says who it is: read from headers and forms, and not yet believed. Pure."""
+"""Reads who a sender claims to be, from headers and forms; nothing is verified yet. Pure."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from app.errors import UsageError
 
 KEY_HEADER = b"x-activation-key"
 VERDICT_HEADER, NAME_HEADER = b"x-client-verify", b"x-client-name"
-# a request with one of these came through a proxy, or out of a browser's page
+# a request with one of these came through a proxy or from a page in a browser
 _RELAYED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via", b"origin", b"sec-fetch-site")
 
 
 def presented_key(headers: Mapping[bytes, bytes]) -> str:
-    """The key or token of a request, '' when there is none: `Authorization: Bearer …` in any case, or the header of its own."""
+    """Return a request's key or token: `Authorization: Bearer …` in any case, or our own header; '' if there is none."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     found = value.strip() if scheme.lower() == b"bearer" else b""
     return (found or headers.get(KEY_HEADER, b"").strip()).decode("latin-1")
 
 
 def is_local(peer: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request comes from this machine itself: not by way of a proxy here, nor of a page in a browser here."""
+    """Return whether a request comes from this machine itself, not through a proxy or from a page in a browser on it."""
     return _address(peer).is_loopback and not any(name in headers for name in _RELAYED)
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Those whose word on a client's certificate counts: loopback, and the networks that are named."""
+    """The proxies whose word on a client's certificate counts: loopback and the configured networks."""
 
     networks: tuple[str, ...] = ()
 
     @classmethod
     def named(cls, setting: str) -> Proxies:
-        """From addresses and networks with commas between. Raises `UsageError`."""
+        """Read comma-separated addresses and networks. Raises: `UsageError`."""
         networks = tuple(word.strip() for word in setting.split(",") if word.strip())
         for network in networks:
             try:
@@ -50,7 +50,7 @@ class Proxies:
         return cls(networks)
 
     def certified(self, peer: str, headers: Mapping[bytes, bytes]) -> frozenset[str]:
-        """The names of the client's certificate as a proxy found it good; none when no such proxy says so."""
+        """Return the names in the client's certificate if a trusted proxy verified it; none otherwise."""
         if headers.get(VERDICT_HEADER, b"") != b"SUCCESS":
             return frozenset()
         address = _address(peer)
@@ -61,21 +61,21 @@ class Proxies:
 
 
 def _common_name(part: str) -> str:
-    """`CN=a`, `DNS:a` and `a` all name a; another part of a distinguished name is itself."""
+    """Return the name in `CN=a`, `DNS:a` or `a`; other parts of a distinguished name stay as they are."""
     return part.strip().removeprefix("CN=").removeprefix("DNS:").lower()
 
 
 def _address(peer: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # IPv4Address or IPv6Address, used alike
     try:
         address = ip_address(peer.partition("%")[0])
-    except ValueError:  # a Unix socket has none
+    except ValueError:  # a Unix socket has no address
         return ip_address("0.0.0.0")  # noqa: S104  # nobody's address
     return getattr(address, "ipv4_mapped", None) or address
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What was asked of the token endpoint. `clients` are the readings of its id and secret: plain, and URL-decoded."""
+    """A request to the token endpoint. `clients`: the possible readings of id and secret, plain and URL-decoded."""
 
     grant_type: str
     clients: tuple[tuple[str, str], ...]
@@ -83,10 +83,10 @@ class TokenRequest:
 
 
 def read_token_request(body: bytes, authorization: bytes) -> TokenRequest:
-    """From the form and the Basic header; what is missing is empty."""
+    """Read the form and the Basic header; missing values are empty."""
     try:
         form = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
-    except ValueError:  # no UTF-8, or too many fields
+    except ValueError:  # not UTF-8, or too many fields
         form = {}
     scheme, _, value = authorization.partition(b" ")
     if scheme.lower() == b"basic":

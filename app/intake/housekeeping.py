@@ -1,4 +1,4 @@
-"""What an intake process does beside requests: reads the sources, adds up its counts, and sees whether Redis answers."""
+"""What an intake process does besides requests: reads the sources, adds up its counts, and checks that Redis answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """A thread of one process; `ready` tells whether it can take profiles."""
+    """A thread of one process. `ready` says whether the process can take profiles."""
 
     def __init__(self, redis: Redis, register: Register, counts: Counts) -> None:
         self._redis = redis
@@ -44,7 +44,7 @@ class Housekeeping:
 
     @property
     def ready(self) -> bool:
-        """Whether Redis answered in the last seconds."""
+        """Whether Redis answered in the last few seconds."""
         return not self._told.is_set() and time.monotonic() - self._answered_at < READY_SECONDS
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The counts of the intake for Prometheus: of all its processes together, as they are added up in Redis."""
+"""The intake's counts for Prometheus, for all its processes together as added up in Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def intake_metrics(redis: Redis) -> Iterable[Metric]:
-    """Raises redis-py's errors."""
+    """Yield the metrics. Raises: redis-py's errors."""
     yield from families(read_counts(redis))
 
 

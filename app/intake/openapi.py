@@ -1,4 +1,4 @@
-"""The description of the interface, as it is served at `/openapi.json`."""
+"""The description of the interface, served at `/openapi.json`."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ GRANTS = ("client_credentials", "password")
 
 
 class Pages:
-    """Endpoints of one process."""
+    """The endpoints of one process."""
 
     def __init__(self, redis: Redis, admission: Admission, housekeeping: Housekeeping, body_time: BodyTime) -> None:
         self._redis = redis
@@ -48,7 +48,7 @@ class Pages:
         self._registry.register(_IntakeCollector(redis))
 
     async def token(self, request: Request) -> Response:
-        """`POST /oauth/token`, RFC 6749: client credentials (in the form or by Basic) and the password grant."""
+        """Answer `POST /oauth/token` (RFC 6749): client credentials (in the form or by Basic) and the password grant."""
         body = bytearray()
         try:
             with self._body_time.limit():
@@ -120,7 +120,7 @@ class _IntakeCollector(Collector):
         self._redis = redis
 
     def describe(self) -> Iterable[Metric]:
-        return ()  # asked at registration, when Redis may be away
+        return ()  # called at registration, when Redis may be away
 
     def collect(self) -> Iterable[Metric]:
         return intake_metrics(self._redis)
@@ -132,7 +132,7 @@ def refusal(refused: RequestRefused) -> Response:
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:
-    """Wrong paths and methods."""
+    """Answer wrong paths and methods."""
     assert isinstance(error, HTTPException)
     code = {404: "no_such_path", 405: "wrong_method"}.get(error.status_code, "refused")
     response = refusal(RequestRefused(f"{error.detail}.", status=error.status_code, code=code))
@@ -140,8 +140,8 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     return response
 
 
-async def on_error(_: Request, error: Exception) -> Response:  # noqa: ARG001  # it is logged by the server
-    """A fault of ours is nothing that a sender could mend: it shall come again."""
+async def on_error(_: Request, error: Exception) -> Response:  # noqa: ARG001  # the server logs it
+    """Answer a fault of ours with 503, so that the sender tries again: it can fix nothing."""
     return refusal(unavailable("The intake failed; its log tells more.", "fault"))
 
 

@@ -1,4 +1,4 @@
-"""The query of a request: `backfill`, `occurred_at`, `job`; others are ignored, since a platform adds its own. Pure."""
+"""Reads a request's query: `backfill`, `occurred_at`, `job`. Others are ignored, since a platform adds its own. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_FIELDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`job` is None for the source's own of this hour."""
+    """The parameters of a request. `job`: None for the source's own job of this hour."""
 
     backfill: bool = False
     occurred_at_ms: int | None = None
@@ -27,14 +27,14 @@ NONE = Parameters()
 
 
 class _Time(fields.Field[int]):
-    """RFC 3339 text or epoch ms, as epoch ms."""
+    """RFC 3339 text or epoch milliseconds, loaded as epoch milliseconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         text = str(value)
         if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) and int(text) < LATEST_MS:
             return int(text)
         try:
-            return parse_time(text.replace(" ", "+"))  # a plus sign in a query stands for a space
+            return parse_time(text.replace(" ", "+"))  # a plus sign in a query means a space
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
@@ -55,7 +55,7 @@ _QUERY = _Query()
 
 
 def read_parameters(query: bytes) -> Parameters:
-    """Raises `RequestRefused`."""
+    """Read a query. Raises: `RequestRefused`."""
     if not query:
         return NONE
     try:

@@ -1,7 +1,7 @@
-"""The parser of requests, which knows no protocol but HTTP/1.1: who asks to go on in another one is not heard (RFC 9110, 7.8).
+"""A request parser that knows no protocol but HTTP/1.1 and ignores requests to upgrade (RFC 9110, 7.8).
 
-Java's clients and `curl --http2` ask so in each first request over plain HTTP. httptools stops at such a head, and takes neither
-the body that follows for one nor, in the next packet, anything for what it is.
+Java's clients and `curl --http2` ask to upgrade in the first request over plain HTTP. httptools stops at such a head: it
+does not recognise the body that follows, nor anything in the next packet.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class RequestParser:
-    """In the place of `httptools.HttpRequestParser`.
+    """Replaces `httptools.HttpRequestParser`.
 
-    A head that asks for an upgrade is told of once, and read again without its Upgrade headers by a new parser, which alone
-    decides where its body ends.
+    A head that asks for an upgrade is reported once, then read again without its Upgrade headers by a new parser, which
+    alone decides where the body ends.
     """
 
     def __init__(self, listener: HttpToolsProtocol) -> None:
         self._listener = listener
-        self._again = False  # a head that was told of already is being read
+        self._again = False  # a head that was already reported is being read
         self._renew()
 
     def _renew(self) -> None:
         self._parser = HttpRequestParser(self)
-        # as uvicorn has it: what follows a request that closes the connection is no error
+        # as in uvicorn: data after a request that closes the connection is no error
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: bytes) -> None:
-        """Raises `HttpParserError`."""
+        """Parse the next bytes. Raises: `HttpParserError`."""
         rest = memoryview(data)
         while True:
             try:
@@ -66,7 +66,7 @@ class RequestParser:
     def should_upgrade(self) -> bool:
         return False
 
-    # -- what httptools tells
+    # -- callbacks of httptools
 
     def on_message_begin(self) -> None:
         if not self._again:

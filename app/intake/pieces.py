@@ -1,7 +1,7 @@
-"""What a body that is no JSON as a whole is made of, so that each profile can be read by itself. Pure.
+"""Splits a body that is not valid JSON as a whole, so that each profile can be read by itself. Pure.
 
-A broken profile costs its neighbours nothing. Brackets and commas tell where it ends, whatever it holds; of a body whose last
-bracket is missing nobody can tell what it would have been, and nothing is taken.
+A broken profile then costs its neighbours nothing: brackets and commas show where it ends, whatever it holds. If the body's
+last bracket is missing, nobody can tell what was cut off, and nothing is taken.
 """
 
 from __future__ import annotations
@@ -13,29 +13,32 @@ import orjson
 
 from app.files.kinds import is_object
 
-DEPTH = 6  # brackets within brackets that one match passes over; profiles hardly have more
-_MOST_MEMBERS = 1_000  # beside the profiles
-MOST_STEPS = 100_000  # brackets of what is deeper or broken, and empty elements, which are looked at one by one: a tenth of a second
+DEPTH = 6  # nested brackets that one match passes over; profiles hardly have more
+_MOST_MEMBERS = 1_000  # besides the profiles
+MOST_STEPS = 100_000  # deeper or broken brackets and empty elements, taken one by one: a tenth of a second
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TEXT = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*+'
 _NESTED = rb"[{\[]" + _TEXT + rb"[}\]]"
 for _ in range(DEPTH - 1):
     _NESTED = rb"[{\[]" + _TEXT + rb"(?:" + _NESTED + _TEXT + rb")*+[}\]]"
-# both end at a bracket that is surplus or too deep, at a quote whose string does not end, or with the text
+# both stop at a surplus or too deep bracket, at the quote of an unterminated string, or at the end
 _TO_COMMA = re.compile(rb'(?:[^"{}\[\],]++|' + _STRING + rb"|" + _NESTED + rb")*+(.?)", re.DOTALL)
-# without a look ahead: a bracket that never closes would be looked for from each that opens after it
+# no lookahead: with a bracket that never closes, each later one would search to the end
 _TO_BRACKET = re.compile(_TEXT + rb"(.?)", re.DOTALL)
-# an element that ends, and another behind it without a comma
+# an element followed by another without a comma
 _TWO = re.compile(rb"\s*" + _NESTED + rb"\s*[{\[]", re.DOTALL)
 _LINE = re.compile(rb"[^\r\n]*[^\s][^\r\n]*")
 _PROFILES = re.compile(rb'\s*"profiles"\s*:\s*(?=\[)')
-# what stands before a line that is an object by itself, if that is a part of a document over many lines
+# if one of these precedes a line that is an object, the line belongs to a document over many lines
 _GOING_ON = (b"[", b",", b":")
 
 
 def pieces(body: bytes, most: int) -> list[bytes] | None:
-    """The elements of an array or of `{"profiles": […]}`, or else lines; a few more than `most` at the most. None: it is neither."""
+    """Return the elements of an array or of `{"profiles": […]}`, or else the lines; None if the body is neither.
+
+    It stops soon after `most` pieces.
+    """
     text = body.strip()
     spans = _spans_of_document(text, most)
     if spans is not None:
@@ -45,7 +48,7 @@ def pieces(body: bytes, most: int) -> list[bytes] | None:
 
 
 def _has_object(lines: list[bytes]) -> bool:
-    """Whether one is an object by itself. Of an array printed over many lines and cut short, none is."""
+    """Return whether a line is an object by itself; in an array printed over many lines and cut short, none is."""
     before = b""
     for line in lines:
         if before not in _GOING_ON and is_object(line.strip(b" \t")):
@@ -65,7 +68,7 @@ def _spans_of_document(text: bytes, most: int) -> list[tuple[int, int]] | None:
 
 
 def _array_of_profiles(text: bytes) -> int | None:
-    """Where the array of an object's member `profiles` opens."""
+    """Return where the array of an object's member `profiles` opens."""
     if text[:1] != b"{":
         return None
     at = 1
@@ -80,7 +83,7 @@ def _array_of_profiles(text: bytes) -> int | None:
 
 
 def _holds_profiles(without: bytes) -> bool:
-    """Whether it is a whole document around its profiles, and no profile itself."""
+    """Return whether the text is a whole document around its profiles, and not itself a profile."""
     try:
         document = orjson.loads(without)
     except orjson.JSONDecodeError:
@@ -89,23 +92,23 @@ def _holds_profiles(without: bytes) -> bool:
 
 
 def _cut(text: bytes, at: int, most: int) -> tuple[list[tuple[int, int]], int] | None:
-    """Where the elements of the array that opens here begin and end, and where it has closed.
+    """Return the spans of the elements of the array that opens at `at`, and where it closes.
 
-    Ends early with more than `most`. None: it does not close, or is deeper than can be looked at.
+    Ends early after more than `most`. None: the array does not close, or is nested too deeply.
     """
     spans: list[tuple[int, int]] = []
     at = start = at + 1
     steps = depth = 0
     while len(spans) <= most and steps <= MOST_STEPS:
         found = (_TO_BRACKET if depth else _TO_COMMA).match(text, at)
-        assert found is not None  # both match the empty text
+        assert found is not None  # both also match empty text
         at, mark = found.end(), found[1]
         if mark in (b"", b'"'):
             return None
         if depth == 0 and mark in b",]":
             if text[start : at - 1].strip():
                 if _TWO.match(text, start, at - 1):
-                    return None  # whatever is missing, more than one profile is in it
+                    return None  # something is missing, and this piece holds more than one profile
                 spans.append((start, at - 1))
             else:
                 steps += 1

@@ -1,7 +1,7 @@
-"""`POST /v1/destinations/ID/profiles`: who sends, what was sent, and the answer when it is durable.
+"""Handles `POST /v1/destinations/ID/profiles`: who sends, what was sent, and the answer once it is durable.
 
-Adobe Experience Platform repeats 403, 408, 409, 429 and 5xx, and drops what is answered with 400, 401, 413 and 415. So whatever is not
-the sender's own doing is 503.
+Adobe Experience Platform repeats requests answered with 403, 408, 409, 429 and 5xx, and drops those answered with 400, 401,
+413 and 415. So whatever is not the sender's fault is answered with 503.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from app.intake.counts import Counts
     from app.intake.sources import Source
 
-ANSWER_SECONDS = 1.5  # from the end of the body; Adobe Experience Platform gives up after 2
-MOST_WAITING_BYTES = 128_000_000  # of bodies as they come, in one process; what comes beyond is to come again
-FIRST_BYTE = "activation.first_byte"  # in the scope: when the request began, by time.monotonic()
+ANSWER_SECONDS = 1.5  # after the end of the body; Adobe Experience Platform gives up after 2
+MOST_WAITING_BYTES = 128_000_000  # of bodies as sent, in one process; further senders are told to come again
+FIRST_BYTE = "activation.first_byte"  # in the scope: when the request began (time.monotonic())
 JSON = b"application/json"
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Profiles:
             status, body, more = problem(refused)
             self._say(source, scope, refused)
         except _Gone:
-            status = 499  # nobody is there to be answered
+            status = 499  # nobody is left to answer
         self._counts.answered(
             source, status, time.monotonic() - first_byte,
             accepted=post.accepted if post else 0, excluded=post.excluded if post else 0,
@@ -82,7 +82,7 @@ class Profiles:
     async def _take(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: Source, first_byte: float
     ) -> Post:
-        """Read, check and append; the post when it is durable. Raises `RequestRefused`."""
+        """Read, check and append a request's profiles; returns the post when it is durable. Raises: `RequestRefused`."""
         parameters = read_parameters(scope["query_string"])
         body = bytearray()
         try:
@@ -114,13 +114,13 @@ class Profiles:
         return post
 
     def _hourly(self, source: str) -> str:
-        """The job of what names none: one for each source and hour, as a job for each request would be millions."""
+        """Return the job for requests that name none: one per source and hour, since one per request would make millions."""
         return f"{source}-{time.strftime('%Y%m%dT%H', time.gmtime(self._admission.register.now_ms / 1000))}"
 
     async def _read(self, receive: Receive, headers: Mapping[bytes, bytes], body: bytearray) -> None:
-        """Read the body; what is read counts as waiting from then on."""
+        """Read the body; its bytes count as waiting from then on."""
         length = headers.get(b"content-length", b"0")
-        # 20 digits are too many already, and Python refuses to read some thousand
+        # 20 digits are already too many, and Python refuses to convert thousands
         if not length.isdigit() or int(length.lstrip(b"0")[:20] or b"0") > MOST_BYTES:
             raise too_large(f"is more than {MOST_BYTES:,} bytes")
         try:
@@ -153,7 +153,7 @@ class Profiles:
             raise unavailable("The intake cannot read the body in time.", "overloaded") from None
 
     async def _commit(self, post: Post, deadline: float, leave: Callable[[], None]) -> None:
-        """Have it appended; `leave` is called when that has ended, be it long after its sender was answered."""
+        """Have the post appended. `leave` is called when that has ended, even long after the sender was answered."""
         future: asyncio.Future[None] = self._loop.create_future()
         future.add_done_callback(lambda _: leave())
         post.waiter = future
@@ -164,7 +164,7 @@ class Profiles:
         except TimeoutError:
             raise unavailable("Redis does not take the profiles in time.", "storage_slow") from None
         finally:
-            post.abandoned = True  # a sender that is gone, too, will come again
+            post.abandoned = True  # a sender that has gone will come again too
         if post.error is not None:
             raise post.error
 
@@ -183,7 +183,7 @@ class _Gone(Exception):
 
 
 def wake(posts: list[Post]) -> None:
-    """In the event loop: these have been committed, or could not be."""
+    """Resume, in the event loop, the requests whose posts have been committed or have failed."""
     for post in posts:
         if post.waiter is not None:
             post.waiter.set_result(None)

@@ -16,12 +16,12 @@ RETRY_AFTER_SECONDS = 15
 
 
 def unavailable(text: str, code: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> RequestRefused:
-    """503: not the sender's doing; the same request may do well later."""
+    """Return a 503: not the sender's fault, and the same request may succeed later."""
     return RequestRefused(text, status=503, code=code, retry_after_seconds=retry_after_seconds)
 
 
 def problem(refused: RequestRefused) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-    """Status, body and headers."""
+    """Return status, body and headers of a refusal."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(refused.status).phrase,
@@ -40,7 +40,7 @@ def problem(refused: RequestRefused) -> tuple[int, bytes, list[tuple[bytes, byte
 
 
 async def answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Send a whole answer."""
+    """Send a complete answer."""
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

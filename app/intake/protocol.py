@@ -1,6 +1,4 @@
-"""Uvicorn's HTTP protocol with what it leaves out: when a request began, an end to heads without one,
-upgrades not heard.
-"""
+"""Uvicorn's HTTP protocol plus what it lacks: when a request began, a limit on unfinished heads, and ignoring upgrades."""
 
 from __future__ import annotations
 
@@ -55,11 +53,11 @@ class _Gathering:
 class IntakeProtocol(HttpToolsProtocol):
     """One connection."""
 
-    _waiting: TimerHandle | None = None  # for the head of a request
-    _begun = False  # a head has begun and is not complete
+    _waiting: TimerHandle | None = None  # until a request's head must be complete
+    _begun = False  # a head has begun but is not complete
     _stopping = False
-    _moved = False  # what came last has completed a head, brought a part of a body, or ended a request
-    # Of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
+    _moved = False  # the last data completed a head, brought part of a body, or ended a request
+    # Bytes since something moved (of a head, a body's framing or trailers), all of which the parser keeps
     _kept_bytes = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -71,7 +69,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting is None and self._is_idle():  # whatever comes now, a head is to follow
+        if self._waiting is None and self._is_idle():  # what comes now must begin a head
             self._wait()
         self._moved = False
         super().data_received(data)
@@ -80,7 +78,7 @@ class IntakeProtocol(HttpToolsProtocol):
             self._end_with(_TOO_LARGE)
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # it begins with None
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # initially None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -104,7 +102,7 @@ class IntakeProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._moved = True
         super().on_message_complete()
-        if self._is_idle():  # it was answered before its body had come
+        if self._is_idle():  # answered before its body had come
             self._wait_no_more()
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -120,7 +118,7 @@ class IntakeProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """What has begun is answered first."""
+        """Stop, but answer requests that have begun first."""
         self.app_state[BEGIN_TO_STOP]()
         self._stopping = True
         if not self._begun:
@@ -139,7 +137,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._end_with(_TOO_SLOW)
 
     def _end_with(self, answer: bytes) -> None:
-        """Close the connection; a head that has begun is answered."""
+        """Close the connection, answering a head that has begun."""
         if not self.transport.is_closing():
             if self._begun:
                 self.transport.write(answer)

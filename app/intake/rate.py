@@ -1,4 +1,4 @@
-"""The profiles a second that a source may send, counted over all processes."""
+"""Limits the profiles per second that a source may send, counted over all processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A body of `profiles` of a source that may send `profiles_per_second`."""
+    """A body of `profiles` from a source that may send `profiles_per_second`."""
 
     source: str
     profiles_per_second: int
@@ -23,7 +23,11 @@ class Charge:
 
 
 def charge(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> list[int]:
-    """For each body 0 when it is taken, else the ms after which its source may send again; then it is charged with nothing."""
+    """Charge bodies to their sources.
+
+    Returns for each body 0 if it is taken; otherwise nothing is charged, and the number is the milliseconds until its
+    source may send again.
+    """
     with redis.pipeline(transaction=False) as pipeline:
         command = script(redis, "app.intake", "charge")
         for body in bodies:
@@ -35,5 +39,5 @@ def charge(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> list[int]:
 
 
 def give_back(redis: Redis, bodies: Iterable[Charge], now_ms: int) -> None:
-    """These were charged and come again."""
+    """Undo charges for bodies that will come again."""
     charge(redis, (replace(body, profiles=-body.profiles) for body in bodies if body.profiles), now_ms)

@@ -1,8 +1,8 @@
-"""From the bytes of a body to its profiles: small ones at once, large ones beside the event loop, as many as can be answered in time.
+"""Turns a body into its profiles: small ones at once, large ones outside the event loop, as many as can be answered in time.
 
-What a body holds takes far more memory than the body, and work that everybody waits for. So each is weighed before it is taken
-apart, and what has no room is to come again at once. A small body waits for no large one, and a large one that was let in is not
-joined by more than can be done beside it.
+A body's content takes far more memory than the body itself, and work that delays everybody. So each body is weighed before
+it is taken apart, and if there is no room its sender is told at once to come again. A small body never waits for a large
+one, and a large one that was admitted is not joined by more than can be done beside it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from app.intake.bodies import inflate, inflate_within, read_profiles, weigh
 from app.intake.problems import unavailable
 from app.intake.room import Room
 
-LARGE_BYTES = 256_000  # inflated; such a body is taken apart beside the event loop
+LARGE_BYTES = 256_000  # inflated; a larger body is taken apart outside the event loop
 MOST_SMALL_BYTES = 256_000_000  # of small bodies and their profiles, in one process
-MOST_LARGE_BYTES = 32_000_000  # of large ones: about half a second's work, and any one if it is alone
+MOST_LARGE_BYTES = 32_000_000  # of large ones: about half a second's work; a single one may be larger
 COME_AGAIN_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The body as it was before it was encoded, and its profiles. `leave` is to be called once, when both may be forgotten."""
+    """The decoded body and its profiles. Call `leave` once, when both may be forgotten."""
 
     plain: bytes
     profiles: list[Any]
@@ -41,11 +41,13 @@ class Reader:
         self._small = Room(MOST_SMALL_BYTES)
         self._large = Room(MOST_LARGE_BYTES)
         self._inflating = asyncio.Lock()
-        # one inflates while another is taken apart; who waits does so for the lock, and can be told to come again
+        # one inflates while another is taken apart; others wait for the lock, so they can still be told to come again
         self._threads = ThreadPoolExecutor(2, "intake-large-bodies")
 
     async def read(self, body: bytes, content_encoding: str) -> Read:
-        """Raises `RequestRefused`. May be cancelled: what a thread then still does keeps its room until it has ended."""
+        """Read a body. May be cancelled; what a thread is still doing then keeps its room until it ends. Raises:
+        `RequestRefused`.
+        """
         plain = inflate_within(LARGE_BYTES, body, content_encoding) if len(body) <= LARGE_BYTES else None
         if plain is None:
             return await self._read_large(body, content_encoding)
@@ -77,7 +79,7 @@ class Reader:
 
 
 def _enter(room: Room, weight: int) -> Callable[[], None]:
-    """How to leave it again. Raises `RequestRefused`."""
+    """Take room for a body; returns the function that frees it. Raises: `RequestRefused`."""
     if not room.enter(weight):
         raise _full()
     return partial(room.leave, weight)

@@ -1,4 +1,4 @@
-"""The sources as one process of the intake knows them; it goes on with what it knows while Redis is away."""
+"""The sources as one intake process knows them, which remain usable while Redis is away."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.clock import RedisClock
     from app.sealing import KeyRing
 
-TOKEN_PREFIX = "at_"  # noqa: S105  # tells a token from a key
+TOKEN_PREFIX = "at_"  # noqa: S105  # distinguishes a token from a key
 TOKEN_LIFE_SECONDS = 86_400
 _TOKEN_PURPOSE = b"intake-token"
 _OPENED_KEPT = 10_000
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 
 class Register:
-    """`refresh` reads the sources; the rest looks at what was read. One thread refreshes, others may look."""
+    """The known sources. One thread calls `refresh`; any thread may call the rest, which reads what was refreshed."""
 
     def __init__(self, store: SourceStore, ring: KeyRing, clock: RedisClock) -> None:
         self._store = store
         self._ring = ring
         self._clock = clock
-        self._ahead_ms = 0.0  # of the monotonic clock
+        self._ahead_ms = 0.0  # Redis's clock minus the monotonic clock
         self._raw: dict[bytes, bytes] | None = None
         self._by_name: dict[str, Source] = {}
         self._by_digest: dict[str, Source] = {}
@@ -45,11 +45,11 @@ class Register:
 
     @property
     def now_ms(self) -> int:
-        """The time by the clock of Redis, without asking it: an event loop must not wait."""
+        """The time by Redis's clock, without asking Redis: an event loop must not wait."""
         return int(time.monotonic() * 1000 + self._ahead_ms)
 
     def refresh(self) -> None:
-        """Read the sources and the clock. Raises redis-py's errors."""
+        """Read the sources and the clock. Raises: redis-py's errors."""
         self._ahead_ms = self._clock.now_ms() - time.monotonic() * 1000
         raw = self._store.raw()
         if raw == self._raw:
@@ -63,7 +63,7 @@ class Register:
         self._raw = raw
 
     def of_key(self, presented: str) -> Source | None:
-        """The source of a key or of an access token; None when there is none."""
+        """Return the source of a key or access token, or None."""
         if len(presented) > _MOST_LENGTH:
             return None
         if presented.startswith(TOKEN_PREFIX):
@@ -71,7 +71,7 @@ class Register:
         return self._by_digest.get(digest_of(presented))
 
     def of_client(self, pairs: Iterable[tuple[str, str]]) -> Source | None:
-        """The source whose name and key one of these pairs is."""
+        """Return the source whose name and key are one of these pairs, or None."""
         for name, key in pairs:
             source = self._by_name.get(name)
             if source is not None and source.has(key):
@@ -79,26 +79,28 @@ class Register:
         return None
 
     def may_be_locked(self, presented: str) -> bool:
-        """Whether a key or an access token that is not found may belong to a source whose record does not open."""
+        """Return whether an unknown key or access token may belong to a source whose record no key opens."""
         if not self._locked or len(presented) > _MOST_LENGTH:
             return False
         if not presented.startswith(TOKEN_PREFIX):
             return True
         opened = self._open(presented)
-        if opened is None:  # it may be sealed with the very key that is missing here
+        if opened is None:  # it may be sealed with the key that is missing here
             return True
         name, _, ends_ms = opened
         return name in self._locked and self.now_ms < ends_ms
 
     def has_locked(self, pairs: Iterable[tuple[str, str]]) -> bool:
-        """Whether the record of a source that one of these pairs names does not open."""
+        """Return whether one of these pairs names a source whose record no key opens."""
         return any(name in self._locked for name, _ in pairs)
 
     def make_token(self, source: Source) -> str:
-        """An access token: the name and its times, sealed. It needs no memory, so it holds after a restart and in every process."""
+        """Return an access token: name and times, sealed. It needs no storage, so it works after a restart and in every
+        process.
+        """
         now_ms = max(
             self.now_ms, source.tokens_since_ms
-        )  # a clock that is a little behind must not make what has ended
+        )  # a clock that is slightly behind must not create an expired token
         clear = orjson.dumps([source.name, now_ms, now_ms + TOKEN_LIFE_SECONDS * 1000])
         return TOKEN_PREFIX + base64.urlsafe_b64encode(self._ring.seal(clear, _TOKEN_PURPOSE)).decode().rstrip("=")
 
@@ -128,9 +130,10 @@ class Register:
 
 
 def check_destination(source: Source, destination_id: str, certified: frozenset[str]) -> None:
-    """Whether a source may send there, with this certificate. Raises `RequestRefused`.
+    """Check that a source may send to a destination, with this certificate.
 
-    403, which Adobe Experience Platform repeats: what an operator mends at once is not lost.
+    Raises: `RequestRefused` with 403, which Adobe Experience Platform repeats: nothing is lost if an operator fixes it at
+    once.
     """
     if source.certificates and not certified.intersection(source.certificates):
         raise RequestRefused(

@@ -1,7 +1,7 @@
-"""Repeats keep their place: a body that comes again within ten minutes counts as of its first arrival.
+"""Repeats keep their place: a body that comes again within ten minutes counts from its first arrival.
 
-Adobe Experience Platform sends a body again 15 and 30 seconds after one that failed or was not answered, and attributes carry no
-time: without a memory, the repeat of an older export would win over a newer one that came in between.
+Adobe Experience Platform sends a body again 15 and 30 seconds after a failure or a missing answer, and attributes carry no
+time. Without this memory the repeat of an older export would win over a newer one that came in between.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 12
 _WINDOW_MS = SEEN_WINDOW_SECONDS * 1000
-_MOST_NOTED = 200_000  # some 40 MB of a process
+_MOST_NOTED = 200_000  # some 40 MB per process
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a body came: its first byte, and the stamp that orders it among others of the same ms. Both by the clock of Redis."""
+    """When a body came: its first byte, and the stamp that orders it among others of the same millisecond; both by Redis's
+    clock.
+    """
 
     first_byte_ms: int
     stamp_ms: int
@@ -40,12 +42,12 @@ class Arrival:
 
 
 def body_digest(body: bytes, pepper: bytes) -> bytes:
-    """Keyed, so that nobody can try whether a body of a guessed content came."""
+    """Return a digest of a body, keyed so that nobody can test whether a guessed body was sent."""
     return blake2b(body, digest_size=DIGEST_BYTES, key=pepper, person=b"intake-body").digest()
 
 
 class Repeats:
-    """The memory, in Redis for all processes, and here for what Redis could not be told. For one thread."""
+    """The memory of arrivals: in Redis for all processes, and here for what Redis could not be told. For one thread."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -53,17 +55,17 @@ class Repeats:
 
     @property
     def noted(self) -> bool:
-        """Whether something waits to be told to Redis."""
+        """Whether something still has to be told to Redis."""
         return bool(self._noted)
 
     def note(self, destination_id: str, digest: bytes, arrival: Arrival) -> None:
-        """Keep an arrival until `tell` or `arrivals` brings it to Redis. The earliest of a body stays."""
+        """Keep an arrival until `tell` or `arrivals` brings it to Redis. A body's earliest one stays."""
         noted = self._noted.setdefault(destination_id, {})
         if len(noted) < _MOST_NOTED:
             noted.setdefault(digest, arrival)
 
     def arrivals(self, destination_id: str, bodies: Sequence[tuple[bytes, Arrival]]) -> list[Arrival]:
-        """The arrivals that count. Raises redis-py's errors; then all are noted."""
+        """Return the arrivals that count. Raises: redis-py's errors; all arrivals are then noted."""
         for digest, arrival in bodies:
             self.note(destination_id, digest, arrival)
         noted = self._noted.get(destination_id, {})
@@ -74,7 +76,7 @@ class Repeats:
         return found
 
     def tell(self) -> None:
-        """Bring what is noted to Redis. Raises redis-py's errors; then the rest stays noted."""
+        """Bring what is noted to Redis. Raises: redis-py's errors; the rest then stays noted."""
         for destination_id in list(self._noted):
             noted = self._noted[destination_id]
             while noted:

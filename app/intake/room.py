@@ -1,10 +1,10 @@
-"""How much may be in work at once. Pure."""
+"""Bounds how much may be in work at once. Pure."""
 
 from __future__ import annotations
 
 
 class Room:
-    """For bodies of so many bytes together; into one that is empty goes any."""
+    """Room for bodies of up to `most` bytes together; an empty room takes a body of any size."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -15,7 +15,7 @@ class Room:
         return self._taken >= self._most
 
     def enter(self, size: int) -> bool:
-        """Whether it goes in; then its size is taken until `leave`."""
+        """Take room for `size` bytes until `leave`. Returns whether there was room."""
         if self._taken and self._taken + size > self._most:
             return False
         self._taken += size

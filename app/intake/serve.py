@@ -1,4 +1,4 @@
-"""Serving the intake: one process or several behind one socket, until told to stop."""
+"""Serves the intake with one or several processes behind one socket, until told to stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from uvicorn.supervisors import Multiprocess
 from app.intake.protocol import IntakeProtocol
 
 BACKLOG = 2048
-# longer than proxies and senders keep a connection that is idle: who closes it must not be the one who does not know of a request
+# longer than proxies and senders keep an idle connection, so that we never close one on which a request is on its way
 KEEP_ALIVE_SECONDS = 120
 STOP_SECONDS = 20
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The bound socket, for an address of either family. Raises OSError."""
+    """Return the bound socket, for an address of either family. Raises: `OSError`."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(listener: socket.socket, environ: dict[str, str], *, processes: int) -> None:
-    """Run until SIGINT or SIGTERM. `environ` holds the settings, which each process reads for itself."""
+    """Run until SIGINT or SIGTERM. `environ`: the settings, which each process reads for itself."""
     os.environ.clear()
     os.environ.update(environ)
     config = uvicorn.Config(
@@ -47,7 +47,7 @@ def serve(listener: socket.socket, environ: dict[str, str], *, processes: int) -
         workers=processes,
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whose word counts is decided by app.intake.credentials
+        proxy_headers=False,  # app.intake.credentials decides which proxies to trust
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -1,4 +1,4 @@
-"""Who may send by HTTP: sources, their keys (as digests), and what they may send to. Sealed, so that nobody adds one without a key."""
+"""Who may send by HTTP: sources, their keys (as digests) and destinations. Sealed, so that nobody without a key can add one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEY_ID_LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a source: the digest of it, of which the first characters name it."""
+    """A source's key, as a digest whose first characters serve as its id."""
 
     digest: str = field(repr=False)
     created_at_ms: int = 0
@@ -41,10 +41,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who may send profiles to `destinations`.
+    """A sender that may send profiles to `destinations`.
 
-    `certificates`: names one of which a proxy must have found in the client's certificate, besides the key. `profiles_per_second`:
-    0 for no limit. Access tokens that were made before `tokens_since_ms` hold no more.
+    `certificates`: names, one of which a proxy must have found in the client's certificate, in addition to the key.
+      `profiles_per_second`: 0 for no limit. `tokens_since_ms`: access tokens made before then are no longer valid.
     """
 
     name: str
@@ -102,12 +102,12 @@ _SCHEMA = _SourceSchema()
 
 
 def digest_of(key: str) -> str:
-    """A key has 32 random bytes: a plain digest of it tells nothing."""
+    """Return a key's digest. A key has 32 random bytes, so a plain digest reveals nothing."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def check_name(name: str) -> str:
-    """Raises `UsageError`."""
+    """Return the name if it is valid. Raises: `UsageError`."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             "A source's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
@@ -123,15 +123,15 @@ class SourceStore:
         self._records = SealedRecords(redis, ring, SOURCES, "source")
 
     def all(self) -> tuple[list[Source], list[str]]:
-        """Those that open and are understood, and the names of the others; both sorted."""
+        """Return the sources that can be read, and the names of the others; both sorted."""
         return self.opening(self.raw())
 
     def raw(self) -> dict[bytes, bytes]:
-        """As they rest in Redis, to see whether anything changed."""
+        """Return the sealed records, to see whether anything changed."""
         return self._records.raw()
 
     def opening(self, raw: dict[bytes, bytes]) -> tuple[list[Source], list[str]]:
-        """As `all`, of what was read."""
+        """Do the same as `all` with records that were already read."""
         opened, locked = self._records.opening(raw)
         found = []
         for name, clear in opened:
@@ -149,16 +149,16 @@ class SourceStore:
         certificates: Iterable[str] = (),
         profiles_per_second: int | None = None,
     ) -> tuple[Source, str]:
-        """A new key for a source, which is made if there is none of the name; what is given is added to what it has.
+        """Add a key to a source, creating the source if need be; destinations and certificates are added to those it has.
 
-        Returns the source and the key, which is kept nowhere. Raises `UsageError` and `SealBroken`.
+        Returns the source and the key, which is stored nowhere. Raises: `UsageError`; `SealBroken`.
         """
         check_name(name)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         made = Key(digest_of(key), self._now_ms())
 
         def change(known: Source | None) -> Source:
-            # tokens of a source of this name that was revoked stay ended
+            # tokens of a revoked source of the same name stay invalid
             source = known or Source(name, (), tokens_since_ms=self._now_ms())
             return replace(
                 source,
@@ -171,7 +171,7 @@ class SourceStore:
         return self._change(name, change), key
 
     def revoke_key(self, name: str, key_id: str, *, tokens: bool) -> Source:
-        """Drop one key of a source; `tokens` ends those that were made until now as well. Raises `UsageError`."""
+        """Drop one key of a source. `tokens`: also end the tokens made so far. Raises: `UsageError`."""
 
         def change(known: Source | None) -> Source:
             source = _known(name, known)
@@ -185,16 +185,16 @@ class SourceStore:
         return self._change(name, change)
 
     def revoke(self, name: str) -> None:
-        """Drop a source with its keys and tokens. Raises `UsageError` when there is none of the name."""
+        """Drop a source with its keys and tokens. Raises: `UsageError` if it does not exist."""
         if not self._records.remove(name):
             raise _unknown(name)
 
     def reseal(self) -> Resealed:
-        """Seal all with the ring's first key."""
+        """Seal all records with the ring's first key."""
         return self._records.reseal()
 
     def _change(self, name: str, change: Callable[[Source | None], Source]) -> Source:
-        """Raises `SealBroken`, and what `change` raises."""
+        """Change a source. Raises: `SealBroken`; what `change` raises."""
 
         def change_clear(clear: bytes | None) -> bytes:
             return orjson.dumps(asdict(change(None if clear is None else _load(clear))))
