@@ -1,8 +1,8 @@
-"""Alerts: which are open, which are muted, and what happened to them of late.
+"""Alerts: which are open, which are muted, and what recently happened to them.
 
-An alert is a state that someone should know of: it opens once, is repeated sparingly, and closes by itself. Which states these are is
-decided in `app.sweep.alert_rules`; here is what is kept of them. All of it lies in one slot of Redis, so that an alert, its event and
-the messages about it change in one step (`swap.lua`).
+An alert is a state that somebody should know of: it opens once, is repeated sparingly, and closes by itself.
+`app.sweep.alert_rules` decides which states these are; this module keeps them. Everything lies in one slot of Redis, so
+that an alert, its event and the messages about it change in one step (`swap.lua`).
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 KEPT = 1_000
 SHOWN = 100
-SIGNAL_SECONDS = 3_600  # an alert that something happened stays open for so long after it happened last
-NOT_TOLD = 0  # so long ago that it is due
-CLOSE_AFTER_SECONDS = 60  # what comes and goes within so long opens no new alert each time
+SIGNAL_SECONDS = 3_600  # an alert about an incident stays open this long after the last one
+NOT_TOLD = 0  # long enough ago to be due
+CLOSE_AFTER_SECONDS = 60  # a cause that comes and goes faster opens no new alert each time
 ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`kind` is one of `KINDS`, or another build's; `destination` '' where it concerns the installation.
+    """An alert. Its texts carry no profile data.
 
-    The texts carry no profile data.
+    `kind`: one of `KINDS`, or one of another build's. `destination`: '' if it concerns the whole installation.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Alert:
 
 
 class What(StrEnum):
-    """What happened to an alert. `NOTED` is for what has no end, such as that a run began."""
+    """What happened to an alert. `NOTED` is for what has no end, such as the start of a run."""
 
     OPENED = "opened"
     REPEATED = "repeated"
@@ -70,10 +70,10 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """Times are epoch ms: when it opened, when its channels were told last (0: not of what it is now), since when its cause is gone
-    (0: it is there).
+    """An open alert; times are epoch milliseconds.
 
-    `raw` is what it was read from.
+    `opened_ms`: when it opened. `told_ms`: when its channels were last told (0: not of its present state). `gone_ms`: since
+      when its cause has been gone (0: it still exists). `raw`: the record it was read from.
     """
 
     alert: Alert
@@ -85,7 +85,7 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """`muted`: its channels were not told."""
+    """Something that happened to an alert. `muted`: its channels were not told."""
 
     what: What
     at_ms: int
@@ -96,7 +96,7 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """`kind` and `destination` may be `*`; `until_ms` 0 is for good."""
+    """A mute. `kind` and `destination` may be `*`; `until_ms`: 0 for good."""
 
     kind: str
     destination: str
@@ -115,7 +115,7 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """The open ones, the gravest and oldest first; the newest events first; what is muted now."""
+    """The open alerts, gravest and then oldest first; the events, newest first; and the current mutes."""
 
     open: tuple[OpenAlert, ...]
     events: tuple[AlertEvent, ...]
@@ -124,7 +124,7 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of an open alert; `event` is None when nobody has to know. `after` None closes it."""
+    """A change of an open alert. `after`: None closes it. `event`: None if nobody needs to know."""
 
     before: OpenAlert | None
     after: OpenAlert | None
@@ -146,10 +146,10 @@ def changes(
     repeat_ms: int,
     muted: Callable[[Alert], bool],
 ) -> list[Change]:
-    """What is to change, given the alerts that are called for now. Pure.
+    """Return what has to change, given the alerts that are now called for. Pure.
 
-    `judged` are the fields of the open alerts that `found` would hold if they were still called for; others stay as they are.
-    What opens while it is `muted`, or would be repeated, is told once it is not muted any more.
+    `judged`: the fields of open alerts that `found` would contain if they were still called for; others stay as they are.
+    `muted`: whether an alert is muted; what opens or would be repeated meanwhile is told once the mute ends.
     """
     made: list[Change] = []
     called = {alert.field: alert for alert in found}
@@ -160,11 +160,11 @@ def changes(
             made.append(Change(None, OpenAlert(alert, now_ms, tell_ms), What.OPENED))
         elif now_ms - before.told_ms >= repeat_ms and not is_muted:
             made.append(Change(before, OpenAlert(alert, before.opened_ms, now_ms), What.REPEATED))
-        elif alert.remedy != before.alert.remedy:  # another cause: what was told leads nowhere by now
+        elif alert.remedy != before.alert.remedy:  # another cause: the remedy told before no longer helps
             tells = alert.severity is Severity.CRITICAL
             told_ms = tell_ms if tells else before.told_ms
             made.append(Change(before, OpenAlert(alert, before.opened_ms, told_ms), What.REPEATED if tells else None))
-        elif before.gone_ms or alert != before.alert:  # the same with other numbers
+        elif before.gone_ms or alert != before.alert:  # the same alert with other numbers
             made.append(Change(before, replace(before, alert=alert, gone_ms=0), None))
     for name in judged:
         before = known.get(name)
@@ -181,7 +181,7 @@ def changes(
 
 
 def apply_change(redis: Redis, change: Change, *, now_ms: int, muted: bool, messages: Sequence[bytes]) -> bool:
-    """Carry out a change with its event and its messages. False when another process has changed this alert meanwhile."""
+    """Carry out a change with its event and messages. Returns False if another process has changed this alert meanwhile."""
     event = b""
     if change.event is not None:
         known = change.before or change.after
@@ -193,7 +193,7 @@ def apply_change(redis: Redis, change: Change, *, now_ms: int, muted: bool, mess
 
 
 def note_run(redis: Redis, alert: Alert, hour: int, messages: Sequence[bytes]) -> bool:
-    """Tell of a run once. False when it was told."""
+    """Tell of a run once. Returns False if it was already told."""
     before: Any = redis.hget(ALERTS_NOTED, alert.field)
     if before is not None and int(before) >= hour:
         return False
@@ -211,7 +211,7 @@ def _alter(
 
 
 def raise_alert(redis: Redis, alert: Alert, *, now_ms: int) -> None:
-    """Say that something happened which calls for an alert. The next sweep opens it; it closes an hour after it happened last."""
+    """Report an incident that calls for an alert. The next sweep opens it; it closes an hour after the last incident."""
     write(
         redis, ("HSET", ALERTS_SIGNALS, alert.field, orjson.dumps({"at_ms": now_ms, **asdict(alert)})),
         keys=[ALERTS_SIGNALS],
@@ -219,7 +219,7 @@ def raise_alert(redis: Redis, alert: Alert, *, now_ms: int) -> None:
 
 
 def note_count(redis: Redis, alert: Alert, count: int, *, now_ms: int) -> None:
-    """Raise the alert when a count has grown since it was noted last. The first time it is noted alone."""
+    """Raise the alert if a count has grown since it was last noted; the first time, only note it."""
     before: Any = redis.hget(ALERTS_NOTED, alert.field)
     if before is not None and int(before) >= count:
         return
@@ -229,7 +229,7 @@ def note_count(redis: Redis, alert: Alert, count: int, *, now_ms: int) -> None:
 
 
 def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
-    """What happened within the hour; what is older is dropped."""
+    """Return the incidents of the last hour, and drop older ones."""
     raw: Any = redis.hgetall(ALERTS_SIGNALS)
     found = []
     for name, value in raw.items():
@@ -242,7 +242,7 @@ def read_signals(redis: Redis, *, now_ms: int) -> list[Alert]:
 
 
 def read_open(redis: Redis) -> dict[str, OpenAlert]:
-    """Field -> the open alert."""
+    """Return the open alerts, by field."""
     raw: Any = redis.hgetall(ALERTS_OPEN)
     return {name.decode(): _load_open(value) for name, value in raw.items()}
 
@@ -254,13 +254,13 @@ def _load_open(raw: bytes) -> OpenAlert:
 
 
 def load_event(document: Mapping[str, Any]) -> AlertEvent:
-    """An event as it was kept."""
+    """Read a stored event."""
     alert = Alert(**known_fields(Alert, document["alert"]))
     return AlertEvent(**known_fields(AlertEvent, document) | {"what": What(document["what"]), "alert": alert})
 
 
 def read_mutes(redis: Redis, *, now_ms: int) -> list[Mute]:
-    """Those that hold now. Plain reads."""
+    """Return the current mutes. Only reads."""
     raw: Any = redis.hgetall(ALERTS_MUTED)
     found = []
     for name, until in raw.items():
@@ -272,17 +272,17 @@ def read_mutes(redis: Redis, *, now_ms: int) -> list[Mute]:
 
 
 def mute(redis: Redis, mute: Mute) -> None:
-    """Alerts that it covers go on opening and closing, and tell nobody."""
+    """Mute alerts: those covered still open and close, but nobody is told."""
     write(redis, ("HSET", ALERTS_MUTED, f"{mute.kind}|{mute.destination}", mute.until_ms), keys=[ALERTS_MUTED])
 
 
 def unmute(redis: Redis, kind: str, destination: str) -> bool:
-    """False when this was not muted."""
+    """End a mute. Returns False if there was none."""
     return bool(redis.hdel(ALERTS_MUTED, f"{kind}|{destination}"))
 
 
 def forget_ended_mutes(redis: Redis, *, now_ms: int) -> None:
-    """One that was begun anew meanwhile stays."""
+    """Remove mutes that have ended; one that was set anew meanwhile stays."""
     raw: Any = redis.hgetall(ALERTS_MUTED)
     for name, until in raw.items():
         if Mute(ANY, ANY, int(until)).has_ended(now_ms):
@@ -290,7 +290,7 @@ def forget_ended_mutes(redis: Redis, *, now_ms: int) -> None:
 
 
 def read_alerts(redis: Redis) -> Alerts:
-    """Plain reads, for who may do no more."""
+    """Return what there is to see. Only reads, for callers that may do no more."""
     seconds, micros = redis.time()
     entries: Any = redis.xrevrange(ALERTS_EVENTS, count=SHOWN)
     events = [load_event(orjson.loads(fields[b"event"])) for _, fields in entries]
@@ -303,7 +303,7 @@ def read_alerts(redis: Redis) -> Alerts:
 
 
 def forget_alerts_of(redis: Redis, destination_ids: Iterable[str]) -> None:
-    """Runs that were told, of destinations that are gone, are forgotten."""
+    """Forget which runs were told for destinations other than these."""
     known = set(destination_ids)
     raw: Any = redis.hkeys(ALERTS_NOTED)
     ids = {name: name.decode().partition("|")[2] for name in raw}

@@ -1,4 +1,4 @@
-"""The audit: who did what when. Sealed, so that nobody who can only write to Redis makes up or changes an entry."""
+"""The audit: who did what and when. Sealed, so that write access to Redis alone is not enough to forge or change an entry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`what` is a stable word such as `replay`; `detail` holds counts, codes and names, never profile data."""
+    """An action. `what`: a stable word such as `replay`. `detail`: counts, codes and names, never profile data."""
 
     who: str
     what: str
@@ -36,12 +36,12 @@ class Act:
 
 
 def note_act(redis: Redis, ring: KeyRing, act: Act) -> None:
-    """Write it down, and to the log as well."""
+    """Record an action, here and in the log."""
     _note(redis, ring, act, AUDIT, KEPT)
 
 
 def note_refusal(redis: Redis, ring: KeyRing, act: Act) -> None:
-    """The same for what a stranger may cause at will: it is kept apart, so that it drives out nothing that was done."""
+    """Record a refusal. A stranger can cause many, so they are kept apart and displace no record of what was done."""
     _note(redis, ring, act, AUDIT_REFUSED, REFUSALS_KEPT)
 
 
@@ -52,7 +52,10 @@ def _note(redis: Redis, ring: KeyRing, act: Act, key: str, most: int) -> None:
 
 
 def read_acts(redis: Redis, ring: KeyRing, *, most: int = 200) -> list[tuple[int, Act]]:
-    """The newest with their time in epoch ms, newest first; at most a quarter are refusals. One that no key opens is shown as such."""
+    """Return the newest entries with their times in epoch milliseconds, newest first; at most a quarter are refusals.
+
+    An entry that no key opens is shown as unreadable.
+    """
     refusals = _read(redis, ring, AUDIT_REFUSED, most // 4)
     acts = _read(redis, ring, AUDIT, most - len(refusals))
     return sorted(acts + refusals, key=lambda noted: noted[0], reverse=True)

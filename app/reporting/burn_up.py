@@ -1,4 +1,4 @@
-"""How the account's calls of this year have added up, day by day, and where that leads."""
+"""How an account's calls have added up this year, day by day, and what total they lead to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BurnUp:
-    """`points` are (days since the year began, calls by then); `days` is the length of the year."""
+    """`points`: (days since the year began, calls by then). `days`: the length of the year."""
 
     points: tuple[tuple[int, int], ...]
     used: int
@@ -29,14 +29,14 @@ def read_burn_up(redis: Redis, account: str, *, calls_per_year: int) -> BurnUp:
     reply: Any = redis.time()
     quota = read_quota(redis, account, calls_per_year=calls_per_year)
     return burn_up(
-        {int(day): int(count) for day, count in raw.items() if day.isdigit()},  # beside the days are the sums of years
+        {int(day): int(count) for day, count in raw.items() if day.isdigit()},  # the hash also holds the sums of years
         datetime.fromtimestamp(reply[0], UTC),
         quota,
     )
 
 
 def burn_up(calls: dict[int, int], now: datetime, quota: Quota) -> BurnUp:
-    """`calls` by epoch day. Pure."""
+    """Compute the burn-up; `calls` by epoch day. Pure."""
     first = int(datetime(now.year, 1, 1, tzinfo=UTC).timestamp() // 86_400)
     days = int(datetime(now.year + 1, 1, 1, tzinfo=UTC).timestamp() // 86_400) - first
     today = int(now.timestamp() // 86_400) - first
@@ -47,6 +47,6 @@ def burn_up(calls: dict[int, int], now: datetime, quota: Quota) -> BurnUp:
                 points.append((day, total))
             total += count
             points.append((day + 1, total))
-    # what is counted since the last full second stands in the sum of the year alone
+    # calls since the last full second are only in the year's sum
     points = [*(point for point in points if point[0] <= today), (today + 1, max(total, quota.used))]
     return BurnUp(tuple(points), quota.used, quota.allowed, quota.forecast, days)

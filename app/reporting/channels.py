@@ -1,8 +1,8 @@
-"""Sending alerts: to a webhook, to a Slack-compatible one, by email. None of them follows a redirect.
+"""Sends alerts to a webhook, a Slack-compatible webhook, or by email. Redirects are never followed.
 
-A webhook gets JSON with the headers of Standard Webhooks (https://www.standardwebhooks.com): `webhook-id`, `webhook-timestamp`
-and, where there is a secret, `webhook-signature`: `v1,` and the base64 HMAC-SHA256 of `ID.TIMESTAMP.BODY`. A message may come twice,
-with the same id.
+A webhook gets JSON with the headers of Standard Webhooks (https://www.standardwebhooks.com): `webhook-id`,
+`webhook-timestamp` and, if there is a secret, `webhook-signature`: `v1,` and the base64 HMAC-SHA256 of `ID.TIMESTAMP.BODY`.
+A message may come twice, with the same id.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from app.settings import words_of
 if TYPE_CHECKING:
     from app.settings import Settings
 
-TIMEOUT_SECONDS = 5.0  # for each reading
-# For all of a message, as who answers byte by byte must not keep others waiting; a mail is a dozen answers
+TIMEOUT_SECONDS = 5.0  # for each read
+# For a whole message: a server that answers byte by byte must not delay others. A mail takes a dozen answers
 HTTP_SECONDS, MAIL_SECONDS = 5.0, 15.0
-_BASE64_PREFIX = "whsec_"  # of a secret in base64, by Standard Webhooks
+_BASE64_PREFIX = "whsec_"  # marks a secret in base64 (Standard Webhooks)
 
 
 class ChannelFailed(ActivationError):
@@ -49,7 +49,7 @@ class ChannelFailed(ActivationError):
 
 
 def channels_of(settings: Settings) -> dict[str, AlertChannel]:
-    """The channels for all destinations, by name."""
+    """Return the channels for all destinations, by name."""
     kinds = words_of(settings.alert_kinds)
     found = {}
     if settings.alert_url:
@@ -62,13 +62,13 @@ def channels_of(settings: Settings) -> dict[str, AlertChannel]:
 
 
 def send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: Settings) -> None:
-    """Raises `ChannelFailed`, whatever is wrong; its text holds nothing of the address."""
+    """Send an event. Raises: `ChannelFailed` for any failure; its text reveals nothing of the address."""
     try:
         seconds = MAIL_SECONDS if channel.channel == "email" else HTTP_SECONDS
         _in_time(seconds, partial(_send, channel, event, message_id, settings))
     except ChannelFailed:
         raise
-    except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise what they do not tell of
+    except Exception as error:  # noqa: BLE001  # an odd address makes the libraries raise undocumented errors
         raise ChannelFailed(f"nothing can be sent to it ({type(error).__name__})") from None
 
 
@@ -84,7 +84,7 @@ def _send(channel: AlertChannel, event: AlertEvent, message_id: str, settings: S
 
 
 def document_of(event: AlertEvent) -> dict[str, Any]:
-    """What a webhook is sent."""
+    """Return the JSON document for a webhook."""
     alert = event.alert
     return {
         "event": str(event.what),
@@ -99,7 +99,7 @@ def document_of(event: AlertEvent) -> dict[str, Any]:
 
 
 def title_of(event: AlertEvent) -> str:
-    """One line."""
+    """Return a one-line title."""
     where = event.alert.destination or "the installation"
     what = "" if event.what in (What.OPENED, What.NOTED) else f" ({event.what})"
     return f"{event.alert.kind} of {where}{what}"
@@ -179,9 +179,9 @@ def _mail(address: str, event: AlertEvent, message_id: str, settings: Settings) 
 
 
 def _in_time(seconds: float, act: Callable[[], None]) -> None:
-    """On a thread of its own, which is left to itself when its time is over: the libraries bound each reading, not all of them.
+    """Run `act` on its own thread, which is abandoned when the time is over: the libraries limit each read, not the whole.
 
-    Raises what `act` does, and `ChannelFailed`.
+    Raises: what `act` raises; `ChannelFailed`.
     """
     done: Future[None] = Future()
 
@@ -189,7 +189,7 @@ def _in_time(seconds: float, act: Callable[[], None]) -> None:
         try:
             act()
             done.set_result(None)
-        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+        except BaseException as error:  # noqa: BLE001  # re-raised to the waiting thread
             done.set_exception(error)
 
     Thread(target=run, name="channel", daemon=True).start()

@@ -1,6 +1,6 @@
-"""One contact of a destination, by its key: what was delivered when, what waits, what failed. Names and times, not values.
+"""One contact of a destination: what was delivered when, what waits, what failed. Names and times, no values.
 
-Delivered values rest as digests and cannot be shown; what the account itself holds is read from it on demand (`account_copy`).
+Delivered values are stored as digests and cannot be shown; `account_copy` reads on demand what the account itself holds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 PAGE = 1_000
-LOOKED_AT = 100_000  # entries of a lane that are looked through; more would keep an operator waiting
+LOOKED_AT = 100_000  # entries of a lane that are searched; more would keep an operator waiting
 FAILURES_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveredAttribute:
-    """`version_ms` is when the value became true, `enqueued_ms` when it came; not `certain` after a call without an answer."""
+    """A delivered attribute. `version_ms`: when the value became true. `enqueued_ms`: when it came. `certain`: False after
+    a call without an answer.
+    """
 
     name: str
     version_ms: int
@@ -43,7 +45,7 @@ class DeliveredAttribute:
 
 @dataclass(frozen=True, slots=True)
 class WaitingProfile:
-    """`kind`: live, backfill or parked. `attributes` are the names that it would set, empty where it cannot be read."""
+    """A waiting profile. `kind`: live, backfill or parked. `attributes`: the names it would set; empty if it cannot be read."""
 
     kind: str
     job_id: str
@@ -54,7 +56,7 @@ class WaitingProfile:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """`incomplete`: the lane holds more entries than were looked through."""
+    """What is known about a contact. `incomplete`: the lane holds more entries than were searched."""
 
     lane: int
     tag: str
@@ -69,7 +71,7 @@ class Contact:
 
 
 def read_contact(resources: Resources, destination_id: str, contact_key: str) -> Contact:
-    """Raises `UnknownDestination`, `SealBroken`, and `UsageError` for a key without any text."""
+    """Return what is known about a contact. Raises: `UnknownDestination`; `SealBroken`; `UsageError` for an empty key."""
     if not contact_key.strip():
         raise UsageError("The contact key is empty.", remedy="Give the key as it is in Marketing Cloud.")
     connected = resources.destinations.connected(destination_id)
@@ -103,9 +105,9 @@ def read_contact(resources: Resources, destination_id: str, contact_key: str) ->
 
 
 def account_copy(resources: Resources, destination_id: str, contact_key: str) -> dict[str, Any] | None:
-    """The mapped attributes as the account holds them now, with their values; None when it has no such contact.
+    """Return the mapped attributes with the values that the account holds now; None if it has no such contact.
 
-    Raises the `CallError` of the account, and `UsageError` where this process holds no secret of it.
+    Raises: the `CallError` of the account; `UsageError` if this process does not hold the account's secret.
     """
     destination = resources.destinations.get(destination_id)
     if not destination.account.client_secret:
@@ -138,7 +140,7 @@ def _mapping(resources: Resources, destination: Destination) -> CompiledMapping 
 
 
 def _entries(resources: Resources, stream: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Id and fields of the entries of a stream, oldest first, at most `LOOKED_AT`."""
+    """Yield id and fields of a stream's entries, oldest first, at most `LOOKED_AT`."""
     first, seen = "-", 0
     while seen < LOOKED_AT:
         page: Any = resources.redis.xrange(stream, min=first, count=PAGE)

@@ -1,4 +1,4 @@
-"""Every destination in one look: state and why, what waits, what failed, calls used of those allowed."""
+"""Every destination at a glance: state and its reason, what waits, what failed, calls used of those allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One destination. `destination` is None when it cannot be opened, or is being disconnected: `problem` says why."""
+    """One destination. `destination`: None if it cannot be opened or is being disconnected; `problem` says why."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ class Glance:
 
     @property
     def status(self) -> str:
-        """The word that is shown."""
+        """The status to display."""
         return UNREADABLE if self.problem else str(self.state.status)
 
     @property
@@ -54,18 +54,18 @@ class Glance:
 
     @property
     def success(self) -> float | None:
-        """The activation rate of these runs together; None when nothing was settled."""
+        """The activation rate of these runs together; None if nothing was settled."""
         lost = sum(run.outcomes["failed"] + run.outcomes["excluded"] for run in self.runs)
         return None if not self.settled else 1 - lost / self.settled
 
     @property
     def answers(self) -> list[tuple[str, int]]:
-        """Calls by what they amounted to, the most frequent first."""
+        """Calls by result, the most frequent first."""
         return _most([run.answers for run in self.runs])
 
     @property
     def matched(self) -> dict[str, int]:
-        """Delivered profiles by each field that they had a value for."""
+        """Delivered profiles, by each field that they had a value for."""
         return dict(_most([run.matched for run in self.runs]))
 
     @property
@@ -79,7 +79,7 @@ def _most(counts: Iterable[dict[str, int]]) -> list[tuple[str, int]]:
 
 
 def _latency(counts: Iterable[dict[str, int]]) -> tuple[tuple[str, float | None], ...]:
-    """From enqueueing to acceptance, in seconds."""
+    """Return quantiles of the time from enqueueing to acceptance, in seconds."""
     whole = read_histogram(Timed.ACCEPTANCE, together(counts))
     if not whole.count:
         return ()
@@ -87,7 +87,7 @@ def _latency(counts: Iterable[dict[str, int]]) -> tuple[tuple[str, float | None]
 
 
 def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Glance:
-    """What there is to be seen of one, also when it cannot be opened."""
+    """Return what there is to see of one destination, even if it cannot be opened."""
     redis = resources.redis
     waiting, failures = read_backlog(redis, destination_id), count_failures(redis, destination_id)
     try:

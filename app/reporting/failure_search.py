@@ -1,4 +1,4 @@
-"""Failures as an operator looks for them: by code, field, segment, job and age; and together by what is to be done about them."""
+"""Finds failures by code, field, segment, job and age, and groups them by what to do about them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which failures; '' and None leave open. `field` is a part of an attribute's name, `segment` an id that the profile mentions.
-
-    `until_ms` keeps an action to what was there when it was confirmed.
+    """Which failures to find; '' and None match any. `field`: part of an attribute's name. `segment`: an id that the
+    profile mentions. `until_ms`: limits an action to what existed when it was confirmed.
     """
 
     code: str = ""
@@ -31,7 +30,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Failures that have one remedy."""
+    """Failures with the same remedy."""
 
     code: str
     text: str
@@ -40,7 +39,7 @@ class Group:
 
 
 def find_failures(resources: Resources, destination_id: str, wanted: Wanted) -> Iterator[Failure]:
-    """Oldest first. Profiles are opened only to look for a segment."""
+    """Yield failures, oldest first. Profiles are opened only to search for a segment."""
     store = resources.failures(destination_id)
     for failure in store.all(code=wanted.code or None, since_ms=wanted.since_ms, until_ms=wanted.until_ms):
         if wanted.job and failure.origin.job_id != wanted.job:
@@ -63,6 +62,6 @@ def _mentions(resources: Resources, destination_id: str, failure: Failure, segme
 
 
 def group(failures: Iterable[Failure]) -> list[Group]:
-    """By code, text and remedy, the most frequent first."""
+    """Group failures by code, text and remedy, the most frequent first."""
     counts = Counter((item.code, item.text, item.remedy) for item in failures)
     return [Group(*what, count) for what, count in counts.most_common()]

@@ -1,4 +1,4 @@
-"""What `activation doctor` makes of what it sees: each finding with its remedy. Pure."""
+"""What `activation doctor` concludes from what it sees: each finding with its remedy. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what` was looked at, and what was found. The remedy is empty where all is well."""
+    """A finding. `what`: what was examined. `text`: what was found. `remedy`: empty if all is well."""
 
     level: Level
     what: str
@@ -49,7 +49,7 @@ def problem(what: str, text: str, remedy: str) -> Finding:
 
 
 def of_redis(info: Mapping[str, Any], ping_seconds: float) -> list[Finding]:
-    """From Redis' INFO and the median of some round trips."""
+    """Judge Redis by its INFO and the median of some round trips."""
     found = [well("redis", f"version {info.get('redis_version', '?')}")]
     if int(str(info.get("redis_version", "7")).partition(".")[0]) < 7:
         found[0] = problem("redis", f"version {info['redis_version']}", "Redis 7.0 or later is needed.")
@@ -100,7 +100,7 @@ def _memory(info: Mapping[str, Any]) -> Finding:
 
 
 def of_queues(lengths: Mapping[str, int]) -> list[Finding]:
-    """From the lengths of Celery's queues."""
+    """Judge Celery's queues by their lengths."""
     found = []
     for queue, length in lengths.items():
         text = f"{length:,} messages wait"
@@ -112,7 +112,7 @@ def of_queues(lengths: Mapping[str, int]) -> list[Finding]:
 
 
 def of_processes(processes: Sequence[Process], *, now_ms: int, own_version: str, own_build: str) -> list[Finding]:
-    """From who said of late that it is alive: which queues are consumed, builds, clocks."""
+    """Judge the processes that recently reported being alive: which queues are consumed, builds, clocks."""
     alive = [process for process in processes if process.is_alive(now_ms)]
     found = []
     for queue in QUEUES:
@@ -140,7 +140,7 @@ def _build(version: str, build: str) -> str:
 
 
 def clock(what: str, ahead_seconds: float) -> Finding:
-    """Of a machine's clock against that of Redis."""
+    """Judge a machine's clock against that of Redis."""
     text = f"its clock is {abs(ahead_seconds):.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} that of Redis"
     if abs(ahead_seconds) > CLOCK_SECONDS:
         return warning(f"clock of {what}", text, "Let NTP set both.")
@@ -148,7 +148,7 @@ def clock(what: str, ahead_seconds: float) -> Finding:
 
 
 def of_sweeps(age_seconds: float | None) -> Finding:
-    """From the age of the last sweep."""
+    """Judge beat by the age of the last sweep."""
     remedy = "Start beat and the worker of the queue maintenance; until then sleeping lanes are not woken and no alert is judged."
     if age_seconds is None:
         return problem("beat", "nothing was ever swept", remedy)

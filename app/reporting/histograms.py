@@ -1,7 +1,7 @@
-"""Histograms of times in fixed buckets, as they are counted in hashes: one field a bucket, and the sum. Pure.
+"""Histograms of times in fixed buckets, counted in hashes: one field per bucket, and the sum. Pure.
 
-The field `call:0.25` counts the calls that took at most 0.25 s and more than the bound before it, `call:inf` those beyond the last
-bound, `call:ms` is the sum of all in milliseconds.
+The field `call:0.25` counts the calls that took at most 0.25 s and more than the previous bound, `call:inf` those beyond
+the last bound; `call:ms` is the sum of all in milliseconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Timed(StrEnum):
-    """What is timed: one HTTP call of a contact; from enqueueing to acceptance; one `Producer.enqueue`."""
+    """What is timed: one HTTP call for a contact; from enqueueing to acceptance; one `Producer.enqueue`."""
 
     CALL = "call"
     ACCEPTANCE = "acceptance"
@@ -26,14 +26,14 @@ _LONG = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The bounds of what is timed, the field of each bucket, the one beyond the last bound at the end, and that of the sum."""
+    """The buckets of what is timed. `fields`: one per bound, then one beyond the last. `total`: the field of the sum."""
 
     bounds: tuple[float, ...]
     fields: tuple[str, ...]
     total: str
 
     def field_of(self, seconds: float) -> str:
-        """The bucket that counts such a time."""
+        """Return the field that counts a time."""
         return self.fields[bisect_left(self.bounds, seconds)]
 
 
@@ -50,7 +50,7 @@ BUCKETS: Mapping[Timed, Buckets] = {
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """`counts` are those of each bucket by itself, the one beyond the last bound at the end."""
+    """`counts`: of each bucket on its own, the one beyond the last bound at the end."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -61,9 +61,10 @@ class Histogram:
         return sum(self.counts)
 
     def quantile(self, share: float) -> float | None:
-        """The time in seconds that this share (0 to 1) of all stayed within, interpolated in its bucket; None without any.
+        """Return the time in seconds within which this share (0 to 1) stayed, interpolated in its bucket; None without any
+        counts.
 
-        Beyond the last bound nothing is known but that bound.
+        Beyond the last bound it returns that bound.
         """
         wanted = share * self.count
         below, lower = 0, 0.0
@@ -74,7 +75,7 @@ class Histogram:
         return lower if self.count else None
 
     def cumulated(self) -> list[tuple[str, int]]:
-        """Upper bound and how many stayed within it, as Prometheus has it."""
+        """Return upper bounds and how many stayed within each, as Prometheus expects."""
         found, below = [], 0
         for bound, count in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), self.counts, strict=True):
             below += count
@@ -83,7 +84,7 @@ class Histogram:
 
 
 def read_histogram(timed: Timed, counts: Mapping[str, int]) -> Histogram:
-    """From the counts of a run, or of several together."""
+    """Read a histogram from the counts of a run, or of several together."""
     buckets = BUCKETS[timed]
     return Histogram(
         buckets.bounds, tuple(counts.get(name, 0) for name in buckets.fields), counts.get(buckets.total, 0) / 1000
@@ -91,12 +92,12 @@ def read_histogram(timed: Timed, counts: Mapping[str, int]) -> Histogram:
 
 
 def most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Names with their counts, the highest first."""
+    """Return names with their counts, the highest first."""
     return sorted(counts.items(), key=lambda item: -item[1])
 
 
 def together(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The counts of several runs as one."""
+    """Add up the counts of several runs."""
     found: dict[str, int] = {}
     for counts in several:
         for name, count in counts.items():

@@ -1,4 +1,4 @@
-"""Jobs and their counts: every profile of one is pending or has exactly one outcome."""
+"""Jobs and their counts: every profile of a job is pending or has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from app.reporting.runs import OUTCOMES
 if TYPE_CHECKING:
     from redis import Redis
 
-WORDS = (b"source", b"load", b"loaded")  # fields of a job that are no counts
-JOBS_COMPARED = 1_000  # the newest ones of each destination, when a job is not known
+WORDS = (b"source", b"load", b"loaded")  # fields of a job that are not counts
+JOBS_COMPARED = 1_000  # newest jobs of each destination, compared with an unknown id
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`reasons` maps the code of an exclusion or failure to its count; `source` is who began it: cli, python, celery, replay, or
+    """A job. `reasons`: counts by code of exclusion or failure. `source`: who began it: cli, python, celery, replay, or
     `intake NAME`.
 
-    `incomplete` is a load of files that has not come to its end: it is under way, or was interrupted. `last_ms` is the time of
-    its last profiles where it was asked for.
+    `incomplete`: a load of files that has not finished: it is under way or was interrupted. `last_ms`: the time of its last
+      profiles; set only by `read_jobs`.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Job:
 
 
 def read_job(redis: Redis, job_id: str) -> Job:
-    """Of all destinations together. Raises `UsageError` when no such job is known (any more)."""
+    """Return a job, for all destinations together. Raises: `UsageError` if no such job is known (any more)."""
     ids = _destinations(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for destination_id in ids:
@@ -56,7 +56,9 @@ def read_job(redis: Redis, job_id: str) -> Job:
 
 
 def read_jobs(redis: Redis, destination_ids: Sequence[str] = (), *, limit: int) -> list[Job]:
-    """The newest jobs of these destinations (all, if none is named), each as it is with one of them; the newest first."""
+    """Return the newest jobs of these destinations (default: all), newest first; a job of several destinations appears once
+    for each.
+    """
     ids = list(destination_ids) or _destinations(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for destination_id in ids:
@@ -74,12 +76,12 @@ def read_jobs(redis: Redis, destination_ids: Sequence[str] = (), *, limit: int) 
     return [
         _job(job_id, (destination_id,), [raw], last_ms)
         for (last_ms, job_id, destination_id), raw in zip(newest, found, strict=True)
-        if raw  # its counts have come to the end of their life
+        if raw  # else its counts have expired
     ]
 
 
 def unknown_job(redis: Redis, job_id: str, destination_ids: Sequence[str]) -> UsageError:
-    """The error of a job that is not known, naming the likely one."""
+    """Return the error for an unknown job, naming the likely one."""
     known: list[str] = []
     for destination_id in destination_ids:
         listed: Any = redis.zrange(DestinationKeys(destination_id).jobs, 0, JOBS_COMPARED - 1, desc=True)
@@ -98,11 +100,11 @@ def _destinations(redis: Redis) -> list[str]:
 
 
 def _job(job_id: str, destinations: tuple[str, ...], found: Sequence[Mapping[bytes, bytes]], last_ms: int = 0) -> Job:
-    """One job from its counts with each of its destinations."""
+    """Build one job from its counts with each of its destinations."""
     counts: dict[str, int] = {}
     for raw in found:
         for key, value in raw.items():
-            if key not in WORDS and value.isdigit():  # another build may have words of its own
+            if key not in WORDS and value.isdigit():  # another build may have other fields that are not counts
                 counts[key.decode()] = counts.get(key.decode(), 0) + int(value)
     return Job(
         id=job_id,

@@ -1,8 +1,8 @@
-"""Loads of files: what a job notes of its files, and how far it has come.
+"""Loads of files: what a job notes about its files, and how far it has come.
 
-A job's count of what it received changes in the same step as the lanes (`app/lanes/append.lua`). Each record of a file is received,
-also one that is excluded, so the count, without the further contacts of profiles that have several (`more`), is the number of
-records that are done: a load goes on behind it.
+A job's count of received records changes in the same step as the lanes (`app/lanes/append.lua`). Every record of a file
+counts as received, even if it is excluded, so the count, minus the further contacts of profiles that have several (`more`),
+is the number of finished records. A load continues after them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What must be the same for a load to go on. `files` are fingerprints, empty for a pipe; `columns` one, empty without."""
+    """What must stay the same for a load to be continued. `files`: fingerprints, empty for a pipe. `columns`: a
+    fingerprint, or ''.
+    """
 
     files: tuple[str, ...]
     columns: str
@@ -51,7 +53,7 @@ class Load:
         return orjson.dumps(asdict(self)).decode()
 
     def differences(self, before: Mapping[str, Any]) -> list[str]:
-        """What is not as it was, for people."""
+        """Say in words what has changed since the load began."""
         found = []
         if list(self.files) != before["files"]:
             if len(self.files) != len(before["files"]):
@@ -75,14 +77,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBefore:
-    """`count` records are done; `complete` when these were all."""
+    """`count`: finished records. `complete`: these were all."""
 
     count: int
     complete: bool
 
 
 def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) -> LoadedBefore:
-    """How far a job has come with this load. Raises `UsageError` when there is no such job, or it is one of other files."""
+    """Return how far a job has come with this load. Raises: `UsageError` if there is no such job, or it began with
+    something else.
+    """
     key = DestinationKeys(destination_id).job(job_id)
     found: Any = redis.hmget(key, ["received", "more", "load", "loaded"])
     received, more, text, complete = found

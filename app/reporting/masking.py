@@ -1,4 +1,4 @@
-"""A profile's shape without its data. Pure."""
+"""Shows a profile's shape without its data. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ XDM_NAMES = frozenset({
 
 
 def mask(value: object, known: frozenset[str]) -> object:
-    """Of a profile's names, those stay that XDM or the mapping gives, and every value is hidden.
+    """Hide every value, and every name that neither XDM nor the mapping defines.
 
-    A map may have personal names, such as a phone number for each of its members.
+    Names can be personal too, such as phone numbers used as a map's keys.
     """
     if isinstance(value, dict):
         masked = [(name if name in known else MASK, mask(item, known)) for name, item in value.items()]
@@ -28,7 +28,7 @@ def mask(value: object, known: frozenset[str]) -> object:
 
 
 def known_names(destination: Destination) -> frozenset[str]:
-    """The names that the mapping and the segments of a destination give: they tell nothing of a profile."""
+    """Return the names in a destination's mapping and segments, which reveal nothing about a profile."""
     sources = [source for row in destination.mapping for source in row.sources]
     paths = [part for source in sources if source.kind == "xdm" for part in source.path if isinstance(part, str)]
     paths += [name for source in sources for name in (source.name, source.name.casefold())]

@@ -1,8 +1,8 @@
-"""What a process sees of calls and times, gathered here and added about once a second to the run of the hour in Redis.
+"""What a process measures of calls and times, gathered here and added about once a second to the hour's run in Redis.
 
-So a call costs Redis nothing of its own, and what is read there is true for the whole installation. Outcomes are not counted here
-but in the step that settles them (`settle.lua`): they are exact. What is gathered here may lose its last second when a process is
-killed, and is counted twice if a connection breaks between the step and its answer.
+So a call costs no round trip of its own, and what is read from Redis holds for the whole installation. Outcomes are exact:
+they are counted in the step that settles them (`settle.lua`). What is gathered here may lose its last second if a process
+is killed, and is counted twice if a connection breaks between the step and its answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 def answer_class(error: CallError) -> str:
-    """A stable word for what a call amounted to that was not accepted."""
+    """Return a stable word for the result of a call that was not accepted."""
     match error:
         case AccountThrottled():
             return error.code
@@ -59,7 +59,7 @@ def answer_class(error: CallError) -> str:
 
 
 class Measures:
-    """The counts that a process has not added yet. Safe for many threads; each count takes some two microseconds."""
+    """The counts that a process has not yet added. Safe to share between threads; each count takes some two microseconds."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -68,22 +68,22 @@ class Measures:
         self._flushed_at = 0.0
 
     def begin(self, clock: RedisClock) -> None:
-        """From now on ages are reckoned by this clock, once it was asked; without one they are not counted."""
+        """Compute ages by this clock, once it has been read; without one they are not counted."""
         self._clock = clock
 
     def called(self, destination_id: str, seconds: float, error: CallError | None) -> None:
-        """One HTTP call for a contact took so long and amounted to this."""
+        """Count one HTTP call for a contact, by duration and result."""
         answer = _ACCEPTED if error is None else f"{counters.ANSWER}{answer_class(error)}"
         self._count(destination_id, _CALL, seconds, answer)
 
     def accepted(self, destination_id: str, enqueued_ms: int) -> None:
-        """A profile was accepted that was enqueued then."""
+        """Count the age of a profile that was accepted."""
         now_ms = None if self._clock is None else self._clock.known_ms()
         if now_ms is not None:
             self._count(destination_id, _ACCEPTANCE, max(0.0, (now_ms - enqueued_ms) / 1000))
 
     def matched(self, destination_id: str, fields: Iterable[str]) -> None:
-        """A profile was delivered that had a value for each of these fields."""
+        """Count the fields that a delivered profile had values for."""
         with self._lock:
             counts = self._counts.setdefault(destination_id, {})
             for field in fields:
@@ -91,7 +91,7 @@ class Measures:
                 counts[name] = counts.get(name, 0) + 1
 
     def enqueued(self, destination_id: str, seconds: float) -> None:
-        """One call of a producer took so long."""
+        """Count the duration of one producer call."""
         self._count(destination_id, _ENQUEUE, seconds)
 
     def _count(self, destination_id: str, buckets: Buckets, seconds: float, also: str = "") -> None:
@@ -104,12 +104,14 @@ class Measures:
                 counts[also] = counts.get(also, 0) + 1
 
     def flush_when_due(self, redis: Redis, clock: RedisClock) -> None:
-        """Flush unless it was done within the last second."""
+        """Flush unless that was done within the last second."""
         if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.flush(redis, clock)
 
     def flush(self, redis: Redis, clock: RedisClock) -> None:
-        """Add what was counted to the run of this hour. While Redis is away it is kept; a destination that is gone has no run."""
+        """Add the counts to the run of this hour. While Redis is away they are kept; those of a disconnected destination
+        are dropped.
+        """
         with self._lock:
             self._flushed_at = time.monotonic()
             gathered, self._counts = self._counts, {}

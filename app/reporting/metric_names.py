@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """A counter's name is shown with `_total` behind it; counters count since the destination was connected."""
+    """One metric. A counter is shown with `_total` after its name; counters count since the destination was connected."""
 
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
@@ -83,7 +83,7 @@ The intake serves its own at its `/metrics`: `activation_intake_requests_total` 
 
 
 def metrics_page() -> str:
-    """docs/metrics.md."""
+    """Return the text of docs/metrics.md."""
     rows = (
         f"| `{name}{'_total' if metric.kind == 'counter' else ''}` | {metric.kind} | "
         f"{', '.join(f'`{label}`' for label in metric.labels)} | {metric.meaning} |\n"

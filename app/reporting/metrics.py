@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, read from Redis at each scrape: true for the whole installation, whichever process is asked."""
+"""Metrics for Prometheus, read from Redis at each scrape, so they hold for the whole installation whichever process is asked."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _THROTTLED = f"{counters.ANSWER}throttled_"
 
 
 class PipelineCollector(Collector):
-    """Reads everything at each scrape. Needs no sealing key, and no right but to read."""
+    """Reads everything at each scrape. Needs no sealing key, and only permission to read."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
@@ -57,7 +57,7 @@ class PipelineCollector(Collector):
         self._states = StateStore(redis, settings)
 
     def describe(self) -> Iterable[Metric]:
-        return ()  # asked at registration, when Redis may be away
+        return ()  # called at registration, when Redis may be away
 
     def collect(self) -> Iterable[Metric]:
         reading = _Reading()
@@ -73,7 +73,7 @@ class PipelineCollector(Collector):
                 continue
             accounts.setdefault(about.account, about)
             self._read_counts(reading, name, now_ms)
-            locked = alerts.get(Alert(UNREADABLE, name, "").field)  # no key is here to try
+            locked = alerts.get(Alert(UNREADABLE, name, "").field)  # there is no key here to try it with
             self._read_present(reading, name, unreadable=locked is not None and not locked.gone_ms)
         for account, about in accounts.items():
             self._read_account(reading, account, about)
@@ -145,7 +145,7 @@ class PipelineCollector(Collector):
 
 
 class _Reading:
-    """The families of one scrape."""
+    """The metric families of one scrape."""
 
     def __init__(self) -> None:
         self._families: dict[str, Any] = {
@@ -164,7 +164,7 @@ class _Reading:
 
 
 def make_registry(redis: Redis, settings: Settings) -> CollectorRegistry:
-    """What is to be served; it needs no sealing key."""
+    """Return the registry to serve; it needs no sealing key."""
     registry = CollectorRegistry()
     registry.register(PipelineCollector(redis, settings))
     return registry

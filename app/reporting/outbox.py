@@ -1,4 +1,4 @@
-"""Messages about alerts on their way to their channels: kept until a channel has taken them, for a day at most."""
+"""Messages about alerts on the way to their channels: kept until a channel takes them, for a day at most."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 GIVE_UP_MS = 86_400_000
-CLAIM_MS = 60_000  # whoever sends a message has it for so long
+CLAIM_MS = 60_000  # how long a message belongs to the process that sends it
 RUN_SECONDS = 10.0
 BASE_SECONDS, CAP_SECONDS = 10.0, 900.0
 
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 
 def messages_for(event: AlertEvent, settings: Settings, destination: Destination | None) -> list[bytes]:
-    """One message for each channel that wants to know of an event, due at once.
+    """Return one message, due at once, for each channel that wants to know of an event.
 
-    A message names its channel and holds nothing of its address.
+    A message names its channel and reveals nothing of its address.
     """
     wanted = channels_of(settings)
     if destination is not None:
@@ -51,16 +51,16 @@ def messages_for(event: AlertEvent, settings: Settings, destination: Destination
 
 
 def has_due(redis: Redis, *, now_ms: int) -> bool:
-    """Whether a message is to be sent now."""
+    """Return whether a message is due."""
     raw: Any = redis.hvals(ALERTS_OUTBOX)
     return any(orjson.loads(value)["due_ms"] <= now_ms for value in raw)
 
 
 def in_order(waiting: Mapping[bytes, Mapping[str, Any]], *, now_ms: int) -> list[bytes]:
-    """The ids of messages that are due: the oldest first, and last those for channels that have failed to take one. Pure.
+    """Return the ids of messages that are due, oldest first, those for failing channels last. Pure.
 
-    What was said earlier of the same alert goes first, also where it waits for another try: nobody shall be told last of an alert
-    that has ended.
+    An earlier message about the same alert goes first, even if it waits for a retry: the last thing a channel hears must
+    not be an alert that has already ended.
     """
     failing = {message["channel"] for message in waiting.values() if message["tries"]}
     due, held_up = [], set()
@@ -74,15 +74,15 @@ def in_order(waiting: Mapping[bytes, Mapping[str, Any]], *, now_ms: int) -> list
 
 
 def _told(message: Mapping[str, Any]) -> object:
-    """Whom it is told, and of which alert."""
+    """Return channel and alert of a message."""
     alert = message["event"]["alert"]
     return message["channel"], alert["kind"], alert["destination"]
 
 
 def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float = RUN_SECONDS) -> int:
-    """Send the messages that are due, each by one process at a time; returns how many were taken by their channels.
+    """Send the messages that are due, each by one process at a time. Returns how many were taken by their channels.
 
-    A channel that fails is left alone until the next time: what waits for it must not hold up the others. After `within_seconds`
+    A channel that fails is skipped until next time, so that its messages do not hold up the others. After `within_seconds`
     no further message is begun.
     """
     redis, now_ms = resources.redis, resources.clock.now_ms()
@@ -108,17 +108,19 @@ def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float 
 
 
 def deliver_alone(resources: Resources) -> int:
-    """`deliver_due`, unless another task is at it: channels that hang would occupy every thread of a worker, which sweeps need too."""
+    """Do `deliver_due` unless another task is doing it: hanging channels would occupy every thread of a worker, which
+    sweeps also need.
+    """
     with locked(resources.redis, ALERTS_SENDING, CLAIM_MS) as mine:
         return deliver_due(resources) if mine else 0
 
 
 def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:
-    """Whether the channel took it; None when there is no such channel any more."""
+    """Return whether the channel took the message; None if the channel no longer exists."""
     event = load_event(message["event"])
     now_ms = resources.clock.now_ms()
     channel = _channel(resources, message["channel"])
-    if channel is None:  # not configured any more
+    if channel is None:  # no longer configured
         _replace(resources.redis, name, claimed, b"")
         return None
     try:

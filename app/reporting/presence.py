@@ -1,4 +1,4 @@
-"""The thread of a process that says it is alive, and adds its measures to those of the others."""
+"""The thread in which a process reports being alive and adds its measures to those of the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Presence:
-    """From `begin` to `end`. `watch` is called every few seconds, for what no other process may notice."""
+    """Runs from `begin` to `end`. `watch` is called every few seconds, for what no other process might notice."""
 
     def __init__(
         self, resources: Resources, name: str, role: str, queues: tuple[str, ...], watch: Callable[[], None]
@@ -39,14 +39,14 @@ class Presence:
         Thread(target=self._run, name="presence", daemon=True).start()
 
     def end(self) -> None:
-        """The process is about to go."""
+        """Stop, because the process is about to end."""
         self._ended.set()
 
     def _run(self) -> None:
         redis, clock, measures = self._r.redis, self._r.clock, self._r.measures
         process, note_at = None, 0.0
         with suppress(RedisError):
-            clock.now_ms()  # known before the first call is accepted
+            clock.now_ms()  # so that the time is known before the first call is accepted
         while not self._ended.wait(FLUSH_SECONDS):
             measures.flush_when_due(redis, clock)
             if time.monotonic() < note_at:
@@ -60,11 +60,11 @@ class Presence:
                 self._watch()
             except RedisError as error:
                 say_once(log, "presence", "Redis does not take signs of life (%s).", type(error).__name__)
-            except Exception as error:  # noqa: BLE001  # a process whose signs of life end is taken for gone
+            except Exception as error:  # noqa: BLE001  # a process without signs of life would be taken for dead
                 text = "What this process looks after beside its work failed (%s). It is tried again."
                 say_once(log, "watch", text, type(error).__name__, level=logging.ERROR)
         try:
             measures.flush(redis, clock)
             end_process(redis, self._name)
         except RedisError:
-            pass  # it is seen as gone after a while
+            pass  # after a while it is considered gone anyway

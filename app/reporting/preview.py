@@ -1,7 +1,7 @@
-"""What would become of profiles, without doing any of it: for each one its contact, values, what is left out and the call.
+"""Shows what would become of profiles, without doing any of it: contact, values, what is left out, and the call.
 
-The very functions of a delivery are asked, with what was delivered before and as if all profiles waited together; nothing is
-written anywhere. What already waits in the lanes is not looked at.
+It uses the functions of a delivery, with what was delivered before and as if all profiles waited together; nothing is
+written. Profiles that already wait in the lanes are ignored.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
     from app.mapping.values import Scalar
     from app.resources import Resources
 
-SHOWN = 100  # profiles that are told of one by one; the totals are of all
-TOGETHER = 1_000  # profiles that are merged as if they waited together
+SHOWN = 100  # profiles described one by one; totals cover all
+TOGETHER = 1_000  # profiles merged as if they waited together
 OUTCOMES = (Outcome.DELIVERED, Outcome.UNCHANGED, Outcome.SUPERSEDED, Outcome.EXCLUDED)
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewedValue:
-    """`verdict`: `sent`, `along` (unchanged, and goes with the call), `unchanged`, `older` than what was delivered, or
-    `superseded` by another profile. `fallback` is the number of the source among the row's fallbacks, 0 for the first source.
+    """A value of a profile. `fallback`: the source's position among the row's fallbacks, 0 for the first.
+
+    `verdict`: `sent`, `along` (unchanged, but part of the call), `unchanged`, `older` than what was delivered, or
+      `superseded`.
     """
 
     attribute: str
@@ -53,7 +55,7 @@ class PreviewedValue:
 
 @dataclass(frozen=True, slots=True)
 class PreviewedProfile:
-    """`number` counts the profiles from 1; one of several contacts is here once for each. `call` is the number of its call."""
+    """A profile; one of several contacts appears once for each. `number`: its position, from 1. `call`: its call's number."""
 
     number: int
     contact: str
@@ -67,7 +69,7 @@ class PreviewedProfile:
 
 @dataclass(frozen=True, slots=True)
 class PreviewedCall:
-    """A call as it would be made; `profiles` are the numbers of those that share it."""
+    """A call as it would be made. `profiles`: the numbers of the profiles that share it."""
 
     number: int
     method: str
@@ -78,9 +80,10 @@ class PreviewedCall:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`received` counts each contact of a profile. `reasons` and `left_out` count by place and reason; `unmatched` are the rows and
-    segments of the destination that no profile had a value for, written or not. `profiles` and `calls` are the first of `call_count`.
-    `delivered_counts` is false where it was planned as if nothing had been delivered.
+    """The result of a preview. `received` counts each contact of a profile; `delivered_counts` is as given.
+
+    `reasons` and `left_out` count by place and reason. `unmatched`: rows and segments for which no profile had a value,
+    written or not. `profiles` and `calls` are only the first ones; `call_count` counts all calls.
     """
 
     destination: str
@@ -116,12 +119,16 @@ def preview_profiles(
     shown: int = SHOWN,
     delivered_counts: bool = True,
 ) -> Preview:
-    """What `enqueue` of these profiles with these arguments would lead to. Changes nothing, not even a cache.
+    """Return what `enqueue` of these profiles with these arguments would do. Changes nothing, not even a cache.
 
-    An `Excluded` among the profiles stands for one that could not even be read. Values and contact keys are masked unless `reveal`.
-    The first `shown` profiles, and their calls, are told of one by one. Without `delivered_counts`, as if nothing had been delivered:
-    whether a value is `unchanged` would tell who guesses it what a contact has. Raises `UnknownDestination`, and `UsageError` when the
-    fields of the account are not known yet or the mapping does not fit them.
+    `profiles`: an `Excluded` among them stands for one that could not even be read.
+    `reveal`: show values and contact keys instead of masking them. `shown`: how many profiles, with their calls, to
+      describe.
+    `delivered_counts`: False plans as if nothing had been delivered; whether a value is `unchanged` confirms a guess about
+      it.
+
+    Raises: `UnknownDestination`; `SealBroken`; `UsageError` if the account's fields are not known yet or the mapping does
+    not fit them.
     """
     work = _Work(resources, destination_id, reveal=reveal, shown=shown, delivered_counts=delivered_counts)
     numbered = enumerate(profiles, 1)
@@ -131,7 +138,7 @@ def preview_profiles(
 
 
 def preview_as_json(preview: Preview) -> dict[str, Any]:
-    """For programs: everything, as plain values."""
+    """Return everything as plain values, for programs."""
     return asdict(preview) | {"share_of_year": preview.share_of_year}
 
 
@@ -165,7 +172,7 @@ class _Work:
         self._mapping: CompiledMapping = compile_mapping(connected.destination, catalog)
         self._keys = ContactKeys(connected.destination)
         self._planner = Planner(connected.destination.options, self._mapping.email, connected.pepper)
-        self._rows: dict[bytes, bytes | None] = {}  # what would be delivered by then
+        self._rows: dict[bytes, bytes | None] = {}  # what would have been delivered so far
         self._names: dict[str, str] = {}
         self._reveal = reveal
         self._shown = shown
@@ -180,7 +187,7 @@ class _Work:
         self._call_count = 0
 
     def take(self, batch: list[tuple[int, Any]], *, occurred_at_ms: int | None, backfill: bool, force: bool) -> None:
-        """Profiles with their numbers, as if all of them waited together."""
+        """Plan profiles, given with their numbers, as if all of them waited together."""
         groups: dict[str, list[_Waiting]] = {}
         for number, profile in batch:
             for found in self._contacts(profile):
@@ -206,7 +213,7 @@ class _Work:
             self._plan(key, tags[key], group)
 
     def _contacts(self, profile: Any) -> Iterator[tuple[str, Any] | Excluded]:
-        """The contacts of a profile with what a delivery would read of it, or why there is none."""
+        """Yield a profile's contacts with what a delivery would read for each, or why there is none."""
         if isinstance(profile, Excluded):
             yield profile
             return
@@ -221,7 +228,7 @@ class _Work:
             yield from found
 
     def _read_rows(self, tags: list[bytes]) -> None:
-        """What was delivered to contacts until now."""
+        """Read what was delivered to contacts until now."""
         if not self._delivered_counts:
             self._rows |= dict.fromkeys(tags)
             return
@@ -265,7 +272,7 @@ class _Work:
 
     def _exclude(self, number: int, key: str, excluded: Excluded) -> None:
         self._outcomes[Outcome.EXCLUDED] += 1
-        reason = str(excluded.reason)  # the name alone: orjson takes no enumeration for the name of a member
+        reason = str(excluded.reason)  # plain text: orjson accepts no enum as a key
         self._reasons[f"{reason}|{excluded.detail}" if excluded.detail else reason] += 1
         if number <= self._shown:
             contact = self._name(key) if key else ""
@@ -329,7 +336,7 @@ class _Work:
 
 
 def masked(value: Scalar) -> str:
-    """What kind of value it is, instead of the value."""
+    """Return the kind of a value instead of the value."""
     if isinstance(value, bool):
         return "<true or false>"
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Which processes of the installation are alive: each says so every few seconds."""
+"""Which processes of the installation are alive: each reports every few seconds."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.version import installed_build, installed_version
 if TYPE_CHECKING:
     from redis import Redis
 
-ALIVE_SECONDS = 30  # whoever has said nothing for so long is taken for gone
-KEPT_SECONDS = 3_600  # and forgotten after so long
+ALIVE_SECONDS = 30  # a process silent for longer is considered gone
+KEPT_SECONDS = 3_600  # and is forgotten after this
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as it described itself. Times are epoch ms by the clock of Redis.
+    """A process as it described itself. Times are epoch milliseconds by Redis's clock.
 
-    `ahead_ms` is how far its own clock is ahead of that of Redis; `queues` are the Celery queues that it takes messages from.
-    `build` is that of its code, empty where an earlier build did not say it.
+    `ahead_ms`: how far its own clock is ahead of Redis's. `queues`: the Celery queues that it consumes. `build`: of its
+      code; '' from an earlier build that did not report it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Process:
 
 
 def this_process(name: str, role: str, *, now_ms: int, queues: tuple[str, ...] = ()) -> Process:
-    """A description of the running process."""
+    """Describe the running process."""
     return Process(
         name=name, role=role, version=installed_version(), python=platform.python_version(), host=socket.gethostname(),
         pid=os.getpid(), started_ms=now_ms, queues=queues, build=installed_build(),
@@ -59,18 +59,18 @@ def this_process(name: str, role: str, *, now_ms: int, queues: tuple[str, ...] =
 
 
 def note_process(redis: Redis, process: Process, *, now_ms: int) -> None:
-    """The process is alive."""
+    """Report that the process is alive."""
     noted = replace(process, seen_ms=now_ms, ahead_ms=round(time.time() * 1000) - now_ms)
     write(redis, ("HSET", PROCESSES, process.name, orjson.dumps(asdict(noted))), keys=[PROCESSES])
 
 
 def end_process(redis: Redis, name: str) -> None:
-    """The process ends as it should, or is to be forgotten."""
+    """Forget a process that ends normally, or one long gone."""
     write(redis, ("HDEL", PROCESSES, name), keys=[PROCESSES])
 
 
 def read_processes(redis: Redis) -> list[Process]:
-    """All that were seen within the last hour, by name."""
+    """Return all processes seen within about the last hour, by name."""
     raw: Any = redis.hgetall(PROCESSES)
     return sorted(map(_load, raw.values()), key=lambda process: process.name)
 
@@ -81,16 +81,16 @@ def _load(raw: bytes) -> Process:
 
 
 def long_gone_processes(redis: Redis, *, now_ms: int) -> list[str]:
-    """The names of those that can be forgotten (`end_process`)."""
+    """Return the names of processes that can be forgotten (`end_process`)."""
     return [process.name for process in read_processes(redis) if process.silent_seconds(now_ms) > KEPT_SECONDS]
 
 
 def note_sweep(redis: Redis, *, now_ms: int) -> None:
-    """A sweep begins: so beat has sent it, and a worker of its queue has taken it."""
+    """Note that a sweep begins, which shows that beat sent it and a worker took it."""
     write(redis, ("SET", SWEPT, now_ms), keys=[SWEPT])
 
 
 def read_sweep_age_seconds(redis: Redis, *, now_ms: int) -> float | None:
-    """Seconds since the last sweep began; None when there never was one."""
+    """Return the seconds since the last sweep began; None if there never was one."""
     raw: Any = redis.get(SWEPT)
     return None if raw is None else max(0.0, (now_ms - int(raw)) / 1000)

@@ -1,4 +1,4 @@
-"""The account's calls of this year, by the clock of Redis, against what the contract allows."""
+"""An account's calls this year, by Redis's clock, against what the contract allows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ MORE_CALLS = (
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`forecast` is the whole year's calls if the rest of it goes on like the last seven days; `stops`: no call is made beyond what is
-    allowed.
+    """An account's calls this year.
+
+    `forecast`: the year's calls if the rest of it continues like the last seven days. `stops`: no call is made beyond what
+      is allowed.
     """
 
     used: int
@@ -35,7 +37,7 @@ class Quota:
 
     @property
     def standstill(self) -> str:
-        """That delivery stands still, until the year ends or somebody does what `MORE_CALLS` says; '' while it does not."""
+        """Why delivery stands still, until the year ends or somebody follows `MORE_CALLS`; '' while it does not."""
         if not self.stops or self.used < self.allowed:
             return ""
         return (
@@ -45,7 +47,7 @@ class Quota:
 
 
 def read_quota(redis: Redis, account: str, *, calls_per_year: int, stops: bool = False) -> Quota:
-    """`stops` is the limit stop_at_yearly_quota. Plain reads."""
+    """Return an account's quota. `stops`: the limit stop_at_yearly_quota. Only reads."""
     keys = AccountKeys(account)
     raw: Any = redis.hgetall(keys.calls)
     last_second: Any = redis.hget(keys.pace, "calls")
@@ -56,7 +58,7 @@ def read_quota(redis: Redis, account: str, *, calls_per_year: int, stops: bool =
     today = int(now.timestamp() // 86_400)
     used = counts.get(f"y{now.year}", 0) + int(last_second or 0)
     recent = sum(count for day, count in days.items() if day > today - RECENT_DAYS)
-    # an account that began this week is judged by the days it has had
+    # an account that began this week is judged by its days so far
     observed = min(RECENT_DAYS, today - min(days, default=today) + 1)
     days_left = (datetime(now.year + 1, 1, 1, tzinfo=UTC) - now).total_seconds() / 86_400
     return Quota(used=used, allowed=calls_per_year, forecast=int(used + recent / observed * days_left), stops=stops)

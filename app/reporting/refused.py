@@ -1,6 +1,7 @@
-"""Messages that no profile could be read from: kept sealed and bounded, so that an operator can see what was sent.
+"""Messages from which no profile could be read, kept sealed and bounded so that an operator can see what was sent.
 
-They belong to no destination for certain. The newest thousand are kept, each up to a bound; a counter tells how many there were.
+They belong to no known destination. The newest thousand are kept, each up to a maximum size; a counter says how many there
+were.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 KEPT = 1_000
-MOST_BYTES = 65_536  # of one message; what is longer is cut
+MOST_BYTES = 65_536  # of one message; longer ones are cut
 _PURPOSE = b"refused"
 _REMEDY = "Look at it with `activation refused`, mend the sender (docs/enqueue.md) and send again."
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
-    """`why` names what is wrong and quotes nothing; `content` is the message as it came, None when no key opens it."""
+    """A refused message. `why`: what is wrong, quoting nothing. `content`: the message, or None if no key opens it."""
 
     id: str
     at_ms: int
@@ -43,7 +44,7 @@ class RefusedMessage:
 
 
 class RefusedMessages:
-    """Keeps what was refused. While Redis is away, the last hundred wait in this process."""
+    """Keeps refused messages. While Redis is away, the last hundred wait in this process."""
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
@@ -51,7 +52,7 @@ class RefusedMessages:
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=100)
 
     def keep(self, why: str, content: bytes) -> None:
-        """Keep a message, count it, and raise one alert; never raises. Neither log nor alert holds anything of it."""
+        """Keep a message, count it, and raise an alert, neither of which quotes it. Never raises."""
         say_once(log, f"refused:{why}", "A message was refused: %s. %s", why, _REMEDY, level=logging.ERROR)
         try:
             with self._lock:
@@ -77,11 +78,11 @@ class RefusedMessages:
         write(self._r.redis, ("INCR", REFUSED_COUNT), keys=[REFUSED_COUNT])
 
     def count(self) -> int:
-        """How many were refused since the beginning."""
+        """Return how many were refused since the beginning."""
         return int(self._r.redis.get(REFUSED_COUNT) or 0)
 
     def all(self) -> list[RefusedMessage]:
-        """The newest first."""
+        """Return the messages, newest first."""
         found: Any = self._r.redis.xrevrange(REFUSED, count=KEPT)
         return [self._read(entry_id.decode(), fields) for entry_id, fields in found]
 
@@ -95,14 +96,14 @@ class RefusedMessages:
         )
 
     def discard(self) -> int:
-        """Drop all; returns how many."""
+        """Drop all messages; returns how many."""
         count = int(self._r.redis.xlen(REFUSED))
         self._r.redis.delete(REFUSED)
         return count
 
 
 def as_content(document: Any) -> bytes:
-    """A message that was decoded already, as it may be kept."""
+    """Return a decoded message in a form that can be kept."""
     try:
         return orjson.dumps(document, default=repr)
     except (TypeError, ValueError, RecursionError):

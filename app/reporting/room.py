@@ -1,4 +1,4 @@
-"""Whether Redis has room, and takes profiles now. Asked by INFO, which every role may."""
+"""Whether Redis has room and takes profiles now. It asks by INFO, which every role may use."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def refusal_of(info: Mapping[str, Any]) -> ActivationError | None:
-    """Why a Redis with this INFO takes no profile; None when it does."""
+    """Return why a Redis with this INFO takes no profiles; None if it does."""
     if info.get("role", "master") != "master" and int(info.get("slave_read_only", 1)):
         return explain(ReadOnlyError())
     return full() if memory_of(info).is_full else None
 
 
 def read_memory(redis: Redis) -> Memory:
-    """Raises redis-py's errors."""
+    """Return the memory of Redis. Raises: redis-py's errors."""
     return memory_of(redis.info("memory"))
 
 
 def find_refusal(redis: Redis) -> ActivationError | None:
-    """Why Redis takes no profile now; None when it does. Raises redis-py's errors."""
+    """Return why Redis takes no profiles now; None if it does. Raises: redis-py's errors."""
     return refusal_of(redis.info("memory", "replication"))

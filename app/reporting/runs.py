@@ -1,4 +1,4 @@
-"""Hourly runs of a destination: what came in, what became of it, and at what price in calls."""
+"""Hourly runs of a destination: what came in, what became of it, and how many calls it took."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ OUTCOMES = tuple(str(outcome) for outcome in Outcome)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One hour (epoch hours). `outcomes` are counted in the hour in which they were settled, `received` when they came.
+    """One hour. `hour`: in epoch hours. Profiles count as `received` in the hour they came, in `outcomes` in the hour they
+    were settled.
 
-    `segments` is segment id -> status -> deliveries; `reasons` maps a code (and where it struck) to a count. `left_out` counts
-    values that could not be written while the rest of their profile was, by field and reason;
-    `answers` are calls by what they came to, `matched` delivered profiles by each field that they had a value for.
+    `segments`: segment id -> status -> deliveries. `reasons`: counts by code and place. `left_out`: by field and reason,
+      values that could not be written while the rest of their profile was. `answers`: calls by result. `matched`: delivered
+      profiles by each field that they had a value for.
     """
 
     hour: int
@@ -38,21 +39,22 @@ class Run:
 
     @property
     def activation_rate(self) -> float | None:
-        """Share of what was settled that is now in Marketing Cloud as it should be: neither failed nor excluded; None without any.
+        """The share of settled profiles that neither failed nor were excluded; None if nothing was settled.
 
-        Platform's own monitoring counts what was excluded as activated; there, a run of nothing but exclusions shows 100 %.
+        Adobe Experience Platform's own monitoring counts excluded profiles as activated: there a run of nothing but
+        exclusions shows 100 %.
         """
         settled = sum(self.outcomes.values())
         return None if not settled else 1 - (self.outcomes["failed"] + self.outcomes["excluded"]) / settled
 
 
 def read_runs(redis: Redis, destination_id: str, *, hours: int = 24) -> list[Run]:
-    """The runs of the last hours that had anything to do, newest first."""
+    """Return the runs of the last hours that had anything to do, newest first."""
     return [run_of(hour, counts) for hour, counts in read_counts(redis, destination_id, hours=hours)]
 
 
 def read_counts(redis: Redis, destination_id: str, *, hours: int = 24) -> list[tuple[int, dict[str, int]]]:
-    """All that was counted in the last hours that had anything to do, newest first: (epoch hours, name -> count)."""
+    """Return everything counted in the last hours that had anything to do, newest first: (epoch hour, name -> count)."""
     keys = DestinationKeys(destination_id)
     reply: Any = redis.time()
     numbers = range(reply[0] // 3600, reply[0] // 3600 - hours, -1)
@@ -68,7 +70,7 @@ def decode_counts(raw: Mapping[bytes, bytes]) -> dict[str, int]:
 
 
 def run_of(hour: int, counts: Mapping[str, int]) -> Run:
-    """The run of an hour, from what was counted in it."""
+    """Build the run of an hour from its counts."""
     kinds: dict[str, dict[str, int]] = {}
     for name, count in counts.items():
         kind, colon, rest = name.partition(":")

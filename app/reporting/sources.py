@@ -1,7 +1,7 @@
-"""Where the profiles of late carry values: names and types, never a value.
+"""Where recent profiles carry values: names and types, never a value.
 
-Delivered profiles are not kept, so this looks at some of those that wait and that failed. A name is only told if it looks like the
-name of a field: a map may have personal data for names.
+Delivered profiles are not kept, so this samples profiles that wait or have failed. A name is shown only if it looks like a
+field's name, because a map may use personal data as names.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 LOOKED_AT = 300
 DEEPEST = 8
 MOST_NAMES = 300
-_NAME = re.compile(r"[A-Za-z_][A-Za-z_]*(?:\d{1,3}[A-Za-z_]*)?")  # no longer digits: those may be numbers of people
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_]*(?:\d{1,3}[A-Za-z_]*)?")  # no long digits: those may be people's numbers
 _APART = ("identityMap", "segmentMembership", "occurredAt")
 
 
 def read_sources(resources: Resources, destination_id: str) -> list[tuple[str, str, int]]:
-    """Source as a mapping has it, type, and how many of the profiles carry it; the most frequent first."""
+    """Return sources as a mapping spells them, with type and number of sampled profiles; the most frequent first."""
     return sources_of(islice(_profiles(resources, destination_id), LOOKED_AT))
 
 
 def sources_of(profiles: Iterable[Any]) -> list[tuple[str, str, int]]:
-    """The same of these profiles. Pure."""
+    """Do the same for these profiles. Pure."""
     counts: Counter[str] = Counter()
     types: dict[str, str] = {}
     for profile in profiles:

@@ -1,6 +1,6 @@
-"""Counts since a destination was connected, that only grow: the runs that have ended, folded into one hash, and those since.
+"""Counts since a destination was connected, which only grow: ended runs folded into one hash, plus the runs since.
 
-Settling adds to the run of its hour and to nothing else; the sweep folds a run once its hour is over.
+Settling adds only to the run of its hour; the sweep folds a run once its hour is over.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from app.reporting.runs import decode_counts
 if TYPE_CHECKING:
     from redis import Redis
 
-LATE_SECONDS = 300  # so long after its end something may still be added to a run
-_BEGINNING_HOURS = 2  # before an installation's first fold, older runs are not counted
+LATE_SECONDS = 300  # how long after its end something may still be added to a run
+_BEGINNING_HOURS = 2  # before the first fold, older runs are not counted
 _HOURS_AT_ONCE = 48
 
 
@@ -34,12 +34,12 @@ def fold_runs(redis: Redis, destination_id: str, now_ms: int) -> int:
 
 
 def _growing(now_ms: int) -> int:
-    """The first hour that may still grow."""
+    """Return the first hour that may still grow."""
     return (now_ms // 1000 - LATE_SECONDS) // 3600
 
 
 def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int]:
-    """Field -> count; fields as in a run, reasons by their code alone. Plain reads, for who may do no more."""
+    """Return counts by field; fields as in a run, reasons by code alone. Only reads, for callers that may do no more."""
     keys = DestinationKeys(destination_id)
     hour, beginning = now_ms // 3_600_000, _growing(now_ms) - _BEGINNING_HOURS
     while True:
@@ -50,7 +50,7 @@ def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int
                 pipeline.hgetall(keys.run(number))
             pipeline.hget(keys.totals, "folded")
             *runs, after = pipeline.execute()
-        if int(after or beginning) == first:  # else a run was folded between the two looks
+        if int(after or beginning) == first:  # else a run was folded between the two reads
             return _by_code(together(decode_counts(raw) for raw in (totals, *runs)))
 
 

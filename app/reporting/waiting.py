@@ -17,9 +17,9 @@ PARKED_LOOKED_AT = 50
 
 @dataclass(frozen=True, slots=True)
 class OldestWaiting:
-    """Seconds since the oldest waiting profile of each kind was enqueued; None where none waits.
+    """Seconds since the oldest waiting profile of each kind was enqueued; None if none waits.
 
-    A parked one counts as the live or backfill profile that it is, and as parked.
+    A parked profile counts as parked and also as live or backfill.
     """
 
     live: float | None
@@ -28,10 +28,10 @@ class OldestWaiting:
 
 
 def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiting:
-    """By when it was enqueued, which a profile keeps through parking and moving. Plain reads.
+    """Return ages by time of enqueueing, which a profile keeps through parking and moving. Only reads.
 
-    Parked ones lie in the order of their last try, so the oldest may be any of them: `PARKED_LOOKED_AT` of each lane are looked at.
-    Where more are parked, the destination is in trouble as a whole.
+    Parked profiles are ordered by their last try, so the oldest may be any of them; `PARKED_LOOKED_AT` of each lane are
+    examined. If more are parked, the destination as a whole is in trouble.
     """
     keys = DestinationKeys(destination_id)
     with redis.pipeline(transaction=False) as pipeline:
@@ -51,5 +51,5 @@ def oldest_waiting_age_seconds(redis: Redis, destination_id: str) -> OldestWaiti
 
 
 def _entries(replies: Sequence[Any], *, backfill: bool) -> Iterator[Entry]:
-    """Those that these streams begin or end with."""
+    """Yield the entries in these replies."""
     return (read_fields(*entry, backfill=backfill) for reply in replies for entry in reply)
