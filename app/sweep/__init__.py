@@ -1,4 +1,4 @@
-"""What is looked after every few seconds: lanes that sleep on work, bounds of what is kept, and alerts."""
+"""The sweep, run every few seconds: wakes lanes that sleep on work, trims what is kept, and judges alerts."""
 
 from app.sweep.wake import sweep
 

@@ -1,4 +1,4 @@
-"""Which states are worth an alert. Pure: facts in, alerts out; `app.sweep.alerts` gathers the facts."""
+"""Decides which states are worth an alert. Pure: facts in, alerts out; `app.sweep.alerts` gathers the facts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from app.reporting.quota import Quota
     from app.reporting.runs import Run
 
-EXCLUDED_SHARE = 0.01  # of an hour, as Adobe's "Activation Skipped Rate Exceeded"
+EXCLUDED_SHARE = 0.01  # of an hour, like Adobe's "Activation Skipped Rate Exceeded"
 FAILED_SHARE = 0.05
-DELAYED_SECONDS = 150 * 60  # as Adobe's "Flow Run Delay"
+DELAYED_SECONDS = 150 * 60  # like Adobe's "Flow Run Delay"
 GROWING_FAILURES = 100
 ENOUGH_TO_JUDGE = 20
 FILLING_SHARE = 0.8
@@ -30,10 +30,10 @@ NO_SWEEP_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DestinationFacts:
-    """What is known of one destination. Ages are in seconds, None where there is nothing to have one.
+    """What is known of one destination. Ages are in seconds; None if there is nothing to have an age.
 
-    `unreadable`: no key opens it, which `state` says in its words. `current` is the run of this hour,
-    `finished` that of the hour before; None when nothing happened in it.
+    `unreadable`: no key opens it; `state` then says so in words. `current`, `finished`: the runs of this hour and of the
+      previous one; None if nothing happened in it.
     """
 
     id: str
@@ -53,7 +53,7 @@ class DestinationFacts:
 
 
 def destination_alerts(facts: DestinationFacts) -> list[Alert]:
-    """All that one destination calls for now."""
+    """Return all alerts that one destination calls for now."""
     return [*_standing(facts), *_waiting(facts), *_running(facts), *_keeping(facts), *_ending(facts)]
 
 
@@ -68,7 +68,7 @@ def _standing(facts: DestinationFacts) -> list[Alert]:
 def _waiting(facts: DestinationFacts) -> list[Alert]:
     age = facts.oldest_live_seconds or 0.0
     found = []
-    # what waited while it could not be delivered is on its way
+    # what waited while delivery was impossible is on its way now
     delivered_for = inf if facts.state_seconds is None else facts.state_seconds
     if min(age, delivered_for) > facts.backlog_alert_seconds and facts.state.status is Status.ENABLED:
         found.append(
@@ -177,7 +177,7 @@ def _ending(facts: DestinationFacts) -> list[Alert]:
 
 
 def notices(facts: DestinationFacts) -> list[tuple[Alert, int]]:
-    """What has no end: that a run began, that one went well; each with the hour of the run."""
+    """Return notices, which have no end (a run began, a run went well), each with the hour of the run."""
     found = []
     if facts.current is not None and facts.current.received:
         text = "The first profiles of this hour have come."
@@ -190,7 +190,10 @@ def notices(facts: DestinationFacts) -> list[tuple[Alert, int]]:
 
 
 def sweep_alerts(*, delivering: int, settled_in: bool) -> list[Alert]:
-    """What a sweep sees of the installation: `delivering` workers that take deliveries. `settled_in`: it runs long enough to tell."""
+    """Return what a sweep sees of the installation.
+
+    `delivering`: how many workers take deliveries. `settled_in`: the sweeping process has run long enough to tell.
+    """
     if delivering or not settled_in:
         return []
     return [
@@ -204,7 +207,7 @@ def sweep_alerts(*, delivering: int, settled_in: bool) -> list[Alert]:
 
 
 def storage_alerts(memory: Memory) -> list[Alert]:
-    """What the memory of Redis calls for."""
+    """Return what the memory of Redis calls for."""
     remedy = (
         "Give Redis more memory (`redis-cli config set maxmemory` at once, its configuration file for good), or let the backlog "
         "drain: `activation destinations` shows what waits."
@@ -213,19 +216,21 @@ def storage_alerts(memory: Memory) -> list[Alert]:
     if memory.is_full:
         text = f"Redis is full: {memory} are used, and no profile is taken beyond {1 - RESERVE:.0%}; deliveries go on."
         found.append(Alert("redis_full", "", text, remedy))
-    if memory.is_filling_up:  # still, when it is full: its end would be told else
+    if memory.is_filling_up:  # also when full, or the end of this alert would be announced
         text = f"Redis fills up: {memory} are used; at {1 - RESERVE:.0%} no profile is taken any more."
         found.append(Alert("redis_filling_up", "", text, remedy))
     return found
 
 
 def watch_alerts(*, sweep_seconds: float | None, up_seconds: float, maintaining: int) -> list[Alert]:
-    """What a worker that is up for so long sees of those that sweep: the age of the last sweep, None when there never was one, and
-    how many workers take maintenance.
+    """Return what a worker sees of the sweeps.
+
+    `sweep_seconds`: age of the last sweep, None if there never was one. `up_seconds`: how long the worker has been up.
+      `maintaining`: how many workers take maintenance.
     """
     seen_seconds = min(
         inf if sweep_seconds is None else sweep_seconds, up_seconds
-    )  # after a downtime a sweep is on its way
+    )  # after a downtime a sweep may be on its way
     if seen_seconds < NO_SWEEP_SECONDS:
         return []
     who = "beat sends nothing" if maintaining else "no worker takes the queue maintenance"
@@ -250,7 +255,7 @@ def _failed(run: Run) -> bool:
 
 
 def _span(seconds: float) -> str:
-    """A length of time for people."""
+    """Write a length of time for people."""
     if seconds < 120:
         return f"{seconds:.0f} seconds"
     if seconds < 7_200:

@@ -1,4 +1,4 @@
-"""Opening, repeating and closing alerts: what the rules call for, against what is open."""
+"""Opens, repeats and closes alerts: compares what the rules call for with what is open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from app.destinations.state import State
     from app.resources import Resources
 
-WATCHED = ("no_beat",)  # by the workers; all else is judged by the sweep
+WATCHED = ("no_beat",)  # judged by the workers; all others by the sweep
 SETTLED_IN_SECONDS = 60.0
 HTTP_REFUSED = 400
 
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class Judgement:
-    """One round: alerts that are called for, gathered destination by destination, then judged against those that are open."""
+    """One round of judging: gathers alerts destination by destination, then compares them with those that are open."""
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
@@ -66,9 +66,9 @@ class Judgement:
         self._looked_at: set[str] = set()
 
     def look_at(self, destination_id: str, state: State, *, unreadable: bool = False) -> None:
-        """Judge one destination by its rules, and tell of its runs. No key is asked for: `unreadable` says that none opens it.
+        """Judge one destination by its rules, and report its runs. Needs no key; `unreadable` says that none opens it.
 
-        Raises `UnknownDestination`.
+        Raises: `UnknownDestination`.
         """
         facts = gather(self._r, destination_id, state, now_ms=self._now_ms, unreadable=unreadable)
         self._found += destination_alerts(facts)
@@ -80,7 +80,7 @@ class Judgement:
             note_run(self._r.redis, alert, hour, messages)
 
     def conclude(self, connected: Sequence[str], *, up_seconds: float) -> None:
-        """Judge the installation, and carry out all changes. A destination that could not be looked at keeps its alerts."""
+        """Judge the installation and carry out all changes. A destination that could not be examined keeps its alerts."""
         redis = self._r.redis
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
         delivering = sum(DELIVERY_QUEUE in process.queues for process in alive)
@@ -102,8 +102,9 @@ class Judgement:
         self._carry_out(known, self._found, judged)
 
     def watch(self, *, up_seconds: float) -> bool:
-        """What the workers look after, since the sweep itself may have ended. Whether it has, as far as a process can tell that is
-        up for so long.
+        """Judge what the workers watch, since the sweep itself may have ended.
+
+        Returns whether it has, as far as a process can tell that has been up for `up_seconds`.
         """
         redis = self._r.redis
         alive = [process for process in read_processes(redis) if process.is_alive(self._now_ms)]
@@ -116,13 +117,13 @@ class Judgement:
         known = read_open(redis)
         sweeps = sweep_seconds is not None and sweep_seconds < NO_SWEEP_SECONDS
         if not found and not sweeps:
-            return False  # not up for long enough to tell, or Redis was away: what another one has opened stays
+            return False  # not up long enough to tell, or Redis was away: alerts opened by others stay
         judged = [field for field, item in known.items() if item.alert.kind in WATCHED]
         self._carry_out(known, found, judged)
         return bool(found)
 
     def _settled_seconds(self, up_seconds: float) -> float:
-        """For how long others could have said that they are there, as far as this process can tell."""
+        """Return for how long others could have reported being alive, as far as this process can tell."""
         return min(up_seconds, self._r.signs.unbroken_seconds(time.monotonic()))
 
     def _muted(self, alert: Alert) -> bool:
@@ -150,7 +151,9 @@ class Judgement:
 
 
 def gather(resources: Resources, name: str, state: State, *, now_ms: int, unreadable: bool = False) -> DestinationFacts:
-    """The facts that the rules ask for, of what is told of a destination without any key. Raises `UnknownDestination`."""
+    """Return the facts that the rules need, from what is stored about a destination without a key. Raises:
+    `UnknownDestination`.
+    """
     redis, settings = resources.redis, resources.settings
     about = resources.destinations.about(name)
     hour = now_ms // 3_600_000
@@ -177,7 +180,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int, unread
 
 
 def _turned_away(redis: Redis) -> tuple[Alert, int]:
-    """How many requests the HTTP intake did not take, and the alert that more of them are."""
+    """Return the alert that the HTTP intake refused more requests, and how many it has refused so far."""
     counted = read_counts(redis).sources.values()
     refused = sum(count for source in counted for status, count in source.answers.items() if status >= HTTP_REFUSED)
     text = "The HTTP intake turned senders away: what such a request held was not taken."

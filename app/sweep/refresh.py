@@ -1,4 +1,4 @@
-"""Keeping the cached attribute-set definitions fresh, a few accounts at a time."""
+"""Keeps the cached attribute-set definitions fresh, a few accounts at a time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 ACCOUNTS_AT_ONCE = 10
-REFRESH_SECONDS = 60.0  # after so long no further account is asked; the rest has its turn next time
+REFRESH_SECONDS = 60.0  # after this no further account is asked; the rest follows next time
 REFRESH_LIFE_MS = 400_000
 
 log = logging.getLogger(__name__)
 
 
 def refresh_due(resources: Resources) -> int:
-    """Fetch what has not been fetched for long, the oldest first and a few at a time; returns how many accounts were asked.
+    """Fetch definitions that are due, the oldest first and a few at a time; returns how many accounts were asked.
 
-    Destinations of one account and business unit share what was fetched, by whichever of their packages is answered. On failure the
-    old definitions stay, with a note of why. An account that waits is asked another time.
-    One process at a time does this, however many are asked to.
+    Destinations of one account and business unit share the result, from whichever of their packages is answered. On failure
+    the old definitions stay, with a note of the reason. An account that is to be left alone is asked another time. Only one
+    process does this at a time.
     """
     with locked(resources.redis, REFRESHING, REFRESH_LIFE_MS) as mine:
         return _refresh_due(resources) if mine else 0
@@ -52,7 +52,7 @@ def _refresh_due(resources: Resources) -> int:
 
 
 def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]:
-    """Enabled destinations whose definitions are older, by account and business unit, the oldest first."""
+    """Return enabled destinations with older definitions, grouped by account and business unit, the oldest first."""
     ids = resources.destinations.ids()
     scores: Any = resources.redis.zmscore(CATALOGS, ids) if ids else []
     groups: dict[str, list[Destination]] = {}
@@ -69,8 +69,8 @@ def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]
 
 
 def _refresh_account(resources: Resources, destinations: list[Destination]) -> None:
-    """Ask with the credentials of one installed package after another, until one is answered; each failure is noted where they are
-    used.
+    """Try the credentials of one installed package after another until one is answered, and note each failure where those
+    are used.
     """
     packages: dict[tuple[str, str], list[Destination]] = {}
     for destination in destinations:
@@ -91,13 +91,13 @@ def _refresh_account(resources: Resources, destinations: list[Destination]) -> N
     if catalog is not None:
         for destination in destinations:
             resources.catalogs.put(destination.id, catalog, if_connected=True)
-    for sharing, text in reversed(failures):  # what concerns the account gives way to what a package itself was told
+    for sharing, text in reversed(failures):  # a package's own error overrides one of the account
         for destination in sharing:
             resources.catalogs.note_failure(destination.id, text, at_ms=resources.clock.now_ms())
 
 
 def concerns_account(error: CallError) -> bool:
-    """Whether other credentials of the account would meet the same. Pure."""
+    """Return whether other credentials of the account would meet the same error. Pure."""
     if isinstance(error, AccountThrottled):
         return error.kind is not Throttle.TOKENS
     return isinstance(error, DestinationUnreachable)

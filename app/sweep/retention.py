@@ -1,4 +1,4 @@
-"""How long what is kept is kept: failures, delivered rows, jobs. A little of it at each sweep."""
+"""Bounds how long things are kept: failures, delivered rows, jobs. Each sweep does a little of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOBS_AT_ONCE = 1_000
 
 
 def bound_failures(resources: Resources, destination_id: str) -> None:
-    """Drop the oldest failures beyond age and count; the alert comes first."""
+    """Drop the oldest failures beyond age and count, after raising an alert."""
     settings = resources.settings
     store = resources.failures(destination_id)
     oldest_ms = resources.clock.now_ms() - settings.failures_kept_days * DAY_MS
@@ -45,7 +45,7 @@ def bound_failures(resources: Resources, destination_id: str) -> None:
 
 
 def clean_lane(resources: Resources, destination: Destination) -> None:
-    """Drop delivered rows past their life: some rows of one lane, the lanes in turn."""
+    """Drop delivered rows past their life: some rows of one lane, lane after lane."""
     redis, now_ms = resources.redis, resources.clock.now_ms()
     keys = DestinationKeys(destination.id)
     place: Any = redis.get(keys.cleaned)
@@ -61,15 +61,15 @@ def clean_lane(resources: Resources, destination: Destination) -> None:
 
 
 def drop_rows(redis: Redis, key: str, rows: Mapping[bytes, bytes]) -> None:
-    """Drop these rows of a hash, but for those that have changed since they were read."""
+    """Drop these rows of a hash, except those that have changed since they were read."""
     if rows:
         script(redis, "app.sweep", "drop_rows")(keys=[key], args=list(chain.from_iterable(rows.items())))
 
 
 def forget_old_jobs(resources: Resources, destination_id: str) -> None:
-    """Jobs whose counts have come to their end leave the list of jobs: some of the old ones are looked at, all of them in turn.
+    """Remove jobs whose counts have expired from the list of jobs: some of the old ones are examined, all of them in turn.
 
-    A job of which anything is pending keeps its counts, however old it is.
+    A job with anything pending keeps its counts, however old it is.
     """
     redis, keys = resources.redis, DestinationKeys(destination_id)
     oldest_ms = resources.clock.now_ms() - JOB_LIFE_SECONDS * 1000

@@ -1,6 +1,6 @@
-"""One sweep: every destination in turn, its sleeping lanes, its bounds, its alerts.
+"""One sweep: for every destination its sleeping lanes, its bounds and its alerts.
 
-A sweep is safe to run at any time and by several beats at once; a short guard in Redis keeps them from doing the same twice.
+A sweep is safe to run at any time, and by several beats at once; a short guard in Redis avoids doing the same work twice.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def sweep(resources: Resources, waker: Waker) -> int:
                 state, locked = unreadable(state, error), True
             judgement.look_at(destination_id, state, unreadable=locked)
         except UnknownDestination:
-            continue  # disconnected since
+            continue  # disconnected meanwhile
         except ActivationError as error:
             log.error("Sweeping %s: %s %s", destination_id, error, error.remedy)  # noqa: TRY400  # the text says it all
     judgement.conclude(connected, up_seconds=time.monotonic() - _BEGUN)
@@ -75,8 +75,10 @@ def sweep(resources: Resources, waker: Waker) -> int:
 
 
 class _Room:
-    """Whether more wake-ups are of use, found out when somebody asks. A wake-up that waits long for its worker counts as lost; without
-    a bound another would come in its place again and again, until others wait behind them for hours.
+    """Finds out, when first asked, whether more wake-ups are useful.
+
+    A wake-up that waits long for its worker counts as lost. Without a bound another would replace it again and again, until
+    others wait behind them for hours.
     """
 
     def __init__(self, broker_url: str, *, most: int) -> None:
@@ -89,12 +91,12 @@ class _Room:
             try:
                 self._found = queue_lengths(self._broker_url, (DELIVERY_QUEUE,))[DELIVERY_QUEUE] < self._most
             except ServiceUnreachable:
-                self._found = True  # whoever sends says so
+                self._found = True  # sending will report it
         return self._found
 
 
 def _forget(resources: Resources, process: str) -> None:
-    """A worker that died may have left wake-ups in its own queue, which the broker would keep for ever; others came in their place."""
+    """Forget a dead worker, and purge its own queue: wake-ups left there would stay forever, and others have replaced them."""
     try:
         purge_queue(resources.settings.celery_broker_url, worker_queue(process).name)
     except ServiceUnreachable as error:
@@ -104,7 +106,9 @@ def _forget(resources: Resources, process: str) -> None:
 
 
 def _first(resources: Resources, guard_ms: int) -> bool:
-    """Whether nobody else has swept within the guard. One that stands for longer is of before the clock of Redis stepped back."""
+    """Return whether nobody else has swept within the guard. A guard that lasts longer dates from before Redis's clock
+    stepped back.
+    """
     left_ms: Any = resources.redis.pttl(SWEEP)
     if 0 <= left_ms <= guard_ms:
         return False
@@ -112,11 +116,11 @@ def _first(resources: Resources, guard_ms: int) -> bool:
 
 
 def unreadable(state: State, error: SealBroken) -> State:
-    """What is to be said of a destination that does not open: it stands still until someone mends it, whatever its state."""
+    """Return the state to show for a destination that no key opens: it stands still until somebody acts, whatever its state."""
     code = "seal_tampered" if error.tampered else "seal_broken"
     return replace(state, status=Status.STOPPED, code=code, text=str(error), remedy=error.remedy)
 
 
 def may_wake(state: State) -> bool:
-    """Paused lanes sleep; those on probation wake when the next probe is due."""
+    """Return whether to wake lanes: not of a paused destination, and on probation only when the next probe is due."""
     return state.status is not Status.PAUSED and (not state.on_probation or state.wait_seconds == 0)
