@@ -1,1 +1,1 @@
-"""Destinations: what one is made of, its file, where it is kept, its state, and whether it fits its account."""
+"""Destinations: what they are made of, their files, their storage and state, and whether they fit their accounts."""

@@ -1,4 +1,4 @@
-"""Limits belong to the account: destinations of one account have the same, or the account has none that hold."""
+"""Keeps the limits of an account consistent: they belong to the account, so all its destinations must have the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def others_of_account(destination: Destination, store: DestinationStore) -> list[Destination]:
-    """The connected destinations of the same account. One that cannot be opened is left out: it delivers nothing either."""
+    """Return the other connected destinations of the same account, except those that cannot be opened, which deliver nothing."""
     found = []
     for name in store.ids():
         if name == destination.id:
@@ -30,7 +30,7 @@ def others_of_account(destination: Destination, store: DestinationStore) -> list
 
 
 def find_disagreements(destination: Destination, others: Iterable[Destination]) -> list[Problem]:
-    """A problem for each limit that another destination of the account has otherwise."""
+    """Return a problem for each limit that differs in another destination of the account."""
     mine = asdict(destination.limits)
     return [
         Problem(
@@ -46,7 +46,7 @@ def find_disagreements(destination: Destination, others: Iterable[Destination]) 
 
 
 def spread_limits(destination: Destination, others: Iterable[Destination], store: DestinationStore) -> list[str]:
-    """Give the others the limits of this one; returns the names of those that had different ones."""
+    """Give the others the limits of this destination; returns the ids of those that had different ones."""
     changed = []
     for other in others:
         if other.limits != destination.limits:

@@ -1,4 +1,4 @@
-"""The cached catalogs: fetched from the account, kept in Redis for each destination, looked up at most every few seconds."""
+"""The cached catalogs: fetched from the account, kept in Redis for each destination, reread at most every few seconds."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _REREAD_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailure:
-    """Why the definitions could not be fetched the last time; the catalog is as old as it says."""
+    """Why the last fetch of the definitions failed; the catalog is then older."""
 
     text: str
     at_ms: int
 
 
 class CatalogStore:
-    """The cached catalogs. Looks in Redis at most every 5 seconds for each destination; safe for many threads.
+    """The cached catalogs. Safe to share between threads; reads Redis at most every 5 seconds for each destination.
 
-    A definition is metadata of the account and holds nobody's data, so it rests in clear.
+    Definitions are metadata of the account and hold no personal data, so they are stored in clear.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._read: dict[str, tuple[float, bytes, Catalog]] = {}  # by destination: when (monotonic), bytes, parsed
+        self._read: dict[str, tuple[float, bytes, Catalog]] = {}  # id -> (when (monotonic), bytes, parsed)
 
     def get(self, destination_id: str) -> Catalog | None:
-        """None when none was fetched yet."""
+        """Return the catalog; None if none was fetched yet."""
         known = self._read.get(destination_id)
         now = time.monotonic()
         if known is not None and now - known[0] < _REREAD_SECONDS:
@@ -56,7 +56,9 @@ class CatalogStore:
         return catalog
 
     def put(self, destination_id: str, catalog: Catalog, *, if_connected: bool = False) -> None:
-        """Keep a catalog, and forget why an earlier fetch failed. `if_connected`: not of one that is disconnected by now."""
+        """Store a catalog, and forget why an earlier fetch failed. `if_connected`: not if the destination was disconnected
+        meanwhile.
+        """
         raw = orjson.dumps(
             {"fetched_at_ms": catalog.fetched_at_ms, "attributes": [asdict(a) for a in catalog.attributes.values()]}
         )
@@ -69,20 +71,20 @@ class CatalogStore:
         self._read[destination_id] = (time.monotonic(), raw, catalog)
 
     def note_failure(self, destination_id: str, text: str, *, at_ms: int) -> None:
-        """Keep why a fetch failed, beside the catalog that goes on being used."""
+        """Store why a fetch failed, beside the catalog that remains in use."""
         keys = DestinationKeys(destination_id)
         note = orjson.dumps({"text": text, "at_ms": at_ms})
         write(self._redis, ("SET", keys.catalog_failure, note), keys=[keys.catalog_failure], only_with=keys.epoch)
         write(self._redis, ("ZADD", CATALOGS, at_ms, destination_id), keys=[CATALOGS])
 
     def last_failure(self, destination_id: str) -> RefreshFailure | None:
-        """The failure of the last fetch; None when it went well."""
+        """Return the failure of the last fetch; None if it went well."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).catalog_failure))
         return None if raw is None else RefreshFailure(**known_fields(RefreshFailure, orjson.loads(raw)))
 
 
 def fetch(client: MarketingCloud, now_ms: int) -> Catalog:
-    """The catalog as it is now. Raises the `CallError` of the client, or `DestinationBroken` without the set."""
+    """Fetch the catalog. Raises: the `CallError` of the client; `DestinationBroken` if Email Demographics is missing."""
     catalog = parse_definitions(client.definitions(), fetched_at_ms=now_ms)
     if not any(attribute.set_name == DEMOGRAPHICS for attribute in catalog.attributes.values()):
         raise DestinationBroken(
@@ -95,7 +97,7 @@ def fetch(client: MarketingCloud, now_ms: int) -> Catalog:
 
 
 def refresh(destination: Destination, client: MarketingCloud, store: CatalogStore, now_ms: int) -> Catalog:
-    """Fetch and keep. On failure the old catalog stays, a note says why, and the `CallError` is raised again."""
+    """Fetch and store the catalog. On failure the old one stays, with a note of the reason. Raises: the `CallError`."""
     try:
         catalog = fetch(client, now_ms)
     except CallError as error:

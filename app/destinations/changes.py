@@ -1,4 +1,4 @@
-"""What connecting a destination anew changes, in words for whoever does it. Pure; no secret is told, only whether it changed."""
+"""Describes in words what reconnecting a destination changes. Pure; of a secret it says only whether it changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OTHER_ACCOUNT = (
 
 
 def changes(old: Destination, new: Destination) -> list[str]:
-    """One line for each thing that is added (+), removed (-) or changed (~); the secret's line is always there."""
+    """Return a line for each addition (+), removal (-) or change (~); the secret always has a line."""
     found = [f"{CHANGED} {name}: {_said(was)} → {_said(now)}" for name, was, now in _plain(old, new) if was != now]
     found += _by_key("mapping", _rows(old), _rows(new))
     found += _by_key("segments", _segments(old), _segments(new))
@@ -34,18 +34,18 @@ def changes(old: Destination, new: Destination) -> list[str]:
 
 
 def is_elsewhere(old: Destination, new: Destination) -> bool:
-    """Whether contacts are those of another account or business unit, and what was delivered is forgotten."""
+    """Return whether contacts belong to another account or business unit, so that what was delivered is forgotten."""
     return old.holdings != new.holdings
 
 
 def warnings(old: Destination, new: Destination) -> list[str]:
-    """What a change means for contacts that were delivered to."""
+    """Return what a change means for contacts that were delivered to."""
     found = [_OTHER_ACCOUNT] if is_elsewhere(old, new) else []
     return [*found, _NEW_IDENTITIES] if _naming(old) != _naming(new) else found
 
 
 def _naming(destination: Destination) -> tuple[object, ...]:
-    """How contacts are named; the case of a namespace makes no difference."""
+    """Return what decides how contacts are named; the case of a namespace makes no difference."""
     rows = [row for row in destination.mapping if row.target.kind == "contact_key"]
     sources = [
         (source.kind, source.name.casefold() if source.kind == "identity" else source.name)
@@ -56,7 +56,7 @@ def _naming(destination: Destination) -> tuple[object, ...]:
 
 
 def _plain(old: Destination, new: Destination) -> Iterator[tuple[str, Any, Any]]:
-    """Names of single values with both of them."""
+    """Yield the names of single values, each with its old and new value."""
     for name in ("name", "description"):
         yield name, getattr(old, name), getattr(new, name)
     for part in ("account", "limits", "options"):
@@ -95,7 +95,7 @@ def _by_key(part: str, was: dict[str, str], now: dict[str, str]) -> Iterator[str
 
 
 def _channels(was: Sequence[AlertChannel], now: Sequence[AlertChannel]) -> Iterator[str]:
-    """By kind and place; neither addresses nor secrets are told."""
+    """Describe changes by kind and position; neither addresses nor secrets are shown."""
     for old, new in pair(was, now):
         if new is None:
             assert old is not None

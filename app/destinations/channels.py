@@ -1,6 +1,7 @@
-"""Alert channels in a file that others see: the place of what is connected stands for an address or a secret. Pure.
+"""Alert channels in files that others may see: a placeholder stands for each connected address or secret. Pure.
 
-Whoever knows a webhook's URL may write to it. `<connected 0>` keeps what the first channel of the connected destination has.
+Anybody who knows a webhook's URL can write to it. `<connected 0>` keeps the value of the connected destination's first
+channel.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from app.destinations.model import AlertChannel
 
 KINDS_OF_CHANNEL: tuple[Literal["webhook", "slack", "email"], ...] = ("webhook", "slack", "email")
-NOT_SHOWN = "<not shown>"  # no file takes it: it has a space, and is neither URL nor address
+NOT_SHOWN = "<not shown>"  # valid in no file: neither URL nor address, and it has a space
 _KEPT = re.compile(r"<connected (\d{1,3})>")
 _SAME: tuple[Callable[[AlertChannel, AlertChannel], bool], ...] = (
     lambda one, other: one == other,
@@ -22,7 +23,9 @@ _SAME: tuple[Callable[[AlertChannel, AlertChannel], bool], ...] = (
 
 
 def pair(was: Sequence[AlertChannel], now: Sequence[AlertChannel]) -> list[tuple[int | None, int | None]]:
-    """Places of each channel before and after: equal ones belong together, then those of one address, then of one kind."""
+    """Pair the positions of channels before and after: equal ones first, then those with the same address, then of the same
+    kind.
+    """
     old, new = list(range(len(was))), list(range(len(now)))
     found: list[tuple[int | None, int | None]] = []
     for same in _SAME:
@@ -36,7 +39,7 @@ def pair(was: Sequence[AlertChannel], now: Sequence[AlertChannel]) -> list[tuple
 
 
 def describe(channels: Sequence[AlertChannel], connected: Sequence[AlertChannel]) -> list[dict[str, Any]]:
-    """As they stand in the file; what is not of `connected` is `NOT_SHOWN`."""
+    """Return channels as they appear in the file; values that are not in `connected` become `NOT_SHOWN`."""
     before = {new: old for old, new in pair(connected, channels) if new is not None}
     return [_described(channel, before[place], connected) for place, channel in enumerate(channels)]
 
@@ -52,13 +55,13 @@ def _described(channel: AlertChannel, place: int | None, connected: Sequence[Ale
 
 
 def names_connected(alerts: Any) -> bool:
-    """Whether anything in the `alerts` of a file is to stay as it is connected."""
+    """Return whether anything in a file's `alerts` keeps its connected value."""
     items = alerts if isinstance(alerts, list) else []
     return any(_kept(item, name) is not None for item in items for name in (*KINDS_OF_CHANNEL, "secret"))
 
 
 def put_back(alerts: Any, connected: Sequence[AlertChannel]) -> tuple[Any, dict[str, str]]:
-    """The `alerts` of a file with what they keep, and a problem by the path of what cannot be kept."""
+    """Return a file's `alerts` with the values that they keep, and by path a problem for each value that cannot be kept."""
     if not isinstance(alerts, list):
         return alerts, {}
     problems: dict[str, str] = {}
@@ -77,7 +80,7 @@ def _put_back(item: Any, path: str, connected: Sequence[AlertChannel], problems:
                 problems[f"{path}.{name}"] = f"keeps what is not connected as {name}. Write the address."
     if (place := _kept(item, "secret")) is not None:
         known = connected[place] if place < len(connected) else None
-        # a secret goes to no address but its own
+        # a secret is sent only to its own address
         stays = known is not None and known.secret and made.get(known.channel) == known.target
         made["secret"] = known.secret if stays and known is not None else ""
         if not stays:

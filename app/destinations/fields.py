@@ -1,7 +1,7 @@
-"""The kinds of value in a destination file, as marshmallow fields: text, numbers, the notation of sources and targets.
+"""The kinds of values in a destination file, as marshmallow fields: text, numbers, the notation of sources and targets.
 
-Every scalar arrives as text (`app.destinations.file` reads it so). No message quotes a value, since any of them may be a
-secret in the wrong place.
+Every scalar arrives as text (see `app.destinations.file`). No message quotes a value, since any value may be a secret in
+the wrong place.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _QUOTED_ATTRIBUTE = re.compile(r"""(?P<set>[^.\[\]]+)\[(?:'(?P<single>[^']+)'|"(
 _SALESFORCE_HOST = re.compile(
     r"(?:https?://)?([a-z0-9-]+)\.(?:auth|rest|soap|login)\.(?:marketingcloudapis|exacttarget)\.com(?:/.*)?"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and new line
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all except tab and newline
 _URL_PATH = re.compile(r"[A-Za-z0-9_./~-]*")
 
 
 def likely(word: str, known: Iterable[str]) -> str:
-    """A sentence that names the known word that was probably meant, or all of them."""
+    """Return a sentence that names the known word that was probably meant, or else all of them."""
     words = tuple(known)
     near = nearest(word, words)
     return f" Did you mean {near}?" if near is not None else f" Known are {', '.join(words)}."
 
 
 def read_text(value: Any, *, not_text: str = "must be text.") -> str:
-    """The text without the space around it. Raises `ValidationError` when nothing is left."""
+    """Return the text without surrounding space. Raises: `ValidationError`, also if nothing is left."""
     if not isinstance(value, str):
         raise ValidationError(not_text)
     text = value.strip()
@@ -56,7 +56,7 @@ class Text(fields.String):
 
 
 class Subdomain(Text):
-    """The first part of the account's host; in any case, or in a URL that was copied from Marketing Cloud."""
+    """The first part of the account's host, in any case, or a URL copied from Marketing Cloud that contains it."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text = read_text(value).lower()
@@ -117,7 +117,7 @@ class SourceText(fields.Field[Source]):
 
 
 class SourcesText(fields.Field[tuple[Source, ...]]):
-    """One source, or a list of them of which the first that has a value counts."""
+    """One source, or a list of which the first that has a value counts."""
 
     default_error_messages = {"required": "is missing.", "null": "is empty."}
 
@@ -150,9 +150,9 @@ def _same(one: Source, other: Source) -> bool:
 
 
 class TargetText(fields.Field[Target]):
-    """`Identity: salesforceContactKey` or `Attribute: SET NAME.ATTRIBUTE NAME`; the set ends at the first dot.
+    """`Identity: salesforceContactKey` or `Attribute: SET NAME.ATTRIBUTE NAME`; the set's name ends at the first dot.
 
-    An attribute whose name has spaces at its ends stands in quotes: `Attribute: SET NAME[' NAME ']`.
+    An attribute whose name begins or ends with a space is quoted: `Attribute: SET NAME[' NAME ']`.
     """
 
     default_error_messages = {"required": "is missing.", "null": "is empty."}
@@ -184,7 +184,7 @@ class TargetText(fields.Field[Target]):
 
 
 class LocalUrl(Text):
-    """A base URL on this very machine; whether local hosts are allowed at all is asked in `app.destinations.file`."""
+    """A base URL on this machine; `app.destinations.file` decides whether local hosts are allowed at all."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text = read_text(value)
@@ -207,10 +207,10 @@ class LocalUrl(Text):
 
 
 def check_alert_url(value: str) -> None:
-    """Where alerts are posted: https, or plain http on this machine."""
+    """Check a URL to which alerts are posted: https, or plain http on this machine. Raises: `ValidationError`."""
     try:
         url = urlsplit(value)
-        _ = url.port  # asked for, it is checked
+        _ = url.port  # reading it validates it
         (url.hostname or "").encode("idna")
         encrypted = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url))
     except ValueError:
@@ -224,7 +224,7 @@ _local_names: ContextVar[frozenset[str]] = ContextVar("_local_names", default=fr
 
 @contextmanager
 def naming_local(names: frozenset[str]) -> Iterator[None]:
-    """Within the block these hosts count as this machine: other containers of one composition."""
+    """Treat these hosts as this machine within the block: other containers of one composition."""
     token = _local_names.set(names)
     try:
         yield

@@ -1,12 +1,12 @@
-"""Reading a destination file: YAML, `${VARIABLES}` of the environment, and every problem at once.
+"""Reads a destination file: YAML, `${VARIABLES}` from the environment, and all problems at once.
 
-YAML is read with each scalar as text, so that `no` stays a word, `0123` keeps its zero and a date needs no quotes; the
-schema says what a text has to be. Only null is special. Nothing here evaluates anything.
+Every YAML scalar is read as text, so `no` stays a word, `0123` keeps its zero and a date needs no quotes; the schema then
+says what each text must be. Only null is special. Nothing is evaluated.
 
-Variables are for the account, and for what channels of alerts keep secret: whatever else stands in a file is shown, or sent to
-contacts, and whoever writes a file does not own the environment that it is read in. The one that stands for the client secret is for
-that alone: in the console it is the secret that is connected, which nobody is shown. Those of this product, its sealing keys
-first of all, are for no file at all.
+Variables are allowed only in the account and in the secrets of alert channels: everything else in a file is displayed or
+sent to contacts, and whoever writes a file does not own the environment that it is read in. The variable of the client
+secret may be used for nothing else: in the console it stands for the connected secret, which nobody may see. Variables of
+this product, above all its sealing keys, are allowed in no file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from app.errors import UsageError
 from app.settings import PREFIX
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-CHANNEL_SECRETS = ("webhook", "slack", "secret")  # of an alert's channel
+CHANNEL_SECRETS = ("webhook", "slack", "secret")  # of an alert channel
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -44,12 +44,15 @@ def load(
     local_names: frozenset[str] = frozenset(),
     connected: Callable[[str], Destination | None] = lambda _: None,
 ) -> Destination:
-    """The destination that a file's text describes.
+    """Return the destination that a file's text describes.
 
-    `local_names` are hosts that count as local besides loopback. `${NAME}` in a value of `account` is replaced from `environ`,
-    `$${NAME}` stays as `${NAME}` everywhere. `connected` finds the destination of an id as it is connected now, for what of its
-    alert channels stays (`app.destinations.channels`). Raises `UsageError`, which holds one line per problem in `problems`: its
-    path in the file, what is wrong, what to do. No line quotes a value.
+    `environ`: values for `${NAME}` in `account` and alert secrets; `$${NAME}` becomes `${NAME}` everywhere.
+    `local_names`: hosts that count as local besides loopback.
+    `connected`: returns the connected destination with an id, for alert channels that keep their values
+      (`app.destinations.channels`).
+
+    Raises: `UsageError`, with one line per problem in `problems`: its path in the file, what is wrong, what to do. No line
+    quotes a value.
     """
     try:
         raw, twice = _read_yaml(text)
@@ -93,8 +96,8 @@ _LONGEST_NAME = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with all scalars as text; notes names that are given twice, refuses aliases (which could explode), tags, depth
-    and what is no text.
+    """Safe YAML with all scalars as text. It notes duplicate names, and refuses aliases (which could explode), tags,
+    excessive depth and invalid characters.
     """
 
     yaml_implicit_resolvers = {
@@ -123,7 +126,7 @@ class _Loader(yaml.SafeLoader):
             raise ComposerError(None, None, "\\ud800 to \\udfff are no characters", node.start_mark)
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # as PyYAML calls it
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # PyYAML's name
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -146,7 +149,7 @@ def _read_yaml(text: str) -> tuple[Any, list[str]]:
 
 
 def _yaml_problem(text: str, error: yaml.MarkedYAMLError | ReaderError) -> str:
-    """Where and what, without the excerpt that PyYAML would show: it may hold the secret."""
+    """Say where and what, without PyYAML's excerpt, which may hold the secret."""
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f"line {line}: a character that YAML does not allow. Save the file as plain text in UTF-8."
@@ -161,7 +164,7 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError | ReaderError) -> str:
 
 
 def _fill_in(value: Any, path: tuple[str | int, ...], environ: Mapping[str, str], unset: dict[str, str]) -> Any:
-    """`value` with its variables replaced; `unset` gains a problem for each path that names one that cannot be."""
+    """Return `value` with its variables replaced; add a problem to `unset` for each path whose variable cannot be."""
     match value:
         case dict():
             return {key: _fill_in(item, (*path, key), environ, unset) for key, item in value.items()}
@@ -200,12 +203,12 @@ def _variable(
 
 
 def _place(path: tuple[str | int, ...]) -> str:
-    """A path in the file, such as `mapping[0].source`."""
+    """Write a path in the file, such as `mapping[0].source`."""
     return reduce(_inside, path, "")
 
 
 def _inside(place: str, step: str | int | None) -> str:
-    """The place of a member. What the file calls it may be of any length, and move a terminal's cursor."""
+    """Append a step to a place. A name in the file may be of any length, and may contain a terminal's control characters."""
     if isinstance(step, int):
         return f"{place}[{step}]"
     name = "".join(character if character.isprintable() else "\ufffd" for character in str(step)[:_LONGEST_NAME])
@@ -213,7 +216,7 @@ def _inside(place: str, step: str | int | None) -> str:
 
 
 def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Marshmallow's nested messages as (path in the file, text)."""
+    """Yield marshmallow's nested messages as (path in the file, text)."""
     match messages:
         case dict():
             for key, inner in messages.items():
@@ -229,7 +232,7 @@ def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_local_hosts(filled: dict[str, Any], found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Where local hosts are not allowed, a base URL is refused as such, whatever else is wrong with it."""
+    """Replace the problems of base URLs by one refusal, since local hosts are not allowed here."""
     account = filled.get("account")
     given = [name for name in ("auth_base_url", "rest_base_url") if isinstance(account, dict) and name in account]
     if not given:

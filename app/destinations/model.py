@@ -31,8 +31,8 @@ _Part = TypeVar("_Part")
 class Account:
     """Credentials of one installed package in one Marketing Cloud account, and the hosts that they may go to.
 
-    `auth_base_url` and `rest_base_url` are always filled, without a final slash: derived from the subdomain, or, for
-    a `local` account (the sandbox), a loopback address and perhaps a path. `account_id` is the business unit's MID.
+    `account_id`: the business unit's MID. `auth_base_url`, `rest_base_url`: always set, without a final slash; derived from
+      the subdomain or, for a `local` account (the sandbox), a loopback address with an optional path.
     """
 
     subdomain: str
@@ -45,7 +45,7 @@ class Account:
 
     @property
     def key(self) -> str:
-        """The account's name in Redis keys, `[a-z0-9-]` only: destinations of one tenant share rate and quota by it."""
+        """The account's name in Redis keys, `[a-z0-9-]` only; destinations of one tenant share its rate and quota."""
         if not self.local:
             return self.subdomain
         url = urlsplit(self.rest_base_url)
@@ -56,7 +56,7 @@ class Account:
 
     @property
     def client_tag(self) -> str:
-        """12 hex digits that name the client and business unit: each pair of them has tokens of its own."""
+        """12 hex digits that identify client and business unit; each such pair has its own tokens."""
         return hashlib.sha256(f"{self.client_id}\0{self.account_id or ''}".encode()).hexdigest()[:12]
 
 
@@ -64,8 +64,8 @@ class Account:
 class Limits:
     """What the account allows.
 
-    Defaults: a little under the 2,500 calls a minute that Salesforce's support is said to suggest, and the soft yearly
-    limit of the Enterprise edition.
+    The defaults are a little under the 2,500 calls a minute that Salesforce's support is said to suggest, and the soft
+    yearly limit of the Enterprise edition.
     """
 
     calls_per_minute: int = 2400
@@ -76,7 +76,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value comes from; `name` is an identity namespace, an XDM path (`app.mapping.paths`), or the constant itself."""
+    """Where a value comes from. `name`: an identity namespace, an XDM path (`app.mapping.paths`), or the constant itself."""
 
     kind: SourceKind
     name: str
@@ -91,7 +91,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a value goes: the contact key (both names empty then), or one attribute of a set, by display names."""
+    """Where a value goes: the contact key (both names are then empty), or one attribute of a set, by display names."""
 
     kind: TargetKind
     set_name: str = ""
@@ -109,7 +109,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MappingRow:
-    """One row of the mapping; `transform` is done on the way. `fallbacks` are asked in turn when `source` has no value."""
+    """One row of the mapping. `transform`: applied to the value. `fallbacks`: tried in turn if `source` has no value."""
 
     source: Source
     target: Target
@@ -125,7 +125,7 @@ class MappingRow:
 class Segment:
     """A segment (audience) whose status goes to the Email Demographics field `mapping_id`.
 
-    Written from `start` to `end`, both days included, in UTC; None for no bound.
+    It is written from `start` to `end`, both days inclusive, in UTC; None for no bound.
     """
 
     id: str
@@ -142,55 +142,56 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Only profiles whose value at `path` is one of `allowed` are sent. A JSON boolean counts as `true` or `false`."""
+    """Sends only profiles whose value at `path` is one of `allowed`. A JSON boolean counts as `true` or `false`."""
 
     path: Path
     allowed: tuple[str, ...]
 
 
 def default_status_values() -> dict[str, str]:
-    """Statuses are written as they are, which is what Adobe's destination is likely to do."""
+    """Return the default texts: each status as it is, which is probably what Adobe's destination writes."""
     return {"realized": "realized", "existing": "existing", "exited": "exited"}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Choices where accounts differ or Salesforce does not say."""
+    """Choices where accounts differ or Salesforce's documentation is silent."""
 
     html_enabled: Literal["first", "create", "always", "never"] = (
         "first"  # more often would overwrite a text-only preference
     )
-    create_unknown: bool = True  # POST once when PATCH says that the contact does not exist
-    send_email: Literal["always", "changed"] = "always"  # a new contact needs it, and who is new is not known before
-    without_email: Literal["send", "exclude"] = "send"  # a contact that was never delivered and has no address
+    create_unknown: bool = True  # POST once if PATCH says that the contact does not exist
+    send_email: Literal["always", "changed"] = "always"  # new contacts need it, and nobody knows which are new
+    without_email: Literal["send", "exclude"] = "send"  # for a contact that was never delivered and has no address
     status_values: dict[str, str] = field(default_factory=default_status_values)
     date_format: str = "%Y-%m-%d"
     clear_nulls: bool = (
-        False  # null in a profile empties the attribute, instead of not mentioning it; empty text likewise
+        False  # True: null in a profile empties the attribute, instead of saying nothing; so does empty text
     )
-    several_identities: Literal["exclude", "smallest", "all"] = "exclude"  # of the contact key, none of them primary
-    profiles: Literal["partial", "complete"] = "partial"  # complete: a mapped attribute that is absent is emptied
-    invalid_values: Literal["leave_out", "exclude"] = "leave_out"  # of attributes that may be empty
+    several_identities: Literal["exclude", "smallest", "all"] = "exclude"  # for several ids, none primary
+    profiles: Literal["partial", "complete"] = "partial"  # complete: an absent mapped attribute is emptied
+    invalid_values: Literal["leave_out", "exclude"] = "leave_out"  # for attributes that may be empty
     characters: Literal["any", "documented"] = "any"  # documented: code points 32 to 254 only
     consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AlertChannel:
-    """Where alerts of a destination go: the URL of a webhook or of a Slack-compatible one, or an email address.
+    """Where a destination's alerts go: the URL of a webhook or Slack-compatible webhook, or an email address.
 
-    `secret` signs what a webhook is sent. `kinds` are those that it wants, `all` for every one; empty for warnings and worse.
+    `secret`: signs what a webhook is sent. `kinds`: which alerts it wants; `all` for every kind, empty for warnings and
+      worse.
     """
 
     channel: Literal["webhook", "slack", "email"]
-    target: str = field(repr=False)  # whoever knows a webhook's URL may write to it
+    target: str = field(repr=False)  # anybody who knows a webhook's URL can write to it
     secret: str = field(default="", repr=False)
     kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A destination as it was connected. `version` is 12 hex digits that change when anything else does."""
+    """A connected destination. `version`: 12 hex digits that change when anything else does."""
 
     id: str
     name: str
@@ -208,25 +209,26 @@ class Destination:
 
     @property
     def holdings(self) -> str:
-        """8 hex digits that name the account and business unit, whose contacts the delivered state is of."""
+        """8 hex digits that identify the account and business unit whose contacts the delivered state describes."""
         return _digest(self.account.key, self.account.account_id)[:8]
 
     def epoch(self, pepper: bytes) -> str:
-        """12 hex digits that name what lanes work for: the account, how a profile's contact is found, and this connection.
+        """Return 12 hex digits that identify what lanes work for: the account, how a profile's contact is found, and this
+        connection.
 
-        `pepper` is made anew when a destination is connected after it was disconnected.
+        `pepper`: created anew when a destination is connected again after being disconnected.
         """
         rows = [_stored(row) for row in self.mapping if row.target.kind == "contact_key"]
         return _digest(self.holdings, rows, pepper.hex())[:12]
 
 
 def is_destination_id(value: object) -> bool:
-    """Whether a destination can bear this id: it is a part of keys, of logs and of metrics."""
+    """Return whether `value` is a valid destination id; it becomes part of keys, logs and metrics."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _stored(row: MappingRow) -> dict[str, Any]:
-    """A row without what it does not have, so that the epoch of one without fallbacks is the same in every version."""
+    """Return a row without empty fallbacks, so that its epoch is the same in every version."""
     return {name: value for name, value in asdict(row).items() if name != "fallbacks" or value}
 
 
@@ -235,18 +237,20 @@ def _digest(*parts: object) -> str:
 
 
 def dump(destination: Destination) -> bytes:
-    """All of a destination but its version as canonical JSON, the secret among it: only to be stored sealed."""
+    """Return all of a destination except its version as canonical JSON. It includes the secret, so store it sealed only."""
     content = {item.name: getattr(destination, item.name) for item in fields(destination) if item.init}
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def without_secret(destination: Destination) -> Destination:
-    """The same without the client secret, as a process has it that makes no calls."""
+    """Return the destination without its client secret, as in a process that makes no calls."""
     return replace(destination, account=replace(destination.account, client_secret=""))
 
 
 def restore(data: bytes, *, client_secret: str) -> Destination:
-    """What `dump` wrote of a destination without its secret. Raises `OtherBuild` where it asks for what only a newer build knows."""
+    """Read what `dump` wrote of a destination without its secret. Raises: `OtherBuild` if it needs what only a newer build
+    knows.
+    """
     raw: dict[str, Any] = orjson.loads(data)
     raw["account"]["client_secret"] = client_secret
     whose = f"The destination {raw['id']}"

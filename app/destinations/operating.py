@@ -1,4 +1,4 @@
-"""What an operator does with a destination: connect it, pause it, resume it, fetch its fields. Commands and console call the same."""
+"""What an operator does with a destination: connect, pause, resume, fetch its fields. Command line and console share it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`problems` are the findings of the preflight; connected unless one of them is an error.
+    """The result of connecting.
 
-    `resumed` is the state of a destination that was on probation and is tried again at once; `given_limits` are destinations of the
-    account that have the same limits now.
+    `problems`: findings of the preflight; the destination is connected unless one is an error. `resumed`: the state of a
+      destination that was on probation and is tried again at once. `given_limits`: destinations of the account that now
+      have the same limits.
     """
 
     problems: tuple[Problem, ...]
@@ -40,7 +41,7 @@ class Connection:
 
 
 def former(resources: Resources, destination_id: str) -> Destination | None:
-    """As it is connected now, if it is and a key opens it."""
+    """Return the destination as it is connected now, or None if it is not or no key opens it."""
     try:
         return resources.destinations.get(destination_id)
     except (UnknownDestination, SealBroken):
@@ -48,9 +49,11 @@ def former(resources: Resources, destination_id: str) -> Destination | None:
 
 
 def try_destination(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Preflight:
-    """The preflight, and whether the account's other destinations have the same limits, unless those are to be changed as well.
+    """Run the preflight, and check that the account's other destinations have the same limits. Changes nothing.
 
-    Changes nothing. Raises `DestinationUnreachable` and `AccountThrottled`.
+    `limits_of_account`: those limits will be changed too, so skip that check.
+
+    Raises: `DestinationUnreachable`; `AccountThrottled`.
     """
     found = preflight(destination, resources.client(destination), now_ms=resources.clock.now_ms())
     if limits_of_account:
@@ -60,7 +63,7 @@ def try_destination(resources: Resources, destination: Destination, *, limits_of
 
 
 def connect(resources: Resources, destination: Destination, *, limits_of_account: bool = False) -> Connection:
-    """Create or replace a destination after a live test. Raises as `try_destination` does, and `SealBroken`."""
+    """Create or replace a destination after a live test. Raises: as `try_destination`; `SealBroken`."""
     found = try_destination(resources, destination, limits_of_account=limits_of_account)
     if not found.ok:
         return Connection(found.problems)
@@ -77,9 +80,9 @@ def connect(resources: Resources, destination: Destination, *, limits_of_account
 
 
 def check(resources: Resources, destination_id: str) -> Preflight:
-    """The preflight of a connected destination; where all is well it has the definitions as they are now.
+    """Run the preflight of a connected destination; if all is well, its definitions are refreshed too.
 
-    Raises `UnknownDestination`, `SealBroken`, `DestinationUnreachable` and `AccountThrottled`.
+    Raises: `UnknownDestination`; `SealBroken`; `DestinationUnreachable`; `AccountThrottled`.
     """
     target = resources.destinations.get(destination_id)
     found = preflight(target, resources.client(target), now_ms=resources.clock.now_ms())
@@ -89,21 +92,23 @@ def check(resources: Resources, destination_id: str) -> Preflight:
 
 
 def pause(resources: Resources, destination_id: str) -> State:
-    """Stop delivering; profiles are still accepted and wait. Raises `UnknownDestination`."""
+    """Stop delivering; profiles are still accepted and wait. Raises: `UnknownDestination`."""
     resources.destinations.about(destination_id)
     return resources.states.pause(destination_id)
 
 
 def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool = False) -> State:
-    """End a pause, a wait that the account asked for, or probe at once. Raises `UnknownDestination` and `SealBroken`.
+    """End a pause or a wait imposed by the account, or probe at once.
 
-    `set_locked_aside`: what waits by now and no key opens becomes failures.
+    `set_locked_aside`: entries waiting now that no key opens become failures.
+
+    Raises: `UnknownDestination`; `SealBroken`.
     """
     target = resources.destinations.get(destination_id)
     if set_locked_aside:
         note_locked_aside(resources.redis, destination_id, now_ms=resources.clock.now_ms())
         if resources.states.get(destination_id).code == "seal_broken":
-            resources.states.pause(destination_id)  # nothing may be left to probe with: it is enabled at once
+            resources.states.pause(destination_id)  # so that it is enabled at once: nothing may be left to probe with
     state = resources.states.resume(destination_id)
     end_wait(resources.redis, target.account.key)
     resources.client(target).forget_refusal()
@@ -112,6 +117,6 @@ def resume(resources: Resources, destination_id: str, *, set_locked_aside: bool 
 
 
 def refresh_fields(resources: Resources, destination_id: str) -> Catalog:
-    """Fetch the field definitions now. Raises `UnknownDestination`, `SealBroken` and the `CallError` of the account."""
+    """Fetch the field definitions now. Raises: `UnknownDestination`; `SealBroken`; the `CallError` of the account."""
     target = resources.destinations.get(destination_id)
     return catalogs.refresh(target, resources.client(target), resources.catalogs, resources.clock.now_ms())

@@ -1,4 +1,4 @@
-"""The preflight: everything that can be known to be wrong with a destination before the first call is spent on it."""
+"""The preflight: finds everything that can be wrong with a destination before the first call is spent on it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from app.mapping.catalog import Catalog
     from app.sfmc import MarketingCloud
 
-# PATCH of a contact asks for both, reading the definitions for the first one.
+# PATCH of a contact needs both, reading the definitions the first.
 SCOPES = ("list_and_subscribers_read", "list_and_subscribers_write")
-# Salesforce's thresholds for profile attributes: more than 50 is aggressive, more than 100 extreme, 200 the end.
+# Salesforce's thresholds for profile attributes: more than 50 is aggressive, more than 100 extreme, 200 the maximum.
 _MANY, _EXTREME, _NEAR_END, _END = 50, 100, 180, 200
 _EXPIRES_WITHIN = timedelta(days=14)
 _MINUTES_A_DAY = 1440
@@ -29,8 +29,8 @@ _SHORT_QUOTA_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found. Problems of level `error` stop deliveries, a `warning` is worth knowing. `catalog` is of the definitions as they
-    are now; None when they could not be fetched.
+    """What was found. Problems of level `error` stop deliveries. `catalog`: the current definitions; None if they could not
+    be fetched.
     """
 
     problems: tuple[Problem, ...]
@@ -42,10 +42,12 @@ class Preflight:
 
 
 def preflight(destination: Destination, client: MarketingCloud, *, now_ms: int) -> Preflight:
-    """Ask the account itself: credentials, scopes, definitions, and whether the mapping fits them. Nothing is kept.
+    """Ask the account itself about credentials, scopes, definitions, and whether the mapping fits them. Nothing is stored.
 
-    Without a token nothing else is asked. Raises `DestinationUnreachable` or `AccountThrottled` when the account cannot be asked now:
-    that says nothing about the destination.
+    Without a token nothing else is asked.
+
+    Raises: `DestinationUnreachable` or `AccountThrottled` if the account cannot be asked now, which says nothing about the
+    destination.
     """
     try:
         token = client.test_connection()

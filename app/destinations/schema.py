@@ -1,6 +1,6 @@
-"""What a destination file may say, as marshmallow schemas: the edge where text becomes `app.destinations.model` objects.
+"""What a destination file may contain, as marshmallow schemas: the edge where text becomes `app.destinations.model` objects.
 
-No message quotes a value, since any of them may be a secret in the wrong place.
+No message quotes a value, since any value may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _LIMITS, _OPTIONS = Limits(), Options()
 
 
 class _Section(Schema):
-    """A part of the file: names and values, where an unknown name is an error that says which one was meant."""
+    """A part of the file: names and values. An unknown name is an error that suggests the likely one."""
 
     class Meta:
-        unknown = EXCLUDE  # reported below, with the likely name
+        unknown = EXCLUDE  # reported below with the likely name
 
     error_messages = {"type": "must hold names and values, such as `name: value`."}
 
@@ -182,7 +182,7 @@ def _check_date_format(value: str) -> None:
         written = {date(2026, 1, 2).strftime(value), date(2027, 11, 30).strftime(value)}
     except ValueError:
         written = set()
-    if len(written) < 2:  # two days must be told apart
+    if len(written) < 2:  # two days must be distinguishable
         raise ValidationError('writes every day alike. Use %Y, %m and %d, such as "%m/%d/%Y".')
 
 
@@ -224,7 +224,7 @@ class AlertChannelSchema(_Section):
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _one_channel(self, data: Mapping[str, Any], given: Any, **_: Any) -> None:
-        # as it was given: a channel whose address is none was named all the same
+        # as given: a channel with an invalid address was still named
         if not isinstance(given, Mapping) or len(given.keys() & set(KINDS_OF_CHANNEL)) != 1:
             raise ValidationError("must name one of webhook, slack and email.")
         if data.get("secret") and "webhook" not in given:
@@ -241,7 +241,7 @@ _CONTACT_KEY = Target("contact_key")
 
 
 def _check_rows(rows: list[MappingRow]) -> None:
-    """The rules between rows: contact key and email are there, each target once, and the two make sense."""
+    """Check the rows together: contact key and email are present and make sense, and each target occurs once."""
     found: dict[Any, Any] = {}
     seen: dict[Target, int] = {}
     for number, row in enumerate(rows):

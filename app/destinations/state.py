@@ -1,4 +1,4 @@
-"""Whether a destination delivers: enabled, paused by hand, in trouble, or stopped until someone mends it.
+"""Whether a destination delivers: enabled, paused by hand, degraded, or stopped until somebody fixes the cause.
 
 ::
 
@@ -8,7 +8,7 @@
        └──pause──► paused ──resume──► enabled        (resume also makes degraded and stopped probe at once)
 
 While degraded or stopped, one worker at a time sends one call as a probe, ever less often. The backlog stays in the lanes.
-Every change is one step in Redis that looks at what is there (`state.lua`), by the clock of Redis.
+Every change is one step in Redis that checks the current state (`state.lua`), by Redis's clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from app.errors import CallError
     from app.settings import Settings
 
-UNREADABLE = "unreadable"  # what is shown in place of a status where no key opens the destination
+UNREADABLE = "unreadable"  # shown instead of a status if no key opens the destination
 PROBE_LIFE_SECONDS = 150  # longer than the longest call
 
 
@@ -39,16 +39,16 @@ class Status(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Status | None:
-        """What was written before version 0.2."""
+        """Read the word used before version 0.2."""
         return cls.DEGRADED if value == "troubled" else None
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an operator is shown. Times are epoch ms, 0 when they do not apply; `tries` counts failed probes.
+    """What an operator is shown. Times are epoch milliseconds, 0 if they do not apply.
 
-    `generation` tells one state from another with the same words; `wait_seconds` is how long the next probe had to wait when
-    this was read.
+    `tries`: failed probes. `generation`: distinguishes states with the same words. `wait_seconds`: how long the next probe
+      still had to wait when this was read.
     """
 
     status: Status = Status.ENABLED
@@ -72,7 +72,7 @@ class StateStore:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
-        # nobody answers: it may pass by itself, so try often; someone must act: hardly ever
+        # nobody answers: it may pass by itself, so try often; somebody must act: try rarely
         self._delays = {
             Status.DEGRADED: (settings.retry_base_seconds, settings.retry_cap_seconds),
             Status.STOPPED: (settings.probe_base_seconds, settings.probe_cap_seconds),
@@ -82,12 +82,12 @@ class StateStore:
         return self._ask(destination_id, "read")[0]
 
     def status(self, destination_id: str) -> Status:
-        """The status alone; a plain read, for those who may do no more."""
+        """Return the status alone. Only reads, for callers that may do no more."""
         found: Any = self._redis.hget(DestinationKeys(destination_id).state, "status")
         return Status((found or b"enabled").decode())
 
     def pause(self, destination_id: str) -> State:
-        """Stop delivering; a probe that is under way counts no more."""
+        """Stop delivering; a probe under way no longer counts."""
         return self._ask(destination_id, "pause")[0]
 
     def resume(self, destination_id: str) -> State:
@@ -99,8 +99,10 @@ class StateStore:
     ) -> tuple[State, bool]:
         """Note that a call failed for the destination as a whole, and when to probe next.
 
-        `generation` is that of the state with which the session began; `probe` the token of the probe that it was. The second
-        value is False when it tells nothing new: others have seen the same trouble, or an operator has acted since.
+        `generation`: of the state with which the session began. `probe`: the token, if the session was a probe.
+
+        Returns the state, and whether this was news; it is not if others have seen the same trouble or an operator has
+        acted since.
         """
         base, cap = self._delays[status]
         return self._ask(
@@ -111,15 +113,15 @@ class StateStore:
         )  # fmt: skip
 
     def take_probe(self, destination_id: str, token: str) -> tuple[State, bool]:
-        """True for the one worker that may probe now."""
+        """Ask to probe now. Returns the state, and True for the one worker that may."""
         return self._ask(destination_id, "probe", token, PROBE_LIFE_SECONDS * 1000)
 
     def succeed(self, destination_id: str, probe: str) -> bool:
-        """The probe went well: deliver again. False when it does not count any more."""
+        """Deliver again after a successful probe. Returns False if the probe no longer counts."""
         return self._ask(destination_id, "succeed", probe)[1]
 
     def leave_probe(self, destination_id: str, probe: str) -> None:
-        """The probe came to nothing, such as one of a lane that was empty; another may be taken at once."""
+        """Give up a probe that found nothing out, such as one of an empty lane; another may be taken at once."""
         self._ask(destination_id, "leave", probe)
 
     def _ask(self, destination_id: str, act: str, *more: str | float) -> tuple[State, bool]:

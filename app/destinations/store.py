@@ -1,4 +1,4 @@
-"""Where the connected destinations are kept: in Redis, sealed, since each holds a client secret."""
+"""Stores the connected destinations in Redis, sealed, since each holds a client secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNLINK_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A destination as it is connected now: `epoch` is what its lanes work for."""
+    """A destination as connected now. `epoch`: what its lanes work for."""
 
     destination: Destination
     pepper: bytes = field(repr=False)
@@ -37,7 +37,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What metrics and the like need to know of a destination, in clear: names and limits, nothing secret."""
+    """What metrics and the like need to know of a destination, stored in clear: names and limits, nothing secret."""
 
     name: str
     account: str
@@ -48,40 +48,40 @@ class About:
 
 
 class Directory:
-    """Which destinations are connected, and what is told of them without any key."""
+    """Which destinations are connected, and what is readable about them without a key."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def ids(self) -> list[str]:
-        """Names of all connected destinations, sorted. One may be disconnected before it is read."""
+        """Return the ids of all connected destinations, sorted. One may be disconnected before it is read."""
         members = cast("set[bytes]", self._redis.smembers(DESTINATIONS))
         return sorted(member.decode() for member in members)
 
     def about(self, destination_id: str) -> About:
-        """Raises `UnknownDestination`."""
+        """Return what is stored in clear. Raises: `UnknownDestination`."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).about))
         if raw is None:
             raise self._unknown(destination_id)
         try:
             return About(**known_fields(About, orjson.loads(raw)))
-        except TypeError:  # of a build that told less
+        except TypeError:  # written by a build that stored less
             raise self._unknown(destination_id) from None
 
     def _unknown(self, destination_id: str) -> UnknownDestination:
         try:
             return UnknownDestination(destination_id, self.ids())
-        except NoPermissionError:  # producers and the intake may not read which there are
+        except NoPermissionError:  # producers and the intake may not list destinations
             return UnknownDestination(destination_id)
 
     def secret_since_ms(self, destination_id: str) -> int | None:
-        """When the client secret of today was connected first; None for a destination that was connected before this was noted."""
+        """Return when the current client secret was first connected; None if that was before this was recorded."""
         raw = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).secret_since))
         return None if raw is None else int(raw)
 
 
 class DestinationStore(Directory):
-    """The connected destinations. Safe for many threads; what was read is kept opened until its bytes change."""
+    """The connected destinations. Safe to share between threads; an opened destination is cached until its bytes change."""
 
     def __init__(self, redis: Redis, ring: KeyRing) -> None:
         super().__init__(redis)
@@ -90,10 +90,11 @@ class DestinationStore(Directory):
         self._peppers: dict[str, tuple[bytes, bytes]] = {}
 
     def save(self, destination: Destination) -> None:
-        """Connect or replace a destination; its backlog and pepper stay, and its delivered state if the account is the same.
+        """Connect or replace a destination. Its backlog and pepper stay, and its delivered state if the account is the same.
 
-        Both secrets are sealed with the ring's first key, so saving again moves them to a new key. Raises `SealBroken`
-        when the pepper of a destination that is there already cannot be opened.
+        Both secrets are sealed with the ring's first key, so saving again moves them to a new key.
+
+        Raises: `SealBroken` if the existing pepper cannot be opened.
         """
         keys = DestinationKeys(destination.id)
         try:
@@ -133,16 +134,17 @@ class DestinationStore(Directory):
         self._forget_unused_accounts()
 
     def connected(self, destination_id: str) -> Connected:
-        """The destination with its pepper and epoch. Raises `UnknownDestination` and `SealBroken`."""
+        """Return the destination with its pepper and epoch. Raises: `UnknownDestination`; `SealBroken`."""
         destination, keys = self.get(destination_id), DestinationKeys(destination_id)
         sealed, epoch = cast("list[bytes | None]", self._redis.mget(keys.pepper, keys.epoch))
         pepper = self._open_pepper(destination_id, sealed)
         return Connected(destination, pepper, _epoch(destination, pepper, epoch))
 
     def get(self, destination_id: str) -> Destination:
-        """One MGET; opened and parsed only when it changed. Raises `UnknownDestination` and `SealBroken`.
+        """Return a destination by one MGET, opened and parsed only if it changed. Without keys for accounts the client
+        secret is ''.
 
-        Without keys for accounts, the client secret is empty.
+        Raises: `UnknownDestination`; `SealBroken`; `OtherBuild`.
         """
         if not is_destination_id(destination_id):
             raise UnknownDestination(str(destination_id))
@@ -150,7 +152,7 @@ class DestinationStore(Directory):
         config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))
         if config is None or secret is None:
             self._opened.pop(destination_id, None)
-            if config is not None:  # whoever disconnects it deletes `config` before `secret`
+            if config is not None:  # disconnecting deletes `config` before `secret`
                 raise OtherBuild(
                     f"The record of destination {destination_id} was written by another build, and this one cannot read it.",
                     remedy="Let all processes run one build, then `activation connect FILE` again.",
@@ -168,9 +170,9 @@ class DestinationStore(Directory):
         return known[1]
 
     def pepper(self, destination_id: str) -> bytes:
-        """32 random bytes that key the contact tags and value digests, the same for as long as it is connected.
+        """Return the 32 random bytes that key the contact tags and value digests, constant while the destination is connected.
 
-        Looked up each time: a destination that was disconnected and connected again has another one.
+        They are read each time: a destination that was disconnected and connected again has others.
         """
         sealed = cast("bytes | None", self._redis.get(DestinationKeys(destination_id).pepper))
         return self._open_pepper(destination_id, sealed)
@@ -186,13 +188,16 @@ class DestinationStore(Directory):
         return known[1]
 
     def remove(self, destination_id: str) -> None:
-        """Disconnect: delete everything of the destination, its backlog too. Can be repeated if it was cut short.
+        """Disconnect a destination: delete everything that belongs to it, including its backlog. Can be repeated if
+        interrupted.
 
-        What belongs to the account (its rate, its calls of this year) stays, even where account and destination bear
-        the same name. Raises `UnknownDestination`.
+        What belongs to the account (its rate, its calls of this year) stays, even if account and destination have the same
+        name.
+
+        Raises: `UnknownDestination`.
         """
         keys = DestinationKeys(destination_id)
-        # without an epoch no producer, worker or operator writes anything of it any more
+        # without an epoch no producer, worker or operator writes anything for it any more
         if not self._redis.delete(keys.epoch, keys.config) and not self._redis.sismember(DESTINATIONS, destination_id):
             raise UnknownDestination(destination_id)
         account = AccountKeys(destination_id)
@@ -217,14 +222,15 @@ class DestinationStore(Directory):
         self._forget_unused_accounts()
 
     def count_delivered(self, destination_id: str) -> int:
-        """Of how many contacts it is known what was delivered."""
+        """Return for how many contacts it is known what was delivered."""
         return self._count(self._delivered(destination_id))
 
     def forget_delivered(self, destination_id: str) -> int:
-        """Drop the delivered state of every contact; returns of how many. Versions go with it: an old update may be sent again.
+        """Drop the delivered state of every contact; returns of how many. Versions go too, so an old update may be sent again.
 
-        A new epoch begins in the same step: sessions under way know contacts as they were, and would write that back. Raises
-        `UnknownDestination` and `SealBroken`.
+        A new epoch begins in the same step, because running sessions know the old state and would write it back.
+
+        Raises: `UnknownDestination`; `SealBroken`.
         """
         connected, keys = self.connected(destination_id), DestinationKeys(destination_id)
         known = self._delivered(destination_id)
@@ -244,7 +250,7 @@ class DestinationStore(Directory):
         return list(self._redis.scan_iter(match=DestinationKeys(destination_id).every_lane.delivered("*"), count=1000))
 
     def _forget_other_holdings(self, destination: Destination) -> None:
-        """What was delivered to another account or business unit tells nothing of this one."""
+        """Drop what was delivered to another account or business unit; it says nothing about this one."""
         mine = f":{destination.holdings}".encode()
         if found := [key for key in self._delivered(destination.id) if not key.endswith(mine)]:
             self._redis.unlink(*found)
@@ -256,13 +262,15 @@ class DestinationStore(Directory):
             try:
                 used.add(self.about(destination_id).account.encode())
             except UnknownDestination:
-                continue  # being disconnected
+                continue  # is being disconnected
         if unused := known - used:
             self._redis.srem(ACCOUNTS, *unused)
 
 
 def _epoch(destination: Destination, pepper: bytes, stored: bytes | None) -> str:
-    """The epoch `stored` bears a mark where something was forgotten since the destination was connected: it stays."""
+    """Return the destination's epoch; a `stored` one keeps the mark of a `forget_delivered` since the destination was
+    connected.
+    """
     epoch = destination.epoch(pepper)
     known = (stored or b"").decode()
     return known if known.startswith(f"{epoch}-") else epoch
@@ -273,7 +281,9 @@ def _purpose(destination_id: str) -> bytes:
 
 
 def _secret_purpose(destination: Destination) -> bytes:
-    """Names its hosts: the rest of a destination is sealed for data, and such a key alone shall not lead the secret elsewhere."""
+    """Bind the secret to its hosts: the rest of a destination is sealed with a data key, which alone must not redirect the
+    secret.
+    """
     account = destination.account
     bound = (destination.id, account.client_id, account.account_id or "", account.auth_base_url, account.rest_base_url)
     return b"account:" + "\0".join(bound).encode()

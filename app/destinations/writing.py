@@ -1,7 +1,7 @@
-"""A destination as the text of its file: what `app.destinations.file` reads gives the same destination again. Pure.
+"""Writes a destination as the text of its file, from which `app.destinations.file` reads the same destination. Pure.
 
-The client secret is never written; a variable stands in its place. Nor are addresses and secrets of alert channels: what is connected
-stays, by its place (`app.destinations.channels`).
+The client secret is never written; a variable replaces it. Nor are addresses and secrets of alert channels: a placeholder
+keeps the connected value (`app.destinations.channels`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from app.destinations.model import AlertChannel, Destination, MappingRow
 
-VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")  # `${NAME}`, and `$${NAME}` for what is none
+VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")  # `${NAME}`, or escaped `$${NAME}`
 SECRET_VARIABLE = "SFMC_CLIENT_SECRET"  # noqa: S105  # its name, not its value
 
 
 def document(destination: Destination, *, connected: Sequence[AlertChannel] | None = None) -> dict[str, Any]:
-    """As it stands in the file; what has its default is left out. `connected` are the alert channels of now, if not these."""
+    """Return the content of the file, without values that have their defaults. `connected`: the connected alert channels,
+    if other than these.
+    """
     account = destination.account
     made: dict[str, Any] = {"id": destination.id, "name": destination.name}
     if destination.description:
@@ -81,7 +83,7 @@ def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]
 
 
 def _escaped(value: Any, *, secret: bool = False) -> Any:
-    """Text that looks like a variable is none, but for the secret."""
+    """Escape text that looks like a variable, except in the secret."""
     match value:
         case dict():
             return {key: _escaped(item, secret=key == "client_secret") for key, item in value.items()}
@@ -93,7 +95,7 @@ def _escaped(value: Any, *, secret: bool = False) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists are set in under their name."""
+    """Indents lists under their name."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  # as PyYAML calls it
         super().increase_indent(flow, False)
@@ -104,12 +106,12 @@ def to_yaml(made: dict[str, Any]) -> str:
 
 
 def as_file(destination: Destination) -> str:
-    """The text of its file."""
+    """Return the text of the file."""
     return to_yaml(document(destination))
 
 
 def diff(before: Destination | None, after: Destination) -> list[str]:
-    """Lines of a unified diff between two destinations' files; all of it is new when there was none."""
+    """Return a unified diff between two destinations' files; everything is new if there was none before."""
     old = [] if before is None else as_file(before).splitlines()
     new = to_yaml(document(after, connected=() if before is None else before.alerts)).splitlines()
     return list(difflib.unified_diff(old, new, "connected", "new", n=3, lineterm=""))[2:]
