@@ -1,1 +1,1 @@
-"""The console: pages for operators, and the JSON API beside them. Thin over the same functions as the commands."""
+"""The console: pages for operators and a JSON API, both thin layers over the functions that the commands use."""

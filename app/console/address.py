@@ -1,4 +1,4 @@
-"""Where the console is found."""
+"""Where to find the console."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONSOLE_PORT = 8081
 
 
 def console_url(settings: Settings) -> str:
-    """As it was configured, else where `activation up` of this home has it, else where `activation console` listens by default."""
+    """Return the configured URL, else that of this home's `activation up`, else the default of `activation console`."""
     if settings.console_url:
         return settings.console_url.rstrip("/")
     noted = Home(settings.home).addresses

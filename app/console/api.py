@@ -1,4 +1,4 @@
-"""The JSON API: what the pages show and do, for programs that show a key. Its routes and its OpenAPI document come from one table."""
+"""The JSON API: what the pages show and do, for programs with an API key. One table defines its routes and OpenAPI document."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ TYPES: dict[str, dict[str, Any]] = {
 
 
 class Unauthorized(ActivationError):
-    """No key, or one that does not hold."""
+    """The request has no API key, or an invalid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. `given` holds its query, its path and the members of its body, checked against the operation."""
+    """One request. `given`: its query, path and body members, checked against the operation."""
 
     context: Context
     actor: Actor
@@ -59,7 +59,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`query` and `body` map names to words of `TYPES`; those in `needed` must be there."""
+    """One operation. `query`, `body`: names mapped to words of `TYPES`. `needed`: names that must be given."""
 
     method: str
     path: str
@@ -72,7 +72,7 @@ class Operation:
 
 
 def routes(operations: list[Operation]) -> list[Route]:
-    """A route for each operation, and one for the document."""
+    """Return a route for each operation, and one for the OpenAPI document."""
     document = orjson.dumps(openapi(operations), option=orjson.OPT_INDENT_2)
 
     async def describe(_: Request) -> Response:
@@ -125,7 +125,7 @@ def _who(context: Context, request: Request) -> Actor:
 
 
 def _given(operation: Operation, request: Request, raw: bytes) -> dict[str, Any]:
-    """Raises `UsageError` with each problem; none quotes a value."""
+    """Return the request's values. Raises: `UsageError` with each problem, quoting no value."""
     given: dict[str, Any] = {}
     problems = []
     for name, kind in operation.query.items():
@@ -185,7 +185,7 @@ def _problem(
 
 
 def openapi(operations: list[Operation]) -> dict[str, Any]:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         parameters = [

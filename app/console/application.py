@@ -61,7 +61,7 @@ def make_application(context: Context) -> Starlette:
         Mount("/static", StaticFiles(directory=str(files("app.console") / "static"))),
     ]
     made = Starlette(routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)])
-    made.router.redirect_slashes = False  # it would lead to whatever host the request names
+    made.router.redirect_slashes = False  # a redirect would lead to whatever host the request names
     made.state.context = context
     made.state.watch = Watch(context)
     return made

@@ -1,6 +1,6 @@
-"""Pictures of numbers, as SVG that the page's style sheet colours: light and dark, and no inline style, which the policy refuses.
+"""Draws numbers as SVG, coloured by the page's style sheet for light and dark; the policy forbids inline styles.
 
-Each says in words what it shows; the figures themselves stand in a table beside it.
+Each picture says in words what it shows; a table beside it has the figures.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from app.reporting.burn_up import BurnUp
     from app.reporting.runs import Run
 
-HOURS = 24  # of the small columns
-# from the bottom of a column to its top
+HOURS = 24  # number of small columns
+# from the bottom of a column to the top
 KINDS = (
     ("delivered", ("delivered",)),
     ("idle", ("unchanged", "superseded")),
@@ -31,11 +31,11 @@ def _markup(elements: Sequence[svg.Element], *, width: float, height: float, lab
         viewBox=svg.ViewBoxSpec(0, 0, width, height), class_=["chart", css], extra={"role": "img", "aria-label": label},
         elements=list(elements),
     )  # fmt: skip
-    return Markup(drawn.as_str())  # noqa: S704  # svg.py escapes attributes and texts; they are ours
+    return Markup(drawn.as_str())  # noqa: S704  # svg.py escapes attributes and texts, which are ours anyway
 
 
 def success_picture(runs: Sequence[Run], now_hour: int) -> Markup:
-    """The last `HOURS` in a line of small columns: green for what went well, amber for excluded, red for failed."""
+    """Draw the last `HOURS` as small columns: green for what went well, amber for excluded, red for failed."""
     by_hour = {run.hour: run for run in runs}
     elements: list[svg.Element] = []
     settled = failed = 0
@@ -63,7 +63,7 @@ def success_picture(runs: Sequence[Run], now_hour: int) -> Markup:
 
 
 def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: int) -> Markup:
-    """Profiles by outcome in columns of `unit_hours`, with the scale at the left."""
+    """Draw profiles by outcome, in columns of `unit_hours`, with the scale at the left."""
     width, height, left, bottom = 720.0, 220.0, 56.0, 24.0
     sums: list[dict[str, int]] = [{} for _ in range(count)]
     for run in runs:
@@ -118,7 +118,7 @@ def _tick(hour: int, unit_hours: int) -> str:
 
 
 def burn_up_lines(burn: BurnUp) -> Markup:
-    """Calls of the year so far as a line, what the rest of the year adds at the present rate dashed, and what is allowed."""
+    """Draw the year's calls so far, the forecast for the rest of the year (dashed), and what is allowed."""
     width, height, left, bottom = 720.0, 200.0, 56.0, 24.0
     top = nice(max(burn.allowed if burn.forecast > burn.allowed / 10 else 0, burn.forecast, burn.used, 1) * 1.05)
     plot = height - bottom - 8
@@ -145,7 +145,7 @@ def burn_up_lines(burn: BurnUp) -> Markup:
 
 
 def nice(value: float) -> float:
-    """The next of some round numbers times a power of ten that is not below the value."""
+    """Return the smallest round number that is not below the value."""
     if value <= 0:
         return 1
     power = 1.0

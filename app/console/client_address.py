@@ -1,4 +1,4 @@
-"""From which address a request comes, through proxies whose word counts. Pure."""
+"""Finds the address that a request comes from, through trusted proxies. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Network = IPv4Network | IPv6Network
 
 
 def read_proxies(setting: str) -> tuple[Network, ...]:
-    """Addresses and networks with commas between. Raises `UsageError`."""
+    """Read comma-separated addresses and networks. Raises: `UsageError`."""
     try:
         return tuple(ip_network(word.strip(), strict=False) for word in setting.split(",") if word.strip())
     except ValueError:
@@ -21,7 +21,7 @@ def read_proxies(setting: str) -> tuple[Network, ...]:
 
 
 def client_address(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
-    """The last of X-Forwarded-For that no proxy of ours has; the peer itself unless it is one."""
+    """Return the last address in X-Forwarded-For that is not a proxy of ours; `peer` itself if it is no proxy."""
     address = peer
     for hop in reversed([*forwarded.split(","), peer] if forwarded else [peer]):
         found = _address(hop.strip())
@@ -36,7 +36,7 @@ def client_address(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> s
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:  # with its port, as some proxies write it
+    elif text.count(":") == 1:  # with a port, as some proxies write it
         text = text.partition(":")[0]
     try:
         found = ip_address(text.partition("%")[0])

@@ -1,4 +1,4 @@
-"""The connect form: its fields bear the paths that they have in the file, so that each finding stands beside its field."""
+"""The connect form. Its fields are named by their paths in the file, so that each finding can be shown beside its field."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LIMITS = ("calls_per_minute", "calls_per_year", "max_in_flight", "stop_at_yearly
 ACCOUNT = ("subdomain", "client_id", "account_id", "auth_base_url", "rest_base_url")
 _INDEXED = re.compile(r"(mapping|segments)\[(\d{1,4})\]\.([a-z_]+)")
 MOST_ITEMS = 2_000
-OR = " || "  # between a source and its fallbacks, in the form alone
+OR = " || "  # between a source and its fallbacks; used only in the form
 
 
 class _Plain(yaml.BaseLoader):
-    """Text, lists and maps alone. Refuses aliases: some hundred bytes of them could fill the memory."""
+    """Loads only text, lists and maps. Refuses aliases: a few hundred bytes of them could fill the memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -34,7 +34,7 @@ class _Plain(yaml.BaseLoader):
 
 
 def empty() -> dict[str, Any]:
-    """What the form begins with: the two rows that every destination has."""
+    """Return a new form, with the two rows that every destination has."""
     return {
         "account": {},
         "mapping": [
@@ -50,7 +50,7 @@ def empty() -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The form of a file that was read."""
+    """Return the form for a file's content."""
     form = {
         **empty(),
         **{name: value for name, value in document.items() if name not in ("options", "segments", "alerts")},
@@ -64,14 +64,14 @@ def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def receiver(account: Mapping[str, Any]) -> list[str]:
-    """Whom the client secret of an account, as it stands in a form or a file, is sent to and for whom: it goes to nothing else."""
+    """Return where and for whom an account's client secret is sent; it may go nowhere else. `account`: from a form or file."""
     return [str(account.get(name) or "") for name in ("subdomain", "client_id", "auth_base_url", "rest_base_url")]
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """The plain content of a YAML file that somebody opens. Raises `UsageError`; it may have other problems, which the form shows."""
+    """Return the plain content of a YAML file; other problems are left for the form to show. Raises: `UsageError`."""
     try:
-        document = yaml.load(text, Loader=_Plain)  # noqa: S506  # it makes no objects
+        document = yaml.load(text, Loader=_Plain)  # noqa: S506  # this loader makes no objects
     except (yaml.YAMLError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -89,7 +89,7 @@ def read_document(text: str) -> dict[str, Any]:
 
 
 def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The form as a browser sends it."""
+    """Return the form that a browser sent."""
     form: dict[str, Any] = {"account": {}, "limits": {}, "options_yaml": "", "alerts_yaml": ""}
     lists: dict[str, dict[int, dict[str, str]]] = {"mapping": {}, "segments": {}}
     for name, raw in fields:
@@ -109,7 +109,7 @@ def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of the file that the form makes, without empty fields and rows. Raises `UsageError` for a part that is no YAML."""
+    """Return the file content for a form, without empty fields and rows. Raises: `UsageError` for a part that is no YAML."""
     made: dict[str, Any] = {"id": form.get("id", ""), "name": form.get("name", "")}
     if form.get("description"):
         made["description"] = form["description"]
@@ -134,7 +134,7 @@ def to_document(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(text: str, kind: type) -> Any:
-    """The plain content of a part of the file that is written as YAML; None when it is of no such kind."""
+    """Return the content of a part written as YAML; None if it is not of this kind."""
     try:
         found = yaml.load(text, Loader=_Plain)  # noqa: S506  # as above
     except (yaml.YAMLError, RecursionError):
@@ -156,7 +156,7 @@ def _filled(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def places(form: Mapping[str, Any]) -> dict[str, str]:
-    """Path in the file -> path in the form: rows that are empty are not in the file."""
+    """Return the path in the form for each path in the file, which lacks the empty rows."""
     found = {}
     for section, names in (("mapping", ROW), ("segments", SEGMENT)):
         number = 0
@@ -171,7 +171,10 @@ def as_destination(
     form: Mapping[str, Any], *, secret: str, allow_local_hosts: bool, local_names: frozenset[str],
     connected: Callable[[str], Destination | None],
 ) -> Destination:  # fmt: skip
-    """Raises `UsageError` with a line for each problem, as the command does for a file. No variable of this process is read."""
+    """Return the destination that the form describes. Reads no variable of this process.
+
+    Raises: `UsageError` with a line for each problem, like the command for a file.
+    """
     return load(
         to_yaml(to_document(form)), environ={SECRET_VARIABLE: secret or "-"}, allow_local_hosts=allow_local_hosts,
         local_names=local_names, connected=connected,
@@ -179,7 +182,7 @@ def as_destination(
 
 
 def sort_problems(problems: Iterable[tuple[str, str]], form: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Problems as (path in the file, text): those of a field by its path in the form, and all others."""
+    """Split problems, given as (path in the file, text), into those of a field, by path in the form, and all others."""
     known = places(form)
     fields: dict[str, str] = {}
     others: list[str] = []
@@ -198,6 +201,6 @@ def sort_problems(problems: Iterable[tuple[str, str]], form: Mapping[str, Any]) 
 
 
 def split(problem: str) -> tuple[str, str]:
-    """`path: text` of a line of `UsageError.problems`."""
+    """Split a line of `UsageError.problems` into path and text."""
     path, _, text = problem.partition(": ")
     return path, text

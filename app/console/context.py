@@ -1,4 +1,4 @@
-"""What the console works with, made once for a process."""
+"""What the console works with, made once per process."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from app.console.single_sign_on import SingleSignOn
     from app.resources import Resources
 
-NONE = "\N{EN DASH}"  # stands where there is no figure
+NONE = "\N{EN DASH}"  # shown where there is no figure
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`url` is where browsers find it; over https its cookies are sent over nothing else."""
+    """The console's shared objects. `url`: where browsers find it; if it is https, cookies are sent only over https."""
 
     resources: Resources
     url: str
@@ -40,7 +40,7 @@ class Context:
     proxies: tuple[Network, ...] = ()
     slow_tries: Turns = field(
         default_factory=lambda: Turns(2, waiting=8, seconds=5)
-    )  # of addresses that have tried often
+    )  # for addresses that have tried often
 
     @property
     def secure(self) -> bool:
@@ -48,7 +48,7 @@ class Context:
 
 
 def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | None = None) -> Context:
-    """Raises `UsageError` for a wrong CONSOLE_PROXIES."""
+    """Create the context. Raises: `UsageError` for a wrong CONSOLE_PROXIES."""
     users = Users(resources.redis, resources.ring)
     return Context(
         resources=resources,
@@ -76,7 +76,7 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Never rounded up to 100 %, nor down to 0."""
+    """Format a share, never rounded up to 100 % or down to 0."""
     if share is None:
         return NONE
     if 0.999 < share < 1:
@@ -85,12 +85,12 @@ def percent(share: float | None) -> str:
 
 
 def moment(epoch_ms: int) -> str:
-    """UTC; a dash for none."""
+    """Format a time in UTC; a dash for none."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if epoch_ms else NONE
 
 
 def ago(seconds: float | None) -> str:
-    """A length of time in its largest unit or two."""
+    """Format a length of time in its largest one or two units."""
     if seconds is None:
         return NONE
     whole = int(seconds)
@@ -104,5 +104,5 @@ def ago(seconds: float | None) -> str:
 
 
 def marked(text: str) -> Markup:
-    """What stands between backticks, as code."""
+    """Show text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped

@@ -1,4 +1,4 @@
-"""Field definitions that were fetched while somebody writes a destination, which is not connected yet. Kept in this process alone."""
+"""Field definitions fetched while somebody writes a destination that is not connected yet. Kept only in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEPT = 32
 
 
 class Drafts:
-    """The newest catalogs, by account and client. Safe for many threads."""
+    """The newest catalogs, by account and client. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""Server-sent events: an open page is told when there is something new to be seen, and fetches itself anew."""
+"""Server-sent events: tells an open page that there is something new, so that it reloads itself."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 CHECK_SESSION_SECONDS = 30.0
-MOST = 200  # open pages
+MOST = 200  # open pages at once
 
 
 class Watch:
-    """What all open pages see is looked at once, however many they are."""
+    """Looks once for all open pages, however many there are."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -38,7 +38,7 @@ class Watch:
         self.open = 0
 
     async def fingerprint(self) -> str:
-        """Changes when a count or a state of any destination does."""
+        """Return a text that changes when any destination's counts or state change."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= LOOK_SECONDS * 0.9:
                 self._seen = await run_in_threadpool(self._look)
@@ -65,7 +65,7 @@ class Watch:
 
 
 async def events(request: Request) -> Response:
-    """`changed` whenever there is something new."""
+    """Stream `changed` whenever there is something new."""
     context: Context = request.app.state.context
     watch: Watch = request.app.state.watch
     session = await run_in_threadpool(_signed_in, context, request)
@@ -97,6 +97,6 @@ async def events(request: Request) -> Response:
 
 def _signed_in(context: Context, request: Request) -> bool:
     try:
-        return find_session(context, request, extend=False) is not None  # a page left open is nobody at work
+        return find_session(context, request, extend=False) is not None  # an open page is nobody at work
     except (RedisError, ActivationError):
         return False

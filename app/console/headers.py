@@ -1,4 +1,4 @@
-"""What every answer says to the browser: nothing from elsewhere, no frame, nothing kept."""
+"""The headers of every answer: load nothing from elsewhere, allow no frames, store nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",  # with less, the browser does not say that a form is of ours
+    "referrer-policy": "same-origin",  # with a stricter policy the browser does not reveal that a form is ours
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class SafeHeaders:
-    """Puts the headers on every answer. What is no static file is not to be stored: it may show what a role may see."""
+    """Adds the headers to every answer. Only static files may be stored: other answers show what a role may see."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app

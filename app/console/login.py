@@ -1,4 +1,4 @@
-"""Signing in and out: by password, by a link that works once, by single sign-on."""
+"""Signing in and out: by password, one-time link, or single sign-on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from app.access.users import User
 
-SLOW_SECONDS = 1.0  # for each of the tries of an address that has tried often
+SLOW_SECONDS = 1.0  # per try, for an address that has tried often
 _TOO_OFTEN = "Too many tries. Wait five minutes and try again."
 
 
 def _next(visit: Visit) -> str:
-    """Where to go after signing in: a path of ours, never another host."""
+    """Return where to go after signing in: a path of ours, never another host."""
     path = visit.text("next")
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path else "/"
 
@@ -35,14 +35,14 @@ def _address(visit: Visit) -> str:
 
 
 def sign_in(visit: Visit, actor: Actor, how: str, *, user: User | None = None, to: str = "/") -> Response:
-    """A new session, whatever one there was."""
+    """Begin a new session, replacing any old one."""
     context = visit.context
     if old := visit.request.cookies.get(COOKIE):
         context.sessions.end(old)
     token = context.sessions.begin(actor, now_ms=context.resources.clock.now_ms(), user=user)
     note_act(context.resources.redis, context.resources.ring, Act(actor.name, "sign in", detail=how))
     answer = visit.go(to)
-    # no max_age: it ends with the browser; the server ends it in any case
+    # no max_age: it ends with the browser, and the server ends it in any case
     answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=context.secure, path="/")
     return answer
 
@@ -70,7 +70,7 @@ def login(visit: Visit) -> Response:
                 time.sleep(SLOW_SECONDS)
         user = visit.context.users.verify(name, password if isinstance(password, str) else "")
     except TooBusy:
-        sessions.take_back_try(*whose)  # no password was looked at
+        sessions.take_back_try(*whose)  # no password was checked
         raise
     if user is None:
         _note_refusal(visit, "wrong name or password")
@@ -87,7 +87,7 @@ def _form(visit: Visit, problem: str = "", status: int = 200) -> Response:
 
 @page(role=None)
 def link(visit: Visit) -> Response:
-    """GET shows whom the link signs in; POST does it. So a program that only looks at links uses none up."""
+    """GET shows whom the link signs in, POST does it; so a program that merely fetches links uses none up."""
     token = str(visit.request.path_params["token"])
     found = visit.context.sessions.read_link(token, use=False)
     if found is None:
@@ -113,7 +113,7 @@ def link(visit: Visit) -> Response:
         if not asks_password:
             use()
             return sign_in(visit, actor, "one-time link")
-        # the link is used up when the password is hashed: where that has to wait for too long, it still holds
+        # the link is used up just before hashing: if hashing has to wait too long, the link stays valid
         user = visit.context.users.choose_password(actor.name, password, before=use)
     except _LinkIsGone:
         return _link_is_gone(visit)
@@ -121,7 +121,7 @@ def link(visit: Visit) -> Response:
 
 
 class _LinkIsGone(Exception):
-    """Another request has used it."""
+    """Another request has used the link."""
 
 
 def _link_is_gone(visit: Visit) -> Response:

@@ -1,6 +1,6 @@
-"""The way to the issuer of single sign-on, and back.
+"""The redirect to the single sign-on issuer, and back.
 
-Between leaving and coming back, what has to match (state, nonce, verifier) travels sealed in a cookie.
+Meanwhile the values that must match (state, nonce, verifier) are kept sealed in a cookie.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PURPOSE = b"oidc"
 
 @page(role=None)
 def start(visit: Visit) -> Response:
-    """To the issuer."""
+    """Redirect to the issuer."""
     address, kept = _sign_on(visit).leave()
     sealed = visit.resources.ring.seal(orjson.dumps(kept), _PURPOSE)
     answer = RedirectResponse(address, 303)
@@ -42,7 +42,7 @@ def start(visit: Visit) -> Response:
 
 @page(role=None)
 def callback(visit: Visit) -> Response:
-    """Back from the issuer."""
+    """Sign in on the way back from the issuer."""
     try:
         kept = orjson.loads(
             visit.resources.ring.open(base64.urlsafe_b64decode(visit.request.cookies.get(COOKIE, "")), _PURPOSE)

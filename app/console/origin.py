@@ -1,4 +1,4 @@
-"""Whether a form was sent by a page of ours, by what the browser says of where it comes from. Pure."""
+"""Decides from the browser's headers whether a form was sent by one of our pages. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 
 def is_foreign(*, site: str, origin: str, host: str, url: str) -> bool:
-    """By the headers Sec-Fetch-Site, Origin and Host, '' where one is missing, and the console's own `url`.
+    """Return whether a form came from elsewhere, by the headers Sec-Fetch-Site, Origin and Host and the console's own `url`.
 
-    What sends neither of the first two is no browser, and has no cookies of anybody.
+    A missing header is ''. A client that sends neither of the first two is no browser and has nobody's cookies.
     """
     if site:
         return site not in ("same-origin", "none")
@@ -19,7 +19,7 @@ def is_foreign(*, site: str, origin: str, host: str, url: str) -> bool:
 
 
 def _place(url: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port, as two spellings of one address have them; None where it names no host."""
+    """Return scheme, host and port, normalised; None if the URL names no host."""
     parts = urlsplit(url)
     try:
         port = parts.port

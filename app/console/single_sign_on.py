@@ -1,6 +1,6 @@
-"""Single sign-on by OpenID Connect: authorization code with PKCE, groups to roles.
+"""Single sign-on by OpenID Connect: authorization code with PKCE, groups mapped to roles.
 
-The ID token is verified with the issuer's published keys; nothing else of its answer counts.
+The ID token is verified with the issuer's published keys; nothing else in its answer is trusted.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class SignOnRefused(ActivationError):
 
 
 class SingleSignOn:
-    """One issuer. Safe for many threads."""
+    """One issuer. Safe to share between threads."""
 
     def __init__(self, settings: Settings, url: str) -> None:
-        """Raises `UsageError` when the settings do not go together."""
+        """Read the settings. Raises: `UsageError` if they do not fit together."""
         self._issuer = settings.console_oidc_issuer.rstrip("/")
         self._client_id = settings.console_oidc_client_id
         self._client_secret = settings.console_oidc_client_secret
@@ -62,7 +62,7 @@ class SingleSignOn:
         self.name = host.hostname or "single sign-on"
 
     def leave(self) -> tuple[str, dict[str, str]]:
-        """Where to send the browser, and what has to match when it comes back."""
+        """Return where to send the browser, and the values that must match when it comes back."""
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         with self._session() as session:
             address, state = session.create_authorization_url(
@@ -71,7 +71,7 @@ class SingleSignOn:
         return address, {"state": state, "nonce": nonce, "verifier": verifier}
 
     def come_back(self, state: str, code: str, kept: dict[str, str]) -> Actor:
-        """Who signed in. Raises `SignOnRefused`, and `ServiceUnreachable` when the issuer does not answer."""
+        """Return who signed in. Raises: `SignOnRefused`; `ServiceUnreachable` if the issuer does not answer."""
         if not code or not same(state, kept["state"]):
             raise SignOnRefused("The sign-on was not finished.", remedy="Begin again.")
         known = self._known()
@@ -116,7 +116,7 @@ class SingleSignOn:
         )  # fmt: skip
 
     def _known(self) -> dict[str, Any]:
-        """What the issuer says of itself."""
+        """Return the issuer's metadata."""
         with self._lock:
             if time.monotonic() < self._metadata_until:
                 return self._metadata
@@ -139,7 +139,7 @@ class SingleSignOn:
 
 
 def read_groups(text: str) -> dict[str, Role]:
-    """`marketing=view,operations=activate`. Raises `UsageError`."""
+    """Read `marketing=view,operations=activate`. Raises: `UsageError`."""
     found = {}
     for pair in (part.strip() for part in text.split(",") if part.strip()):
         group, separator, role = pair.rpartition("=")

@@ -1,7 +1,7 @@
 """One request to a page: who asks, with what form, and how the answer is made.
 
-A page is a plain function `(Visit) -> Response`; what it may ask of Redis or Marketing Cloud blocks, so it runs in a thread. Signing
-in, roles, the CSRF token and the errors of `app.errors` are dealt with here, once.
+A page is a plain function `(Visit) -> Response`. It may block on Redis or Marketing Cloud, so it runs in a thread. Signing
+in, roles, the CSRF token and the errors of `app.errors` are handled here, once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ View = Callable[["Visit"], Response]
 
 
 class Forbidden(ActivationError):
-    """The role does not go so far."""
+    """The role does not permit this."""
 
     def __init__(self, needed: Role) -> None:
         super().__init__(
@@ -58,7 +58,7 @@ class Forbidden(ActivationError):
 
 
 class StaleForm(ActivationError):
-    """A form without the token of this session: made elsewhere, or for a session that has ended."""
+    """A form without this session's token: made elsewhere, or for a session that has ended."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -67,7 +67,7 @@ class StaleForm(ActivationError):
 
 
 class ForeignForm(ActivationError):
-    """A form that a page elsewhere has sent."""
+    """A form sent from a page elsewhere."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ class ForeignForm(ActivationError):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """`form` is empty for a GET."""
+    """One request. `form`: empty for a GET."""
 
     request: Request
     context: Context
@@ -99,7 +99,7 @@ class Visit:
         return str(self.request.path_params["destination"])
 
     def text(self, name: str) -> str:
-        """A field of the form, or of the query, without the space around it; '' when it is not there."""
+        """Return a field of the form or query without surrounding space; '' if absent."""
         value = self.form.get(name, self.request.query_params.get(name, ""))
         return value.strip() if isinstance(value, str) else ""
 
@@ -107,16 +107,16 @@ class Visit:
         return self.session is not None and self.session.actor.role.covers(Role(role))
 
     def demand(self, role: Role) -> None:
-        """Raises `Forbidden`."""
+        """Require a role. Raises: `Forbidden`."""
         if not self.may(role):
             raise Forbidden(role)
 
     def note(self, what: str, destination: str = "", detail: str = "") -> None:
-        """An entry of the audit."""
+        """Add an entry to the audit."""
         note_act(self.resources.redis, self.resources.ring, Act(self.actor.name, what, destination, detail))
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page of HTML from its template."""
+        """Return a page rendered from its template."""
         done = unquote(self.request.cookies.get(DONE, ""))
         html = self.context.templates.get_template(template).render(
             visit=self, session=self.session, path=self.request.url.path, done=done, **values
@@ -127,7 +127,7 @@ class Visit:
         return answer
 
     def go(self, path: str, done: str = "") -> Response:
-        """To another page, after something was done; `done` is the sentence that it begins with."""
+        """Redirect to another page; `done` is a sentence to show there."""
         answer = RedirectResponse(path, 303)
         if done:
             answer.set_cookie(DONE, quote(done), max_age=60, httponly=True, samesite="lax", secure=self.context.secure)
@@ -135,7 +135,7 @@ class Visit:
 
 
 def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request], Awaitable[Response]]]:
-    """Make a view an endpoint. `role` None: also for those who have not signed in."""
+    """Turn a view into an endpoint. `role`: None also admits those who have not signed in."""
 
     def decorate(view: View) -> Callable[[Request], Awaitable[Response]]:
         @wraps(view)
@@ -154,14 +154,14 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
 
 
 def length_of(request: Request) -> float:
-    """Of the body in bytes; without end where it comes in pieces of a number that is not told."""
+    """Return the body's length in bytes; infinity if it comes in chunks of unknown total."""
     if "transfer-encoding" in request.headers:
         return float("inf")
     return int(request.headers.get("content-length") or 0)
 
 
 async def _read_files(form: FormData) -> FormData:
-    """Files of a form as their text."""
+    """Replace a form's files by their text."""
     read: list[tuple[str, str | UploadFile]] = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
@@ -202,7 +202,7 @@ def find_session(context: Context, request: Request, *, extend: bool = True) -> 
 
 
 def complaint(visit: Visit, error: ActivationError) -> Response:
-    """The page of an expected failure."""
+    """Return the page for an expected failure."""
     remedy, problems = error.remedy, getattr(error, "problems", ())
     answer = visit.page("error.html", status=status_of(error), text=str(error), remedy=remedy, problems=problems)
     if isinstance(error, TooBusy):
@@ -211,7 +211,7 @@ def complaint(visit: Visit, error: ActivationError) -> Response:
 
 
 def status_of(error: ActivationError) -> int:
-    """The HTTP status of an error of ours."""
+    """Return the HTTP status for an error of ours."""
     match error:
         case Forbidden() | StaleForm() | ForeignForm():
             return 403

@@ -1,1 +1,1 @@
-"""The pages, a module for each."""
+"""The pages, one module each."""

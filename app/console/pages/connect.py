@@ -1,4 +1,4 @@
-"""Connecting a destination: the same preflight as the command's, field by field while one types, and a diff before it replaces."""
+"""Connecting a destination: the command's preflight, checks field by field while typing, and a diff before replacing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WELL_KNOWN = (
 
 @dataclass(slots=True)
 class Draft:
-    """A form on its way: what is in it, what is wrong with it, and what the account says."""
+    """A form in progress: its content, its problems, and what the account says."""
 
     form: dict[str, Any]
     secret: str = field(default="", repr=False)
@@ -59,7 +59,7 @@ class Draft:
 
 
 def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
-    """All that can be said without asking the account."""
+    """Check everything that needs no question to the account."""
     draft = Draft(form, secret)
     local = visit.resources.settings.local_hosts
     try:
@@ -87,7 +87,7 @@ def _same_account(visit: Visit, destination: Destination) -> bool:
 
 
 def _secret(visit: Visit, form: dict[str, Any]) -> str:
-    """The one that was typed, else the one that travels along sealed, else that of the destination that is replaced."""
+    """Return the secret that was typed, else the one sealed in the form, else that of the destination being replaced."""
     if typed := visit.text("account.client_secret"):
         return typed
     try:
@@ -104,7 +104,7 @@ def _secret(visit: Visit, form: dict[str, Any]) -> str:
 
 
 def _purpose(visit: Visit, form: dict[str, Any]) -> bytes:
-    """A secret that travels along opens in its own session, and for the account that it was given for."""
+    """Bind a secret sealed in the form to its session and to the account it was given for."""
     assert visit.session is not None
     return _PURPOSE + json.dumps([visit.session.csrf, *connect_form.receiver(form["account"])]).encode()
 
@@ -116,7 +116,7 @@ def _read(visit: Visit) -> Draft:
 
 @page(role=Role.MANAGE)
 def connect(visit: Visit) -> Response:
-    """GET begins, with `from` from a destination that is there. POST does what its button says."""
+    """GET shows a new form, or with `from` that of a connected destination. POST does what its button says."""
     if visit.request.method == "GET":
         if name := visit.text("from"):
             known = visit.resources.destinations.get(name)
@@ -148,7 +148,7 @@ def connect(visit: Visit) -> Response:
 
 
 def _may_ask(visit: Visit, draft: Draft) -> str:
-    """Why the account cannot be asked; '' when it can."""
+    """Return why the account cannot be asked; '' if it can."""
     if not visit.resources.ring.opens(Scope.ACCOUNT):
         return "This console holds no key for accounts. Download the file and connect it with `activation connect`."
     if draft.destination is None:
@@ -161,7 +161,7 @@ def _test(visit: Visit, draft: Draft) -> Draft:
     if any(place.startswith("account.") for place in draft.fields):
         draft.tested = "Mend the account first."
         return draft
-    # what is wrong with mapping and segments yet must not keep the account from being asked: its fields help to mend that
+    # problems of mapping and segments must not prevent asking the account: its fields help to fix them
     bare = {
         **draft.form,
         "id": draft.form.get("id") or "draft",
@@ -191,7 +191,7 @@ def _test(visit: Visit, draft: Draft) -> Draft:
 
 
 def _review(visit: Visit, draft: Draft) -> Response:
-    """The whole preflight, the file, and what would change."""
+    """Show the whole preflight, the file, and what would change."""
     why = _may_ask(visit, draft)
     if why or draft.fields or draft.others or draft.destination is None:
         draft.tested = why
@@ -228,7 +228,7 @@ def _connect(visit: Visit, draft: Draft) -> Response:
 
 @page(role=Role.MANAGE)
 def check(visit: Visit) -> Response:
-    """The findings for the form as it is, for the script that shows them while one types."""
+    """Return the findings for the current form, for the script that shows them while typing."""
     draft = _read(visit)
     return JSONResponse({"fields": draft.fields, "others": draft.others, "yaml": draft.yaml})
 
@@ -255,7 +255,7 @@ def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
 
 
 def _used_by(visit: Visit) -> dict[str, int]:
-    """Attribute -> how many destinations write it."""
+    """Return how many destinations write each attribute."""
     counts: Counter[str] = Counter()
     for name in visit.resources.destinations.ids():
         destination = operating.former(visit.resources, name)

@@ -1,4 +1,4 @@
-"""One contact, by key: what was delivered when, what waits, what failed. The key goes in a form, never in an address."""
+"""One contact, by key: what was delivered when, what waits, what failed. The key is sent in a form, never in an address."""
 
 from __future__ import annotations
 

@@ -45,16 +45,16 @@ def _time(visit: Visit, name: str) -> int | None:
 
 @page()
 def failures(visit: Visit) -> Response:
-    """Of one destination; the first that has any, when none is named."""
+    """Show the failures of one destination; by default the first that has any."""
     ids = visit.resources.destinations.ids()
     counts = {name: len(visit.resources.failures(name)) for name in ids}
     chosen = visit.text("destination") or next((name for name in ids if counts[name]), ids[0] if ids else "")
     if chosen and chosen not in counts:
         visit.resources.destinations.about(chosen)
-        counts[chosen] = len(visit.resources.failures(chosen))  # connected meanwhile
+        counts[chosen] = len(visit.resources.failures(chosen))  # was connected meanwhile
     wanted = _wanted(visit)
     found = list(find_failures(visit.resources, chosen, wanted)) if chosen else []
-    # each record has to be opened, so all of them only once
+    # opening every record is costly, so do it only once
     every = found if wanted == Wanted() or not chosen else visit.resources.failures(chosen).all()
     codes = sorted({item.code for item in every})
     segments = []
@@ -75,7 +75,7 @@ def _query(visit: Visit) -> dict[str, str]:
 
 @page(role=Role.ACTIVATE)
 def confirm(visit: Visit) -> Response:
-    """How many it would be, before it is done."""
+    """Show how many failures an action would affect."""
     act = _act(visit)
     now_ms = visit.resources.clock.now_ms()
     wanted = _wanted(visit, now_ms)
@@ -125,7 +125,7 @@ def act(visit: Visit) -> Response:
 
 
 def replay(resources: Resources, name: str, wanted: Wanted) -> tuple[int, int, str]:
-    """How many were enqueued again, how many no key opens, and the job, '' for none."""
+    """Replay failures. Returns how many were enqueued again, how many no key opens, and the job ('' for none)."""
     done = Producer(resources).replay(name, resources.failures(name), find_failures(resources, name, wanted))
     return done.count, done.locked, done.job_id
 
@@ -142,7 +142,7 @@ def _lines(resources: Resources, name: str, wanted: Wanted) -> Iterator[bytes]:
 
 
 def describe(failure: Failure, resources: Resources, name: str, *, reveal: bool) -> dict[str, object]:
-    """For programs, and for files. Without `reveal` the profile is left out."""
+    """Describe a failure for programs and files; without `reveal` the profile is left out."""
     found: dict[str, object] = {
         "id": failure.id, "failed_at_ms": failure.failed_at_ms, "code": failure.code, "text": failure.text,
         "remedy": failure.remedy, "request_id": failure.request_id, "http_status": failure.http_status,
@@ -159,7 +159,7 @@ def describe(failure: Failure, resources: Resources, name: str, *, reveal: bool)
 
 @page()
 def one(visit: Visit) -> Response:
-    """One failure; its shape, or with the role `manage` and on demand its values."""
+    """Show one failure: its shape or, on demand and with the role `manage`, its values."""
     name = visit.destination_id
     wanted_id = visit.request.path_params["failure"]
     destination = visit.resources.destinations.get(name)

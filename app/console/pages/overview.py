@@ -1,4 +1,4 @@
-"""Every destination at a glance, and one of them closely."""
+"""Every destination at a glance, and one of them in detail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.console.visit import Visit
     from app.reporting.runs import Run
 
-SPANS = {"24": (24, 1), "168": (168, 24), "720": (720, 24)}  # hours that are shown -> hours of a column
+SPANS = {"24": (24, 1), "168": (168, 24), "720": (720, 24)}  # name -> (hours shown, hours per column)
 
 
 @page()
@@ -68,7 +68,7 @@ def _totals(runs: Iterable[Run]) -> Counter[str]:
 
 
 def _segments(item: Glance) -> list[tuple[str, str, dict[str, int]]]:
-    """Name, Mapping ID, and deliveries by status of each segment; those without any as well."""
+    """Return name, Mapping ID and deliveries by status for each segment, including those without any."""
     counts: dict[str, Counter[str]] = {}
     for run in item.runs:
         for segment, statuses in run.segments.items():
@@ -82,7 +82,7 @@ def _segments(item: Glance) -> list[tuple[str, str, dict[str, int]]]:
 
 
 def _reasons(runs: Iterable[Run]) -> list[tuple[str, str, str, int]]:
-    """Code, where or why, remedy, and count; the most frequent first."""
+    """Return code, place or reason, remedy and count, the most frequent first."""
     found: Counter[str] = Counter()
     for run in runs:
         found.update(run.reasons)
@@ -99,7 +99,7 @@ def _remedy(code: str) -> str:
 
 @page(role=Role.ACTIVATE)
 def act(visit: Visit) -> Response:
-    """Pause, resume, or fetch the fields anew."""
+    """Pause, resume, or fetch the fields again."""
     name, back = visit.destination_id, f"/destinations/{visit.destination_id}"
     match visit.request.path_params["act"]:
         case "pause":

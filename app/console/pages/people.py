@@ -29,7 +29,7 @@ def _page(visit: Visit, link: str = "", key: str = "") -> Response:
 
 @page(role=Role.MANAGE)
 def act(visit: Visit) -> Response:
-    """Add or remove a user or a key, or make another link. What is told once is told in the answer itself."""
+    """Add or remove a user or key, or create another link. What is shown only once is shown in the answer itself."""
     context, name = visit.context, visit.text("name")
     now_ms = visit.resources.clock.now_ms()
     match visit.request.path_params["act"]:

@@ -1,4 +1,4 @@
-"""Trying a profile: what would be sent, from where, what not and why. Nothing is changed."""
+"""Trying a profile: what would be sent and from where, and what would not and why. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ MOST = 200
 
 @page()
 def preview(visit: Visit) -> Response:
-    """Of profiles that somebody pastes, or of one that failed. Values are shown to `manage` alone; below it what was delivered does
-    not count, or values could be found out by guessing.
+    """Preview profiles that were pasted, or one that failed.
+
+    Only `manage` sees values. For other roles what was delivered does not count, or values could be found out by guessing.
     """
     ids = visit.resources.destinations.ids()
     chosen, text, picked = (
@@ -73,7 +74,7 @@ def _picked(visit: Visit, destination_id: str, failure_id: str) -> Any:
 
 
 def read_profiles(text: str) -> list[Any]:
-    """One profile, a list of them, or one in each line. Raises `UsageError`, which quotes nothing."""
+    """Read one profile, a list of them, or one per line. Raises: `UsageError`, which quotes nothing."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -26,7 +26,7 @@ JOBS_SHOWN = 100
 
 @page()
 def jobs(visit: Visit) -> Response:
-    """The newest jobs; an id that was typed in leads to its own address."""
+    """Show the newest jobs, or redirect to a job whose id was typed."""
     if name := visit.text("job"):
         return visit.go(f"/jobs/{quote(name, safe='')}")
     redis = visit.resources.redis
@@ -50,13 +50,13 @@ LENGTHS = {"1": "for an hour", "24": "for a day", "168": "for a week", "0": "for
 
 @page()
 def alerts(visit: Visit) -> Response:
-    """What is open, what happened, what is muted."""
+    """Show what is open, what happened, and what is muted."""
     return visit.page("alerts.html", found=read_alerts(visit.resources.redis), lengths=LENGTHS)
 
 
 @page(role=Role.ACTIVATE)
 def mute_alert(visit: Visit) -> Response:
-    """Its channels are told no more for a while; it goes on opening and closing."""
+    """Stop telling an alert's channels for a while; it still opens and closes."""
     kind, destination, hours = visit.text("kind"), visit.text("destination"), visit.text("hours")
     if kind not in KINDS or hours not in LENGTHS:
         raise UsageError("There is no such alert.")
