@@ -1,7 +1,8 @@
-"""The folder of one installation on this machine: its private Redis, its keys, its logs, and who runs in it.
+"""The folder of one installation on this machine: its private Redis, its keys, its logs, and what runs in it.
 
-A process of ours holds a lock file for as long as it lives, which the system lets go of however it ends; the file holds its
-process id. So what is running is asked of the locks, and an id that another program has by now is never taken for ours.
+Each of our processes holds a lock file for as long as it lives, which the system releases however the process ends; the
+file contains its process id. Locks therefore show what is running, and an id that another program has by now is never
+mistaken for ours.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from app.errors import UsageError
 from app.sealing import make_key
 
 END_SECONDS = 40.0
-LOOK_SECONDS = 0.05  # whoever looks who holds a lock has it for a moment
+LOOK_SECONDS = 0.05  # looking up who holds a lock takes it for a moment
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The places of an installation. Nothing is made but by `create`, and by whoever writes into it afterwards."""
+    """The paths of an installation. Only `create`, and later whoever writes into it, makes anything."""
 
     path: Path
 
@@ -45,7 +46,7 @@ class Home:
         return self.path / "run" / "addresses.json"
 
     def create(self) -> None:
-        """Make the folders, for their owner alone. Raises `UsageError` when they cannot be made."""
+        """Create the folders, accessible only to their owner. Raises: `UsageError` if that fails."""
         try:
             for folder in (self.path, self.path / "redis", self.path / "run", self.logs):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ class Home:
             ) from error
 
     def expect(self) -> None:
-        """For commands that only look. Raises `UsageError` when there is no installation here."""
+        """Check, for commands that only read, that there is an installation here. Raises: `UsageError`."""
         try:
             is_file, exists = self.path.is_file(), self.exists
         except OSError as error:
@@ -76,7 +77,9 @@ class Home:
             )
 
     def keys(self) -> str:
-        """The sealing keys of the private Redis, made when there is no data yet. Raises `UsageError` when they are lost."""
+        """Return the sealing keys of the private Redis, creating them if there is no data yet. Raises: `UsageError` if they
+        are lost.
+        """
         if not self.secret_keys.exists() and any((self.path / "redis").glob("appendonlydir/*")):
             raise UsageError(
                 f"The keys of this installation are lost: there is data in {self.path / 'redis'}, and no {self.secret_keys.name}.",
@@ -89,7 +92,7 @@ class Home:
         return Lock(self.path / "run" / f"{name}.lock")
 
     def running(self) -> dict[str, int]:
-        """Name -> process id of all that runs here."""
+        """Return the process id of everything that runs here, by name."""
         found = {}
         for path in sorted((self.path / "run").glob("*.lock")):
             if (pid := Lock(path).holder()) is not None:
@@ -99,12 +102,12 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A file that a process has locked for as long as it lives."""
+    """A file that a process keeps locked for as long as it lives."""
 
     path: Path
 
     def take(self) -> int | None:
-        """The open, locked file; None when another process has it. To be closed, or handed to a child, by the caller."""
+        """Return the open, locked file, or None if another process has it. The caller closes it or hands it to a child."""
         deadline = time.monotonic() + LOOK_SECONDS
         while (handle := self._locked(fcntl.LOCK_EX)) is None and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS / 10)
@@ -121,15 +124,15 @@ class Lock:
         return handle
 
     def name_holder(self, handle: int, pid: int) -> None:
-        """Write down who holds it."""
+        """Record who holds the lock."""
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(pid).encode(), 0)
 
     def holder(self) -> int | None:
-        """The process that holds it; None when nobody does."""
+        """Return the process that holds the lock, or None."""
         if not self.path.exists():
             return None
-        handle = self._locked(fcntl.LOCK_SH)  # those who look at the same time do not take each other for its holder
+        handle = self._locked(fcntl.LOCK_SH)  # shared: two that look at once must not mistake each other for holders
         if handle is not None:
             os.close(handle)
             return None
@@ -138,7 +141,7 @@ class Lock:
         return 0
 
     def end(self, *, timeout_seconds: float = END_SECONDS) -> bool:
-        """End who holds it, by TERM and at last by KILL; True when there was one."""
+        """End the holder, by TERM and finally by KILL. Returns whether there was one."""
         pid = self.holder()
         if not pid:
             return False
@@ -154,7 +157,7 @@ class Lock:
 
 
 def read_or_make(path: Path, make: str) -> str:
-    """The content of a file that only its owner may read, made with `make` when it is not there."""
+    """Return the content of a file that only its owner may read; create it with `make` if it does not exist."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -166,7 +169,7 @@ def read_or_make(path: Path, make: str) -> str:
 
 @contextmanager
 def exclusively(path: Path) -> Iterator[None]:
-    """One process at a time; the others wait."""
+    """Run the block in one process at a time; the others wait."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

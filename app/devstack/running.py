@@ -1,4 +1,4 @@
-"""What a program beside the stack of this machine needs of it: the addresses of its servers and its keys."""
+"""What a program outside the stack on this machine needs from it: the addresses of its servers and its keys."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def with_running_stack(settings: Settings) -> Settings:
-    """The settings with the Redis, the broker and the keys of the stack that runs in the home; nothing is started or made.
+    """Return the settings with Redis, broker and keys of the stack that runs in the home; starts and creates nothing.
 
-    Raises `UsageError` when none runs, or when it uses servers that are not its own.
+    Raises: `UsageError` if none runs, or if it uses servers that are not its own.
     """
     home = Home(settings.home)
     home.expect()

@@ -1,6 +1,6 @@
-"""Sample profiles for the demo, with what must come of them worked out beside them and not by the pipeline.
+"""Sample profiles for the demo, with their expected results worked out here rather than by the pipeline.
 
-Invented people only; the addresses end in `.test`, which no mail ever reaches.
+All people are invented; the addresses end in `.test`, which no mail ever reaches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LAST = ("Abel", "Brandt", "Costa", "Duran", "Ekman", "Fischer", "Gallo", "Horva
 
 @dataclass(slots=True)
 class Sample:
-    """Profiles in two waves (the second is sent when the first is done) and what Marketing Cloud must then hold."""
+    """Profiles in two waves (the second is sent when the first is done), and what Marketing Cloud must then hold."""
 
     first: list[Any] = field(default_factory=list)
     second: list[Any] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Sample:
 
 
 def make_sample(count: int) -> Sample:
-    """`count` profiles in all: new contacts, updates, repeats, late arrivals, and some that must not go through."""
+    """Return `count` profiles in total: new contacts, updates, repeats, late arrivals, and some that must not go through."""
     dice = random.Random(1)  # noqa: S311  # sample data
     sample = Sample()
     expected = {"delivered": 0, "unchanged": 0, "superseded": 0, "excluded": 0, "failed": 0}

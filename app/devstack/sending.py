@@ -1,4 +1,4 @@
-"""Sending sample profiles to the HTTP intake of this machine, as a service would: ten in a request, again when asked to come again."""
+"""Sends sample profiles to this machine's HTTP intake as a service would: ten per request, repeated when told to come again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ TRY_SECONDS = 60.0
 
 
 def send(port: int, destination: str, key: str, profiles: Sequence[Any], *, job: str) -> None:
-    """Raises `ServiceUnreachable` when the intake takes them not within a minute, `WorkHasProblems` when it refuses them."""
+    """Send profiles. Raises: `ServiceUnreachable` if the intake does not take them within a minute; `WorkHasProblems` if it
+    refuses.
+    """
     path = f"/v1/destinations/{destination}/profiles?job={job}"
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
@@ -35,7 +37,7 @@ def send(port: int, destination: str, key: str, profiles: Sequence[Any], *, job:
 
 
 def _post(connection: HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
-    """The status of the answer; 0 for none."""
+    """Return the status of the answer; 0 for none."""
     try:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()

@@ -13,7 +13,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def handling(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """The signals are handled so within the block. HUP stays ignored under nohup; outside of the main thread nothing changes."""
+    """Handle the signals with `handle` within the block. HUP stays ignored under nohup; outside the main thread nothing
+    changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -31,7 +33,9 @@ def handling(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameTy
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """TERM and HUP raise `SystemExit(128 + number)`: by themselves they would end the process and leave what it has started."""
+    """Make TERM and HUP raise `SystemExit(128 + number)`; by default they would end the process and leave its children
+    running.
+    """
     with handling((signal.SIGTERM, signal.SIGHUP), _end):
         yield
 
@@ -42,7 +46,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def serving() -> Iterator[None]:
-    """HUP counts as TERM, for servers that end in order by this one alone; to be told so is no failure."""
+    """Treat HUP as TERM, for servers that shut down in order only on TERM; being told to stop is no failure."""
     try:
         with handling((signal.SIGHUP,), lambda *_: signal.raise_signal(signal.SIGTERM)):
             yield
@@ -53,7 +57,7 @@ def serving() -> Iterator[None]:
 
 @contextmanager
 def until_told_to_stop() -> Iterator[list[int]]:
-    """A list that stays empty until one of the signals arrives."""
+    """Yield a list that stays empty until one of the signals arrives."""
     told: list[int] = []
     with handling(ENDING, lambda number, _: told.append(number)):
         yield told
@@ -61,7 +65,7 @@ def until_told_to_stop() -> Iterator[list[int]]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """What arrives within the block is taken at its end."""
+    """Hold signals that arrive within the block until its end."""
     held: list[int] = []
     try:
         with handling(ENDING, lambda number, _: held.append(number)):

@@ -1,6 +1,6 @@
-"""The whole stack on one machine, watched: what `activation up` and `activation demo` run.
+"""The whole stack on one machine, supervised: what `activation up` and `activation demo` run.
 
-The same commands run in containers (docker-compose.yml); here they are child processes that are started again when they die.
+Containers run the same commands (docker-compose.yml); here they are child processes, which are restarted when they die.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ INTAKE_PORT = 8080
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 RESTART_AFTER_SECONDS = 1.0
-STACK = "stack"  # the lock of who owns the home
+STACK = "stack"  # the lock of the home's owner
 SERVERS = ("redis", "broker")
 
 
 def commands(
     *, workers: int, flower_port: int | None, log_level: str, intake_port: int | None = None
 ) -> dict[str, list[str]]:
-    """Name -> command line of each process of the pipeline itself.
+    """Return the command line of each of the pipeline's own processes, by name.
 
-    What looks after the pipeline has a worker of its own, so that a slow account holds up no delivery, and no backlog of wake-ups
-    the sweep.
+    Maintenance has a worker of its own, so that a slow account holds up no delivery, and a backlog of wake-ups does not
+    hold up the sweep.
     """
     celery = [sys.executable, "-m", "celery", "-A", "tasks"]
-    # Celery's sign of life, for Flower: every two seconds by default, which is half of what an idle worker costs
+    # Celery's heartbeat, for Flower: the default of two seconds accounts for half of an idle worker's cost
     alone = ["-l", log_level, "--without-gossip", "--without-mingle", "--heartbeat-interval", "10"]
     made = {
         f"worker-{number}": [*celery, "worker", "-n", f"worker-{number}@%h", "-Q", "activation,delivery", *alone]
@@ -71,14 +71,14 @@ def sandbox_command(port: int) -> list[str]:
     return [sys.executable, "-m", "app.sandbox", "--port", str(port)]
 
 
-KEYLESS = ("beat", "flower", "sandbox")  # they know the broker, or nothing
-DATA_ONLY = ("intake",)  # their keys open no account
-# what sends alerts; with addresses and without a mail server the environment would be refused
+KEYLESS = ("beat", "flower", "sandbox")  # they know only the broker, or nothing
+DATA_ONLY = ("intake",)  # their keys open no accounts
+# all settings for sending alerts: addresses without a mail server would be refused
 _ALERTS = ("alert_url", "alert_secret", "alert_slack_url", "alert_email_to", "smtp_url")
 
 
 def _withheld(name: str) -> tuple[str, ...]:
-    """The settings that a child does not need, and that must not be found in its environment."""
+    """Return the settings that a child does not need and that must not be in its environment."""
     if name == "console":
         return ()
     found: tuple[str, ...] = ("console_oidc_client_secret",)
@@ -90,7 +90,7 @@ def _withheld(name: str) -> tuple[str, ...]:
 
 
 def environment(settings: Settings, name: str) -> dict[str, str]:
-    """The environment of a child: ours, with what was filled in, and without the secrets that it does not need."""
+    """Return a child's environment: ours, with the settings that were filled in, and without secrets that it does not need."""
     environ = dict(os.environ)
     withheld = _withheld(name)
     if name in DATA_ONLY and settings.keys:
@@ -116,9 +116,9 @@ class _Child:
 
 
 class Stack:
-    """Child processes and the private servers of one home; a context manager that stops them all.
+    """The child processes and private servers of one home; a context manager that stops them all.
 
-    There is one stack in a home: entering it takes the home's lock, and raises `UsageError` when another one runs.
+    Only one stack can run in a home: entering takes the home's lock. Raises: `UsageError` if another one runs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -148,16 +148,16 @@ class Stack:
         self.stop()
 
     def end_leftovers(self) -> list[str]:
-        """End what a stack left behind that was killed; its servers stay, and are used again. Returns the names."""
+        """End the processes of a stack that was killed; its servers stay and are used again. Returns the names."""
         found = [name for name in self.home.running() if name not in (STACK, *SERVERS)]
         for name in found:
             self.home.lock(name).end(timeout_seconds=STOP_SECONDS)
         return found
 
     def start_redis(self, *, shared: bool = False) -> Settings:
-        """The settings with a Redis, a broker and keys; private servers are started for what is not named.
+        """Return the settings with a Redis, a broker and keys, starting private servers for those not named.
 
-        `shared`: the private Redis is the broker as well.
+        `shared`: use the private Redis as the broker too.
         """
         if self.settings.redis_url and not self.settings.keys:
             raise UsageError("ACTIVATION_SECRET_KEYS is not set.", remedy="See docs/configuration.md.")
@@ -168,12 +168,12 @@ class Stack:
                 self.settings = replace(self.settings, broker_url=self.settings.redis_url)
             elif not self.settings.broker_url:
                 self.settings = replace(self.settings, broker_url=self._serve("broker").ensure())
-        # children that may not know the Redis have to be told the broker, also where it is the same
+        # children that may not know the Redis must be told the broker, even if it is the same
         self.settings = replace(self.settings, broker_url=self.settings.celery_broker_url)
         return self.settings
 
     def note_addresses(self, addresses: dict[str, str]) -> None:
-        """Write down where things are found, for `activation status`."""
+        """Record where things are found, for `activation status`."""
         path = self.home.addresses
         path.write_bytes(orjson.dumps(addresses))
         path.chmod(0o600)
@@ -186,7 +186,7 @@ class Stack:
         return server
 
     def start(self, name: str, command: list[str]) -> None:
-        with uninterrupted():  # a child that is not noted would outlive us
+        with uninterrupted():  # an unrecorded child would outlive us
             self._children[name] = _Child(name, command, self._spawn(name, command))
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
@@ -204,32 +204,32 @@ class Stack:
         return process
 
     def _begin(self, name: str, command: list[str], log: int, held: int | None) -> subprocess.Popen[bytes]:
-        """A process that writes into the descriptor `log`, and keeps the lock `held` for as long as it lives."""
+        """Start a process that writes to the descriptor `log` and keeps the lock `held` for as long as it lives."""
         return subprocess.Popen(  # noqa: S603  # our own command lines
             command,
-            # a `tasks` package in the caller's folder must not be taken for ours
+            # a `tasks` package in the caller's folder must not be mistaken for ours
             cwd=self.settings.home,
             env=environment(self.settings, name),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for us; the children are told in order
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
             pass_fds=[] if held is None else [held],
             umask=0o077,
         )
 
     def log_of(self, name: str) -> Path:
-        """Of a child, or of a private server, which writes its own."""
+        """Return the log of a child or of a private server, which writes its own."""
         return self._servers[name].log if name in self._servers else self.logs / f"{name}.log"
 
     def pid(self, name: str) -> int:
-        """Of a child, or of a private server."""
+        """Return the process id of a child or private server."""
         if name in self._servers:
             return self._servers[name].pid or 0
         return self._children[name].process.pid
 
     def look_after(self) -> list[str]:
-        """Start again what has died, and begin a new log where one is full; returns the names of what was started."""
+        """Restart what has died and rotate full logs; returns the names of what was started."""
         rotate(self.logs)
         now = time.monotonic()
         restarted = []
@@ -250,15 +250,15 @@ class Stack:
         return restarted
 
     def stop_one(self, name: str) -> None:
-        """End one child, and look after it no more."""
+        """End one child and stop looking after it."""
         child = self._children.pop(name)
         child.process.send_signal(signal.SIGTERM)
         child.process.wait(STOP_SECONDS)
 
     def stop(self) -> None:
-        """Producers of work first, then workers, the servers last. What does not end in time is killed.
+        """Stop sources of work first, then workers, the servers last. What does not end in time is killed.
 
-        Signals wait until all have ended.
+        Signals are held until everything has ended.
         """
         with uninterrupted():
             self._stop()
@@ -284,7 +284,7 @@ class Stack:
             self._lock = None
 
     def wait_for(self, name: str, ready: Any) -> None:
-        """Wait until `ready()` is true. Raises `ServiceUnreachable` with the place of the log."""
+        """Wait until `ready()` is true. Raises: `ServiceUnreachable`, naming the log."""
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if self._children[name].process.poll() is not None or time.monotonic() > deadline:
@@ -293,10 +293,10 @@ class Stack:
 
 
 def port_from(preferred: int) -> int:
-    """The preferred loopback port when it is free, else one that is: stacks of several homes run side by side."""
+    """Return the preferred loopback port if it is free, else another: stacks of several homes run side by side."""
     for port in (preferred, 0):
         with socket() as probe:
-            # as the servers do it that are to listen there: what a stopped one had served is no reason to move
+            # like the servers that will listen there: connections left by a stopped one are no reason to move
             probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -313,5 +313,5 @@ def listens(port: int) -> bool:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """The end of a log, for an error message."""
+    """Return the end of a log, for an error message."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
