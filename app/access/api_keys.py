@@ -1,4 +1,4 @@
-"""API keys: what a program shows instead of a session. Only a digest is kept, sealed with the role."""
+"""API keys, which programs use instead of a session. Only a digest is kept, sealed with the role."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ApiKeys:
         self._records = SealedRecords(redis, ring, API_KEYS, "api-key")
 
     def add(self, name: str, role: Role, *, now_ms: int) -> str:
-        """The key itself, which is told this once. One of this name that was there holds no more. Raises `UsageError`."""
+        """Create a key and return it, this once; an existing key of this name becomes invalid. Raises: `UsageError`."""
         if not _NAME.fullmatch(name):
             raise UsageError(
                 "A key's name has 1 to 63 of a-z, 0-9 and -.", remedy="Choose such a name, such as nightly-replay."
@@ -50,13 +50,13 @@ class ApiKeys:
         return f"{_PREFIX}_{name}_{secret}"
 
     def all(self) -> list[ApiKey]:
-        """Sorted by name; those that no key opens are left out."""
+        """Return the keys by name, without those that no key opens."""
         opened, _ = self._records.opening(self._records.raw())
         found = ((name, orjson.loads(clear)) for name, clear in opened)
         return [ApiKey(name, read_role(item["role"]), item["created_ms"]) for name, item in found]
 
     def revoke(self, name: str) -> bool:
-        """False when there was none of this name."""
+        """Revoke a key. Returns False if there was none of this name."""
         return self._records.remove(name)
 
     def reseal(self) -> Resealed:
@@ -64,7 +64,7 @@ class ApiKeys:
         return self._records.reseal()
 
     def find(self, key: str) -> Actor | None:
-        """Whose key it is; None when it does not hold."""
+        """Return whose key it is; None if it is invalid."""
         prefix, _, rest = key.partition("_")
         name, _, secret = rest.partition("_")
         if prefix != _PREFIX or not _NAME.fullmatch(name):

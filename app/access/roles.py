@@ -9,9 +9,10 @@ from app.errors import UsageError
 
 
 class Role(StrEnum):
-    """Each may do what those before it may.
+    """Each role may do everything that those before it may.
 
-    `view` looks; `activate` enqueues, replays, pauses and resumes; `manage` connects, sees values, and manages users and keys.
+    `view` looks; `activate` enqueues, replays, pauses and resumes; `manage` connects, sees values, and manages users and
+    keys.
     """
 
     VIEW = "view"
@@ -25,14 +26,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as the audit names it: a user, `key NAME`, or `command line`."""
+    """Who acts, as the audit names them: a user, `key NAME`, or `command line`."""
 
     name: str
     role: Role
 
 
 def read_role(text: str) -> Role:
-    """Raises `UsageError`."""
+    """Read a role's name. Raises: `UsageError`."""
     try:
         return Role(text.strip().lower())
     except ValueError:

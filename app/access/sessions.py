@@ -1,7 +1,7 @@
-"""Sessions, one-time links, and how often somebody may try to sign in.
+"""Sessions, one-time links, and limits on tries to sign in.
 
-What a browser holds is a random token; Redis holds its digest as the name, and behind it, sealed, whose session it is. So neither a
-look into Redis nor a write to it makes a session.
+A browser holds a random token. Redis holds its digest as the key's name and, sealed, whose session it is. So neither
+reading Redis nor writing to it is enough to obtain a session.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SESSION_SECONDS = 12 * 3600
 IDLE_SECONDS = 3600
 LINK_SECONDS = 3600
 TRIES_SECONDS = 300
-TRIES_OF_NAME, TRIES_OF_ADDRESS = 10, 50  # within that
+TRIES_OF_NAME, TRIES_OF_ADDRESS = 10, 50  # within TRIES_SECONDS
 
 
 class Pace(StrEnum):
-    """How the next try to sign in is dealt with."""
+    """How the next try to sign in is handled."""
 
     FREE = "free"
     SLOW = "slow"
@@ -43,7 +43,9 @@ class Pace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`local` users are looked up at each request (`generation`); those of single sign-on are as they were when they signed in."""
+    """A session. `local`: the user is looked up at each request (`generation`); users of single sign-on stay as they were
+    when they signed in.
+    """
 
     actor: Actor
     csrf: str
@@ -53,7 +55,7 @@ class Session:
 
 
 class Sessions:
-    """Begins, finds and ends sessions. Safe for many threads."""
+    """Begins, finds and ends sessions. Safe to share between threads."""
 
     def __init__(self, redis: Redis, ring: KeyRing, users: Users) -> None:
         self._redis = redis
@@ -61,7 +63,7 @@ class Sessions:
         self._users = users
 
     def begin(self, actor: Actor, *, now_ms: int, user: User | None = None) -> str:
-        """The token of a new session."""
+        """Begin a session; returns its token."""
         token = secrets.token_urlsafe(32)
         made = Session(actor, secrets.token_urlsafe(24), now_ms, user is not None, user.generation if user else 0)
         key = session(_digest(token))
@@ -69,7 +71,7 @@ class Sessions:
         return token
 
     def find(self, token: str, *, now_ms: int, extend: bool = True) -> Session | None:
-        """The session of a token; None when it has ended. `extend`: it then stays for another hour, at most for twelve in all."""
+        """Return the session of a token; None if it has ended. `extend`: keep it for another hour, at most twelve in total."""
         key = session(_digest(token))
         document = self._open(key, self._redis.get(key))
         if document is None:
@@ -93,8 +95,10 @@ class Sessions:
         self._redis.delete(session(_digest(token)))
 
     def make_link(self, name: str, role: Role, *, asks_password: bool) -> str:
-        """A token that signs in once, within the hour. `asks_password`: the user of this name, who chooses a password first; the link
-        ends when the user's role changes, a password is chosen, or the user is removed.
+        """Return a token that signs in once, within the hour.
+
+        `asks_password`: the user of this name must choose a password first; the link ends if the user's role changes, a
+          password is chosen, or the user is removed.
         """
         token = secrets.token_urlsafe(32)
         key = sign_in_link(_digest(token))
@@ -106,7 +110,9 @@ class Sessions:
         return token
 
     def read_link(self, token: str, *, use: bool) -> tuple[Actor, bool] | None:
-        """Who signs in by this link, and whether a password is chosen; `use` ends it. None when it was used, or is too old."""
+        """Return who a link signs in, and whether a password must be chosen; None if it was used or is too old. `use`: use
+        it up.
+        """
         key = sign_in_link(_digest(token))
         document = self._open(key, self._redis.getdel(key) if use else self._redis.get(key))
         if document is None:
@@ -119,7 +125,7 @@ class Sessions:
         return Actor(user.name, user.role), True
 
     def _open(self, key: str, sealed: Any) -> dict[str, Any] | None:
-        """What rests at a key; None when nothing does, or nothing that we have sealed for it."""
+        """Return the content of a key; None if there is none, or none that we sealed for it."""
         if sealed is None:
             return None
         try:
@@ -129,16 +135,16 @@ class Sessions:
         return document
 
     def count_try(self, name: str, address: str) -> Pace:
-        """Count one more try to sign in with this name from this address."""
+        """Count another try to sign in with this name from this address."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key in _tries(name, address):
                 pipeline.incr(key)
-                pipeline.expire(key, TRIES_SECONDS, nx=True)  # behind it, so that no count is left without an end
+                pipeline.expire(key, TRIES_SECONDS, nx=True)  # after incr, so that no count is left without an expiry
             of_name, _, of_address, _ = pipeline.execute()
         return pace_of(int(of_name), int(of_address))
 
     def take_back_try(self, name: str, address: str) -> None:
-        """The name's part of `count_try`; the address has come once more all the same."""
+        """Undo the name's part of `count_try`; the address is still counted."""
         of_name, _ = _tries(name, address)
         self._redis.decr(of_name)
 
@@ -148,7 +154,9 @@ class Sessions:
 
 
 def pace_of(of_name: int, of_address: int) -> Pace:
-    """Many people may have one address, and one of them may not lock out the others: it slows them down."""
+    """Return how to handle a try. Many people may share an address, and one of them must not lock out the others, only slow
+    them down.
+    """
     if of_name > TRIES_OF_NAME:
         return Pace.REFUSED
     return Pace.SLOW if of_address > TRIES_OF_ADDRESS else Pace.FREE
@@ -163,5 +171,5 @@ def _tries(name: str, address: str) -> tuple[str, str]:
 
 
 def same(given: str, expected: str) -> bool:
-    """Whether two secrets are the same, in a time that tells nothing of them."""
+    """Compare two secrets in a time that reveals nothing about them."""
     return hmac.compare_digest(given.encode(), expected.encode())

@@ -1,4 +1,4 @@
-"""So many at once of what takes much: a few more wait a little, and the rest is told to come again."""
+"""Limits how many costly operations run at once: a few more wait briefly, and the rest are told to try again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.errors import ActivationError
 
 
 class TooBusy(ActivationError):
-    """There is no turn for now."""
+    """No turn is free for now."""
 
     RETRY_AFTER_SECONDS = 2
 
@@ -19,7 +19,7 @@ class TooBusy(ActivationError):
 
 
 class Turns:
-    """`at_once` have one, `waiting` more wait for it, at most for `seconds`. Safe for many threads."""
+    """Runs `at_once`, while `waiting` more wait for at most `seconds`. Safe to share between threads."""
 
     def __init__(self, at_once: int, *, waiting: int, seconds: float) -> None:
         self._places = BoundedSemaphore(at_once + waiting)
@@ -28,7 +28,7 @@ class Turns:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Raises `TooBusy`."""
+        """Take a turn for the block. Raises: `TooBusy`."""
         if not self._places.acquire(blocking=False):
             raise TooBusy
         try:

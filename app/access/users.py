@@ -1,7 +1,7 @@
-"""Users of the console: kept sealed, so that whoever can write to Redis without a key cannot make one.
+"""Users of the console, kept sealed, so that write access to Redis without a key is not enough to create one.
 
-A user signs in with a password (argon2id), or by single sign-on, which keeps no user here. Somebody new gets a link that signs in once
-and asks for a password.
+A user signs in with a password (argon2id), or by single sign-on, which stores no user here. A new user gets a link that
+signs in once and asks for a password.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
-HASHES_AT_ONCE, HASHES_WAITING, HASH_WAIT_SECONDS = 2, 8, 1.0  # each takes 64 MiB, and all processors
+HASHES_AT_ONCE, HASHES_WAITING, HASH_WAIT_SECONDS = 2, 8, 1.0  # each takes 64 MiB and all processors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`password_hash` is '' until a password was chosen. `generation` ends sessions and links when it changes; it never comes again,
-    also not when a user is removed and another one gets the name.
+    """A user. `password_hash`: '' until a password was chosen. `generation`: ends sessions and links when it changes. A
+    value never recurs, even if a user is removed and another gets the name.
     """
 
     name: str
@@ -48,7 +48,7 @@ class User:
 
 
 class Users:
-    """The users of an installation. Safe for many threads."""
+    """The users of an installation. Safe to share between threads."""
 
     def __init__(self, redis: Redis, ring: KeyRing, hasher: PasswordHasher | None = None) -> None:
         self._records = SealedRecords(redis, ring, USERS, "user")
@@ -57,17 +57,17 @@ class Users:
         self._dummy = self._hasher.hash("nobody has this password")
 
     def all(self) -> list[User]:
-        """Sorted by name; those that no key opens are left out."""
+        """Return the users by name, without those that no key opens."""
         opened, _ = self._records.opening(self._records.raw())
         return [_load(clear) for _, clear in opened]
 
     def get(self, name: str) -> User | None:
-        """None also when no key opens it."""
+        """Return a user; None also if no key opens the record."""
         clear = self._records.get(name)
         return None if clear is None else _load(clear)
 
     def add(self, name: str, role: Role, *, now_ms: int) -> User:
-        """A user without a password, or the one of this name with another role, whose sessions end. Raises `UsageError`."""
+        """Add a user without a password, or change the role of an existing one, whose sessions then end. Raises: `UsageError`."""
         if not _NAME.fullmatch(name):
             raise UsageError(
                 "A user's name has 1 to 100 letters, digits, and any of . _ @ + -, and begins with a letter or digit.",
@@ -82,7 +82,7 @@ class Users:
         return self._change(name, change)
 
     def remove(self, name: str) -> bool:
-        """Also ends its sessions. False when there is none of this name."""
+        """Remove a user and end their sessions. Returns False if there was none of this name."""
         return self._records.remove(name)
 
     def reseal(self) -> Resealed:
@@ -90,15 +90,18 @@ class Users:
         return self._records.reseal()
 
     def choose_password(self, name: str, password: str, *, before: Callable[[], None] | None = None) -> User:
-        """Sessions that began before end; `before` is called when nothing but the change is left. Raises what it raises, `UsageError`
-        for a password that is none, an unknown user, and one who was removed or got another role or password meanwhile, and `TooBusy`.
+        """Set a user's password and end earlier sessions. `before`: called just before the change is written; its errors
+        are passed on.
+
+        Raises: `UsageError` for an invalid password, an unknown user, or one who was removed or changed meanwhile;
+        `TooBusy`.
         """
         user = self.get(name)
         if user is None:
             raise UsageError(f"There is no user {name[:100]!r}.", remedy="`activation user list` names them.")
         self.check_password(name, password)
         with self._turns.one():
-            password_hash = self._hasher.hash(password)  # takes long: others may change the user meanwhile
+            password_hash = self._hasher.hash(password)  # slow: others may change the user meanwhile
         if before is not None:
             before()
 
@@ -114,7 +117,7 @@ class Users:
 
     @staticmethod
     def check_password(name: str, password: str, *, again: str | None = None) -> None:
-        """Raises `UsageError` for a password that cannot be chosen, or was written another way `again`."""
+        """Check that a password may be chosen and, if given, that `again` equals it. Raises: `UsageError`."""
         if again is not None and again != password:
             raise UsageError("The two passwords differ.", remedy="Write the same one twice.")
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
@@ -126,7 +129,7 @@ class Users:
             raise UsageError("The password is the name.", remedy="Choose another one.")
 
     def verify(self, name: str, password: str) -> User | None:
-        """The user when the password is right. Takes as long for a name that nobody has. Raises `TooBusy`."""
+        """Return the user if the password is right. Takes as long for a name that nobody has. Raises: `TooBusy`."""
         with self._turns.one():
             user = self.get(name) if _NAME.fullmatch(name) else None
             known = user.password_hash if user is not None and user.password_hash else self._dummy
@@ -143,7 +146,7 @@ class Users:
             return user
 
     def _change(self, name: str, change: Callable[[User | None], User]) -> User:
-        """One that no key opens is none. Raises what `change` raises."""
+        """Change a user; one that no key opens counts as none. Raises: what `change` raises."""
 
         def change_clear(clear: bytes | None) -> bytes:
             return orjson.dumps(asdict(change(None if clear is None else _load(clear))))
@@ -156,7 +159,7 @@ class _Changed(Exception):
 
 
 def _rehashed(read: User, now: User | None, password_hash: str) -> User:
-    """The same user with another hash of the same password. Raises `_Changed`."""
+    """Return the same user with another hash of the same password. Raises: `_Changed`."""
     if now != read:
         raise _Changed
     return replace(read, password_hash=password_hash)

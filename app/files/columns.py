@@ -1,13 +1,13 @@
-"""From the columns of a table to profiles: each column has its place in XDM. Pure.
+"""Turns the columns of a table into profiles: each column has its place in XDM. Pure.
 
-The place is the column's own name, such as `personalEmail.address`, or what a file of columns says of it. Of most places it is the
-path of keys, written as in a mapping (`emails[0].address`, `props['a.b']`); two have a form of their own:
+The place is the column's own name, such as `personalEmail.address`, or what a columns file says. Most places are paths of
+keys, written as in a mapping (`emails[0].address`, `props['a.b']`); two have special forms:
 
 - `identityMap.NAMESPACE`: the one id of this namespace.
-- `segmentMembership.NAMESPACE.SEGMENT`: the status, alone or with the time of qualification: `realized@2026-11-22T10:00:00Z`.
-  With `.status` or `.lastQualificationTime` behind it, the place is that part alone.
+- `segmentMembership.NAMESPACE.SEGMENT`: the status, alone or with the time of qualification:
+  `realized@2026-11-22T10:00:00Z`. With `.status` or `.lastQualificationTime` appended, the place is that part alone.
 
-A cell that is empty is not mentioned in the profile.
+An empty cell is not mentioned in the profile.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from app.errors import UsageError
 from app.mapping.paths import Path, read_path, spell
 
 Keys = Path
-HIGHEST_POSITION = 99  # of a list: what is before it is filled up
-MOST_HINTS = 10  # each costs a look at every column
+HIGHEST_POSITION = 99  # in a list: earlier positions are filled up
+MOST_HINTS = 10  # each one compares every column
 IDENTITIES, MEMBERSHIPS = "identityMap", "segmentMembership"
 _PARTS = ("status", "lastQualificationTime")
 
 
 class Type(StrEnum):
-    """How the text of a cell is read; values that are no text are taken as they are."""
+    """How the text of a cell is read; values that are not text are taken as they are."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -42,7 +42,7 @@ class Type(StrEnum):
 
 
 class BadCell(ValueError):
-    """A cell that its type cannot be read from; the text names the column and never the value."""
+    """A cell cannot be read as its type; the text names the column but never the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Column:
 
 
 class Columns:
-    """The columns of one table. Raises `UsageError` when two of them go to one place, or named ones are not there."""
+    """The columns of one table. Raises: `UsageError` if two of them go to one place, or named ones are missing."""
 
     def __init__(self, header: Sequence[str], given: Mapping[str, Column] | None) -> None:
         names = [name.strip() for name in header]
@@ -76,7 +76,7 @@ class Columns:
                         f"{column.path!r} is no path: write it as a mapping does, such as emails[0].address."
                     )
                     continue
-                keys = (column.path,)  # a name that somebody chose, such as `Price [EUR]`, and that no mapping reads
+                keys = (column.path,)  # an arbitrary name, such as `Price [EUR]`, that no mapping reads
             if any(isinstance(key, int) and key > HIGHEST_POSITION for key in keys):
                 problems.append(f"{column.path!r} has a position above {HIGHEST_POSITION}.")
             else:
@@ -88,7 +88,7 @@ class Columns:
             raise UsageError("Its columns have problems.", problems=tuple(problems))
 
     def profile(self, cells: Sequence[Any]) -> dict[str, Any]:
-        """The profile of one row, which has as many cells as the header. Raises `BadCell`."""
+        """Return the profile of one row, which has as many cells as the header. Raises: `BadCell`."""
         profile: dict[str, Any] = {}
         for at, keys, read, name in self._cells:
             value = cells[at]
@@ -108,11 +108,11 @@ class Columns:
 
     @property
     def places(self) -> dict[str, Keys]:
-        """Where each column goes, by its name."""
+        """Where each column goes, by name."""
         return {name: keys for _, keys, _, name in self._cells}
 
     def sample(self) -> dict[str, Any]:
-        """A profile with something in each column."""
+        """Return a profile with something in each column."""
         profile: dict[str, Any] = {}
         for _, keys, _, _ in self._cells:
             _put(profile, keys, "1")
@@ -120,11 +120,11 @@ class Columns:
 
 
 def _keys(path: str) -> Keys:
-    """Raises ValueError for brackets that are none of a path."""
+    """Return the keys of a path. Raises: `ValueError` for brackets that do not belong to a path."""
     if ("[" in path or "]" in path) and not path.startswith((f"{MEMBERSHIPS}.", f"xdm:{MEMBERSHIPS}.")):
         return read_path(path)
     parts = path.split(".")
-    if parts[0] in (f"xdm:{IDENTITIES}", f"xdm:{MEMBERSHIPS}"):  # their values have forms of their own
+    if parts[0] in (f"xdm:{IDENTITIES}", f"xdm:{MEMBERSHIPS}"):  # their values have special forms
         parts[0] = parts[0].removeprefix("xdm:")
     if parts[0] == IDENTITIES and len(parts) > 1:
         return IDENTITIES, ".".join(parts[1:])
@@ -151,7 +151,7 @@ def _put(profile: dict[str, Any], keys: Keys, value: Any) -> None:
 
 
 def _is_filled_up(profile: dict[str, Any], keys: Keys) -> bool:
-    """Whether a place in a list, for which there is no value, has one behind it."""
+    """Return whether a list has a value after a place that has none."""
     holder: Any = profile
     for key in keys[:-1]:
         holder = _at(holder, key)
@@ -161,7 +161,7 @@ def _is_filled_up(profile: dict[str, Any], keys: Keys) -> bool:
 
 
 def _at(holder: Any, key: str | int) -> Any:
-    """What is there; None for nothing yet."""
+    """Return what is at a key or position; None for nothing yet."""
     if isinstance(key, int):
         return holder[key] if key < len(holder) else None
     return holder.get(key)
@@ -169,12 +169,12 @@ def _at(holder: Any, key: str | int) -> Any:
 
 def _set(holder: Any, key: str | int, value: Any) -> None:
     if isinstance(key, int):
-        holder += [None] * (key + 1 - len(holder))  # what is before it may come, or is empty in this row
+        holder += [None] * (key + 1 - len(holder))  # earlier positions may still come, or are empty in this row
     holder[key] = value
 
 
 class _Place:
-    """A place of the profile, with what is within it; `taken` by a column."""
+    """A place in the profile with those within it. `taken`: a column goes there."""
 
     __slots__ = ("inner", "taken")
 
@@ -184,7 +184,7 @@ class _Place:
 
 
 def _clashes(places: list[Keys]) -> list[str]:
-    """Places that are within one another, twice the same, a list for one column and an object for another, or behind a gap.
+    """Return problems: places within one another, duplicates, a list for one column and an object for another, or gaps.
 
     Before objects a gap does no harm; before a value it would be null, which can empty an attribute.
     """
@@ -220,7 +220,7 @@ def _number(text: str) -> int | float:
     except orjson.JSONDecodeError:
         value = None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a number")  # noqa: TRY004  # of a cell that is text, whatever it reads as
+        raise ValueError("a number")  # noqa: TRY004  # the cell is text, whatever it reads as
     return value
 
 

@@ -28,7 +28,7 @@ class _ColumnSchema(Schema):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that notes names which are given twice; of those the last one would win."""
+    """Safe YAML that notes duplicate names, of which the last one would win."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -48,7 +48,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_columns(path: str) -> dict[str, Column]:
-    """Column name -> where it goes. Raises `UsageError` with every problem; none quotes a value."""
+    """Return where each column goes, by name. Raises: `UsageError` with every problem, quoting no value."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -57,7 +57,7 @@ def read_columns(path: str) -> dict[str, Column]:
         raw, twice = _read_yaml(content.decode())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    # also of a date that is none, and of brackets without end
+    # also for an impossible date, and for endless brackets
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid YAML.", remedy=REMEDY) from error
     if not isinstance(raw, Mapping) or not raw:

@@ -1,7 +1,7 @@
-"""CSV in UTF-8 with a header: one profile a row, separated by comma, semicolon, tab or bar.
+"""CSV in UTF-8 with a header: one profile per row, separated by comma, semicolon, tab or bar.
 
-A row with a fault is one line, whatever its quotes would have it be: the reader goes on at the next one. Else a quote that is not
-closed would take the rows of other people into a cell of this one.
+A faulty row counts as one line, whatever its quotes suggest, and the reader continues at the next line. Otherwise an
+unclosed quote would pull other people's rows into one cell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.files.kinds import DELIMITERS
 from app.files.records import Record, too_large
 from app.mapping.update import Reason
 
-_Row = tuple[list[str], str]  # the cells, and what is wrong with them
+_Row = tuple[list[str], str]  # (cells, what is wrong with them)
 _TOO_LONG = "a line that is too long"
 _OPEN_QUOTE = f"a quote that is not closed, or a cell of more than {csv.field_size_limit():,} characters"
 _ROWS_IN_A_CELL = (
@@ -37,12 +37,12 @@ class _Line(NamedTuple):
 
 
 class CsvRows:
-    """Reads the header at once. Raises `UsageError` when it has problems."""
+    """The rows of a CSV file; reads the header at once. Raises: `UsageError` if it has problems."""
 
     def __init__(self, stream: BinaryIO, given: Mapping[str, Column] | None) -> None:
         self._lines = self._decoded(bounded_lines(stream))
-        self._again: deque[_Line] = deque()  # read already, by a row that turned out to be one line
-        self._taken: list[_Line] = []  # by the row that is read
+        self._again: deque[_Line] = deque()  # already read, by a row that turned out to be one line
+        self._taken: list[_Line] = []  # by the row being read
         first = next((line.text for line in self._lines if line.text.strip()), "")
         self._delimiter, header = max(
             ((mark, _header(first, mark)) for mark in DELIMITERS), key=lambda found: len(found[1])
@@ -56,7 +56,7 @@ class CsvRows:
         self.columns = Columns(header, given)
 
     def items(self) -> Iterator[tuple[int, _Row]]:
-        """By the number of the line on which the row begins."""
+        """Yield rows with the number of the line on which each begins."""
         rows = self._reader()
         while True:
             self._taken.clear()
@@ -85,17 +85,17 @@ class CsvRows:
             yield line.text
 
     def _fault_of_lines(self, cells: list[str]) -> str:
-        """What is wrong with a row of several lines; '' for one whose cells just hold breaks of lines."""
+        """Return what is wrong with a row of several lines; '' if its cells just contain line breaks."""
         if len(cells) != self._width:
             return self._fault_of_width(cells)
         first, *others = self._taken
-        # where each cell is quoted, the next row's first quote would have ended this cell
+        # if each cell is quoted, the next row's first quote would have ended this cell
         if first.text.startswith('"') or not all(map(self._looks_like_a_row, others)):
             return ""
         return _ROWS_IN_A_CELL
 
     def _looks_like_a_row(self, line: _Line) -> bool:
-        """Prose seldom has as many commas, and a space behind them."""
+        """Return whether a line looks like a row: prose seldom has as many separators, and has spaces after them."""
         cells = next(csv.reader([line.text.rstrip("\r\n")], delimiter=self._delimiter), [])
         return len(cells) == self._width and cells[0] != "" and not any(cell.startswith(" ") for cell in cells)
 
@@ -128,7 +128,7 @@ class CsvRows:
 
 
 def _header(line: str, delimiter: str) -> list[str]:
-    """The names between such delimiters; none where that makes a name of more than a cell may have."""
+    """Return the names between these delimiters; none if one would be longer than a cell may be."""
     try:
         return next(csv.reader([line], delimiter=delimiter))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""JSON Lines: one profile a line; blank lines are skipped."""
+"""JSON Lines: one profile per line; blank lines are skipped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class JsonLines:
 
 
 def bounded_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Lines with their numbers from 1, without a byte-order mark; None for one that is too long, of which nothing is kept."""
+    """Yield lines with their numbers from 1, without a byte-order mark; None for one that is too long, of which nothing is
+    kept.
+    """
     number = 0
     while line := stream.readline(LONGEST_RECORD_BYTES + 1):
         number += 1

@@ -1,7 +1,7 @@
-"""JSON as it comes: an array of profiles, or profiles one after another, on one line or printed over many.
+"""JSON in any layout: an array of profiles, or profiles one after another, on one line or printed over many.
 
-The text is cut at the brackets that end each element, and each element is then parsed by itself: a broken one is excluded alone,
-one that is too long is passed over, and memory holds one element at a time.
+The text is cut at the brackets that end each element, and each element is parsed by itself: a broken one is excluded alone,
+one that is too long is skipped, and memory holds one element at a time.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from app.files.records import LONGEST_RECORD_BYTES, Record, json_record
 
 BLOCK_BYTES = 256 * 1024
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-# text and whole strings, then what comes next: a bracket, the quote of a string that goes on, or nothing
+# text and whole strings, then a bracket, the quote of an unfinished string, or nothing
 _TO_MARK = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+(["{}\[\]]?)', re.DOTALL)
-# values that are no objects, each with the comma behind it
+# values that are no objects, each with the comma after it
 _ENDED_VALUES = re.compile(rb'(?:[^",]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^",]*+)*+,)*+', re.DOTALL)
 _SPACE = b" \t\r\n,"
 
 
 class JsonTexts:
-    """`cut_off` once the text has ended within an element or an array."""
+    """The elements of a JSON text. `cut_off`: set if the text ended within an element or array."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class JsonTexts:
 
     def _elements(self) -> Iterator[bytes | None]:
         text, at, start = b"", 0, 0  # `start`: where the element, or the gap before the next one, begins
-        depth = outside = 0  # an element is what is deeper than `outside`: 1 within an array, else 0
+        depth = outside = 0  # elements are deeper than `outside`, which is 1 within an array, else 0
         in_string = skipping = False
         first = True
         while block := self._stream.read(BLOCK_BYTES):
@@ -48,7 +48,7 @@ class JsonTexts:
             text, at, start = text[start:] + block, at - start, 0
             if in_string:
                 at = _ended(_IN_STRING.match(text, at))
-                in_string = text[at : at + 1] != b'"'  # else the string goes on
+                in_string = text[at : at + 1] != b'"'  # else the string continues
                 at += not in_string
                 if skipping:
                     start = at
@@ -57,7 +57,7 @@ class JsonTexts:
                 if mark == b"":
                     break
                 if mark == b'"':
-                    # else it would be passed over with the value before it
+                    # or this string would be skipped with the value before it
                     if skipping and depth == outside and (comma := text.find(b",", start, at)) >= 0:
                         yield None
                         start, skipping = comma + 1, False
@@ -70,7 +70,7 @@ class JsonTexts:
                         if depth == 0 and mark == b"[":
                             outside, start = 1, at
                     depth += 1
-                elif depth == outside:  # the end of the array, or a bracket too many
+                elif depth == outside:  # the end of the array, or a surplus bracket
                     yield from _scalars(text[start : at - 1], skipping)
                     depth = outside = 0
                     start, skipping = at, False
@@ -98,14 +98,14 @@ class JsonTexts:
 
 
 def _ended(match: re.Match[bytes] | None) -> int:
-    assert match is not None  # both patterns match the empty text
+    assert match is not None  # both patterns match empty text
     return match.end()
 
 
 def _scalars(gap: bytes, skipping: bool) -> Iterator[bytes | None]:
-    """What stands between objects and is none: each value by itself, or all of it when it is no JSON.
+    """Yield what is between objects and is not one: each value by itself, or everything if it is no JSON.
 
-    With `skipping` it begins within a value that was too long, which is None.
+    `skipping`: it begins within a value that was too long, for which None is yielded.
     """
     if skipping:
         yield None

@@ -1,4 +1,4 @@
-"""What a file holds, told by its first bytes and never by its name. Pure."""
+"""Recognises what a file contains by its first bytes, never by its name. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-HEAD_BYTES = 256 * 1024  # what is looked at; the header of a CSV file has to end within
+HEAD_BYTES = 256 * 1024  # the part examined; a CSV header has to end within it
 DELIMITERS = ",;\t|"
 BOM = codecs.BOM_UTF8
 UNPACK = "Unpack it, and enqueue what is inside."
@@ -28,7 +28,7 @@ class Compression(StrEnum):
 
 
 class Unrecognised(ValueError):
-    """Not a file of profiles: `seems` says what it looks like, `remedy` what to do."""
+    """Not a file of profiles. `seems`: what it looks like. `remedy`: what to do."""
 
     def __init__(self, seems: str, remedy: str = "") -> None:
         super().__init__(seems)
@@ -61,7 +61,7 @@ def compression_of(head: bytes) -> Compression | None:
 
 
 def kind_of(head: bytes, *, complete: bool) -> Kind:
-    """The kind of a file that begins like this; `complete` when it has no more. Raises `Unrecognised`."""
+    """Return the kind of a file that begins like this. `complete`: there is no more. Raises: `Unrecognised`."""
     if head.startswith(b"PAR1"):
         return Kind.PARQUET
     _refuse_binary(head)
@@ -107,15 +107,15 @@ def _refuse_binary(head: bytes) -> None:
 
 
 def _array(text: bytes) -> Kind:
-    """A JSON array, on one line or many."""
+    """Recognise a JSON array, on one line or many."""
     first = text[1:].lstrip()[:1]
-    if first in (b"{", b"[", b"]", b"n", b""):  # n: a null, which is excluded as any other element that is no profile
+    if first in (b"{", b"[", b"]", b"n", b""):  # n: a null, excluded like any other element that is no profile
         return Kind.JSON
     raise Unrecognised("a JSON array whose elements are no objects" if first in b'"-0123456789' else "text")
 
 
 def _objects(text: bytes, *, complete: bool) -> Kind:
-    """JSON objects: one on each line, or as they come, such as printed over several lines."""
+    """Recognise JSON objects: one per line, or in any layout, such as printed over several lines."""
     if _WRAPPED.match(text):
         raise Unrecognised(
             "a JSON object around a list of profiles",
@@ -123,7 +123,7 @@ def _objects(text: bytes, *, complete: bool) -> Kind:
         )
     lines = _lines(text, complete=complete)
     if not lines:
-        return Kind.JSON  # one that is longer than the head
+        return Kind.JSON  # one line, longer than the head
     if is_object(lines[0]):
         return Kind.JSON_LINES
     # a broken first line is followed by another object, a pretty-printed one by its first name
@@ -131,7 +131,7 @@ def _objects(text: bytes, *, complete: bool) -> Kind:
 
 
 def _table(text: bytes, *, complete: bool) -> Kind:
-    """Rows with a header of several columns."""
+    """Recognise rows with a header of several columns."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(text, complete)
     except UnicodeDecodeError:
@@ -141,7 +141,7 @@ def _table(text: bytes, *, complete: bool) -> Kind:
     lines = _lines(text, complete=complete)
     if b"\n" not in text and b"\r" in text.rstrip():
         raise Unrecognised("text whose lines end with a carriage return alone", "Convert it: `tr '\\r' '\\n'`.")
-    if not lines:  # the head has no end of a line
+    if not lines:  # the head contains no line end
         raise Unrecognised(
             f"text whose first line is longer than {HEAD_BYTES:,} bytes",
             "If it is the header of a table, shorten its names or leave columns out.",
@@ -152,7 +152,7 @@ def _table(text: bytes, *, complete: bool) -> Kind:
 
 
 def _lines(text: bytes, *, complete: bool) -> list[bytes]:
-    """The lines that are whole and not blank, stripped."""
+    """Return the complete lines that are not blank, stripped."""
     lines = text.split(b"\n")
     if not complete:
         lines.pop()
@@ -160,7 +160,7 @@ def _lines(text: bytes, *, complete: bool) -> list[bytes]:
 
 
 def is_object(line: bytes) -> bool:
-    """Whether a line, without spaces around it, is an object in JSON."""
+    """Return whether a line, without surrounding spaces, is a JSON object."""
     try:
         found: Any = orjson.loads(line) if line.startswith(b"{") else None
     except orjson.JSONDecodeError:

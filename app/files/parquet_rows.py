@@ -1,4 +1,4 @@
-"""Parquet: one profile a row; a column's name is its XDM path, or a column holds a whole object of it, such as `identityMap`."""
+"""Parquet: one profile per row. A column's name is its XDM path, or a column holds a whole object, such as `identityMap`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.files.records import Damaged, Record
 from app.mapping.update import Reason
 
 ROWS_AT_ONCE = 500
-_UNREADABLE = object()  # in the place of a cell
+_UNREADABLE = object()  # stands for an unreadable cell
 
 
 class ParquetRows:
-    """Reads the schema at once. Raises `UsageError`, also when pyarrow is not installed, and `Damaged`."""
+    """The rows of a Parquet file; reads the schema at once. Raises: `UsageError`, also if pyarrow is not installed; `Damaged`."""
 
     def __init__(self, path: str, given: Mapping[str, Column] | None) -> None:
         try:
@@ -41,7 +41,7 @@ class ParquetRows:
 
     @property
     def share(self) -> float:
-        """The share of the rows that was read."""
+        """The share of the rows that has been read."""
         return float(self._rows / max(1, self._file.metadata.num_rows))
 
     def items(self) -> Iterator[tuple[int, list[Any]]]:
@@ -66,7 +66,7 @@ class ParquetRows:
             return Record(number, None, Reason.MALFORMED_PROFILE, str(problem))
 
     def _values(self, column: Any) -> list[Any]:
-        """Python's values; where one of them has none, the others do."""
+        """Return a column's values as Python objects; an unreadable value does not affect the others."""
         types = self._arrow.types
         if (
             types.is_timestamp(column.type) and column.type.unit == "ns"
@@ -74,7 +74,7 @@ class ParquetRows:
             column = column.cast(self._arrow.timestamp("us", column.type.tz), safe=False)
         try:
             return list(column.to_pylist(maps_as_pydicts="lossy"))
-        except Exception:  # noqa: BLE001  # each type has errors of its own
+        except Exception:  # noqa: BLE001  # each type has its own errors
             return [_value(cell) for cell in column]
 
 
@@ -86,9 +86,9 @@ def _value(cell: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it; what is null within an object, or no number, is not mentioned."""
+    """Return a value as JSON would have it; within an object, nulls and NaN are dropped."""
     match value:
-        case float() if math.isnan(value):  # how pandas writes that there is none
+        case float() if math.isnan(value):  # pandas' way of writing a missing value
             return None
         case dict():
             plain = ((key, _plain(inner)) for key, inner in value.items())

@@ -1,4 +1,4 @@
-"""The records of files, one file after another: all are recognised before the first record is read."""
+"""The records of several files, one after another; all files are recognised before the first record is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that was recognised. `size` is in bytes, None where nobody can tell; `fingerprint` is empty then."""
+    """A recognised file. `size`: in bytes, None if unknown; `fingerprint` is then ''."""
 
     name: str
     kind: Kind
@@ -35,10 +35,10 @@ class Source:
 
 
 class Files:
-    """What is to be loaded.
+    """The files to load.
 
-    `given` says where columns go, else their names do. `leads_to_contact` tells whether a profile like this one has a contact
-    key; a table none of whose columns leads to one is refused.
+    `given`: where columns go; by default their names say so. `leads_to_contact`: returns whether such a profile has a
+      contact key; a table without a column that leads to one is refused.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class Files:
         given: Mapping[str, Column] | None = None,
         leads_to_contact: Callable[[Mapping[str, Any]], bool] = lambda _: True,
     ) -> None:
-        """Raises `UsageError`, with every file that is none of profiles."""
+        """Recognise all files. Raises: `UsageError` with every file that contains no profiles."""
         self._given = given
         self._leads_to_contact = leads_to_contact
         self._opened: Opened | None = None
         self._reader: Reader | None = None
-        self._before = 0  # bytes of the files that are done
-        self._kept: dict[str, Opened] = {}  # standard input and pipes, which can be read once
-        self.columns: dict[str, Keys] = {}  # of all tables among them: where each goes, by its name
-        self._begun: dict[str, Reader] = {}  # their readers, begun when they were recognised
+        self._before = 0  # bytes of the finished files
+        self._kept: dict[str, Opened] = {}  # standard input and pipes, which can be read only once
+        self.columns: dict[str, Keys] = {}  # of all tables: where each column goes, by name
+        self._begun: dict[str, Reader] = {}  # name -> reader, begun when the file was recognised
         paths = _expand(names)
         _refuse_repeats(paths)
         if STANDARD_INPUT in paths:
@@ -66,12 +66,12 @@ class Files:
 
     @property
     def size(self) -> int | None:
-        """Bytes in all, None where nobody can tell."""
+        """Total bytes; None if unknown."""
         sizes = [source.size for source in self.sources]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     def consumed(self) -> int:
-        """Bytes read so far."""
+        """Return the bytes read so far."""
         if self._opened is None:
             return self._before
         if isinstance(self._reader, ParquetRows):
@@ -79,7 +79,7 @@ class Files:
         return self._before + self._opened.consumed()
 
     def records(self, *, skip: int = 0) -> Iterator[Record]:
-        """Every record but the first `skip`. Raises `WorkHasProblems` where a file turns out to be cut off or damaged."""
+        """Yield every record except the first `skip`. Raises: `WorkHasProblems` if a file turns out to be cut off or damaged."""
         left = skip
         for source in self.sources:
             with self._open(source.name) as opened:
@@ -95,7 +95,7 @@ class Files:
                             yield _of_file(reader.record(number, item), source.name)
                     if isinstance(reader, JsonTexts) and reader.cut_off:
                         raise _damaged(source, count)
-                except (*DAMAGED, Unrecognised) as error:  # it was recognised before: another one by now
+                except (*DAMAGED, Unrecognised) as error:  # recognised earlier, so the file has changed
                     raise _damaged(source, count) from error
                 finally:
                     self._before += opened.consumed()
@@ -131,7 +131,7 @@ class Files:
         return tuple(sources)
 
     def _read(self, opened: Opened, kind: Kind) -> Reader:
-        """Raises `UsageError` and `Unrecognised` when its columns are none of profiles."""
+        """Return the reader for a file. Raises: `UsageError`; `Unrecognised` if its columns hold no profiles."""
         match kind:
             case Kind.JSON_LINES:
                 return JsonLines(opened.stream)
@@ -155,7 +155,7 @@ class Files:
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Opened]:
-        """For once, but what can be read once is kept until its records are read: with a pipe goes what it still holds."""
+        """Open a file for the block; a source that can be read only once stays open until its records are read."""
         opened = self._kept.get(name) or open_file(name)
         if opened.size is None:
             self._kept[name] = opened
@@ -166,7 +166,7 @@ class Files:
                 opened.close()
 
     def _let_go(self, names: Iterable[str]) -> None:
-        """Of pipes; standard input is not ours to close."""
+        """Close pipes; standard input is not ours to close."""
         for name in names:
             if name != STANDARD_INPUT and name in self._kept:
                 self._kept.pop(name).close()
@@ -178,10 +178,10 @@ def _of_file(record: Record, name: str) -> Record:
 
 
 def _expand(names: Sequence[str]) -> list[str]:
-    """Each folder becomes its files by name, without hidden ones and such as `_SUCCESS`."""
+    """Replace each folder by its files, without hidden ones and those like `_SUCCESS`."""
     found: list[str] = []
     for name in names:
-        if not name:  # it would be taken for the current folder
+        if not name:  # '' would mean the current folder
             raise UsageError("The name of a file is empty.", remedy="Nothing was enqueued.")
         try:
             if name == STANDARD_INPUT or not Path(name).is_dir():
@@ -201,13 +201,13 @@ def _expand(names: Sequence[str]) -> list[str]:
 
 
 def _refuse_repeats(names: Sequence[str]) -> None:
-    """What is no regular file gives its bytes once, by whatever names. Raises `UsageError`."""
+    """Check that nothing but regular files is named twice: it can be read only once. Raises: `UsageError`."""
     seen = set()
     for name in names:
         try:
             about = os.fstat(0) if name == STANDARD_INPUT else Path(name).stat()
         except OSError:
-            continue  # opening it says why
+            continue  # opening it will say why
         if stat.S_ISREG(about.st_mode):
             continue
         if (about.st_dev, about.st_ino) in seen:
@@ -216,7 +216,7 @@ def _refuse_repeats(names: Sequence[str]) -> None:
 
 
 def _fingerprint(name: str, opened: Opened) -> str:
-    """Tells whether a file is still the one it was: by size, time of modification, and the bytes at both ends."""
+    """Return a fingerprint by size, modification time and both ends, which shows whether a file is still the same."""
     if opened.size is None:
         return ""
     about = Path(name).stat()

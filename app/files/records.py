@@ -10,12 +10,14 @@ import orjson
 from app.lanes.bounds import MOST_BYTES
 from app.mapping.update import Reason
 
-# JSON that wastes much on escapes is four times as long as what waits in a lane; what is longer still is not even read
+# JSON full of escapes is up to four times as long as in a lane; longer records are not even read
 LONGEST_RECORD_BYTES = 4 * MOST_BYTES
 
 
 class Record(NamedTuple):
-    """`number` is the line, element or row (from 1). With a `reason`, there is no profile, and `found` says what is wrong with it."""
+    """One record. `number`: of the line, element or row, from 1. With a `reason` there is no profile, and `found` says what
+    is wrong.
+    """
 
     number: int
     profile: Any
@@ -25,11 +27,11 @@ class Record(NamedTuple):
 
 
 class Damaged(Exception):
-    """A file cannot be read on."""
+    """A file cannot be read any further."""
 
 
 class Reader(Protocol):
-    """One opened file. `items` are cheap, so that a load can skip what it has done; `record` makes something of one."""
+    """One opened file. `items` is cheap, so that a load can skip finished ones; `record` interprets one item."""
 
     def items(self) -> Iterator[tuple[int, Any]]: ...
 
@@ -41,7 +43,7 @@ def too_large(number: int) -> Record:
 
 
 def json_record(number: int, text: bytes | None) -> Record:
-    """The profile that this JSON is; None stands for one that was too long to be read."""
+    """Return the record for a JSON text; None stands for one that was too long to be read."""
     if text is None:
         return too_large(number)
     try:

@@ -1,4 +1,4 @@
-"""Opening a file or standard input: unpacked, with a look at its beginning."""
+"""Opens a file or standard input: decompressed, with its beginning read in advance."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STANDARD_INPUT = "-"
-DAMAGED = (Damaged, EOFError, OSError, zlib.error, zstd.ZstdError)  # what reading a file may raise half-way
+DAMAGED = (Damaged, EOFError, OSError, zlib.error, zstd.ZstdError)  # what reading may raise half-way
 
 
 @dataclass(slots=True)
 class Opened:
-    """A file of `size` bytes (None where nobody can tell). `stream` gives what is inside, from its beginning.
+    """A file of `size` bytes (None if unknown). `stream`: its decompressed content, from the beginning.
 
-    `head` is that beginning, `complete` when there is no more.
+    `head`: that beginning. `complete`: there is no more.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Opened:
     size: int | None
 
     def consumed(self) -> int:
-        """Bytes of the file that were read so far."""
+        """Return the bytes of the file read so far."""
         return self.raw.tell() if self.size is not None else 0
 
     def close(self) -> None:
@@ -54,9 +54,11 @@ class Opened:
 
 
 def open_file(name: str, standard_input: Callable[[], BinaryIO] | None = None) -> Opened:
-    """A file, or what `standard_input` gives. Raises `UsageError` when it cannot be read, or is damaged at its very beginning."""
+    """Open a file, or what `standard_input` returns. Raises: `UsageError` if it cannot be read, or is damaged at the very
+    beginning.
+    """
     try:
-        raw: BinaryIO = standard_input() if standard_input else Path(name).open("rb", buffering=0)  # noqa: SIM115  # `close` does
+        raw: BinaryIO = standard_input() if standard_input else Path(name).open("rb", buffering=0)  # noqa: SIM115  # `close` closes it
         size = None if standard_input else _size(raw)
         packed = _with_head(raw, _read(raw, 4))
         compression = compression_of(packed.peek(4)[:4])
@@ -77,13 +79,13 @@ def shown(name: str) -> str:
 
 
 def _size(raw: BinaryIO) -> int | None:
-    """None for pipes and devices."""
+    """Return the size; None for pipes and devices."""
     about = os.fstat(raw.fileno())
     return about.st_size if stat.S_ISREG(about.st_mode) else None
 
 
 def _read(stream: BinaryIO, most: int) -> bytes:
-    """That many bytes, or all there are; a pipe gives them piece by piece."""
+    """Read that many bytes, or all there are; a pipe delivers them piece by piece."""
     found = bytearray()
     while len(found) < most and (block := stream.read(most - len(found))):
         found += block
@@ -91,7 +93,7 @@ def _read(stream: BinaryIO, most: int) -> bytes:
 
 
 class _Joined(io.RawIOBase):
-    """The bytes that were looked at, then the rest of the stream."""
+    """The bytes already read, then the rest of the stream."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self._head = memoryview(head)
