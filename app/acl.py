@@ -1,26 +1,27 @@
-"""Who may do what in Redis: the least rights of each role, as rules for Redis' users (ACL).
+"""The least rights of each role in Redis, as rules for Redis users (ACL).
 
-There are two servers, or two databases of one: the *state*, and the *broker*. Rights do not replace the sealing keys: whoever can
-write to the state can drop and delay; whoever has the keys as well can change. docs/decisions/0009 tells why each has what it has.
+There are two servers, or two databases of one: the *state* and the *broker*. Rights do not replace the sealing keys:
+somebody who can write to the state can drop and delay; with the keys as well, also change. docs/decisions/0009 explains why
+each role has what it has.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# by categories: a subcommand that only newer servers have (client|setinfo, 7.2) would be an error on older ones
+# by category: naming a subcommand that only newer servers have (client|setinfo, 7.2) is an error on older ones
 _CONNECTING = "+@connection -@admin -@dangerous"
 _SCRIPTS = "+eval +evalsha +script|load +script|exists"
-# all of the pipeline's keys, and nothing that concerns the server as a whole
+# everything with the pipeline's keys, but nothing that concerns the server as a whole
 _WORKING = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +time -@dangerous -@admin -keys +info"
-# kombu keeps queues as lists, unacknowledged messages beside them, binds queues that end by scripts, and speaks to all workers by
+# kombu keeps queues as lists with unacknowledged messages beside them, binds expiring queues by scripts, and talks to all workers by
 # channels
 _QUEUES = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +@pubsub +@blocking +time +watch -@dangerous -@admin -keys +info"
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """`name` is the Redis user; `rules` what follows its password."""
+    """`name`: the Redis user. `rules`: what follows its password."""
 
     name: str
     server: str
@@ -66,5 +67,5 @@ ROLES = (
 
 
 def rule_of(role: Role, password: str) -> str:
-    """A line of an ACL file, or what follows `--user` of redis-server."""
+    """Return a line of an ACL file, which is also what follows `--user` of redis-server."""
     return f"{role.name} on >{password} {' '.join(role.rules.split())}"

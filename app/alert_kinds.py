@@ -1,4 +1,4 @@
-"""The kinds of alerts: a stable word, how grave it is, and what it means. Pure."""
+"""The kinds of alerts: a stable word, how severe it is, and what it means. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`meaning` is what the documentation says of it."""
+    """A kind of alert. `meaning`: its text in the documentation."""
 
     severity: Severity
     meaning: str
@@ -23,7 +23,7 @@ class Kind:
 ALL_KINDS = "all"
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 KINDS = {
-    # Adobe's five for destinations, by the run: an hour of ours is a dataflow run of theirs
+    # Adobe's five for destinations, per run; our hour corresponds to their dataflow run
     "run_started": Kind(_I, "the first profiles of an hour have come"),
     "run_succeeded": Kind(_I, "an hour has ended, and no more than 5 % of what was settled in it failed"),
     "run_failed": Kind(_W, "more than 5 % of what was settled in the last hour failed"),
@@ -56,10 +56,10 @@ _OF_ANOTHER_BUILD = Kind(_W, "another build opened it, and this one does not kno
 
 
 def kind_of(name: str) -> Kind:
-    """A name that this build does not know is a warning: another build has opened the alert."""
+    """Return a kind by name; one that another build has introduced counts as a warning."""
     return KINDS.get(name, _OF_ANOTHER_BUILD)
 
 
 def is_wanted(kind: str, kinds: tuple[str, ...]) -> bool:
-    """Whether a channel with these kinds wants one: `all` for every kind, none named for warnings and worse."""
+    """Return whether a channel with these kinds wants `kind`: `all` for every kind, none for warnings and worse."""
     return kind in kinds or ALL_KINDS in kinds or (not kinds and kind_of(kind).severity is not Severity.INFO)

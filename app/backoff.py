@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def full_jitter(attempt: int, *, base_seconds: float, cap_seconds: float) -> float:
-    """A delay anywhere between nothing and base * 2**(attempt - 1), never above the cap; attempts count from 1.
+    """Return a random delay of up to base * 2**(attempt - 1), never above the cap; attempts count from 1.
 
     Full jitter spreads the retries of many contacts most evenly (AWS Architecture Blog, "Exponential Backoff And Jitter").
     """
@@ -18,10 +18,10 @@ def full_jitter(attempt: int, *, base_seconds: float, cap_seconds: float) -> flo
 
 
 def is_window_over(since_ms: int, now_ms: int, settings: Settings) -> bool:
-    """Whether the retry window is over for what began then."""
+    """Return whether the retry window has passed since `since_ms`."""
     return now_ms - since_ms >= settings.retry_window_seconds * 1000
 
 
 def is_exhausted(tries: int, since_ms: int, now_ms: int, settings: Settings) -> bool:
-    """Whether what began then was tried for the whole retry window, and often enough."""
+    """Return whether something was tried for the whole retry window, and often enough."""
     return tries >= settings.retry_minimum and is_window_over(since_ms, now_ms, settings)

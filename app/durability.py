@@ -1,7 +1,7 @@
-"""Whether the Redis of the state keeps what it is given: it must evict nothing, and have an append-only file.
+"""Checks that the state's Redis keeps what it is given: it must evict nothing, and have an append-only file.
 
-Both are asked by INFO, which every role may; CONFIG, which most may not, only tells more. Findings are warnings: a Redis of this
-kind works until its memory is short, or until it ends.
+Both are visible in INFO, which every role may use; CONFIG, which most may not, only adds detail. Findings are warnings:
+such a Redis works until its memory is short, or until it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _APPEND_ONLY = (
 
 
 def find_storage_problems(redis: Redis) -> list[Problem]:
-    """Warnings for those who connect and check destinations; one that it cannot be asked is a warning, too."""
+    """Return warnings, for those who connect and check destinations; one of them if Redis cannot be asked."""
     try:
         return [*_eviction(redis), *_persistence(redis)]
     except RedisError as error:
@@ -55,7 +55,7 @@ def _persistence(redis: Redis) -> Iterator[Problem]:
 
 
 def _save_points(redis: Redis) -> str | None:
-    """Redis' setting `save`; None when CONFIG is forbidden or, as with many providers, not there at all."""
+    """Return Redis's setting `save`; None if CONFIG is forbidden or, as with many providers, does not exist."""
     try:
         return str(cast(dict[str, Any], redis.config_get("save")).get("save", ""))
     except ResponseError:

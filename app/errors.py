@@ -40,37 +40,37 @@ from app.names import nearest
 
 
 class ActivationError(Exception):
-    """Base of all: `remedy` is what the reader can do about it, empty when the text says it already."""
+    """Base of all. `remedy`: what the reader can do about it; '' if the text says so already."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, text: str, *, remedy: str = "") -> None:
         super().__init__(text)
         self.remedy = remedy
-        if remedy:  # a program that does not print it shows it under its traceback
+        if remedy:  # so that a traceback shows it too
             self.add_note(remedy)
 
 
 class UsageError(ActivationError):
-    """The command, the environment or a file is wrong. `problems` holds every finding when there are several."""
+    """The command, the environment or a file is wrong. `problems`: every finding, if there are several."""
 
     exit_code = 2
 
     def __init__(self, text: str, *, remedy: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(text, remedy=remedy)
         self.problems = problems
-        for problem in problems:  # a program that does not print them shows them under its traceback
+        for problem in problems:  # so that a traceback shows them too
             self.add_note(f"- {problem}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint at the likely word, with a space before it; '' when none is near."""
+    """Return a hint at the likely word, preceded by a space; '' if none is near."""
     likely = nearest(word, known)
     return f" Did you mean {likely}?" if likely else ""
 
 
 class UnknownDestination(UsageError):
-    """`connected` are the ids of those that are listed, to name the likely one; this one's among them is a record of another build."""
+    """`connected`: the known ids, to suggest the likely one. If they include this one, its record belongs to another build."""
 
     def __init__(self, destination_id: str, connected: Iterable[str] = ()) -> None:
         text = f"No destination {destination_id[:63]!r} is connected."
@@ -86,23 +86,23 @@ class UnknownDestination(UsageError):
 
 
 class ServiceUnreachable(ActivationError):
-    """Redis or the Celery broker does not answer; nothing was lost, the same call can be made again."""
+    """Redis or the Celery broker does not answer. Nothing was lost; the same call can be made again."""
 
     exit_code = 3
 
 
 class StorageRefuses(ServiceUnreachable):
-    """Redis answers, and does not take what is to be written: its memory is used up, it is a replica, or still loading."""
+    """Redis answers but takes no writes: its memory is used up, it is a replica, or it is still loading."""
 
 
 class WorkHasProblems(ActivationError):
-    """The command did its work and found faults, which it has listed."""
+    """The command did its work and found problems, which it has listed."""
 
 
 class RequestRefused(ActivationError):
-    """An HTTP request is not carried out. `status` is its answer's, `code` a stable word for programs.
+    """An HTTP request is not carried out. `status`: of its answer. `code`: a stable word for programs.
 
-    `retry_after_seconds` is given where the same request may do well later.
+    `retry_after_seconds`: set if the same request may succeed later.
     """
 
     def __init__(
@@ -115,18 +115,18 @@ class RequestRefused(ActivationError):
 
 
 class LeaseLost(ActivationError):
-    """The lane belongs to another worker by now; whatever is unsettled here will be done by that one."""
+    """The lane now belongs to another worker, which will do whatever is unsettled here."""
 
 
 class EpochEnded(LeaseLost):
-    """The destination got another account or contact key, or was disconnected, while its lane was worked on."""
+    """The destination got another account or contact key, or was disconnected, during a session."""
 
     def __init__(self, destination_id: str) -> None:
         super().__init__(f"{destination_id} was connected anew, or disconnected, while it was worked on.")
 
 
 class SealBroken(ActivationError):
-    """A sealed value that does not open: its key is not configured, or (`tampered`) it is, and the value was altered."""
+    """A sealed value does not open: its key is not configured or, if `tampered`, the value was altered."""
 
     def __init__(self, what: str, *, tampered: bool = False) -> None:
         if tampered:
@@ -143,7 +143,7 @@ class SealBroken(ActivationError):
 
 
 class OtherBuild(SealBroken):
-    """A stored value that another build wrote and this one does not understand: treated as one that no key opens here."""
+    """A stored value was written by another build, and this one does not understand it; handled as if no key opened it."""
 
     def __init__(self, text: str, *, remedy: str) -> None:
         ActivationError.__init__(self, text, remedy=remedy)
@@ -151,19 +151,19 @@ class OtherBuild(SealBroken):
 
 
 class Throttle(StrEnum):
-    """The signals of an account that is asked for too much; each has its own answer."""
+    """The signals of an account that is called too much; each is handled differently."""
 
     RATE = "rate"  # 429 with errorcode 50100: wait for Retry-After
     BLOCKED = "blocked"  # 429 with errorcode 50200: too many at once, open the account's circuit
     UNAVAILABLE = "unavailable"  # 503 with errorcode 50300: wait for Retry-After
-    TOKENS = "tokens"  # 429 of the token endpoint: wait as well; it says nothing of the rate of calls
+    TOKENS = "tokens"  # 429 of the token endpoint: wait too; it says nothing about the rate of calls
 
 
 class CallError(ActivationError):
     """One call was not accepted.
 
-    `code` is a stable word for programs. `service_message` is Marketing Cloud's own text and may quote profile data:
-    store it sealed only. `request_id` is the requestServiceMessageID that Salesforce support asks for.
+    `code`: a stable word for programs. `service_message`: Marketing Cloud's own text, which may quote profile data: store
+      it sealed only. `request_id`: the requestServiceMessageID that Salesforce support asks for.
     """
 
     usual_remedy: ClassVar[str] = ""
@@ -188,10 +188,10 @@ class CallError(ActivationError):
 
 
 class ContactRefused(CallError):
-    """Refused for what this contact carries; sending the same again would be refused again.
+    """Refused for what this contact carries; the same call would be refused again.
 
-    `stored_in_part`: some of its values are there now, and nobody knows which. `is_of_form`: refused for the form of the call, which
-    the calls for all contacts have alike.
+    `stored_in_part`: some of its values are stored now, and nobody knows which. `is_of_form`: refused for the form of the call,
+      which the calls for all contacts have alike.
     """
 
     def __init__(
@@ -203,7 +203,9 @@ class ContactRefused(CallError):
 
 
 class ContactUnknown(ContactRefused):
-    """PATCH named a contact that does not exist. `is_sure`: a code says so, not free words, nor an errorcode for any object."""
+    """PATCH named a contact that does not exist. `is_sure`: a code says so, rather than mere words or an errorcode used for
+    any object.
+    """
 
     def __init__(self, text: str, *, code: str, is_sure: bool = True, **more: Any) -> None:
         super().__init__(text, code=code, **more)
@@ -215,11 +217,11 @@ class AddressRequired(ContactRefused):
 
 
 class AttributeRefused(ContactRefused):
-    """An attribute or attribute set of the call is not known to the account, whatever the catalog says."""
+    """The account does not know an attribute or attribute set of the call, whatever the catalog says."""
 
 
 class TransientFailure(CallError):
-    """A 5xx, a timeout, a conflict or a cut connection: may pass, and says nothing of other contacts."""
+    """A 5xx, a timeout, a conflict or a cut connection: it may pass, and says nothing about other contacts."""
 
 
 class TokenRefused(CallError):
@@ -227,7 +229,7 @@ class TokenRefused(CallError):
 
 
 class AccountThrottled(CallError):
-    """The account is asked for too much. `kind` tells which signal, `wait_seconds` the server's wish."""
+    """The account is called too much. `kind`: which signal. `wait_seconds`: how long the server asks to wait."""
 
     def __init__(self, text: str, *, kind: Throttle, wait_seconds: float | None = None, **more: object) -> None:
         super().__init__(text, code=f"throttled_{kind}", wait_seconds=wait_seconds, **more)  # type: ignore[arg-type]  # passed on as given
@@ -235,12 +237,13 @@ class AccountThrottled(CallError):
 
 
 class DestinationUnreachable(CallError):
-    """No connection, no name, or no usable answer where no contact is at fault: from the token endpoint, to a question about the
-    account, or to several contacts in a row. It may come back by itself.
+    """No connection, no name, or no usable answer, with no contact at fault; it may come back by itself.
+
+    It comes from the token endpoint, from a request about the account, or from several contacts in a row.
     """
 
     usual_remedy = "If it lasts: the network between here and Marketing Cloud, a proxy, or Marketing Cloud itself."
 
 
 class DestinationBroken(CallError):
-    """Bad credentials, a missing scope, an address off the allowlist, a field that is not there: someone must act."""
+    """Bad credentials, a missing scope, an address off the allowlist, a missing field: somebody must act."""

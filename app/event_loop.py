@@ -1,8 +1,8 @@
-"""The event loop of this process: one thread on which all calls to Marketing Cloud are made and all lanes are worked on.
+"""The event loop of this process: one thread that makes all calls to Marketing Cloud and works on all lanes.
 
-Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018). What has to
-block runs on a thread of `in_thread`; what waits for Marketing Cloud on one of `in_token_thread` if it is a request for a token, or of
-`in_fetch_thread` if it is calls, which need a token themselves, as for definitions.
+Threads that wait for answers hand over to one another, which costs more than the calls themselves (docs/decisions/0018).
+Blocking work runs on a thread: `in_token_thread` for a token request; `in_fetch_thread` for calls, such as those for
+definitions, which need a token themselves; `in_thread` for anything else.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import uvloop
 
 T = TypeVar("T")
 
-# Of each kind; names are resolved on others, the loop's own, so that these may wait for a call
+# Of each kind. Names are resolved on the loop's own threads, so these may wait for a call
 THREADS = 32
-WITHOUT_PAUSE_SECONDS = 0.001  # so long one coroutine may compute before others have their turn
+WITHOUT_PAUSE_SECONDS = 0.001  # how long one coroutine may compute before others have their turn
 
 
 class EventLoop:
-    """Starts with its first use, in each process anew. For any thread but its own; a coroutine must use only `in_thread`,
-    `in_token_thread` or `in_fetch_thread`.
+    """Starts on first use, anew in each process. For any thread but its own; a coroutine may use only `in_thread`,
+    `in_token_thread` and `in_fetch_thread`.
     """
 
     def __init__(self) -> None:
-        self._lock = RLock()  # also asked for by a handler of signals
+        self._lock = RLock()  # reentrant, as signal handlers take it too
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -52,28 +52,28 @@ class EventLoop:
             return self._loop
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for what comes of it."""
+        """Run a coroutine on the loop and return its result."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result()
         except BaseException:
-            future.cancel()  # the waiting was interrupted; no more than that if it has ended
+            future.cancel()  # the wait was interrupted; harmless if it has ended
             raise
 
     def call(self, act: Callable[..., None], *arguments: Any) -> None:
-        """Have a function called on the loop, and do not wait for it."""
+        """Call a function on the loop without waiting for it."""
         self.loop.call_soon_threadsafe(act, *arguments)
 
     async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """Wait for a function that blocks, without keeping the loop."""
+        """Run a blocking function without blocking the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
 
     async def in_token_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The same for a request for a token: many that wait for one must not keep what asks Redis."""
+        """Do the same for a token request; many that wait for one must not occupy the threads that ask Redis."""
         return await asyncio.get_running_loop().run_in_executor(self._token_threads, act, *arguments)
 
     async def in_fetch_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The same for what makes calls there: many of them may wait for a token, for which such a thread has to be free."""
+        """Do the same for functions that make calls; many may wait for a token, for which a token thread has to be free."""
         return await asyncio.get_running_loop().run_in_executor(self._fetch_threads, act, *arguments)
 
 
@@ -93,7 +93,7 @@ class Signal:
             self._waiter.set_result(None)
 
     async def wait(self, seconds: float) -> None:
-        """Until it is set, or was since the last wait; no longer than `seconds`."""
+        """Wait until it is set, or return at once if it was set since the last wait; at most `seconds`."""
         if not self._is_set:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
@@ -107,14 +107,14 @@ class Signal:
 
 
 class LongComputation:
-    """What takes long on the loop: one at a time, and with pauses in which others have their turn::
+    """A long computation on the loop: one at a time, with pauses in which others have their turn::
 
         async with LongComputation() as computation:
             for item in many:
                 ...
                 await computation.pause()
 
-    Nothing else is to be waited for within: all other computations wait for its end.
+    Wait for nothing else within: all other computations wait for its end.
     """
 
     async def __aenter__(self) -> Self:

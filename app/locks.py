@@ -1,4 +1,4 @@
-"""Locks in Redis that one process of the installation holds at a time, and that end by themselves."""
+"""Locks in Redis that one process of the installation holds at a time, and that expire by themselves."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(redis: Redis, key: str, life_ms: int) -> Iterator[bool]:
-    """Whether the lock is ours within the block: False, at once, while another holds it. It is ours for `life_ms` at most.
+    """Yield whether the lock is ours within the block: False, at once, if another process holds it. It lasts at most
+    `life_ms`.
 
-    Raises redis-py's errors where it is taken; one that cannot be given back ends by itself.
+    Raises: redis-py's errors when taking it; a lock that cannot be released expires by itself.
     """
     holder = token_bytes(16)
     mine = script(redis, "app", "lock")(keys=[key], args=[holder, life_ms]) == 1

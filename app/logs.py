@@ -1,7 +1,7 @@
-"""How processes log: nothing of a message or a profile, and a thing that lasts is said once in a while.
+"""How processes log: nothing from a message or profile, and lasting conditions only once in a while.
 
-What libraries log of the messages that they cannot read holds these messages; what an error says of a value holds the value. So the
-records of libraries keep their text and lose what is filled in, and a traceback ends with the name of its error alone.
+Libraries log the messages that they cannot read, and errors quote the values they complain about. So records of libraries
+keep their text but lose their arguments, and a traceback ends with the name of its error alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIBRARIES = ("celery", "kombu", "amqp", "redis", "urllib3", "requests", "billiar
              "aiohttp", "uvicorn", "starlette")  # fmt: skip
 _FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 _SAFE_LENGTH = 200
-# what these libraries fill in that tells of processes and queues, and never of a message: the start of a text
+# beginnings of library texts whose arguments describe processes and queues, never a message
 _TELLING = (
     "Task %(name)s[%(id)s] received", "Task %(name)s[%(id)s] succeeded", "Task %(name)s[%(id)s] retry", "%s ready.",
     "Connected to %s", "consumer: Cannot connect to %s", "Scheduler: Sending due task %s", "beat:", "mingle:", "sync with",
@@ -37,7 +37,7 @@ _lock = Lock()
 
 
 def say_once(log: logging.Logger, what: str, text: str, *arguments: object, level: int = logging.WARNING) -> bool:
-    """Log a text unless the same was said (`what` names it) within the last minute. True when it was logged."""
+    """Log a text unless the same thing (`what`) was logged within the last minute. Returns whether it was logged."""
     now = time.monotonic()
     with _lock:
         if now - _said.get(what, float("-inf")) < SAY_AGAIN_SECONDS:
@@ -49,23 +49,23 @@ def say_once(log: logging.Logger, what: str, text: str, *arguments: object, leve
     return True
 
 
-# what a record may name beside its text (`extra=`): ids, codes, and a contact by the keyed digest of its key
+# what a record may name besides its text (`extra=`): ids, codes, and a contact by the keyed digest of its key
 IDS = ("destination", "lane", "job", "call", "contact", "code")
 
 
 class Discreet(logging.Formatter):
-    """Formats records for people, so that nothing which came from outside is in them."""
+    """Formats records for people, so that they contain nothing that came from outside."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        """The line, with the ids behind it."""
+        """Return the line, followed by the ids."""
         ids = " ".join(f"{name}={value}" for name, value in _ids(record).items())
         return super().formatMessage(record) + (f" [{ids}]" if ids else "")
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record is one line, but for the frames of a traceback: no text of a sender can look like another record."""
+        """Make each record one line, except for a traceback's frames, so that no sender's text can look like another record."""
         if record.name == "py.warnings":
             record = logging.makeLogRecord({**record.__dict__, "msg": _warned(record), "args": None})
         elif record.name == "asyncio":
@@ -74,13 +74,13 @@ class Discreet(logging.Formatter):
             record = logging.makeLogRecord({**record.__dict__, "args": _masked(record), "exc_text": None})
         try:
             text = super().format(record)
-        except (TypeError, ValueError, KeyError):  # what is filled in does not fit; logging would show all of it
+        except (TypeError, ValueError, KeyError):  # the arguments do not fit; logging would show them all
             text = super().format(logging.makeLogRecord({**record.__dict__, "msg": str(record.msg), "args": None}))
         first, *rest = text.splitlines() or [""]
         return "\n".join([first, *(f"    {line}" for line in rest)])
 
     def formatException(self, info: Any) -> str:  # noqa: N802  # logging's name
-        """The frames, and the kinds of the errors; not what they say."""
+        """Return the frames and the kinds of the errors, but not their texts."""
         error: BaseException | None = info[1]
         lines: list[str] = []
         while error is not None:
@@ -91,14 +91,14 @@ class Discreet(logging.Formatter):
 
 
 class DiscreetJson(Discreet):
-    """The same for programs: one JSON object a line, with the ids as members of their own."""
+    """The same for programs: one JSON object per line, with the ids as separate members."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        """The text alone: all else has a member of its own."""
+        """Return the text alone: everything else has its own member."""
         return record.message
 
     def format(self, record: logging.LogRecord) -> str:
-        """`time` is RFC 3339 in UTC; `text` may have lines, those of a traceback."""
+        """Return a JSON object. `time` is RFC 3339 in UTC; `text` may have several lines, those of a traceback."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         document = {
             "time": moment.replace("+00:00", "Z"),
@@ -121,18 +121,18 @@ def _frame(frame: FrameSummary) -> str:
 
 
 def _warned(record: logging.LogRecord) -> str:
-    """Where a library warns, and of which kind: what it says may hold what it could not read."""
+    """Return where a library warns and of which kind; its text may quote what it could not read."""
     found = _WARNING.match(record.getMessage())
     return found[1] if found else "…"
 
 
 def _begun(record: logging.LogRecord) -> str:
-    """A record of asyncio's own as far as it can hold no value: what follows are callbacks, tasks and their errors as they show."""
+    """Return the start of asyncio's own record, which holds no value; callbacks, tasks and their errors follow."""
     return re.split(r"[\n(<]", str(record.msg), maxsplit=1)[0].rstrip()
 
 
 def _masked(record: logging.LogRecord) -> Any:
-    """The arguments of a library's record, without what may be of a message."""
+    """Return the arguments of a library's record without what may come from a message."""
     told = isinstance(record.msg, str) and record.msg.startswith(_TELLING)
     if isinstance(record.args, dict):
         keep = ("name", "id", "runtime", "hostname") if told else ("name", "id")
@@ -152,7 +152,7 @@ def _mask(value: Any, *, told: bool = True) -> Any:
 
 
 def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
-    """Log to standard error, discreetly; `form` is console or json. Also what would end a thread or the process is logged so."""
+    """Log discreetly to standard error, including errors that end a thread or the process. `form`: console or json."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(DiscreetJson() if form == "json" else Discreet())
     root = logging.getLogger()

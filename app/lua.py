@@ -1,6 +1,6 @@
-"""The Lua scripts of a package, loaded from the `.lua` files beside it and bound to a connection.
+"""The Lua scripts of a package, loaded from the `.lua` files in it and bound to a connection.
 
-Scripts with `flags=allow-oom` (Redis 7 and later) also write when Redis has reached its limit of memory.
+Scripts with `flags=allow-oom` (Redis 7 and later) can write even when Redis has reached its memory limit.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ def source(package: str, name: str) -> str:
 
 @cache
 def sha(package: str, name: str) -> str:
-    """The name that Redis gives to a script."""
+    """Return the name that Redis gives to a script."""
     return hashlib.sha1(source(package, name).encode(), usedforsecurity=False).hexdigest()
 
 
 def script(redis: Redis, package: str, name: str) -> Script:
-    """A script called by its hash; redis-py loads it again by itself after a restart of the server."""
+    """Return a script called by its hash; redis-py loads it again by itself after a restart of the server."""
     return redis.register_script(source(package, name))
 
 
 def write(redis: Redis, *commands: Sequence[Word], keys: Sequence[str], only_with: str = "") -> bool:
-    """Carry out commands in one step, also when Redis is full.
+    """Carry out commands in one step, even when Redis is full.
 
-    `keys` are those that they name, all of one hash tag. False, and nothing is done, when the key `only_with` is not there.
+    `keys`: all keys that the commands name, with the same hash tag. `only_with`: a key that must exist; otherwise nothing
+      is done and False is returned.
     """
     words: list[Word] = ["guarded" if only_with else ""]
     for command in commands:

@@ -1,4 +1,4 @@
-"""How much of its memory Redis has used, as its INFO tells. Pure."""
+"""How much of its memory Redis has used, according to its INFO. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-RESERVE = 0.1  # the share of Redis' maxmemory that appends leave to settling, to the state and to the broker
+RESERVE = 0.1  # the share of Redis's maxmemory that appends leave for settling, the state and the broker
 FILLING_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """In bytes; `most` is 0 where no bound is set."""
+    """Sizes in bytes. `most`: 0 if no bound is set."""
 
     used: int
     most: int
@@ -31,6 +31,6 @@ class Memory:
 
 
 def memory_of(info: Mapping[str, Any]) -> Memory:
-    """Of Redis' INFO. Buffers of replicas and of the append-only file do not count for its bound."""
+    """Return the memory by Redis's INFO. Buffers for replicas and the append-only file do not count towards its bound."""
     used = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
     return Memory(used, int(info.get("maxmemory", 0)))

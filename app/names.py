@@ -1,4 +1,4 @@
-"""Which known name a misspelt one was probably meant to be: one rule for settings, files, sets and fields. Pure."""
+"""Finds the known name that a misspelt one was probably meant to be: one rule for settings, files, sets and fields. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that differs in case, spaces, dashes or underscores alone, else the likeliest; None when none is near."""
+    """Return the known name that differs only in case, spaces, dashes or underscores, else the likeliest; None if none is
+    near.
+    """
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(fold(name), name)
@@ -20,5 +22,5 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def fold(word: str) -> str:
-    """A name without what people get wrong."""
+    """Return a name without what people get wrong."""
     return re.sub(r"[\s_-]", "", word).casefold()

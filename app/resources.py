@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Connections and stores; cheap to make, connects on first use."""
+    """Connections and stores; cheap to create, connects on first use."""
 
     settings: Settings
     redis: Redis
@@ -45,9 +45,9 @@ class Resources:
 
     @classmethod
     def from_settings(cls, settings: Settings, redis: Redis | None = None) -> Resources:
-        """With a connection of its own unless one is given.
+        """Create them, with a new connection unless `redis` is given.
 
-        Raises `UsageError` when the Redis or the keys are not named (`app.devstack.stack` fills both in for a private Redis).
+        Raises: `UsageError` if Redis or the keys are not named (`app.devstack.stack` fills both in for a private Redis).
         """
         if not settings.redis_url:
             raise UsageError(
@@ -71,7 +71,7 @@ class Resources:
 
     def client(self, destination: Destination) -> MarketingCloud:
         from app.pacing.account import tell_throttled
-        from app.sfmc import MarketingCloud  # it brings aiohttp, a third of the start of who only enqueues
+        from app.sfmc import MarketingCloud  # it imports aiohttp, a third of the start-up time of a pure producer
 
         return MarketingCloud(
             destination.account,
@@ -88,14 +88,14 @@ MOST_CONNECTIONS = 1_000
 
 
 def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = None) -> Redis:
-    """A connection pool for the state; a command waits for its answer for `answer_seconds`.
+    """Return a connection pool for the state; a command waits `answer_seconds` for its answer.
 
-    redis-py repeats a command by itself when the connection broke (10 times by default in version 8); three are enough to get
-    over a restart of a connection, and all scripts are safe to repeat.
+    redis-py repeats a command by itself if the connection broke (10 times by default in version 8). Three are enough to
+    survive a reconnect, and all scripts are safe to repeat.
     """
     client = Redis.from_url(
         url,
-        # redis-py makes 100 and raises beyond; all threads of a worker may ask at once when Redis is slow
+        # redis-py's default is 100, then it raises; all threads of a worker may ask at once when Redis is slow
         max_connections=MOST_CONNECTIONS,
         socket_timeout=answer_seconds,
         socket_connect_timeout=min(3.0, answer_seconds),
@@ -110,11 +110,12 @@ def connect(url: str, *, answer_seconds: float = 10.0, retry: Retry | None = Non
 
 @cache
 def _leaving_replicas(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Connections that are made anew after an answer that says that the server is a master no more: a fail-over may cut none, and the
-    address leads to another server by then (as redis-py does it for Sentinel alone).
+    """Return a connection class that reconnects once the server says that it is no longer a master.
+
+    A fail-over may cut no connections, and the address then leads to another server (redis-py does this only for Sentinel).
     """
 
-    class Leaving(kind):  # type: ignore[misc,valid-type]  # what the URL asks for: plain, TLS or a Unix socket
+    class Leaving(kind):  # type: ignore[misc,valid-type]  # depends on the URL: plain, TLS or a Unix socket
         is_left = False
 
         def connect(self) -> None:

@@ -1,7 +1,7 @@
-"""Steps in Redis that several coroutines ask for, sent together.
+"""Sends steps in Redis that several coroutines request together.
 
-While one round trip is under way the next one gathers, so that a busy process makes few large ones and an idle one waits for nothing.
-Where Redis writes to the disk before it answers, the steps of one round trip share that as well.
+While one round trip is under way the next one gathers, so that a busy process makes few large ones and an idle one waits
+for nothing. If Redis writes to disk before it answers, the steps of one round trip share that too.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
 T = TypeVar("T")
-MOST_STEPS = 100  # in one round trip: whoever comes next must not wait long behind them
+MOST_STEPS = 100  # in one round trip, so that the next one does not wait long
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[T]):
-    """One script of `package` or, when `package` is '', one command, and what its reply means. Safe to repeat."""
+    """One script of `package` or, if `package` is '', one command; `read` turns its reply into the result. Safe to repeat."""
 
     package: str
     name: str
@@ -35,13 +35,13 @@ class Step(Generic[T]):
     read: Callable[[Any], T]
 
     def run(self, redis: Redis) -> T:
-        """Carry it out alone, and wait for it. Raises redis-py's errors and what `read` raises."""
+        """Carry out the step alone and wait for it. Raises: redis-py's errors; what `read` raises."""
         if not self.package:
             return self.read(redis.execute_command(*self.command()))  # type: ignore[no-untyped-call]  # redis-py gives it no types
         return self.read(script(redis, self.package, self.name)(keys=self.keys, args=self.arguments))
 
     def command(self, *, whole: bool = False) -> list[Word]:
-        """As Redis reads it; `whole` for one that does not know the script yet."""
+        """Return the command as sent to Redis. `whole`: with the script's text, for a server that does not know it yet."""
         if not self.package:
             return [self.name, *self.keys, *self.arguments]
         what = ["EVAL", source(self.package, self.name)] if whole else ["EVALSHA", sha(self.package, self.name)]
@@ -49,9 +49,9 @@ class Step(Generic[T]):
 
 
 class RoundTrips:
-    """Of one process, for the coroutines of its event loop.
+    """The round trips of one process, for the coroutines of its event loop.
 
-    One connection of the pool is kept for them: to take one and to give it back costs more than a small round trip itself.
+    It keeps one connection of the pool, because taking and returning one costs more than a small round trip.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -59,18 +59,20 @@ class RoundTrips:
         self._connection: AbstractConnection | None = None
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._under_way = False
-        self._timer: asyncio.TimerHandle | None = None  # of those that can wait for company
+        self._timer: asyncio.TimerHandle | None = None  # for steps that can wait for others
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
 
     async def run(self, step: Step[T], *, within_seconds: float = 0.0) -> T:
-        """Carry a step out with others, or after so long alone. Raises redis-py's errors and what its `read` raises."""
+        """Carry out a step together with others, or alone after `within_seconds`. Raises: redis-py's errors; what its
+        `read` raises.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((step, future))
         if not self._under_way:
             if not within_seconds:
                 self._under_way = True
-                loop.call_soon(self._send)  # the coroutines that are ready now may ask for more
+                loop.call_soon(self._send)  # so that coroutines that are ready now can add theirs
             elif self._timer is None:
                 self._timer = loop.call_later(within_seconds, self._send_late)
         return step.read(await future)
@@ -95,7 +97,7 @@ class RoundTrips:
         replies = [error] * len(futures) if error is not None else done.result()
         for future, reply in zip(futures, replies, strict=True):
             if future.done():
-                continue  # nobody waits any more
+                continue  # nobody is waiting any more
             if isinstance(reply, BaseException):
                 future.set_exception(reply)
             else:
@@ -110,22 +112,22 @@ class RoundTrips:
             self._connection = self.redis.connection_pool.get_connection()
         replies = _exchange(self._connection, [step.command() for step in steps])
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            # a master no more, as after a fail-over that cut no connection: the address may lead to another server by now
+            # no longer a master, as after a fail-over that cut no connection: the address may now lead to another server
             self._connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py gives it no types
         for index, reply in enumerate(replies):
-            if isinstance(reply, NoScriptError):  # Redis has started since
+            if isinstance(reply, NoScriptError):  # Redis has restarted since
                 try:
                     replies[index] = _exchange(self._connection, [steps[index].command(whole=True)])[0]
-                except RedisError as error:  # the others were carried out
+                except RedisError as error:  # the other steps were carried out
                     replies[index] = error
         return replies
 
 
 def _exchange(connection: AbstractConnection, commands: Sequence[Sequence[Word]]) -> list[Any]:
-    """Send commands and read their replies, among which are errors of Redis; anew when the connection breaks."""
+    """Send commands and return their replies, which may include errors of Redis; repeat if the connection breaks."""
 
     def exchange() -> list[Any]:
-        connection.connect_check_health(retry_socket_connect=False)  # or there would be tries within each try
+        connection.connect_check_health(retry_socket_connect=False)  # or there would be retries within each retry
         connection.send_packed_command(connection.pack_commands(commands))  # type: ignore[no-untyped-call]  # redis-py gives it no types
         return [_read_reply(connection) for _ in commands]
 

@@ -1,13 +1,13 @@
-"""Sealing what other programs send to the task `activation.enqueue`, so that no broker sees a profile in clear.
+"""Seals what other programs send to the task `activation.enqueue`, so that no broker sees a profile in clear.
 
-A sender has a key of its own, which opens nothing but its own messages: `activation sender-key NAME` prints it. What it sends as
-`profiles` is one text::
+A sender has its own key, which opens only its own messages; `activation sender-key NAME` prints it. It sends one text as
+`profiles`::
 
     sealed:1:NAME:BASE64URL(nonce of 12 bytes + AES-256-GCM of a JSON document)
 
-with `sealed:1:NAME:DESTINATION` authenticated along. The document is an object: `profiles` (a list), `sealed_at` (epoch ms) and,
-if need be, `job_id`, `occurred_at`, `backfill`, `force`. So nobody on the way can change a message, give it to another destination, or
-make it look newer by sending it again: where profiles carry no time, `sealed_at` is theirs.
+with `sealed:1:NAME:DESTINATION` as associated data. The document is an object: `profiles` (a list), `sealed_at` (epoch ms)
+and, if needed, `job_id`, `occurred_at`, `backfill`, `force`. So nobody on the way can change a message, redirect it to
+another destination, or make it look newer by sending it again: profiles that carry no time get `sealed_at`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NONCE = 12
 
 
 def check_name(name: str) -> str:
-    """A sender's name as it may stand in a message. Raises `UsageError`."""
+    """Return a sender's name if it is valid. Raises: `UsageError`."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             "A sender's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
@@ -41,14 +41,16 @@ def check_name(name: str) -> str:
 
 
 def derive_key(secret: bytes, name: str) -> bytes:
-    """The key of a sender, by a data key of the ring (`KeyRing.data_keys`)."""
+    """Return a sender's key, derived from a data key of the ring (`KeyRing.data_keys`)."""
     return hmac.new(secret, b"enqueue:" + check_name(name).encode(), hashlib.sha256).digest()
 
 
 def seal_message(
     key: str, name: str, destination: str, profiles: Sequence[Any], *, sealed_at_ms: int, **options: Any
 ) -> str:
-    """The text to send as `profiles`. `key` is what `activation sender-key NAME` printed; `options` are those of the document."""
+    """Return the text to send as `profiles`. `key`: what `activation sender-key NAME` printed. `options`: further members
+    of the document.
+    """
     document = orjson.dumps({"profiles": list(profiles), "sealed_at": sealed_at_ms, **options})
     nonce = secrets.token_bytes(_NONCE)
     raw = base64.urlsafe_b64decode(key)
@@ -57,7 +59,7 @@ def seal_message(
 
 
 def open_message(text: str, destination: str, data_keys: Sequence[bytes]) -> dict[str, Any]:
-    """The document of a sealed message for this destination. Raises `UsageError`, which quotes nothing of it."""
+    """Return the document of a sealed message for this destination. Raises: `UsageError`, which quotes nothing."""
     name, _, content = text.removeprefix(PREFIX).partition(":")
     try:
         sealed = base64.urlsafe_b64decode(content)

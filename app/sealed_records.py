@@ -1,4 +1,4 @@
-"""Records that rest as the fields of one hash in Redis, each sealed for its own name: nobody makes or moves one without a key."""
+"""Records stored as the fields of one Redis hash, each sealed for its own name: without a key nobody can forge or move one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many records were sealed anew, and the names of those that no key opens, which stay as they are."""
+    """How many records were resealed, and the names of those that no key opens, which stay unchanged."""
 
     count: int
     locked: tuple[str, ...]
 
 
 class SealedRecords:
-    """The records of the hash `key`; `kind` is authenticated along with their names. Raises redis-py's errors."""
+    """The records of the hash `key`. `kind` is authenticated with their names. Methods raise redis-py's errors."""
 
     def __init__(self, redis: Redis, ring: KeyRing, key: str, kind: str) -> None:
         self._redis = redis
@@ -35,12 +35,12 @@ class SealedRecords:
         self._kind = kind.encode()
 
     def raw(self) -> dict[bytes, bytes]:
-        """As they rest in Redis, to see whether anything changed."""
+        """Return the sealed records, to see whether anything changed."""
         found: Any = self._redis.hgetall(self._key)
         return dict(found)
 
     def opening(self, raw: dict[bytes, bytes]) -> tuple[list[tuple[str, bytes]], list[str]]:
-        """The names and clear bytes of those that open, and the names of those that do not; both sorted."""
+        """Return names and content of the records that open, and the names of those that do not; both sorted."""
         opened, locked = [], []
         for name, sealed in sorted(raw.items()):
             shown = name.decode(errors="backslashreplace")
@@ -51,7 +51,7 @@ class SealedRecords:
         return opened, locked
 
     def get(self, name: str) -> bytes | None:
-        """The clear bytes; None when there are none of the name, or no key opens them."""
+        """Return a record's content; None if it does not exist or no key opens it."""
         sealed: Any = self._redis.hget(self._key, name)
         with suppress(SealBroken):
             return None if sealed is None else self._open(name.encode(), sealed)
@@ -61,14 +61,16 @@ class SealedRecords:
         write(self._redis, ("HSET", self._key, name, self._seal(name.encode(), clear)), keys=[self._key])
 
     def remove(self, name: str) -> bool:
-        """False when there was none of the name."""
+        """Remove a record. Returns False if there was none."""
         return bool(self._redis.hdel(self._key, name))
 
     def change(self, name: str, change: Callable[[bytes | None], bytes], *, locked_is_none: bool = False) -> bytes:
-        """Read, change and write, again when another was quicker; the clear bytes that are kept now.
+        """Read, change and write a record, repeating if another process was quicker; returns the new content.
 
-        `change` gets None when there is none of the name; what it raises goes on. Raises `SealBroken` when no key opens the
-        record, unless such a one counts as none.
+        `change`: called with the content, or None if there is none; its errors are passed on. `locked_is_none`: a record
+          that no key opens counts as none.
+
+        Raises: `SealBroken` if no key opens the record.
         """
 
         def step(pipeline: Pipeline) -> bytes:
@@ -89,7 +91,7 @@ class SealedRecords:
         return bytes(kept)
 
     def reseal(self) -> Resealed:
-        """Seal all with the ring's first key, before an old one is dropped."""
+        """Seal all records with the ring's first key, before an old one is dropped."""
 
         def step(pipeline: Pipeline) -> tuple[int, tuple[str, ...]]:
             raw: Any = pipeline.hgetall(self._key)

@@ -1,12 +1,13 @@
-"""Sealing: everything personal or secret that rests in Redis is encrypted with AES-256-GCM under a ring of keys.
+"""Sealing: everything personal or secret in Redis is encrypted with AES-256-GCM under a ring of keys.
 
 A sealed value is ``version (1 byte) | key id (4) | nonce (12) | ciphertext and tag``. The first key of the ring seals, any
-key opens, so keys are rotated by putting a new one in front. `purpose` is authenticated along: a value that is moved to
-another place does not open there. Nonces are random; retire a key well before it has sealed 2**32 values
-(NIST SP 800-38D, 8.3).
+key opens, so keys are rotated by putting a new one in front. `purpose` is authenticated as well: a value that is moved to
+another place does not open there. Nonces are random; retire a key well before it has sealed 2**32 values (NIST SP 800-38D,
+8.3).
 
-Each key of the ring yields two, by HMAC-SHA256 of a name: one for data (profiles, destinations, failures) and one for accounts
-(client secrets, access tokens). A process that only takes profiles in is given ``data:`` keys, which open no account.
+Each key of the ring yields two, by HMAC-SHA256 of a name: one for data (profiles, destinations, failures) and one for
+accounts (client secrets, access tokens). A process that only takes profiles in is given ``data:`` keys, which open no
+account.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ _ACCOUNT_PURPOSES = (b"account:", b"token:")
 
 
 def make_key() -> str:
-    """A new key as it stands in ACTIVATION_SECRET_KEYS: 32 random bytes in URL-safe base64."""
+    """Return a new key for ACTIVATION_SECRET_KEYS: 32 random bytes in URL-safe base64."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def _decode(position: int, text: str) -> dict[Scope, bytes]:
-    """The keys that one key of the setting yields."""
+    """Return the keys that one key of the setting yields."""
     scope, _, encoded = text.rpartition(":")
     try:
         raw = base64.urlsafe_b64decode(encoded.encode("ascii"))
-    except ValueError:  # binascii.Error and UnicodeEncodeError are both of its kind
+    except ValueError:  # includes binascii.Error and UnicodeEncodeError
         raw = b""
     if len(raw) != 32 or scope not in ("", Scope.DATA):
         raise UsageError(f"ACTIVATION_SECRET_KEYS: key {position} is not 32 bytes of URL-safe base64.", remedy=_REMEDY)
@@ -75,11 +76,11 @@ class KeyRing:
 
     @property
     def restricted(self) -> list[str]:
-        """The keys as a process gets them that shall open no account."""
+        """The keys to give to a process that must not open accounts."""
         return [f"{Scope.DATA}:{base64.urlsafe_b64encode(raw).decode()}" for raw in self.data_keys]
 
     def seal(self, clear: bytes, purpose: bytes) -> bytes:
-        """Raises `SealBroken` when the ring has no key for such a purpose."""
+        """Seal a value. Raises: `SealBroken` if the ring has no key for this purpose."""
         sealer = self._sealers.get(_scope_of(purpose))
         if sealer is None:
             raise SealBroken(_name(purpose))
@@ -88,7 +89,7 @@ class KeyRing:
         return head + nonce + cipher.encrypt(nonce, clear, purpose)
 
     def open(self, sealed: bytes, purpose: bytes) -> bytes:
-        """The clear bytes. Raises `SealBroken` when no key of the ring fits or the value was tampered with."""
+        """Return the clear bytes. Raises: `SealBroken` if no key of the ring fits or the value was tampered with."""
         whole = sealed[:1] == _VERSION and len(sealed) >= _HEAD + _NONCE
         cipher = self._ciphers.get(sealed[1:_HEAD]) if whole else None
         if cipher is None:
@@ -99,7 +100,7 @@ class KeyRing:
             raise SealBroken(_name(purpose), tampered=True) from None
 
     def opens(self, scope: Scope) -> bool:
-        """Whether the ring has keys for this."""
+        """Return whether the ring has keys for this scope."""
         return scope in self._sealers
 
 

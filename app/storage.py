@@ -1,4 +1,4 @@
-"""What the errors of Redis mean to whoever must act on them, translated once."""
+"""Translates Redis's errors, once, into what they mean for those who must act on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.memory import RESERVE
 
 
 def full() -> StorageRefuses:
-    """No room for more profiles."""
+    """Return the error for a Redis without room for more profiles."""
     return StorageRefuses(
         f"Redis is full but for the last {RESERVE:.0%} of its maxmemory, which are kept for what must get out.",
         remedy="Let the backlog drain (`activation destinations`), or give Redis more memory, then try again.",
@@ -36,7 +36,7 @@ _WHY_NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED\].*?failed: (.+?)\.? \
 
 
 def untrusted(server: str, said: str) -> ServiceUnreachable | None:
-    """What it means when a connection failed over the certificate of `server`, by the text of the error; None if it did not."""
+    """Return the error for a connection that failed over the certificate of `server`, by the error's text; None if it did not."""
     if "CERTIFICATE_VERIFY_FAILED" not in said:
         return None
     why = _WHY_NOT_TRUSTED.search(said)
@@ -47,7 +47,7 @@ def untrusted(server: str, said: str) -> ServiceUnreachable | None:
 
 
 def explain(error: RedisError) -> ActivationError:
-    """The error of this product that an error of redis-py amounts to. Its text is not quoted: it may hold what was to be written."""
+    """Return our error for one of redis-py's. Its text is not quoted, since it may hold what was to be written."""
     match error:
         case AuthenticationError() | AuthorizationError():
             return UsageError(
@@ -87,7 +87,7 @@ def _not_permitted() -> StorageRefuses:
 
 @contextmanager
 def translated(*, partly: str = "") -> Iterator[None]:
-    """Redis' errors within become those of `app.errors`; `partly` says what may have been done by then."""
+    """Turn Redis's errors within the block into those of `app.errors`. `partly`: says what may already have been done."""
     try:
         yield
     except RedisError as error:

@@ -1,12 +1,12 @@
-"""What is text and what only looks like it."""
+"""Tells text from what only looks like it."""
 
 from __future__ import annotations
 
 
 def is_whole(text: str) -> bool:
-    """Whether it holds no half of a character (a lone surrogate): neither Redis nor a log nor JSON takes one.
+    """Return whether a text has no half characters (lone surrogates), which neither Redis nor a log nor JSON accepts.
 
-    Half characters come from JSON, and from the system where what it gives is no UTF-8.
+    They come from JSON, and from the system if its text is not UTF-8.
     """
     try:
         text.encode()

@@ -1,10 +1,10 @@
-"""Traces of jobs with OpenTelemetry: enqueueing, the calls, and the way of each profile from one to its outcome. Off by default.
+"""Traces of jobs with OpenTelemetry: enqueueing, the calls, and each profile's way from one to its outcome. Off by default.
 
-The context of a trace travels without taking any room: its id is derived from the job's, which each waiting profile carries and is
-sealed with. So a worker, on whatever machine, puts its spans into the trace of the job. Which jobs are traced follows from the id as
-well, so that all processes agree. A span holds ids, codes and counts, and nothing of a profile.
+The trace context takes no room: its id is derived from the job's id, which every waiting profile carries sealed. So a
+worker on any machine adds its spans to the job's trace. Which jobs are traced also follows from the id, so all processes
+agree. A span holds ids, codes and counts, and nothing of a profile.
 
-Where spans go is read from OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and others).
+OpenTelemetry's own variables say where spans go (OTEL_EXPORTER_OTLP_ENDPOINT and others).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _WHOLE = 1 << 64
 
 
 class Traces:
-    """The traces of this process. Everything is a no-op until `begin` has found that traces are wanted."""
+    """The traces of this process. Everything is a no-op unless `begin` found that traces are wanted."""
 
     def __init__(self) -> None:
         self._tracer: Any = None
         self._provider: Any = None
-        self._bound = 0  # jobs whose digest lies below it are traced
+        self._bound = 0  # jobs with a smaller digest are traced
 
     def begin(self, settings: Settings, service: str, *, processor: SpanProcessor | None = None) -> None:
-        """Trace from now on if ACTIVATION_TRACES says so. Raises `UsageError` when the extra `otel` is not installed."""
+        """Trace from now on if ACTIVATION_TRACES says so. Raises: `UsageError` if the extra `otel` is not installed."""
         share = float(settings.traces or 0)
         if not share:
             return
@@ -60,15 +60,15 @@ class Traces:
             provider.shutdown()
 
     def enqueue(self, destination_id: str, job_id: str) -> AbstractContextManager[None]:
-        """The span of one call of a producer, linked to the caller's own."""
+        """Return the span of one producer call, linked to the caller's own."""
         return nullcontext() if self._tracer is None else self._enqueue(destination_id, job_id)
 
     def call(self, destination_id: str, job_ids: Sequence[str]) -> AbstractContextManager[None]:
-        """The span of one call, in the trace of the first of the jobs whose profiles it carries, linked to the others."""
+        """Return the span of one call, in the trace of the first job whose profiles it carries, linked to the others."""
         return nullcontext() if self._tracer is None else self._call(destination_id, job_ids)
 
     def settled(self, destination_id: str, job_id: str, outcome: str, enqueued_ms: int) -> None:
-        """The span of one profile, from enqueueing (by the clock of Redis) to its outcome."""
+        """Send the span of one profile, from enqueueing (by Redis's clock) to its outcome."""
         if self._tracer is None or not self._is_traced(job_id):
             return
         span = self._tracer.start_span(
@@ -94,7 +94,7 @@ class Traces:
         own = trace.get_current_span().get_span_context()
         links = [trace.Link(own)] if own.is_valid else []
         attributes = {"activation.destination": destination_id, "activation.job": job_id}
-        # an exception of the caller's own rows may hold them, so its text is not recorded: its kind is
+        # an exception from the caller's iterable may quote its rows, so only its kind is recorded
         with self._tracer.start_as_current_span(
             "activation.enqueue", context=_context(job_id), links=links, attributes=attributes, record_exception=False,
             set_status_on_exception=False,
@@ -113,7 +113,7 @@ class Traces:
             return
         from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
-        # an exception's text may hold what the other end said, so it is not recorded: its code is
+        # an exception's text may quote the other end, so only its code is recorded
         with self._tracer.start_as_current_span(
             "activation.call", context=_context(jobs[0]), kind=SpanKind.CLIENT, record_exception=False,
             set_status_on_exception=False, links=[Link(_span_context(job)) for job in jobs[1:]],
@@ -144,7 +144,7 @@ def _digest(job_id: str) -> bytes:
 
 
 def _span_context(job_id: str) -> Any:
-    """Of a job as a whole: the parent of all its spans, which is itself never sent."""
+    """Return the context of a job as a whole: the parent of all its spans, which is itself never sent."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     digest = _digest(job_id)

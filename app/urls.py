@@ -1,7 +1,7 @@
-"""The addresses that the environment names, looked at before anything connects to them.
+"""Checks the URLs in the environment before anything connects to them.
 
-What is wrong is told without a word of the address: it may hold a password, and a password with `/`, `#`, `?` or `@` in it moves its
-own rest into any other part.
+A fault is described without quoting the URL, which may hold a password; and a password that contains `/`, `#`, `?` or `@`
+can spill into any other part.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ENCODE = "is no URL. In a password write / as %2F, # as %23, ? as %3F, @ as %40
 
 
 def fault_in_redis_url(text: str) -> str:
-    """What is wrong with the URL of the state's Redis; '' when its client takes it."""
+    """Return what is wrong with the URL of the state's Redis; '' if its client accepts it."""
     from redis.connection import Connection, parse_url
     from redis.exceptions import RedisError
 
@@ -40,7 +40,7 @@ def fault_in_redis_url(text: str) -> str:
 
 
 def fault_in_broker_url(text: str) -> str:
-    """What is wrong with the URL of Celery's broker, or of several with ; between; '' when there is nothing."""
+    """Return what is wrong with the URL of Celery's broker, or with several separated by ;; '' if nothing."""
     for part in text.split(";"):
         url = _split(part)
         if url is not None and url.scheme.partition("+")[0] not in BROKER_SCHEMES:
@@ -53,7 +53,7 @@ def fault_in_broker_url(text: str) -> str:
 
 
 def fault_in_smtp_url(text: str) -> str:
-    """What is wrong with the URL of a mail server; '' when there is nothing."""
+    """Return what is wrong with the URL of a mail server; '' if nothing."""
     url = _split(text)
     if url is None or any(character.isspace() for character in text):
         return _ENCODE
@@ -63,7 +63,7 @@ def fault_in_smtp_url(text: str) -> str:
 
 
 def fault_in_web_url(text: str) -> str:
-    """What is wrong with an http or https URL that is posted to; '' when there is nothing."""
+    """Return what is wrong with an http or https URL to post to; '' if nothing."""
     url = _split(text)
     if url is None or any(character.isspace() for character in text):
         return _ENCODE
@@ -73,10 +73,10 @@ def fault_in_web_url(text: str) -> str:
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of a URL whose host and port can be meant; None if it has none such."""
+    """Return the parts of a URL, or None if its host or port is impossible."""
     try:
         url = urlsplit(text)
-        _ = url.port  # asked for, it is checked
+        _ = url.port  # reading it validates it
         (url.hostname or "").encode("idna")
     except ValueError:
         return None

@@ -13,7 +13,7 @@ _ROOT = Path(__file__).parents[1]
 
 @cache
 def installed_version() -> str:
-    """As `activation --version` says it; `unknown` where the package is not installed but only on the path."""
+    """Return the version as `activation --version` prints it; `unknown` if the package is only on the path."""
     try:
         return version("activation-pipeline")
     except PackageNotFoundError:
@@ -22,12 +22,14 @@ def installed_version() -> str:
 
 @cache
 def installed_build() -> str:
-    """8 hex digits that differ where the code does, also between two checkouts of one version. Takes about 12 ms the first time."""
+    """Return 8 hex digits that differ if the code does, even between checkouts of one version. Takes about 12 ms the first
+    time.
+    """
     return digest_of_code(_ROOT)
 
 
 def digest_of_code(root: Path) -> str:
-    """8 hex digits of the names and contents of the modules and scripts of app and tasks."""
+    """Return 8 hex digits for the names and contents of the modules and scripts of app and tasks."""
     digest = blake2b(digest_size=4)
     for package in ("app", "tasks"):
         for folder, folders, names in os.walk(root / package):
