@@ -47,7 +47,7 @@ class _TooLarge(Exception):  # internal to this module
     pass
 
 
-class _Unreadable(Exception):  # likewise
+class _Unreadable(Exception):  # as above
     pass
 
 

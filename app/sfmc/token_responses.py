@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, Throttle
 from app.sfmc.answers import error_number, quote, read_object, wait_seconds
 
-DOCUMENTED_LIFE_SECONDS = 1079  # of every token; the answer names it, and need not
+DOCUMENTED_LIFE_SECONDS = 1079  # of every token, for an answer that does not name it
 BLOCKED_SECONDS = (
     60.0  # errorcode 50200 names no time, and asks for at least a minute (Salesforce, "Rate Limiting Errors")
 )
 
 
 class Granted(NamedTuple):
-    """A token as it was granted. `named_url` is the REST host that the answer names, as it stands there, or empty."""
+    """A granted token. `named_url`: the REST host that the answer names, unchanged, or ''."""
 
     access_token: str
     life_seconds: float
@@ -29,10 +29,10 @@ class Granted(NamedTuple):
 
 
 def judge_token(status: int, headers: Mapping[str, str], body: bytes) -> Granted:
-    """The verdict on `POST /v2/token`.
+    """Judge the answer to `POST /v2/token`.
 
-    Raises `DestinationBroken` for what an operator must mend, `AccountThrottled` for 429, and `DestinationUnreachable`
-    for everything that says nothing about the credentials: 5xx, HTML, nonsense.
+    Raises: `DestinationBroken` for what an operator must fix; `AccountThrottled` for 429; `DestinationUnreachable` for
+    anything that says nothing about the credentials: 5xx, HTML, nonsense.
     """
     fields = read_object(body)
     if 200 <= status < 300:
@@ -53,7 +53,7 @@ def _read_grant(fields: Mapping[str, Any]) -> Granted | None:
         life = DOCUMENTED_LIFE_SECONDS
     if isinstance(life, str) and re.fullmatch(r"\d{1,9}", life):
         life = int(life)
-    # Visible ASCII: it goes into a header as it is.
+    # Visible ASCII only, because it goes into a header unchanged.
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         return None
     if not isinstance(life, (int, float)) or isinstance(life, bool) or not 0 < life < 1e9:
@@ -103,7 +103,7 @@ def _refusal(status: int, headers: Mapping[str, str], fields: dict[str, Any] | N
 
 
 def _explain(status: int, error: str, words: str) -> tuple[str, str, str]:
-    """Code, text and remedy of a refusal. What the service said itself stays out of the text."""
+    """Return code, text and remedy of a refusal. What the service itself said stays out of the text."""
     if error == "invalid_grant" and (not words or re.search(r"\bIP\b", words)):
         return (
             "ip_not_allowed",
