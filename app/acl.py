@@ -59,7 +59,7 @@ ROLES = (
     Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
     Role(
         "sender", "broker", "other programs that send `activation.enqueue`",
-        # a Celery client binds the queue, and counts it in each priority, before it sends
+        # before it sends, a Celery client binds the queue and counts its messages in each priority
         f"~activation %R~activation* ~_kombu.binding.activation ~_kombu.binding_permanent.activation resetchannels {_CONNECTING} "
         "+llen +lpush +sadd +smembers +multi +exec +info",
     ),

@@ -81,7 +81,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-LANES = 16  # contacts are spread over this many; a change would send the waiting entries of a contact to two lanes
+LANES = 16  # contacts are spread over these; a change would put a contact's waiting entries into two lanes
 DESTINATIONS = "act:destinations"
 ACCOUNTS = "act:accounts"
 ALERTS = "act:{!alerts}"  # no destination and no account has such a name
@@ -110,9 +110,9 @@ JOB_LIFE_SECONDS = 30 * 86_400
 RUN_LIFE_SECONDS = 35 * 86_400
 LOCKED_LIFE_SECONDS = 86_400
 CHUNK_LIFE_SECONDS = 6 * 3_600  # longer than a broker may keep a message before giving it out again
-INTAKE_CHUNK_LIFE_SECONDS = 60  # only a connection's own repeat of a command asks for it
+INTAKE_CHUNK_LIFE_SECONDS = 60  # needed only when a connection repeats a command by itself
 SEEN_WINDOW_SECONDS = 300
-SEEN_WINDOWS = 3  # the present one and two before: each body is remembered for ten minutes at least
+SEEN_WINDOWS = 3  # the present one and two before, so each body is remembered for at least ten minutes
 SEEN_LIFE_SECONDS = SEEN_WINDOW_SECONDS * SEEN_WINDOWS
 CALLS_LIFE_SECONDS = 800 * 86_400
 SPREAD_SECONDS = 600  # an account that needed more than one worker is likely to need it again

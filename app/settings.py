@@ -26,7 +26,7 @@ _HOME = Path(".activation")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One environment variable: `name` without the prefix, upper case; `default` as it is used when unset."""
+    """One environment variable. `name`: without the prefix, in upper case. `default`: its value when unset."""
 
     name: str
     default: Any
@@ -42,11 +42,11 @@ class Option:
 
 
 def _option(default: Any, doc: str) -> Any:
-    """A field of `Settings`; `default` is used where the variable is not set."""
+    """Declare a field of `Settings`. `default`: used where the variable is not set."""
     return field(default=default, metadata={"doc": doc})
 
 
-MOST = 1_000_000_000  # of a number that nothing else bounds: with more, clocks and Redis fail
+MOST = 1_000_000_000  # for numbers without another bound: clocks and Redis fail beyond it
 RANGES = {"WORKER_CONCURRENCY": (1, 1_000), "CALLS_AT_ONCE": (1, 10_000), "WINDOW_SIZE": (1, 10_000)}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?")
@@ -54,8 +54,8 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """All settings as values, each declared here once: its type, its default, and what it does. Has no repr: it holds keys and URLs with
-    passwords.
+    """All settings as values, each declared here once: type, default, and what it does. Has no repr, because it holds keys
+    and URLs with passwords.
     """
 
     # fmt: off
@@ -116,7 +116,7 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> Settings:
-        """Read the environment. Raises `UsageError` with every problem found."""
+        """Read the environment. Raises: `UsageError` with every problem found."""
         env = FileAwareEnv(prefix=PREFIX, strip_whitespace=True)
         readers = {str: env.str, bool: env.bool, int: env.int, float: env.float, type(_HOME): env.path}
         values: dict[str, Any] = {}
@@ -128,7 +128,7 @@ class Settings:
             read: Any = readers[type(option.default)]
             try:
                 value = read(option.name, option.default)
-            except (UnicodeDecodeError, OSError):  # the codec's own words would show a byte of a key
+            except (UnicodeDecodeError, OSError):  # the codec's own text would show a byte of a key
                 problems.append(f"{option.variable}: its file cannot be read as text in UTF-8.")
                 continue
             except (EnvError, ValueError) as error:
@@ -156,7 +156,7 @@ class Settings:
 
     @property
     def local_hosts(self) -> frozenset[str] | None:
-        """The names that count as local besides loopback; None when no local host is allowed."""
+        """The names that count as local besides loopback; None if no local host is allowed."""
         words = [word.lower() for word in words_of(self.allow_local_hosts)]
         if not words or words in (["false"], ["0"], ["no"], ["off"]):
             return None
@@ -164,12 +164,12 @@ class Settings:
 
     @property
     def celery_broker_url(self) -> str:
-        """Where messages wait: in the broker that is named, else in the Redis of the state."""
+        """The broker's URL: the one that is set, else that of the state's Redis."""
         return self.broker_url or self.redis_url
 
     @property
     def lease_margin_seconds(self) -> float:
-        """So long before the end of its lease a worker starts no call: a connection and the way out have to fit in."""
+        """How long before the end of its lease a worker starts no more calls: enough to connect and send one."""
         return self.connect_timeout_seconds + 0.5
 
     @property
@@ -242,12 +242,12 @@ _CHECKS: dict[str, Callable[[str], str]] = {
 
 
 def words_of(value: str) -> tuple[str, ...]:
-    """The words of a list with commas between."""
+    """Return the words of a comma-separated list."""
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A misspelt variable would be ignored in silence; name the likely one."""
+    """Return a problem for each misspelt variable, with the likely name; it would otherwise be ignored silently."""
     known = {option.variable for option in OPTIONS}
     return [
         f"{name}: no such setting.{did_you_mean(name, sorted(known))}"
@@ -275,13 +275,13 @@ Every setting is an environment variable. All processes of one installation need
 
 
 def configuration_page() -> str:
-    """docs/configuration.md: every option with its default and meaning."""
+    """Return the text of docs/configuration.md: every option with its default and meaning."""
     rows = (f"| `{option.variable}` | {_shown(option.default)} | {_in_table(option.doc)} |\n" for option in OPTIONS)
     return _INTRODUCTION + "".join(rows)
 
 
 def _shown(default: Any) -> str:
-    """A default as it would be written into the environment."""
+    """Return a default as it would be written in the environment."""
     if default == "":
         return "unset"
     if isinstance(default, bool):

@@ -58,10 +58,10 @@ class Leads:
         self._calls_share = calls_share
         self._cpu_share = cpu_share
         self._lock = Lock()
-        self._sessions: Counter[str] = Counter()  # under way, by account
+        self._sessions: Counter[str] = Counter()  # sessions under way, by account
         self._leaders: dict[str, tuple[str, float]] = {}  # account -> (leader, when that was read)
         self._left: dict[str, float] = {}  # account -> when this process ceased to lead it
-        self._handed_over: dict[tuple[str, int], float] = {}  # destination and lane -> when
+        self._handed_over: dict[tuple[str, int], float] = {}  # (destination, lane) -> when
         self._patient_until = 0.0
         self._moves: SingleFlight[Move] = SingleFlight(MOVE_GOOD_SECONDS)
 
@@ -132,7 +132,7 @@ class Leads:
                 leader = self._read(key)
                 if leader not in (process, EVERYBODY):
                     move = Move.HAND_OVER
-                elif self._process != process:  # it ended meanwhile
+                elif self._process != process:  # this process has stopped leading meanwhile
                     self._redis.delete(key)
             case Move.KEEP:
                 self._redis.pexpire(key, lead_ms)

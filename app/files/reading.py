@@ -174,7 +174,7 @@ class Files:
 
 def _of_file(record: Record, name: str) -> Record:
     number, profile, reason, found, _ = record
-    return Record(number, profile, reason, found, name)  # a quarter of the time of `_replace`
+    return Record(number, profile, reason, found, name)  # takes a quarter of the time of `_replace`
 
 
 def _expand(names: Sequence[str]) -> list[str]:
