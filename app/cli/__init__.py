@@ -1,4 +1,4 @@
-"""The command line: `activation`. One module for each group of commands; this one finds them and ends them rightly.
+"""The command line: `activation`. One module for each group of commands; this one finds them and maps errors to exit codes.
 
 Exit codes: 0 done, 1 the work has problems (listed), 2 wrong usage or configuration, 3 a service is unreachable.
 """
@@ -44,7 +44,7 @@ _COMMANDS = {
 
 
 class _Commands(Mapping[str, click.Command]):
-    """By name, each imported when it is asked for: all of them together take as long as most commands do."""
+    """The commands by name, each imported only when used: importing all takes as long as most commands do."""
 
     def __init__(self) -> None:
         self._modules = {name: module for module, names in _COMMANDS.items() for name in names}
@@ -70,7 +70,9 @@ def activation() -> None:
 
 
 def _check_arguments(words: list[str]) -> None:
-    """What is no UTF-8 comes from the system as lone surrogates, which neither Redis nor a log takes. Raises `UsageError`."""
+    """Check that all arguments are UTF-8: others arrive as lone surrogates, which neither Redis nor a log accepts. Raises:
+    `UsageError`.
+    """
     for number, word in enumerate(words, 1):
         if not is_whole(word):
             raise UsageError(
@@ -80,13 +82,13 @@ def _check_arguments(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point: an expected failure prints one clear message and no traceback."""
+    """Run a command; an expected failure prints one clear message and no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no ✔ shall not end a command
+            stream.reconfigure(errors="replace")  # a terminal without ✔ must not end a command
     try:
         _check_arguments(sys.argv[1:])
-        # without its standalone mode click returns the code of an `Exit`; the commands themselves return None
+        # without standalone mode click returns the code of an `Exit`; the commands themselves return None
         with ending_in_order():
             sys.exit(activation(standalone_mode=False))
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""`python -m app.cli` is `activation`."""
+"""Makes `python -m app.cli` the same as `activation`."""
 
 from app.cli import main
 

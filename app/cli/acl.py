@@ -1,4 +1,4 @@
-"""Rights: Redis users for each role, and keys for processes that shall open no account."""
+"""Rights: Redis users for each role, and keys for processes that must not open accounts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.cli.report import err, json_option, out, print_json, resources
 @click.option("--server", type=click.Choice(["state", "broker"]), help="Only the users of this server.")
 @json_option
 def acl(server: str | None, as_json: bool) -> None:
-    """Print Redis users with the least rights of each role, as lines of an ACL file; passwords are made anew at each call.
+    """Print Redis users with the least rights of each role, as lines of an ACL file, with new passwords each time.
 
-    What each is for goes to standard error: with --server, standard output is an ACL file as it stands.
+    What each is for goes to standard error; with --server, standard output can be used as an ACL file unchanged.
     """
     chosen = [role for role in ROLES if server in (None, role.server)]
     if as_json:
@@ -24,7 +24,7 @@ def acl(server: str | None, as_json: bool) -> None:
         print_json(rows)
         return
     for name in dict.fromkeys(role.server for role in chosen):
-        # Redis takes no comments in an ACL file, and each user once
+        # Redis allows no comments in an ACL file, and each user only once
         err.print(f"# {name}: save what `--server {name}` prints as its aclfile; `default` must be off", markup=False)
         out.print("user default off", markup=False)
         for role in (role for role in chosen if role.server == name):
@@ -34,7 +34,7 @@ def acl(server: str | None, as_json: bool) -> None:
 
 @click.command("data-keys")
 def data_keys() -> None:
-    """Print the sealing keys for processes that take profiles in and open no account (intake, producers)."""
+    """Print the sealing keys for processes that take profiles in but open no account (intake, producers)."""
     with resources() as made:
         click.echo(",".join(made.ring.restricted))
     err.print("Set them as ACTIVATION_SECRET_KEYS of such a process.")

@@ -1,4 +1,4 @@
-"""Alerts: what is open, what happened of late, what is muted; and trying the channels."""
+"""Alerts: what is open, what recently happened, what is muted; and testing the channels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 @json_option
 @click.pass_context
 def alerts(context: click.Context, as_json: bool) -> None:
-    """What is wrong now, and the newest events; with a subcommand, mute alerts or try the channels."""
+    """Show open alerts and the newest events; with a subcommand, mute alerts or test the channels."""
     if context.invoked_subcommand is not None:
         return
     with resources() as made:
@@ -97,7 +97,7 @@ def _span(_: Any, __: Any, value: str | None) -> float | None:
 @click.argument("destination", default=ANY)
 @click.option("--for", "seconds", metavar="TIME", callback=_span, help="Such as 30m, 2h or 1d; without it, for good.")
 def mute_command(kind: str, destination: str, seconds: float | None) -> None:
-    """Tell nobody of alerts of this KIND (* for all), of one DESTINATION or of all."""
+    """Stop telling anybody about alerts of this KIND (* for all), of one DESTINATION or of all."""
     with resources() as made:
         if destination != ANY:
             made.destinations.get(destination)

@@ -1,4 +1,4 @@
-"""Running the console."""
+"""Runs the console."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.devstack.signals import serving
     "--host", default="127.0.0.1", show_default=True, help="Loopback, unless a proxy with TLS is in front of it."
 )
 def console(port: int, host: str) -> None:
-    """Serve the pages for operators until Ctrl-C (`activation up` does it by itself)."""
+    """Serve the pages for operators until Ctrl-C (`activation up` includes this)."""
     from app.intake.serve import listen
 
     with resources() as made:

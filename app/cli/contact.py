@@ -9,7 +9,7 @@ import click
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
 from app.reporting.contact import account_copy, read_contact
 
-MOST_WAITING = 50  # that a table shows
+MOST_WAITING = 50  # shown in a table
 
 
 @click.command()
@@ -18,7 +18,7 @@ MOST_WAITING = 50  # that a table shows
 @click.option("--account", is_flag=True, help="Read what the account itself holds, with its values (one call).")
 @json_option
 def contact(destination: str, key: str, account: bool, as_json: bool) -> None:
-    """What is known of the contact KEY of DESTINATION: names and times; values only with --account."""
+    """Show what is known of the contact KEY of DESTINATION: names and times; values only with --account."""
     with resources() as made:
         found = read_contact(made, destination, key)
         copy = account_copy(made, destination, key) if account else None

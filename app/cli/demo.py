@@ -1,4 +1,4 @@
-"""The demo: everything real on this machine, from a private Redis to a sandbox Marketing Cloud, in a folder of its own."""
+"""The demo: everything real on this machine, from a private Redis to a sandbox Marketing Cloud, in its own folder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def demo(profiles: int) -> None:
 
 
 def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
-    """Run it; returns what differs from what was expected. `alter` changes the expectation, to see that it counts."""
+    """Run the demo; returns the differences from what was expected. `alter` changes the expectation, to show that
+    differences are found.
+    """
     home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
     settings = replace(
         Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", clear_messages="accept",
@@ -89,7 +91,7 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
     counts = dict.fromkeys(OUTCOMES, 0)
     received = 0
     for name, wave in (("demo-1", sample.first), ("demo-2", sample.second)):
-        # one half as a service sends it by HTTP, the other as a Python program does
+        # one half by HTTP, as a service would, the other like a Python program
         half = len(wave) // 2
         send(intake_port, destination.id, key, wave[:half], job=name)
         job = follow(resources, producer.enqueue(destination.id, wave[half:], job_id=name))
@@ -109,7 +111,7 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
 
 
 def compare(sample: Sample, counts: dict[str, int], received: int, held: dict[str, dict[str, Any]]) -> list[str]:
-    """What differs, contact by contact and count by count; sample data only, so values may be named."""
+    """Return the differences, contact by contact and count by count; as this is sample data, values may be shown."""
     differences = []
     if received != sample.profiles or received != sum(counts.values()):
         differences.append(f"{sample.profiles} profiles were sent, {received} received, {sum(counts.values())} settled")
@@ -133,7 +135,7 @@ def compare(sample: Sample, counts: dict[str, int], received: int, held: dict[st
 
 
 def _ask(url: str, document: Any = None, *, method: str = "GET") -> Any:
-    """The sandbox's administrative routes, on loopback."""
+    """Call an administrative route of the sandbox, on loopback."""
     data = None if document is None else json.dumps(document).encode()
     request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
     with urlopen(request, timeout=60) as answer:  # noqa: S310  # loopback

@@ -1,4 +1,4 @@
-"""Connecting destinations and looking after them."""
+"""Connects destinations and looks after them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.reporting.quota import MORE_CALLS, read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources
 
-MOST_BYTES = 1_000_000  # of a destination file: a thousand segments are a tenth of it
+MOST_BYTES = 1_000_000  # of a destination file; a thousand segments take a tenth of it
 
 
 @click.command()
@@ -48,7 +48,7 @@ def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
             connected=partial(_former, made),
         )
         former = _former(made, destination.id)
-        # a script is warned like everybody else, and goes on
+        # scripts are warned like everybody else, and go on
         if former is not None and is_elsewhere(former, destination) and sys.stdin and sys.stdin.isatty() and not yes:
             _confirm_move(made, destination.id)
         connection = operating.connect(made, destination, limits_of_account=limits_of_account)
@@ -68,7 +68,7 @@ def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
 
 
 def _read(file: Path) -> str:
-    """The text of a destination file. Raises `UsageError`."""
+    """Return the text of a destination file. Raises: `UsageError`."""
     reason = ""
     try:
         if str(file) == "-":
@@ -79,7 +79,7 @@ def _read(file: Path) -> str:
         text = raw.decode()
     except OSError as error:
         reason = str(error.strerror)
-    except ValueError:  # of the text, or of a name that is none
+    except ValueError:  # for the text, or for an impossible file name
         reason = "it is not UTF-8 text"
     else:
         if len(raw) > MOST_BYTES:
@@ -90,7 +90,7 @@ def _read(file: Path) -> str:
 
 
 def _former(made: Resources, name: str) -> Destination | None:
-    """The destination that is replaced, if there is one and a key opens it."""
+    """Return the destination being replaced, if there is one and a key opens it."""
     try:
         return made.destinations.get(name)
     except UnknownDestination:
@@ -119,7 +119,7 @@ def _confirm_move(made: Resources, name: str) -> None:
 @click.command()
 @json_option
 def destinations(as_json: bool) -> None:
-    """List the connected destinations: state, backlog, calls of the year, and what stopped one."""
+    """List the connected destinations: state, backlog, calls this year, and what stopped one."""
     with resources() as made:
         rows = [_describe(made, name) for name in made.destinations.ids()]
     if as_json:
@@ -150,7 +150,7 @@ def destinations(as_json: bool) -> None:
 
 
 def _pace(pace: dict[str, Any] | None) -> str:
-    """Calls a minute: accepted of late, of those that the account was found to allow, of those that are configured."""
+    """Show calls a minute: recently accepted, of those the account was found to allow, of those configured."""
     if pace is None:
         return "-"
     learned = f" of {pace['learned_per_minute']:,.0f} learned" if pace["why"] != "configured" else ""
@@ -158,7 +158,7 @@ def _pace(pace: dict[str, Any] | None) -> str:
 
 
 def _describe(made: Resources, name: str) -> dict[str, Any]:
-    """One that cannot be opened, or is being disconnected, says so and stands beside the others."""
+    """Describe a destination; one that cannot be opened, or is being disconnected, is listed and says so."""
     try:
         return _describe_opened(made, name, made.destinations.get(name))
     except (SealBroken, UnknownDestination) as error:
@@ -223,7 +223,7 @@ def pause(destination: str) -> None:
 @click.argument("destination", type=DESTINATION)
 @click.option("--set-locked-aside", is_flag=True, help="What waits and no key opens becomes failures (`seal_broken`).")
 def resume(destination: str, set_locked_aside: bool) -> None:
-    """Deliver to DESTINATION again: ends a pause, or probes a stopped destination at once."""
+    """Deliver to DESTINATION again: end a pause, or probe a stopped destination at once."""
     with resources() as made:
         state = operating.resume(made, destination, set_locked_aside=set_locked_aside)
         note(made, "resume", destination, detail="what no key opens is set aside" if set_locked_aside else "")
@@ -249,7 +249,7 @@ def disconnect(destination: str, yes: bool) -> None:
 @click.command()
 @click.argument("destination", type=DESTINATION)
 def forget(destination: str) -> None:
-    """Forget what was delivered to DESTINATION, for when others changed contacts there: every value is then sent anew."""
+    """Forget what was delivered to DESTINATION, if others have changed contacts there: every value is then sent again."""
     with resources() as made:
         contacts = made.destinations.forget_delivered(destination)
         note(made, "forget", destination, detail=f"{contacts} contacts")

@@ -1,4 +1,4 @@
-"""The argument DESTINATION: an id, which the shell completes from those that are connected."""
+"""The argument DESTINATION: an id, which the shell completes from the connected ones."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def _known() -> list[tuple[str, str]]:
         with connect(url) as redis:
             directory: Any = Directory(redis)
             return [(name, directory.about(name).name) for name in directory.ids()]
-    except Exception:  # noqa: BLE001  # a shell that completes shows no error
+    except Exception:  # noqa: BLE001  # shell completion shows no errors
         return []

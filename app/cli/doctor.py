@@ -47,9 +47,9 @@ _SIGNS = {Level.WELL: "[green]✔[/]", Level.WARNING: "[yellow]![/]", Level.PROB
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """What is wrong with this installation, each with its remedy; exit 1 if something is.
+    """Show what is wrong with this installation, with remedies; exit 1 if anything is.
 
-    Looks at versions, Redis, keys, broker, workers, beat, clocks, destinations, alerts and ports.
+    Checks versions, Redis, keys, broker, workers, beat, clocks, destinations, alerts and ports.
     """
     with resources() as made:
         findings = list(examine(made))
@@ -67,7 +67,7 @@ def doctor(as_json: bool) -> None:
 
 
 def examine(made: Resources) -> Iterator[Finding]:
-    """Everything in turn. Raises redis-py's errors when Redis is away: then there is nothing else to be said."""
+    """Check everything in turn. Raises: redis-py's errors if Redis is away, since then nothing else can be said."""
     others = f"Celery {version('celery')}, redis-py {version('redis')}"
     yield well(
         "versions",
@@ -137,7 +137,7 @@ def _alerts(made: Resources) -> Iterator[Finding]:
 
 
 def _ports(made: Resources) -> Iterator[Finding]:
-    """Of the stack of this home."""
+    """Check the ports of this home's stack."""
     home = Home(made.settings.home)
     if not home.addresses.exists() or STACK not in home.running():
         return

@@ -1,4 +1,4 @@
-"""Enqueueing from files."""
+"""Enqueues profiles from files."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ def enqueue(
 ) -> None:  # fmt: skip
     """Enqueue the profiles in FILEs (- for standard input) to DESTINATION; prints the job id first.
 
-    A FILE holds JSON Lines, JSON, CSV or Parquet, plain or packed with gzip or zstd, which is told by its content; a folder
-    stands for its files. What holds no profiles is refused before anything is enqueued. A line, element or row that is no
-    profile is named and counted as excluded; the others are enqueued. Exit 1 when some were excluded or, with --wait, failed.
+    A FILE holds JSON Lines, JSON, CSV or Parquet, plain or compressed with gzip or zstd, recognised by its content; a
+    folder stands for its files. A file without profiles is refused before anything is enqueued. A line, element or row that
+    is no profile is reported and counted as excluded; the others are enqueued. Exit 1 if some were excluded or, with
+    --wait, failed.
     """
     version = moment_of(occurred_at)
     if timeout_seconds is not None and not wait:
@@ -91,7 +92,7 @@ def enqueue(
                             backfill=backfill, force=force,
                         )  # fmt: skip
                 except WorkHasProblems as error:
-                    # what came before it is enqueued: the job is there to wait for and to print
+                    # what came before is enqueued, so there is a job to wait for and to print
                     is_whole = False
                     complain(str(error), error.remedy)
                 except (KeyboardInterrupt, ServiceUnreachable) as error:
@@ -120,7 +121,7 @@ def enqueue(
 
 
 def moment_of(text: str | None) -> int | None:
-    """The time that --occurred-at names, in epoch ms. Raises `UsageError`."""
+    """Return the time given by --occurred-at in epoch milliseconds. Raises: `UsageError`."""
     if text is None:
         return None
     try:
@@ -130,13 +131,13 @@ def moment_of(text: str | None) -> int | None:
 
 
 def warn_of_unread(files: Files, destination: Destination) -> None:
-    """Say which columns of the tables nothing reads: their values would go nowhere in silence."""
+    """Warn about columns that nothing reads, whose values would be dropped silently."""
     for text in tell_unread(files.columns, destination):
         err.print(f"Warning: {text}", markup=False)
 
 
 def leads_to_contact(destination: Destination) -> Any:
-    """Tells whether a profile like this one has a contact key of the destination."""
+    """Return a function that says whether such a profile has a contact key of the destination."""
     contact_key = contact_key_reader(destination)
 
     def leads(profile: Mapping[str, Any]) -> bool:
@@ -155,7 +156,7 @@ def _say_how_to_go_on(job_id: str, resumed: str | None) -> None:
 
 
 def _shown(files: Files, records: Iterable[Record], skipped: int) -> Iterator[Record]:
-    """The records, with a progress bar on a terminal while they are read."""
+    """Pass the records on, with a progress bar on a terminal."""
     columns = (
         TextColumn("Enqueueing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[count]:,} profiles"),
         TextColumn("{task.fields[rate]:,.0f}/s"), TimeRemainingColumn(compact=True),

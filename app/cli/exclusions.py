@@ -24,15 +24,17 @@ RECORDS_NAMED = 10
 
 
 class Exclusions:
-    """Told of each exclusion. The file gets one JSON object a line: file, number of the line, element or row, reason, what is wrong.
+    """Is told of each exclusion. The file gets one JSON object per line: file, number of the line, element or row, reason,
+    what is wrong.
 
-    It is for its owner alone. Each line is in the file before the exclusion is counted, so that none is missing after a load was
-    interrupted; going on, those of the last chunk are not written twice.
+    Only its owner may read it. Each line is written before the exclusion is counted, so that none is missing after an
+    interrupted load; when the load continues, those of the last chunk are not written twice.
     """
 
     def __init__(self, path: str | None, *, resumed: bool, inputs: Iterable[str]) -> None:
-        """`inputs` are the files and folders that are read. Raises `UsageError` when the file cannot be written, is one of them, or is
-        in one of them.
+        """Open the file. `inputs`: the files and folders being read.
+
+        Raises: `UsageError` if the file cannot be written, is one of them, or is in one of them.
         """
         self.count = 0
         self._first: list[str] = []
@@ -104,7 +106,7 @@ class Exclusions:
 
 
 def _last_lines(path: Path) -> set[bytes]:
-    """The lines that the last chunk may have written; one that was cut off is removed from the file."""
+    """Return the lines that the last chunk may have written; a line that was cut off is removed from the file."""
     with path.open("r+b") as file:
         last = deque(file, maxlen=MOST_CONTACTS + 1)
         if last and not last[-1].endswith(b"\n"):

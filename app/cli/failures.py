@@ -32,7 +32,7 @@ SHOWN = 100
 
 
 def _check_code(store: FailureStore, code: str) -> None:
-    """Raises `WorkHasProblems` for a code that no failure has, so that a misspelt one does not pass for work done."""
+    """Check that some failure has this code, so that a typo does not look like success. Raises: `WorkHasProblems`."""
     codes = sorted({failure.code for failure in store.all()})
     if code not in codes:
         held = f"The codes are: {', '.join(codes)}." if codes else "There are no failures at all."
@@ -65,7 +65,7 @@ def failures(
     destination: str, replay: bool, discard: bool, export: Path | None, code: str | None, since: int | None, until: int | None,
     reveal: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """The failed profiles of DESTINATION, personal data masked; with --replay, --discard or --export, deal with them."""
+    """Show the failed profiles of DESTINATION with personal data masked, or --replay, --discard or --export them."""
     if replay + discard + (export is not None) > 1:
         raise UsageError(
             "Only one of --replay, --discard and --export.", remedy="Export first, then replay or discard."
@@ -101,7 +101,7 @@ def failures(
 
 
 def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_json: bool) -> None:
-    """Raises `WorkHasProblems` when some stay."""
+    """Replay failures. Raises: `WorkHasProblems` if some stay."""
     done = Producer(made).replay(destination, made.failures(destination), found)
     if done.job_id:
         note(made, "replay", destination, detail=f"{done.count} as job {done.job_id}")
@@ -117,12 +117,14 @@ def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_j
 
 
 def _done(count: int, *, job: str = "", locked: int = 0) -> dict[str, object]:
-    """For programs in one shape, whatever was done; `job` is null where there is none, `locked` how many stay that no key opens."""
+    """Return the same JSON shape for every action. `job`: null if there is none. `locked`: how many stay because no key
+    opens them.
+    """
     return {"job": job or None, "count": count, "locked": locked}
 
 
 def _profile(failure: Failure, made: Resources, destination: str) -> object:
-    """The profile; None when it cannot be opened."""
+    """Return the profile; None if it cannot be opened."""
     try:
         return failure.open(made.ring, destination)
     except SealBroken:

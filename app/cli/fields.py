@@ -23,7 +23,7 @@ from app.resources import Resources
 @click.option("--refresh", is_flag=True, help="Fetch the definitions from Marketing Cloud now.")
 @json_option
 def fields(destination: str, refresh: bool, as_json: bool) -> None:
-    """The fields of DESTINATION that a mapping may target, and which of them can hold a segment's status."""
+    """List the fields of DESTINATION that a mapping may target, and which of them can hold a segment's status."""
     with resources() as made:
         target = made.destinations.get(destination)
         found = None if refresh else made.catalogs.get(destination)
@@ -32,7 +32,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
             try:
                 found = catalogs.refresh(target, client, made.catalogs, made.clock.now_ms())
             except CallError as error:
-                if error.service_message:  # of a question about the account, which quotes no profile
+                if error.service_message:  # the request was about the account, so this quotes no profile
                     err.print(f"Marketing Cloud says: {error.service_message}", markup=False)
                 raise
         failure = made.catalogs.last_failure(destination)
@@ -68,7 +68,7 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
 @click.argument("destination", type=DESTINATION)
 @json_option
 def check(destination: str, as_json: bool) -> None:
-    """Preflight of DESTINATION: credentials, scopes, fields, Mapping IDs. Exit 1 with each problem and its remedy."""
+    """Check DESTINATION: credentials, scopes, fields, Mapping IDs. Lists each problem with its remedy and exits with 1."""
     with resources() as made:
         problems = [
             *operating.check(made, destination).problems,
@@ -96,7 +96,7 @@ def check(destination: str, as_json: bool) -> None:
 
 
 def _standstill(made: Resources, destination_id: str) -> Iterator[Problem]:
-    """Whether the account's calls of this year are used up, and none is made beyond them."""
+    """Report if the account's calls for this year are used up and no more may be made."""
     destination = made.destinations.get(destination_id)
     limits = destination.limits
     quota = read_quota(

@@ -1,4 +1,4 @@
-"""Files that commands write: what holds personal data is for its owner alone, whatever was there before. And standard input."""
+"""Files that commands write, readable only by their owner if they hold personal data; and standard input."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from app.errors import UsageError
 
 
 def standard_input() -> BinaryIO:
-    """Its bytes. Raises `UsageError` when it is closed."""
+    """Return standard input as a binary stream. Raises: `UsageError` if it is closed."""
     if sys.stdin is None:
         raise UsageError("Standard input is closed.", remedy="Name a file, or give it one with < or a pipe.")
     return sys.stdin.buffer
 
 
 def write_private(path: Path, lines: Iterable[bytes]) -> int:
-    """Write lines to a file that only its owner may read; returns how many. A file that is there is replaced when all is written.
+    """Write lines to a file that only its owner may read; returns how many. An existing file is replaced once all is written.
 
-    Raises `UsageError` when it cannot be written, or something else is in its place: a device would be replaced as well.
+    Raises: `UsageError` if it cannot be written, or if the path is no file: a device would be replaced too.
     """
     if not path.name:
         raise UsageError(f"{path} is not the name of a file.", remedy="Nothing was written. Name a file.")
-    with suppress(OSError, ValueError):  # opening it says why
+    with suppress(OSError, ValueError):  # opening it will say why
         if not stat.S_ISREG(path.lstat().st_mode):
             raise UsageError(f"{path} is not a file.", remedy="Nothing was written. Name a file.")
     beside = path.with_name(f".{path.name}.{os.getpid()}")

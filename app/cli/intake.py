@@ -25,7 +25,7 @@ from app.settings import Settings
 )
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="As many as cores.")
 def intake(host: str, port: int, processes: int) -> None:
-    """Take profiles by HTTP until Ctrl-C (`activation up` does it by itself)."""
+    """Take profiles by HTTP until Ctrl-C (`activation up` includes this)."""
     from app.intake.credentials import Proxies
     from app.intake.serve import listen, serve
 
@@ -42,7 +42,7 @@ def intake(host: str, port: int, processes: int) -> None:
 
 @click.group()
 def source() -> None:
-    """Who may send profiles by HTTP."""
+    """Manage who may send profiles by HTTP."""
 
 
 @source.command()
@@ -65,7 +65,7 @@ def add(
     profiles_per_second: int | None,
     as_json: bool,
 ) -> None:
-    """Make a key for the source NAME, and the source if there is none; the key is shown this once.
+    """Create a key for the source NAME, and the source if there is none; the key is shown only this once.
 
     A source may have several keys at a time: add one, give it to the sender, revoke the old one.
     """
@@ -89,7 +89,7 @@ def add(
 @source.command("list")
 @json_option
 def list_sources(as_json: bool) -> None:
-    """All sources: their keys, what they sent, and when they were last seen."""
+    """List all sources: their keys, what they sent, and when they were last seen."""
     with resources() as made:
         found, locked = SourceStore(made.redis, made.ring).all()
         counted = read_counts(made.redis)
@@ -140,7 +140,7 @@ def _print_sources(rows: list[dict[str, Any]], unknown: int) -> None:
     help="With --key: all access tokens of the source end as well.",
 )
 def revoke(name: str, key_id: str | None, tokens: bool) -> None:
-    """End the source NAME with its keys and access tokens, or one of its keys."""
+    """Revoke the source NAME with its keys and access tokens, or one of its keys."""
     if tokens and key_id is None:
         raise UsageError("--tokens goes with --key; without it all tokens of the source end anyway.")
     with resources() as made:

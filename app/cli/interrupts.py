@@ -1,7 +1,7 @@
-"""Ctrl-C, TERM and HUP while a load is under way: taken while a record is read or between two of them.
+"""Ctrl-C, TERM and HUP during a load: they take effect while a record is read, or between two records.
 
-In the midst of a command to Redis they wait: hiredis 3.5 crashes when an exception arises while it packs a command, which is what
-handlers that raise bring about.
+During a command to Redis they wait: hiredis 3.5 crashes if an exception arises while it packs a command, as handlers that
+raise would cause.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 
 class Interrupts:
-    """Within it, a signal ends what goes through `between` with `KeyboardInterrupt`; a second one ends whatever is under way.
+    """Within the block, a signal ends what goes through `between` with `KeyboardInterrupt`; a second one ends whatever is
+    under way.
 
-    `number` is that of the last one.
+    `number`: the last signal.
     """
 
     def __init__(self) -> None:
@@ -37,11 +38,11 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handling.__exit__(None, None, None)
-        if kind is None and self._asked and not self._raised:  # it came after the last record
+        if kind is None and self._asked and not self._raised:  # the signal came after the last record
             signal.raise_signal(signal.Signals(self.number))
 
     def between(self, records: Iterable[T]) -> Iterator[T]:
-        """The same records."""
+        """Yield the same records."""
         rest = iter(records)
         while True:
             self._reading = True

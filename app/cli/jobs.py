@@ -18,11 +18,11 @@ from app.reporting.runs import OUTCOMES
 from app.resources import Resources
 
 POLL_SECONDS = 0.2
-STILL_SECONDS = 10.0  # when nothing has moved for so long, it is time to say why
+STILL_SECONDS = 10.0  # if nothing has moved for this long, say why
 
 
 def follow(made: Resources, job_id: str, *, timeout_seconds: float | None = None) -> Job:
-    """Wait for a job with a progress bar on the error stream, saying why nothing moves; returns its counts by then."""
+    """Wait for a job, with a progress bar on the error stream that says why nothing moves; returns its counts so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begun = moved = time.monotonic()
     said: set[str] = set()
@@ -51,7 +51,7 @@ def _ticks() -> Iterator[None]:
 
 
 def _reasons(made: Resources, job: Job, *, still: bool) -> list[str]:
-    """Why profiles of a job wait; `still` when none has been settled for a while."""
+    """Return why profiles of a job wait. `still`: none has been settled for a while."""
     reasons = []
     for destination_id in job.destinations:
         state = made.states.get(destination_id)
@@ -74,7 +74,7 @@ def _is_held(made: Resources, destination_id: str) -> bool:
 @click.argument("job")
 @json_option
 def job(job: str, as_json: bool) -> None:
-    """The counts of JOB by outcome."""
+    """Show the counts of JOB by outcome."""
     with resources() as made:
         result = read_job(made.redis, job)
     print_job(result, as_json)
@@ -85,7 +85,7 @@ def job(job: str, as_json: bool) -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @json_option
 def jobs(destination: str | None, limit: int, as_json: bool) -> None:
-    """The newest jobs, of DESTINATION or of all: who began them, what they hold, how far they are."""
+    """List the newest jobs, of DESTINATION or of all: who began them, what they hold, how far they are."""
     with resources() as made:
         if destination is not None:
             made.destinations.get(destination)
@@ -113,7 +113,7 @@ def jobs(destination: str | None, limit: int, as_json: bool) -> None:
 
 
 def _state(job: Job, status: Status) -> str:
-    """In one word: incomplete (a load of files that is under way, or was interrupted), how what is pending waits, or done."""
+    """Return the state in one word: incomplete (a load of files under way or interrupted), how pending profiles wait, or done."""
     if job.incomplete:
         return "incomplete"
     if job.pending:

@@ -1,4 +1,4 @@
-"""Looking at what would be sent, before anything is."""
+"""Shows what would be sent, before anything is."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def preview(
 ) -> None:  # fmt: skip
     """Show what enqueueing FILEs (- for standard input) to DESTINATION would send, and change nothing.
 
-    For each profile its contact, each value with its source, what is left out and why, and the call; then the totals of all. Files
-    are read as enqueue reads them.
+    For each profile: its contact, each value with its source, what is left out and why, and the call; then the totals.
+    Files are read as enqueue reads them.
     """
     occurred_at_ms = moment_of(occurred_at)
     given = None if columns is None else read_columns(columns)

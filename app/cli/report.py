@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, one JSON document for programs, complaints on the error stream."""
+"""How commands report: tables for people, one JSON document for programs, complaints on the error stream."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from app.resources import Resources, connect
 from app.settings import Settings
 from app.storage import explain
 
-ANSWER_SECONDS = 5.0  # for the first answer of Redis; later ones may be of long computations
+ANSWER_SECONDS = 5.0  # for Redis's first answer; later ones may take long computations
 
 
 class Speaker(Console):
-    """A console on which no text does what only the terminal's owner may: see `visible`."""
+    """A console on which printed text cannot control the terminal: see `visible`."""
 
     def print(self, *objects: Any, **how: Any) -> None:
-        """As rich does; tables have seen to their cells themselves."""
+        """Print like rich; tables have already made their cells visible."""
         super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **how)
 
 
@@ -53,7 +53,7 @@ def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
 
 
 def check_none_is_locked(names: Sequence[str]) -> None:
-    """Raises `WorkHasProblems` that names these records: no key opens them."""
+    """Raise `WorkHasProblems` if there are records that no key opens. `names`: theirs."""
     if names:
         raise WorkHasProblems(
             f"No key of ACTIVATION_SECRET_KEYS opens what is kept of {', '.join(names)}.",
@@ -62,25 +62,27 @@ def check_none_is_locked(names: Sequence[str]) -> None:
 
 
 def print_json(document: Any) -> None:
-    """With our times as `with_times` has them."""
+    """Print a document, with times as in `with_times`."""
     click.echo(visible_json(orjson.dumps(with_times(document), option=orjson.OPT_INDENT_2).decode()))
 
 
 def print_done(text: str, document: Any, *, as_json: bool) -> None:
-    """What was done: in a sentence, or for programs."""
+    """Report what was done, in a sentence or for programs."""
     if as_json:
         print_json(document)
     else:
         out.print(text, markup=False)
 
 
-# what a producer has sent, what Marketing Cloud holds or is sent, and counts by field, segment or reason
+# members with names from outside: profiles, what Marketing Cloud holds or is sent, counts by field, segment or reason
 NAMED_BY_OTHERS = ("profile", "account", "body", "answers", "left_out", "matched", "outcomes", "reasons", "segments")
 
 
 def with_times(value: Any) -> Any:
-    """A document as programs get it: a member of ours whose name ends in `_ms` is a time, epoch ms, and comes without this ending, in
-    RFC 3339, null for none. What others have named stays as it is.
+    """Return a document for programs: our members named `…_ms` that are times lose that ending and become RFC 3339, null
+    for none.
+
+    Members named by others stay unchanged.
     """
     if isinstance(value, dict):
         made = {}
@@ -98,7 +100,7 @@ def _is_time(name: Any, value: Any) -> bool:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Nothing of a row is read as markup. To a terminal as it fits; else plain, one row a line."""
+    """Print rows without interpreting markup: on a terminal as they fit, else plain, one row per line."""
     kept = [list(row) for row in rows]
     if out.is_terminal:
         out.print(table_of(title, columns, kept, out.width), soft_wrap=False, crop=False)
@@ -109,9 +111,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 @contextmanager
 def resources(*, begin: bool = False) -> Iterator[Resources]:
-    """Everything a command works with; with the private Redis of the home if none is named.
+    """Yield everything a command works with, using the home's private Redis if none is named.
 
-    `begin`: where there is no installation yet, one is begun, and said.
+    `begin`: create an installation if there is none yet, and say so.
     """
     settings = Settings.from_env()
     if begin and not settings.redis_url and not Home(settings.home).exists:
@@ -128,7 +130,7 @@ def resources(*, begin: bool = False) -> Iterator[Resources]:
 
 
 def note(made: Resources, what: str, destination: str = "", *, detail: str = "") -> None:
-    """Write into the audit what was done here. That it cannot be is told, and undoes nothing."""
+    """Record in the audit what was done. A failure to do so is reported, but undoes nothing."""
     try:
         who = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -140,7 +142,7 @@ def note(made: Resources, what: str, destination: str = "", *, detail: str = "")
 
 
 def confirm(question: str) -> None:
-    """Ask before something is lost. Raises `WorkHasProblems` unless the answer is yes, also when nobody is there to answer."""
+    """Ask before something is lost. Raises: `WorkHasProblems` unless the answer is yes, and if nobody is there to answer."""
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort:
@@ -151,12 +153,12 @@ def confirm(question: str) -> None:
 
 
 def rfc3339(epoch_ms: int) -> str | None:
-    """A time for programs, in UTC; None for none."""
+    """Return a time for programs, in UTC; None for none."""
     if not epoch_ms:
         return None
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(epoch_ms: int) -> str:
-    """A time for people, in UTC; a dash for none."""
+    """Return a time for people, in UTC; a dash for none."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if epoch_ms else "-"

@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 840))
 @json_option
 def runs(destination: str, segments: bool, details: bool, hours: int, as_json: bool) -> None:
-    """The hourly runs of DESTINATION: what came, what became of it, and how many calls it took."""
+    """Show the hourly runs of DESTINATION: what came, what became of it, and how many calls it took."""
     with resources() as made:
         target = made.destinations.get(destination)
         found = read_runs(made.redis, destination, hours=hours)
@@ -93,5 +93,5 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
 
 
 def _hour(run: Run) -> str:
-    """Of the last 35 days, so that the year says nothing."""
+    """Return the hour without its year, which the last 35 days do not need."""
     return moment(run.hour * HOUR_MS)[5:-4]

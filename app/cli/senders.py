@@ -1,4 +1,4 @@
-"""Those who send messages to the task `activation.enqueue`: their keys, and what of theirs could not be received."""
+"""Programs that send messages to the task `activation.enqueue`: their keys, and their messages that could not be received."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from app.sealed_messages import derive_key
 def sender_key(name: str) -> None:
     """Print the key with which the sender NAME seals its messages (docs/enqueue.md).
 
-    It is derived from the first key of ACTIVATION_SECRET_KEYS, opens nothing that others have sealed, and holds for as long as
-    that key stays in the ring.
+    It is derived from the first key of ACTIVATION_SECRET_KEYS, opens nothing that others have sealed, and is valid as long
+    as that key stays in the ring.
     """
     with resources() as made:
         click.echo(base64.urlsafe_b64encode(derive_key(made.ring.data_keys[0], name)).decode())
@@ -45,7 +45,7 @@ def sender_key(name: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before discarding.")
 @json_option
 def refused(export: Path | None, discard: bool, yes: bool, as_json: bool) -> None:
-    """Messages that no profile could be read from, and why; --export shows what was sent."""
+    """List messages from which no profile could be read, and why; --export shows what was sent."""
     if discard and export is not None:
         raise UsageError("Only one of --discard and --export.", remedy="Export first, then discard.")
     with resources() as made:

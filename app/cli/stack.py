@@ -1,4 +1,4 @@
-"""Running things on this machine: the whole stack, the sandbox, the metrics."""
+"""Runs things on this machine: the whole stack, the sandbox, the metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from app.resources import connect
 from app.settings import Settings
 
 DOWN_SECONDS = 60.0
-RETRY_SECONDS = 10.0  # after a server that could not be started again
+RETRY_SECONDS = 10.0  # after failing to restart a server
 _PORT = click.IntRange(1, 65535)
 
 
@@ -55,7 +55,7 @@ def up(
     workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None,
     no_console: bool,
 ) -> None:  # fmt: skip
-    """The whole stack in the foreground until Ctrl-C; a process of it that dies is started again."""
+    """Run the whole stack in the foreground until Ctrl-C; a process that dies is restarted."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():
             err.print(f"{name} was left by a stack that was killed; it is ended and started anew.", markup=False)
@@ -98,7 +98,7 @@ def up(
                 for name in stack.look_after():
                     err.print(f"{name} had died and was started again; see {stack.log_of(name)}", markup=False)
             except ServiceUnreachable as error:
-                # as Redis while the disk is full: what it has accepted waits until there is room
+                # such as Redis while the disk is full: what it has accepted waits until there is room
                 err.print(f"{error} {error.remedy} It is tried again in {RETRY_SECONDS:.0f} s.", markup=False)
                 not_before = time.monotonic() + RETRY_SECONDS
         out.print("Stopping …")
@@ -106,14 +106,14 @@ def up(
 
 
 def _port(wanted: int | None, usual: int, option: str) -> int:
-    """The port that was asked for, or one that is free. Raises `UsageError` when the one that was asked for is taken."""
+    """Return the port asked for, or a free one. Raises: `UsageError` if the one asked for is taken."""
     if wanted is not None and port_from(wanted) != wanted:
         raise UsageError(f"{option}: {wanted} is taken.", remedy="Name another, or none, and a free one is found.")
     return wanted or port_from(usual)
 
 
 def places(settings: Settings) -> dict[str, str]:
-    """Where the state, the broker and the keys are; without a password."""
+    """Return where the state, the broker and the keys are, without passwords."""
     home = Home(settings.home)
     keys = str(home.secret_keys.resolve()) if home.secret_keys.exists() else "ACTIVATION_SECRET_KEYS"
     return {
@@ -124,7 +124,7 @@ def places(settings: Settings) -> dict[str, str]:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown."""
+    """Return a URL that may be shown."""
     parts = urlsplit(url)
     if not parts.hostname:
         return f"{parts.scheme}://{parts.path}"
@@ -134,7 +134,7 @@ def without_password(url: str) -> str:
 
 
 def _start_console(stack: Stack, settings: Settings, told: list[int]) -> str:
-    """Start it; returns where browsers find it."""
+    """Start the console; returns where browsers find it."""
     port = port_from(CONSOLE_PORT)
     stack.start("console", console_command(port))
     stack.wait_for("console", lambda: bool(told) or listens(port))
@@ -142,7 +142,7 @@ def _start_console(stack: Stack, settings: Settings, told: list[int]) -> str:
 
 
 def _link_token(settings: Settings) -> str:
-    """Of a link that signs in once whoever has started the stack; it is printed, and noted nowhere."""
+    """Return the token of a link that signs in, once, whoever started the stack; it is printed and recorded nowhere."""
     from app.access.roles import Role
     from app.access.sessions import Sessions
     from app.access.users import Users
@@ -164,7 +164,7 @@ def print_addresses(addresses: dict[str, str]) -> None:
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """What runs in this home, and where; exit 1 when no stack does."""
+    """Show what runs in this home, and where; exit 1 if no stack does."""
     home = Home(Settings.from_env().home)
     home.expect()
     running = home.running()
@@ -204,7 +204,7 @@ def down() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
 @click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="More attributes, to try paging.")
 def sandbox(port: int, host: str, seed_attributes: int) -> None:
-    """A local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
+    """Run a local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
 
     Prints a destination file for it, ready to connect.
     """
@@ -223,7 +223,7 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 @click.option("--port", default=METRICS_PORT, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True)
 def metrics(port: int, host: str) -> None:
-    """Serve the metrics for Prometheus until Ctrl-C (`activation up` does it by itself)."""
+    """Serve the metrics for Prometheus until Ctrl-C (`activation up` includes this)."""
     with until_told_to_stop() as told, with_redis(Settings.from_env(), needs_keys=False) as settings:
         with listening(host, port):
             server, thread = start_http_server(port, host, make_registry(connect(settings.redis_url), settings))
@@ -235,7 +235,7 @@ def metrics(port: int, host: str) -> None:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[None]:
-    """An address that is taken, or not of this machine, is wrong usage."""
+    """Report an address that is taken, or not on this machine, as wrong usage. Raises: `UsageError`."""
     try:
         yield
     except OSError as error:

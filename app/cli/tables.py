@@ -1,6 +1,6 @@
-"""How rows are laid out: as a table while it fits the terminal, with prose wrapped between words if that helps, else row by row.
+"""Lays rows out: as a table while it fits the terminal, with prose wrapped between words if that helps, else row by row.
 
-An id, a code or the name of a field is never broken. What is not a terminal gets plain columns, one row a line.
+An id, a code or the name of a field is never broken. Anything but a terminal gets plain columns, one row per line.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from rich.text import Text
 
 from app.cli.visible import visible
 
-_BOXED, _BARE = 3, 1  # what each column costs beside its content
-_PROSE = 10  # no cell is wrapped to less
+_BOXED, _BARE = 3, 1  # what each column costs besides its content
+_PROSE = 10  # no cell is wrapped to a smaller width
 _PROSE_COLUMNS = frozenset({
     "name", "since", "failed at", "last profiles", "time", "why", "remedy", "what", "where or why", "where and why",
     "allowed values", "Marketing Cloud said", "profile",
 })  # fmt: skip
-# the name of a field, which may have spaces
+# the name of a field, which may contain spaces
 _FIELD = re.compile(r"(?:mapping\[\d+\] )?\bEmail (?:Demographics|Addresses)\.[^:,;()\"]+")
 _STAYS = "\u00a0"
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> RenderableType:
-    """For a terminal of this width."""
+    """Lay rows out for a terminal of this width."""
     kept = [[_kept_whole(column, _cell(value)) for column, value in zip(columns, row, strict=True)] for row in rows]
     columns = [column.replace(" ", _STAYS) for column in columns]
     numeric = [bool(kept) and all(_is_number(row[at]) for row in kept) for at in range(len(columns))]
@@ -46,7 +46,7 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
 
 
 def _wrapped(natural: Sequence[int], narrowest: Sequence[int], width: int) -> list[int]:
-    """Widths that fit if cells are wrapped between words, the widest first; nothing when none do."""
+    """Return widths that fit if cells are wrapped between words, narrowing the widest first; empty if none fit."""
     floors = [max(least, min(most, _PROSE)) for least, most in zip(narrowest, natural, strict=True)]
     widths = list(natural)
     while sum(widths) > width:
@@ -58,7 +58,7 @@ def _wrapped(natural: Sequence[int], narrowest: Sequence[int], width: int) -> li
 
 
 def plain_lines(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """For what is no terminal: a line a row, columns apart by two spaces or more."""
+    """Lay rows out for anything but a terminal: one line per row, columns at least two spaces apart."""
     kept = [[_cell(value).replace("\n", " ") for value in row] for row in rows]
     widths = [max(map(len, (column, *(row[at] for row in kept)))) for at, column in enumerate(columns)]
     lines = [
@@ -73,7 +73,7 @@ def _cell(value: Any) -> str:
 
 
 def _kept_whole(column: str, text: str) -> str:
-    """With another character in place of the spaces at which no line may end: those of names."""
+    """Replace the spaces in names, where no line may break, by another character."""
     if column not in _PROSE_COLUMNS:
         return text.replace(" ", _STAYS)
     return _FIELD.sub(lambda found: found[0].replace(" ", _STAYS), text)
@@ -88,7 +88,7 @@ def _longest_word(text: str) -> int:
 
 
 def _shown(text: str, width: int, *, escaped: bool = True) -> str:
-    """In lines of this width."""
+    """Wrap text to this width."""
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
     shown = "\n".join(lines).replace(_STAYS, " ")
     return escape(shown) if escaped else shown
@@ -108,7 +108,7 @@ def _table(
 
 
 def _records(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Group:
-    """Each row by itself: a line for each field that is not empty. A name that is longer than a line stays whole."""
+    """Lay out each row by itself, one line per non-empty field. A name that is longer than a line stays whole."""
     label = max(map(len, columns))
     parts: list[Text] = [Text(title, style="italic")] if title else []
     for number, row in enumerate(rows):
@@ -123,7 +123,7 @@ def _records(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], 
 
 
 def _member(column: str, value: str, label: int, width: int) -> list[Text]:
-    """One field of a row; what does not fit beside its name stands below it."""
+    """Lay out one field of a row; what does not fit beside its name goes below it."""
     room = width - label - 2
     if _longest_word(value) <= room:
         first, *rest = _shown(value, room, escaped=False).splitlines()

@@ -1,4 +1,4 @@
-"""Who may use the console, keys of its API, and who did what."""
+"""Users of the console, keys of its API, and the audit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _print_link(made: Resources, name: str, role: Role, *, asks_password: bool, 
 
 @click.group()
 def user() -> None:
-    """Who may use the console."""
+    """Manage who may use the console."""
 
 
 @user.command("add")
@@ -57,7 +57,7 @@ def user() -> None:
 @_ROLE
 @json_option
 def add(name: str, role: str, as_json: bool) -> None:
-    """Add the user NAME, or give it another role; prints a link that signs in once, where a password is chosen."""
+    """Add the user NAME, or change their role; prints a link that signs in once, to choose a password."""
     with resources() as made:
         added = Users(made.redis, made.ring).add(name, read_role(role), now_ms=made.clock.now_ms())
         note(made, "user add", detail=f"{name} {role}")
@@ -89,7 +89,7 @@ def list_users(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
-    """Remove the user NAME and end its sessions."""
+    """Remove the user NAME and end their sessions."""
     with resources() as made:
         users = Users(made.redis, made.ring)
         if users.get(name) is None:
@@ -105,7 +105,9 @@ def remove(name: str, yes: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def link(name: str | None, as_json: bool) -> None:
-    """Print another link for NAME, to choose a new password. Without a name: a link that signs in as `local`, who may manage."""
+    """Print another link for NAME, to choose a new password. Without a name: a link that signs in as `local`, with the role
+    manage.
+    """
     with resources() as made:
         if name is None:
             note(made, "user link", detail="local")
@@ -129,7 +131,7 @@ def reseal() -> None:
 
 @click.group("api-key")
 def api_key() -> None:
-    """Keys of programs that use the console's JSON API."""
+    """Manage keys of programs that use the console's JSON API."""
 
 
 @api_key.command("add")
@@ -137,7 +139,7 @@ def api_key() -> None:
 @_ROLE
 @json_option
 def add_key(name: str, role: str, as_json: bool) -> None:
-    """Make a key for the program NAME and print it, this once."""
+    """Create a key for the program NAME and print it, this once."""
     with resources() as made:
         key = ApiKeys(made.redis, made.ring).add(name, read_role(role), now_ms=made.clock.now_ms())
         note(made, "api-key add", detail=f"{name} {role}")
@@ -159,7 +161,7 @@ def list_keys(as_json: bool) -> None:
 @api_key.command("revoke")
 @click.argument("name")
 def revoke_key(name: str) -> None:
-    """The key of NAME holds no more."""
+    """Revoke the key of NAME."""
     with resources() as made:
         if not ApiKeys(made.redis, made.ring).revoke(name):
             raise UsageError(f"There is no key {name[:63]!r}.", remedy="`activation api-key list` names them.")
@@ -171,7 +173,7 @@ def revoke_key(name: str) -> None:
 @click.option("--most", default=100, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 def audit(most: int, as_json: bool) -> None:
-    """Who did what when, the newest first."""
+    """Show who did what and when, newest first."""
     with resources() as made:
         found = read_acts(made.redis, made.ring, most=most)
     if as_json:

@@ -1,8 +1,8 @@
-"""What a terminal would obey is shown as it is spelt: text of profiles, and of Marketing Cloud's answers, comes from others. Pure."""
+"""Spells out characters that a terminal would obey: text of profiles and of Marketing Cloud's answers comes from others. Pure."""
 
 from __future__ import annotations
 
-# C0 and C1 but the end of a line, DEL, and what turns the direction of writing
+# C0 and C1 except the line end, DEL, and what changes the direction of writing
 _ENDS_A_LINE = 0x0A
 _CONTROLS = (
     *(code for code in (*range(0x20), *range(0x7F, 0xA0)) if code != _ENDS_A_LINE),
@@ -13,10 +13,10 @@ _SPELT_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS}
 
 
 def visible(text: str) -> str:
-    r"""With `\xNN` and `\uNNNN` in place of characters that move the cursor, command the terminal or turn the text around."""
+    r"""Return text with `\xNN` and `\uNNNN` for characters that move the cursor, control the terminal or reverse text."""
     return text.translate(_SPELT)
 
 
 def visible_json(text: str) -> str:
-    """The same for JSON, which stays the same document."""
+    """Do the same for JSON, which stays the same document."""
     return text.translate(_SPELT_IN_JSON)

@@ -30,7 +30,7 @@ COLUMNS = ("destination", "state", "live", "backfill", "parked", "oldest", "done
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at one destination. `counts` only grow; `at` is of time.monotonic()."""
+    """One look at one destination. `counts` only grow; `at` is from time.monotonic()."""
 
     at: float
     counts: Mapping[str, int]
@@ -48,7 +48,7 @@ class Look:
 )
 @click.option("--times", default=0, type=click.IntRange(0), help="End after so many looks; 0 goes on until Ctrl-C.")
 def watch(destination: str | None, every: float, times: int) -> None:
-    """What comes in, waits and goes out, live, for DESTINATION or for all; rates are since the look before."""
+    """Show live what comes in, waits and goes out, for DESTINATION or for all; rates are since the previous look."""
     with resources() as made, until_told_to_stop() as told:
         if destination is not None:
             made.destinations.get(destination)
@@ -106,7 +106,7 @@ def _status(made: Resources, name: str) -> str:
 
 
 def row_of(name: str, now: Look, before: Look | None) -> tuple[str | int, ...]:
-    """One row; rates need a look before. `done` are all outcomes but failures. Pure."""
+    """Return one row; rates need a previous look. `done` counts all outcomes except failures. Pure."""
     seconds = now.at - before.at if before else 0.0
     grown = {
         field: count - (before.counts.get(field, 0) if before else 0)
@@ -126,7 +126,7 @@ def row_of(name: str, now: Look, before: Look | None) -> tuple[str | int, ...]:
 
 
 def span(seconds: float) -> str:
-    """A length of time in few characters."""
+    """Return a length of time in few characters."""
     for most, unit, size in ((120, "s", 1), (7_200, "m", 60), (172_800, "h", 3_600)):
         if seconds < most:
             return f"{seconds / size:.0f}{unit}"
