@@ -18,14 +18,14 @@ _numbers = itertools.count(1)
 
 
 class Refusal(Exception):
-    """Ends a call with an error answer. `code` None gives no JSON error body but `text` as HTML."""
+    """Ends a call with an error answer. `code`: None for HTML with the text instead of a JSON error body."""
 
     def __init__(self, status: int, code: int | None, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
 
     def answer(self) -> web.Response:
-        """The answer in the REST error shape, with Retry-After where the fault carries one."""
+        """Return the answer in the REST error shape, with Retry-After if the fault carries one."""
         if self.code is None:
             return web.Response(status=self.status, text=self.message, content_type="text/html")
         body: dict[str, Any] = {"message": self.message, "errorcode": self.code, "documentation": DOCUMENTATION}
@@ -41,7 +41,7 @@ class Dropped(Exception):
 
 
 def json_answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Any JSON answer."""
+    """Return a JSON answer."""
     answer = web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
     if headers:
         answer.headers.update(headers)
@@ -49,17 +49,17 @@ def json_answer(body: object, status: int = 200, headers: dict[str, str] | None 
 
 
 def new_message_id() -> str:
-    """An id of the form of a UUID, unique in this process and cheap to make."""
+    """Return an id in the form of a UUID, unique in this process and cheap to create."""
     return f"{_RUN}-0000-4000-8000-{next(_numbers):012x}"
 
 
 def message_ids() -> dict[str, Any]:
-    """The three members that end most answers of the Contacts API."""
+    """Return the three members that end most answers of the Contacts API."""
     return {"requestServiceMessageID": new_message_id(), "resultMessages": [], "serviceMessageID": new_message_id()}
 
 
 def contact_stored(contact_key: str, contact_id: int, *, is_new: bool, docs_spelling: bool) -> web.Response:
-    """The answer to a contact call that stored everything: as recorded, or as the documentation spells it."""
+    """Return the answer to a contact call that stored everything, spelt as recorded or as documented."""
     if docs_spelling:
         return contact_failed(contact_key, contact_id, [], is_new=is_new, docs_spelling=True)
     now = datetime.now(_STACK_TIME).isoformat(timespec="microseconds")
@@ -81,7 +81,7 @@ def contact_failed(
     docs_spelling: bool = False,
     status: str | None = None,
 ) -> web.Response:
-    """HTTP 200 that carries error messages (`operationStatus` FAIL unless `status` says otherwise)."""
+    """Return an HTTP 200 with error messages (`operationStatus` FAIL unless `status` says otherwise)."""
     ok = not messages
     now = datetime.now(_STACK_TIME).isoformat(timespec="microseconds")
     body: dict[str, Any] = {

@@ -38,7 +38,7 @@ MESSAGES: dict[str, str] = {
 
 
 def explain(code: str, name: str = "") -> dict[str, str]:
-    """One item of `resultMessages` for a code and the attribute, set or field it is about."""
+    """Return one item of `resultMessages` for a code and the attribute, set or field that it is about."""
     return {
         "resultType": "Operational",
         "resultClass": "Error",

@@ -44,7 +44,7 @@ class Contacts:
         return contact
 
     def delete(self, contact_key: str) -> bool:
-        """Forget a contact; False if there was none."""
+        """Forget a contact. Returns False if there was none."""
         contact = self.by_key.pop(contact_key, None)
         if contact is None:
             return False
@@ -54,7 +54,7 @@ class Contacts:
 
 @dataclass(slots=True)
 class Reading:
-    """What a contact call asks for once its names and values were checked: values to store, and what is wrong."""
+    """The result of checking a contact call's names and values: values to store, and what is wrong."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[dict[str, str]] = field(default_factory=list)
@@ -62,10 +62,9 @@ class Reading:
 
 
 def read_identity(document: Any, contacts: Contacts) -> tuple[str, Contact | None]:
-    """The key that a call is for (empty if it gives only an unknown id) and the contact, if stored.
+    """Return the key that a call is for ('' if it gives only an unknown id) and the contact, if stored.
 
-    Raises:
-        Refusal: 400 if the message names no contact or names it with a wrong type.
+    Raises: `Refusal` with 400 if the message names no contact or names it with a wrong type.
     """
     if not isinstance(document, dict):
         raise Refusal(400, 10004, "The message is not a JSON object.")
@@ -84,10 +83,9 @@ def read_identity(document: Any, contacts: Contacts) -> tuple[str, Contact | Non
 
 
 def read_sets(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The attribute sets of a message, each of the documented form.
+    """Return the attribute sets of a message, each in the documented form.
 
-    Raises:
-        Refusal: 400 if a member is missing (10002) or of a wrong type (10001).
+    Raises: `Refusal` with 400 if a member is missing (10002) or of a wrong type (10001).
     """
     sets = _required(document, "attributeSets", list)
     for one in sets:
@@ -155,10 +153,10 @@ def read_values(sets: list[dict[str, Any]], catalogue: Catalogue, settings: Tena
 
 
 def check_addresses(reading: Reading, *, is_new: bool, is_post: bool, settings: TenantSettings) -> None:
-    """Add what is wrong with the addresses: a new contact with attribute sets needs one to be reached by.
+    """Add what is wrong with the addresses: a new contact with attribute sets needs one at which it can be reached.
 
     An empty `attributeSets` just creates the contact, as other connectors rely on. `HTML Enabled` is documented as
-    compulsory for POST alone.
+    compulsory only for POST.
     """
     names = reading.set_names
     bare = seed.EMAIL_DEMOGRAPHICS in names and seed.EMAIL_ADDRESSES not in names

@@ -11,13 +11,13 @@ DATA_TYPES = ("Text", "Number", "LongNumber", "Decimal", "Boolean", "Date", "Ema
 
 
 def stable_id(*parts: str) -> str:
-    """The same id for the same parts in every process."""
+    """Return an id that is the same for the same parts in every process."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(("sandbox", *parts))))
 
 
 @dataclass(slots=True)
 class Attribute:
-    """One attribute of a set. `length` counts characters; -1 is without bound, None is for types without a length."""
+    """One attribute of a set. `length`: in characters; -1 for unbounded, None for types without a length."""
 
     set_key: str
     set_name: str
@@ -45,7 +45,7 @@ class Attribute:
             self.plain_limit = 1 << 30 if self.length in (None, -1) else int(self.length or 0)
 
     def as_json(self, position: int) -> dict[str, Any]:
-        """As the list route spells an attribute."""
+        """Return the attribute as the list route spells it."""
         own_id = stable_id(self.set_key, self.key)
         spelled: dict[str, Any] = {
             "id": own_id,
@@ -87,7 +87,7 @@ class Attribute:
 
 @dataclass(slots=True)
 class AttributeSet:
-    """One attribute set; `by_name` finds its attributes by display name and `by_folded_name` without regard to case."""
+    """One attribute set. `by_name` finds its attributes by display name, `by_folded_name` ignores case."""
 
     key: str
     name: str
@@ -109,7 +109,7 @@ class AttributeSet:
         self._index()
 
     def remove(self, name: str) -> bool:
-        """Drop the attribute of this display name; False if there is none. Stored values stay."""
+        """Drop the attribute with this display name; stored values stay. Returns False if there is none."""
         kept = [one for one in self.attributes if one.name != name]
         found = len(kept) < len(self.attributes)
         self.attributes = kept
@@ -118,11 +118,11 @@ class AttributeSet:
 
     def _index(self) -> None:
         self.by_name = {one.name: one for one in self.attributes}
-        # the first of two names that differ in case alone wins
+        # of two names that differ only in case the first wins
         self.by_folded_name = {one.name.lower(): one for one in reversed(self.attributes)}
 
     def as_json(self) -> dict[str, Any]:
-        """As the list route spells a set."""
+        """Return the set as the list route spells it."""
         own_id = stable_id(self.key)
         return {
             "id": own_id,
@@ -155,14 +155,14 @@ class AttributeSet:
         }
 
     def as_schema_json(self, schema_id: str) -> dict[str, Any]:
-        """As the schemas route spells a set: plain names instead of `{"value": ...}`."""
+        """Return the set as the schemas route spells it: plain names instead of `{"value": ...}`."""
         spelled = self.as_json() | {"name": self.name, "schemaId": schema_id}
         spelled["attributes"] = [one | {"name": one["name"]["value"]} for one in spelled["attributes"]]
         return spelled
 
 
 class Catalogue:
-    """The attribute sets of a tenant, in the order in which the list route gives them."""
+    """The attribute sets of a tenant, in the order of the list route."""
 
     __slots__ = ("_by_folded_name", "_by_name", "sets")
 
@@ -175,17 +175,17 @@ class Catalogue:
         return iter(self.sets)
 
     def named(self, name: str, *, fold_case: bool = False) -> AttributeSet | None:
-        """The set of this display name."""
+        """Return the set with this display name."""
         return self._by_folded_name.get(name.lower()) if fold_case else self._by_name.get(name)
 
     def keyed(self, key: str) -> AttributeSet | None:
-        """The set of this key, in any case."""
+        """Return the set with this key, in any case."""
         return next((one for one in self.sets if one.key.lower() == key.lower()), None)
 
     def identified(self, own_id: str) -> AttributeSet | None:
-        """The set of this id."""
+        """Return the set with this id."""
         return next((one for one in self.sets if stable_id(one.key).lower() == own_id.lower()), None)
 
     def found(self, reference: str) -> AttributeSet | None:
-        """The set that has this id, key or name, looked for in that order."""
+        """Return the set with this id, key or name, tried in that order."""
         return self.identified(reference) or self.keyed(reference) or self.named(reference, fold_case=True)

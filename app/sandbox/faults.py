@@ -39,7 +39,7 @@ class BadFault(ValueError):
 
 @dataclass(slots=True)
 class Fault:
-    """One order. `times` None means until deleted, `contact_key` None any contact; `hits` counts the strikes."""
+    """One order. `times`: None for until deleted. `contact_key`: None for any contact. `hits`: how often it struck."""
 
     kind: str
     times: int | None = 1
@@ -55,7 +55,7 @@ class Fault:
     id: int = field(default=0)
 
     def as_dict(self) -> dict[str, Any]:
-        """The order and what has become of it."""
+        """Return the order and its hits."""
         return asdict(self)
 
 
@@ -63,7 +63,7 @@ _FROM_ADMIN = frozenset(one.name for one in fields(Fault)) - {"hits", "id"}
 
 
 class Faults:
-    """The open orders of a tenant, oldest first. One call meets one fault at most."""
+    """The open orders of a tenant, oldest first. A call meets at most one fault."""
 
     __slots__ = ("_dice", "_last_id", "open")
 
@@ -73,11 +73,7 @@ class Faults:
         self._last_id = 0
 
     def order(self, asked: object) -> Fault:
-        """Place an order.
-
-        Raises:
-            BadFault: an unknown kind, route or member, or a value of the wrong kind.
-        """
+        """Place an order. Raises: `BadFault` for an unknown kind, route or member, or a value of the wrong kind."""
         fault = _read_order(asked)
         self._last_id += 1
         fault.id = self._last_id
@@ -92,7 +88,7 @@ class Faults:
         self._dice.clear()
 
     def strike(self, route: str, contact_key: str | None) -> Fault | None:
-        """The fault that this call meets, counted down; None if it is spared."""
+        """Return the fault that this call meets, counted down; None if it is spared."""
         for fault in self.open:
             if fault.route not in (route, "any") or (fault.kind in CONTACTS_ONLY and route != "contacts"):
                 continue
@@ -112,9 +108,7 @@ class Faults:
 async def suffer(fault: Fault) -> None:
     """Do what a fault does before the call is carried out; `cut_after`, `partial` and `fail` come later.
 
-    Raises:
-        Refusal: the fault answers in place of the call.
-        Dropped: the fault is an aborted connection.
+    Raises: `Refusal` if the fault answers instead of the call; `Dropped` if it aborts the connection.
     """
     kind = fault.kind
     if kind == "slow":

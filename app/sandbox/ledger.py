@@ -1,4 +1,4 @@
-"""What was called, when and with what end: the evidence that tests, benchmarks and the demo read back."""
+"""What was called, when, and with what result: the evidence that tests, benchmarks and the demo read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_ANSWER = 0
 
 @dataclass(slots=True)
 class Entry:
-    """One call. Times are Unix seconds; `body` is the request as it came (never that of a token request)."""
+    """One call. Times are Unix seconds. `body`: the request as sent (never that of a token request)."""
 
     n: int
     route: str
@@ -29,7 +29,7 @@ class Entry:
     body: bytes | None
 
     def as_json(self) -> dict[str, Any]:
-        """For the admin route; a body that is not JSON is given as text."""
+        """Return the entry for the admin route; a body that is not JSON becomes text."""
         body: Any = None
         if self.body is not None:
             try:
@@ -51,7 +51,7 @@ class Entry:
 
 
 class Ledger:
-    """The calls of a tenant in the order in which they ended, and sums that are kept while they come in."""
+    """The calls of a tenant in the order in which they ended, with running totals."""
 
     def __init__(self) -> None:
         self._in_flight: dict[str, int] = {}
@@ -59,7 +59,7 @@ class Ledger:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every call that has ended; those under way are still told apart."""
+        """Forget every call that has ended; those under way are still tracked."""
         self._entries: list[Entry] = []
         self._by_status: Counter[int] = Counter()
         self._per_second: Counter[int] = Counter()
@@ -69,18 +69,18 @@ class Ledger:
         self._last_call: float | None = None
 
     def contact_began(self) -> None:
-        """A contact call came in."""
+        """Count a contact call that begins."""
         self.contacts_in_flight += 1
         self._max_concurrent = max(self._max_concurrent, self.contacts_in_flight)
 
     def contact_named(self, contact_key: str) -> None:
-        """A contact call under way turned out to be for this key; two at once for one key are an overlap."""
+        """Note the key of a contact call under way; two at once for one key are an overlap."""
         others = self._in_flight.get(contact_key, 0)
         self._overlaps += others > 0
         self._in_flight[contact_key] = others + 1
 
     def contact_ended(self, contact_key: str | None) -> None:
-        """A contact call is over."""
+        """Count a contact call that ends."""
         self.contacts_in_flight -= 1
         if contact_key is not None:
             left = self._in_flight[contact_key] - 1
@@ -104,7 +104,7 @@ class Ledger:
         repeats: bool,
         body: bytes | None,
     ) -> None:
-        """Write down a call that has ended. `accepted`: its client was told of success; `repeats`: no value was new."""
+        """Record a call that has ended. `accepted`: its client was told of success. `repeats`: no value was new."""
         entries = self._entries
         entries.append(Entry(len(entries), route, method, status, contact_key, started, ended, fault, stored, body))
         if route == "contacts":
@@ -121,11 +121,11 @@ class Ledger:
             self._token_requests += 1
 
     def since(self, n: int) -> tuple[Iterator[dict[str, Any]], int]:
-        """The calls from number `n` on, and the number that the next one will have."""
+        """Return the calls from number `n` on, and the number that the next one will get."""
         return (one.as_json() for one in self._entries[max(n, 0) :]), len(self._entries)
 
     def summary(self) -> dict[str, Any]:
-        """The sums. `by_status` and `throttled` count contact calls; status 0 is an aborted connection."""
+        """Return the totals. `by_status` and `throttled` count contact calls; status 0 is an aborted connection."""
         return {
             "token_requests": self._token_requests,
             "contact_calls": self._contact_calls,

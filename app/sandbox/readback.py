@@ -1,4 +1,4 @@
-"""Definitions, context, searches and the deletion of contacts: simple, but of the documented shapes."""
+"""Definitions, context, searches and the deletion of contacts: simple, but in the documented shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_FOUND = "No {what} exists for the given reference."
 
 
 async def list_definitions(call: Call) -> web.StreamResponse:
-    """One page of attribute sets; `$page` counts from 1 and `$pageSize` counts sets."""
+    """Return one page of attribute sets; `$page` counts from 1, `$pageSize` counts sets."""
     page = _positive(call, "$page", 1)
     size = min(_positive(call, "$pageSize", DEFAULT_PAGE_SETS), MOST_PAGE_SETS)
     sets = call.tenant.catalogue.sets
@@ -38,7 +38,7 @@ async def list_definitions(call: Call) -> web.StreamResponse:
 
 
 async def one_definition(call: Call) -> web.StreamResponse:
-    """One set by `{id}`, `key:{key}` or `name:{name}`."""
+    """Return one set by `{id}`, `key:{key}` or `name:{name}`."""
     reference = unquote(call.path.rstrip("/").rpartition("/")[2])
     catalogue = call.tenant.catalogue
     kind, colon, rest = reference.partition(":")
@@ -52,13 +52,13 @@ async def one_definition(call: Call) -> web.StreamResponse:
 
 
 async def schemas(_call: Call) -> web.StreamResponse:
-    """The one schema of the tenant."""
+    """Return the one schema of the tenant."""
     item = {"id": SCHEMA_ID, "key": "Contacts", "name": {"value": "Contacts"}}
     return json_answer({"page": 1, "pageSize": 50, "count": 1, "items": [item]} | message_ids())
 
 
 async def schema_definition(call: Call) -> web.StreamResponse:
-    """One set of a schema by id, key or name, in the other spelling."""
+    """Return one set of a schema by id, key or name, in the other spelling."""
     parts = call.path.split("/")
     if parts[4].lower() != SCHEMA_ID.lower():
         raise Refusal(404, 30003, _NOT_FOUND.format(what="schema"))
@@ -67,13 +67,13 @@ async def schema_definition(call: Call) -> web.StreamResponse:
 
 
 async def token_context(call: Call) -> web.StreamResponse:
-    """Who the token belongs to, with the recorded status 202."""
+    """Return who the token belongs to, with the recorded status 202."""
     own = {"id": _member_id(call)}
     return json_answer({"enterprise": own, "organization": own, "user": {"id": 1093240}}, 202)
 
 
 async def endpoints(call: Call) -> web.StreamResponse:
-    """The endpoints of the stack, or one of them by type."""
+    """Return the endpoints of the stack, or one of them by type."""
     items = [{"type": kind, "url": call.base_url} for kind in ("rest", "soap", "auth")]
     wanted = re.fullmatch(r"/platform/v1/endpoints/([^/]+)/?", call.path, re.IGNORECASE)
     if wanted is None:
@@ -85,7 +85,7 @@ async def endpoints(call: Call) -> web.StreamResponse:
 
 
 async def user_info(call: Call) -> web.StreamResponse:
-    """What the auth host tells of the token."""
+    """Return what the auth host says about the token."""
     token = call.token
     scopes = " ".join(sorted(token.scopes)) if token else ""
     return json_answer(
@@ -102,7 +102,7 @@ async def user_info(call: Call) -> web.StreamResponse:
 
 
 async def search_email(call: Call) -> web.StreamResponse:
-    """The contact keys that hold each of the given email addresses."""
+    """Return the contact keys that hold each of the given email addresses."""
     wanted = _member(call, "ChannelAddressList", list)
     most = call.document.get("MaximumCount", len(call.tenant.contacts.by_key))
     path = f"{EMAIL_ADDRESSES}.{EMAIL_ADDRESS}"
@@ -115,7 +115,7 @@ async def search_email(call: Call) -> web.StreamResponse:
 
 
 async def search_contact_key(call: Call) -> web.StreamResponse:
-    """The address rows of one contact key."""
+    """Return the address rows of one contact key."""
     operator = _member(call, "filterConditionOperator", str)
     if operator.lower() not in ("is", "equals"):
         raise Refusal(400, 10005, "filterConditionOperator must be Is.")
@@ -135,7 +135,7 @@ async def search_contact_key(call: Call) -> web.StreamResponse:
 
 
 async def search_attributes(call: Call) -> web.StreamResponse:
-    """Chosen attributes of contacts, found by `Contact.Contact Key` with Equals or In alone."""
+    """Return chosen attributes of contacts, found only by `Contact.Contact Key` with Equals or In."""
     try:
         wanted = [one["key"] for one in call.document["request"]["attributes"]]
         condition = call.document["conditionSet"]["conditions"][0]
@@ -167,7 +167,7 @@ async def delete_contacts(call: Call) -> web.StreamResponse:
 
 
 async def deletion_status(call: Call) -> web.StreamResponse:
-    """What became of a deletion: always completed."""
+    """Return the result of a deletion: always completed."""
     number = _positive(call, "operationID", 0)
     if not 1 <= number <= len(call.tenant.deletions):
         raise Refusal(404, 30003, _NOT_FOUND.format(what="operation"))
@@ -185,7 +185,7 @@ def _existing(found: AttributeSet | None) -> AttributeSet:
 
 
 def _query(call: Call) -> dict[str, list[str]]:
-    """The query by its names in lower case: their case does not count."""
+    """Return the query with names in lower case, since their case does not count."""
     found: dict[str, list[str]] = {}
     for name, values in parse_qs(call.query).items():
         found.setdefault(name.lower(), []).extend(values)

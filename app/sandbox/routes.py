@@ -1,4 +1,4 @@
-"""Which call goes where, and what every call has to pass: availability, token, scope, body, faults."""
+"""Routes calls, and checks what every call has to pass: availability, token, scope, body, faults."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _FOLDED = {(method, path.lower()): route for (method, path), route in EXACT.item
 
 
 def find_route(method: str, path: str) -> Route | None:
-    """The route of a call, or None. The case of a path does not count, nor does a slash at its end."""
+    """Return the route of a call, or None. Neither a path's case nor a trailing slash counts."""
     route = EXACT.get((method, path))
     if route is None:
         route = _FOLDED.get((method, path.lower().rstrip("/")))
@@ -125,7 +125,7 @@ async def _answer(call: Call) -> web.StreamResponse:
         status = NO_ANSWER
         if call.request.transport is not None:
             call.request.transport.abort()
-        answer = web.Response(status=503)  # goes nowhere: the connection is gone
+        answer = web.Response(status=503)  # never arrives: the connection is gone
     finally:
         if is_contact:
             tenant.ledger.contact_ended(call.contact_key)

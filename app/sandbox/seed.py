@@ -19,7 +19,7 @@ ATTRIBUTES_PER_EXTRA_SET = 40
 
 
 def seeded_catalogue(extra_attributes: int = 0) -> Catalogue:
-    """The standard sets, and `extra_attributes` Text attributes in further sets listed before Email Demographics."""
+    """Return the standard sets, with `extra_attributes` Text attributes in further sets before Email Demographics."""
     return Catalogue(
         [
             _email_addresses(),

@@ -19,10 +19,9 @@ STOP_SECONDS = 0.5
 def serve(host: str, port: int, *, seed_attributes: int = 0, on_ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT; port 0 takes a free one.
 
-    `on_ready` gets the port once the server listens; without it one line is printed that names the address.
+    `on_ready`: called with the port once the server listens; by default one line with the address is printed.
 
-    Raises:
-        OSError: the address cannot be listened on.
+    Raises: `OSError` if the address cannot be listened on.
     """
     if not is_loopback(host):
         warning = f"Warning: anyone who can reach {host} can use the sandbox and its admin routes."
@@ -31,7 +30,7 @@ def serve(host: str, port: int, *, seed_attributes: int = 0, on_ready: Callable[
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach this address."""
+    """Return whether only this machine can reach this address."""
     if host == "localhost":
         return True
     try:
@@ -42,7 +41,7 @@ def is_loopback(host: str) -> bool:
 
 def _announce(host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
-    # a comment, so that what `activation sandbox` prints is a destination file as it stands
+    # a comment, so that the output of `activation sandbox` is a valid destination file
     print(f"# Sandbox Marketing Cloud on http://{shown}:{port} (for development only)", flush=True)
 
 

@@ -20,7 +20,7 @@ class BadSetting(ValueError):
 
 @dataclass(slots=True)
 class TenantSettings:
-    """Every switch of a tenant with its default; zero turns a limit or a delay off."""
+    """Every switch of a tenant with its default; zero turns a limit or delay off."""
 
     # sign-in
     client_id: str = "sandbox-client"
@@ -59,8 +59,7 @@ class TenantSettings:
     def merge(self, changes: object) -> None:
         """Apply a JSON merge of switches, all of them or none.
 
-        Raises:
-            BadSetting: not an object, an unknown name, or a value of the wrong kind.
+        Raises: `BadSetting` if it is no object, has an unknown name, or a value of the wrong kind.
         """
         if not isinstance(changes, dict):
             raise BadSetting("settings must be a JSON object")
@@ -69,7 +68,7 @@ class TenantSettings:
             setattr(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """All switches by name."""
+        """Return all switches by name."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""Tenants, made when they are first called, and what is known of one call to them."""
+"""Tenants, created when they are first called, and what is known of one call to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_TENANT = "default"
 
 
 class Tenant:
-    """Everything that the sandbox knows of one subdomain."""
+    """Everything that the sandbox knows about one subdomain."""
 
     def __init__(self, name: str, seed_attributes: int) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class Tenant:
         self.reset()
 
     def reset(self) -> None:
-        """Back to a new tenant: settings, tokens, contacts, definitions, faults and ledger."""
+        """Become a new tenant again: settings, tokens, contacts, definitions, faults and ledger."""
         self.settings = TenantSettings()
         self.catalogue = seeded_catalogue(self._seed_attributes)
         self.contacts = Contacts()
@@ -42,8 +42,7 @@ class Tenant:
     def admit_contact_call(self) -> None:
         """Let a contact call through the limits.
 
-        Raises:
-            Refusal: 429, blocked for too many at once (50200) or over the rate (50100, with Retry-After).
+        Raises: `Refusal` with 429: too many at once (50200), or over the rate (50100, with Retry-After).
         """
         settings = self.settings
         if settings.max_concurrent and self.ledger.contacts_in_flight > settings.max_concurrent:
@@ -61,7 +60,7 @@ class Tenant:
         return left >= 1.0
 
     def contact_delay_seconds(self) -> float:
-        """How long a contact call takes now; it grows with the calls under way beyond the free ones."""
+        """Return how long a contact call takes now; it grows with the calls under way beyond the free ones."""
         settings = self.settings
         delay = settings.latency_ms
         if settings.latency_per_inflight_ms:
@@ -78,7 +77,7 @@ class Tenants:
         self._known: dict[str, Tenant] = {}
 
     def named(self, name: str) -> Tenant:
-        """The tenant of this subdomain, made now if it is new."""
+        """Return the tenant of this subdomain, creating it if it is new."""
         tenant = self._known.get(name)
         if tenant is None:
             tenant = self._known[name] = Tenant(name, self._seed_attributes)
@@ -86,7 +85,7 @@ class Tenants:
 
 
 class Call:
-    """One call under way: where it goes, and what became known of it so far."""
+    """One call under way: where it goes, and what is known of it so far."""
 
     __slots__ = (
         "accepted",

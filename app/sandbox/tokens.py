@@ -31,7 +31,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(slots=True, frozen=True)
 class Token:
-    """A token that was given out: when (monotonic seconds), its scopes and its business unit."""
+    """A token that was granted: when (monotonic seconds), its scopes and its business unit."""
 
     issued: float
     scopes: frozenset[str]
@@ -39,7 +39,7 @@ class Token:
 
 
 class Tokens:
-    """The tokens of a tenant. A new one does not end the older ones."""
+    """The tokens of a tenant. A new one does not invalidate older ones."""
 
     __slots__ = ("_given", "_requests")
 
@@ -48,10 +48,9 @@ class Tokens:
         self._requests: deque[float] = deque()
 
     def check(self, authorization: str, settings: TenantSettings) -> Token:
-        """The token of an Authorization header.
+        """Return the token of an Authorization header.
 
-        Raises:
-            Refusal: 401 if it is missing, unknown or older than `token_life_seconds`.
+        Raises: `Refusal` with 401 if it is missing, unknown or older than `token_life_seconds`.
         """
         token = self._given.get(authorization[7:]) if authorization[:7].lower() == "bearer " else None
         if token is None or monotonic() - token.issued >= settings.token_life_seconds:
@@ -59,10 +58,9 @@ class Tokens:
         return token
 
     def give(self, body: bytes, content_type: str, settings: TenantSettings, base_url: str) -> web.Response:
-        """Answer a token request: a token, an OAuth error, or 429 beyond the requests of a window.
+        """Answer a token request: a token, an OAuth error, or 429 beyond the requests allowed in a window.
 
-        Raises:
-            Refusal: too many requests, or a body that cannot be read.
+        Raises: `Refusal` for too many requests, or an unreadable body.
         """
         self._count_request(settings)
         fields = _read_fields(body, content_type)
@@ -71,7 +69,7 @@ class Tokens:
             return refused
         package = settings.package_scopes.split()
         asked = fields.get("scope")
-        # without a scope all of the package's are granted; an empty one gives a token that may do nothing
+        # without a scope all of the package's are granted; an empty one gives a token without rights
         granted = package if asked is None else [one for one in package if one in str(asked).split()]
         if asked and not granted:
             return oauth_error(400, "invalid_scope", "The requested scope is not among the scopes of the package.")
@@ -101,7 +99,7 @@ class Tokens:
 
 
 def oauth_error(status: int, error: str, description: str) -> web.Response:
-    """An error in the shape of the token route."""
+    """Return an error in the shape of the token route."""
     return json_answer(
         {"error": error, "error_description": description, "error_uri": "https://developer.salesforce.com/docs"}, status
     )

@@ -1,4 +1,4 @@
-"""Does a value fit its attribute? The rules for dates, clearing and numbers are invented: none are on record."""
+"""Decides whether a value fits its attribute. The rules for dates, clearing and numbers are invented: none are on record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no"})
 
 
 def problem_with(attribute: Attribute, value: Any, *, refuse_example_com: bool) -> str | None:
-    """The result code that refuses this value, or None. Null and the empty string clear what may be null."""
+    """Return the result code that refuses this value, or None. Null and empty text clear an attribute that may be null."""
     if attribute.read_only or not attribute.updateable:
         return codes.ATTRIBUTE_READ_ONLY
     if value is None or value == "":

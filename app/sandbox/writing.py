@@ -14,7 +14,7 @@ from app.sandbox.tenants import Call
 
 
 async def write_contact(call: Call) -> web.StreamResponse:
-    """`PATCH` and `POST /contacts/v1/contacts`: check the form, meet a fault, pass the limits, check the values, store.
+    """Handle `PATCH` and `POST /contacts/v1/contacts`: check the form, meet a fault, pass the limits, check the values, store.
 
     A call with any problem stores nothing at all.
     """
@@ -32,7 +32,7 @@ async def write_contact(call: Call) -> web.StreamResponse:
     delay_seconds = tenant.contact_delay_seconds()
     if delay_seconds:
         await sleep(delay_seconds)
-    # looked up after the delay: another call may have made or deleted the contact meanwhile
+    # looked up after the delay: another call may have created or deleted the contact meanwhile
     contact = tenant.contacts.by_key.get(key)
     if fault is not None and fault.kind == "fail":
         return _fail_on_order(fault, key, contact, settings.docs_spelling)
@@ -73,7 +73,7 @@ def _fail_on_order(fault: Fault, key: str, contact: Contact | None, docs_spellin
 
 
 def _ordered(fault: Fault, problem: dict[str, str]) -> dict[str, str]:
-    """The problem with the code and the message that the fault was ordered with."""
+    """Return the problem with the code and message that the fault was ordered with."""
     if fault.result_code is not None:
         problem["resultCode"] = fault.result_code
     if fault.message is not None:
