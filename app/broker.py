@@ -40,8 +40,9 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 
 
 def _tls(broker_url: str) -> dict[str, Any] | bool:
-    """Return the settings that verify the server. By default kombu accepts any certificate behind `rediss`, unless the URL
-    says otherwise.
+    """Return the settings that verify the server.
+
+    By default kombu accepts any certificate behind `rediss`, unless the URL says otherwise.
 
     Without a name py-amqp accepts any certificate that an authority has signed; and for several servers kombu would check
     the name of the first one for each.

@@ -53,8 +53,9 @@ def bounded(
 
 
 def named(call: str, lists: Iterable[list[T]]) -> Iterator[tuple[str, list[T]]]:
-    """Yield each list with a chunk id of `call`, first position and length, so that the id depends on nothing but the
-    profiles in it.
+    """Yield each list with a chunk id, which depends on nothing but its profiles.
+
+    The id consists of `call`, the list's first position, and its length.
     """
     first = 0
     for items in lists:

@@ -55,8 +55,9 @@ class RedisClock:
         self._mine = secrets.randbelow(1 << _MINE_BITS)  # so that two processes do not make the same stamp
 
     def now_ms(self) -> int:
-        """Return epoch milliseconds. Raises: redis-py's errors if the server was never reached; afterwards it works without
-        the server.
+        """Return epoch milliseconds.
+
+        Raises: redis-py's errors if the server was never reached; afterwards it works without the server.
         """
         now = time.monotonic()
         if now - self._asked_at > _ASK_AGAIN_SECONDS:

@@ -203,8 +203,9 @@ class ContactRefused(CallError):
 
 
 class ContactUnknown(ContactRefused):
-    """PATCH named a contact that does not exist. `is_sure`: a code says so, rather than mere words or an errorcode used for
-    any object.
+    """PATCH named a contact that does not exist.
+
+    `is_sure`: a code says so, rather than mere words or an errorcode used for any object.
     """
 
     def __init__(self, text: str, *, code: str, is_sure: bool = True, **more: Any) -> None:

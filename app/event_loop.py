@@ -25,8 +25,9 @@ WITHOUT_PAUSE_SECONDS = 0.001  # how long one coroutine may compute before other
 
 
 class EventLoop:
-    """Starts on first use, anew in each process. For any thread but its own; a coroutine may use only `in_thread`,
-    `in_token_thread` and `in_fetch_thread`.
+    """An event loop on a thread of its own, started on first use and anew in each process.
+
+    For any thread but its own; a coroutine may use only `in_thread`, `in_token_thread` and `in_fetch_thread`.
     """
 
     def __init__(self) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(redis: Redis, key: str, life_ms: int) -> Iterator[bool]:
-    """Yield whether the lock is ours within the block: False, at once, if another process holds it. It lasts at most
-    `life_ms`.
+    """Yield whether the lock is ours within the block: False, at once, if another process holds it.
+
+    It lasts at most `life_ms`.
 
     Raises: redis-py's errors when taking it; a lock that cannot be released expires by itself.
     """

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known name that differs only in case, spaces, dashes or underscores, else the likeliest; None if none is
-    near.
+    """Return the known name nearest to this one; None if none is near.
+
+    That is the one that differs only in case, spaces, dashes or underscores, else the likeliest.
     """
     folded: dict[str, str] = {}
     for name in known:

@@ -63,8 +63,9 @@ class RoundTrips:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
 
     async def run(self, step: Step[T], *, within_seconds: float = 0.0) -> T:
-        """Carry out a step together with others, or alone after `within_seconds`. Raises: redis-py's errors; what its
-        `read` raises.
+        """Carry out a step together with others, or alone after `within_seconds`.
+
+        Raises: redis-py's errors; what its `read` raises.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()

@@ -48,8 +48,9 @@ def derive_key(secret: bytes, name: str) -> bytes:
 def seal_message(
     key: str, name: str, destination: str, profiles: Sequence[Any], *, sealed_at_ms: int, **options: Any
 ) -> str:
-    """Return the text to send as `profiles`. `key`: what `activation sender-key NAME` printed. `options`: further members
-    of the document.
+    """Return the text to send as `profiles`.
+
+    `key`: what `activation sender-key NAME` printed. `options`: further members of the document.
     """
     document = orjson.dumps({"profiles": list(profiles), "sealed_at": sealed_at_ms, **options})
     nonce = secrets.token_bytes(_NONCE)

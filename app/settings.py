@@ -54,8 +54,9 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """All settings as values, each declared here once: type, default, and what it does. Has no repr, because it holds keys
-    and URLs with passwords.
+    """All settings as values, each declared here once: type, default, and what it does.
+
+    Has no repr, because it holds keys and URLs with passwords.
     """
 
     # fmt: off

@@ -22,8 +22,9 @@ def installed_version() -> str:
 
 @cache
 def installed_build() -> str:
-    """Return 8 hex digits that differ if the code does, even between checkouts of one version. Takes about 12 ms the first
-    time.
+    """Return 8 hex digits that differ if the code does, even between checkouts of one version.
+
+    Takes about 12 ms the first time.
     """
     return digest_of_code(_ROOT)
 

@@ -53,8 +53,9 @@ class DeliverTask(ActivationTask):
     abstract = True
 
     def comes_again(self, error: ActivationError) -> bool:
-        """Return whether the sweep retries for us: a missing key will not appear in a moment, but the sweep wakes lanes
-        that have work.
+        """Return whether the sweep retries for us.
+
+        A missing key will not appear in a moment, but the sweep wakes lanes that have work.
         """
         return isinstance(error, SealBroken)
 

@@ -38,8 +38,9 @@ class Consumer(StockConsumer):
         Consumer.running = self
 
     def pause(self, queue: str) -> float:
-        """Take no messages from a queue for a while; any thread may call this. Returns the shortest length of the pause in
-        seconds.
+        """Take no messages from a queue for a while; any thread may call this.
+
+        Returns the shortest length of the pause in seconds.
         """
         seconds: float = min(PAUSE_MOST_SECONDS, PAUSE_SECONDS * 2 ** self._pauses.get(queue, 0))
         if queue not in self._paused:

@@ -96,8 +96,9 @@ def _be_seen(sender: Any = None, **_: Any) -> None:
 
 @worker_ready.connect
 def _spare_the_collector(**_: Any) -> None:
-    """Exempt what exists by now from garbage collection: it stays for good, while contacts come and go by the thousand
-    (gc.freeze, https://docs.python.org/3/library/gc.html).
+    """Exempt what exists by now from garbage collection (gc.freeze, https://docs.python.org/3/library/gc.html).
+
+    It stays for good, while contacts come and go by the thousand.
     """
     gc.collect()
     gc.freeze()
@@ -120,8 +121,9 @@ def _listen_for_quit(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    """Tell the sessions to stop, right in the signal handler of TERM, INT or QUIT: Celery waits for every task, and a
-    session goes on as long as there is work.
+    """Tell the sessions to stop, right in the signal handler of TERM, INT or QUIT.
+
+    Celery waits for every task, and a session goes on as long as there is work.
     """
     found = context()
     if found.delivery.stopping.is_set():

@@ -43,8 +43,10 @@ class Pace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session. `local`: the user is looked up at each request (`generation`); users of single sign-on stay as they were
-    when they signed in.
+    """A session.
+
+    `local`: the user is looked up at each request (`generation`); users of single sign-on stay as they were when they
+      signed in.
     """
 
     actor: Actor
@@ -110,8 +112,9 @@ class Sessions:
         return token
 
     def read_link(self, token: str, *, use: bool) -> tuple[Actor, bool] | None:
-        """Return who a link signs in, and whether a password must be chosen; None if it was used or is too old. `use`: use
-        it up.
+        """Return who a link signs in, and whether a password must be chosen; None if it was used or is too old.
+
+        `use`: use it up.
         """
         key = sign_in_link(_digest(token))
         document = self._open(key, self._redis.getdel(key) if use else self._redis.get(key))
@@ -154,8 +157,9 @@ class Sessions:
 
 
 def pace_of(of_name: int, of_address: int) -> Pace:
-    """Return how to handle a try. Many people may share an address, and one of them must not lock out the others, only slow
-    them down.
+    """Return how to handle a try.
+
+    Many people may share an address, and one of them must not lock out the others, only slow them down.
     """
     if of_name > TRIES_OF_NAME:
         return Pace.REFUSED

@@ -36,8 +36,10 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user. `password_hash`: '' until a password was chosen. `generation`: ends sessions and links when it changes. A
-    value never recurs, even if a user is removed and another gets the name.
+    """A user.
+
+    `password_hash`: '' until a password was chosen. `generation`: ends sessions and links when it changes. A value never
+      recurs, even if a user is removed and another gets the name.
     """
 
     name: str
@@ -90,8 +92,9 @@ class Users:
         return self._records.reseal()
 
     def choose_password(self, name: str, password: str, *, before: Callable[[], None] | None = None) -> User:
-        """Set a user's password and end earlier sessions. `before`: called just before the change is written; its errors
-        are passed on.
+        """Set a user's password and end earlier sessions.
+
+        `before`: called just before the change is written; its errors are passed on.
 
         Raises: `UsageError` for an invalid password, an unknown user, or one who was removed or changed meanwhile;
         `TooBusy`.

@@ -70,8 +70,9 @@ def activation() -> None:
 
 
 def _check_arguments(words: list[str]) -> None:
-    """Check that all arguments are UTF-8: others arrive as lone surrogates, which neither Redis nor a log accepts. Raises:
-    `UsageError`.
+    """Check that all arguments are UTF-8: others arrive as lone surrogates, which neither Redis nor a log accepts.
+
+    Raises: `UsageError`.
     """
     for number, word in enumerate(words, 1):
         if not is_whole(word):

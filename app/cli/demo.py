@@ -45,8 +45,9 @@ def demo(profiles: int) -> None:
 
 
 def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
-    """Run the demo; returns the differences from what was expected. `alter` changes the expectation, to show that
-    differences are found.
+    """Run the demo; returns the differences from what was expected.
+
+    `alter` changes the expectation, to show that differences are found.
     """
     home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
     settings = replace(

@@ -24,8 +24,9 @@ RECORDS_NAMED = 10
 
 
 class Exclusions:
-    """Is told of each exclusion. The file gets one JSON object per line: file, number of the line, element or row, reason,
-    what is wrong.
+    """Counts exclusions, keeps the first ones, and writes all to a file.
+
+    The file gets one JSON object per line: file, number of the line, element or row, reason, what is wrong.
 
     Only its owner may read it. Each line is written before the exclusion is counted, so that none is missing after an
     interrupted load; when the load continues, those of the last chunk are not written twice.

@@ -117,8 +117,9 @@ def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_j
 
 
 def _done(count: int, *, job: str = "", locked: int = 0) -> dict[str, object]:
-    """Return the same JSON shape for every action. `job`: null if there is none. `locked`: how many stay because no key
-    opens them.
+    """Return the same JSON shape for every action.
+
+    `job`: null if there is none. `locked`: how many stay because no key opens them.
     """
     return {"job": job or None, "count": count, "locked": locked}
 

@@ -17,10 +17,9 @@ T = TypeVar("T")
 
 
 class Interrupts:
-    """Within the block, a signal ends what goes through `between` with `KeyboardInterrupt`; a second one ends whatever is
-    under way.
+    """Within the block, a signal ends what goes through `between`, with `KeyboardInterrupt`.
 
-    `number`: the last signal.
+    A second signal ends whatever is under way. `number`: the last signal.
     """
 
     def __init__(self) -> None:

@@ -79,10 +79,10 @@ NAMED_BY_OTHERS = ("profile", "account", "body", "answers", "left_out", "matched
 
 
 def with_times(value: Any) -> Any:
-    """Return a document for programs: our members named `…_ms` that are times lose that ending and become RFC 3339, null
-    for none.
+    """Return a document for programs, with times as RFC 3339 text.
 
-    Members named by others stay unchanged.
+    Our members named `…_ms` that are times lose that ending; null stands for no time. Members named by others stay
+    unchanged.
     """
     if isinstance(value, dict):
         made = {}

@@ -105,8 +105,9 @@ def remove(name: str, yes: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def link(name: str | None, as_json: bool) -> None:
-    """Print another link for NAME, to choose a new password. Without a name: a link that signs in as `local`, with the role
-    manage.
+    """Print another link for NAME, to choose a new password.
+
+    Without a name: a link that signs in as `local`, with the role manage.
     """
     with resources() as made:
         if name is None:

@@ -66,8 +66,9 @@ class Caller:
             self._work.gate.want(self._place, wanted[0], backfill=wanted[1])
 
     async def leave(self) -> None:
-        """Wait for the calls in flight without noting their results, and hold the lane until then, so that nobody else
-        calls these contacts.
+        """Wait for the calls in flight without noting their results.
+
+        The lane is held until then, so that nobody else calls these contacts.
         """
         session, lane = self._session, self._work.lane
         self._work.gate.leave(self._place)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 async def carry_out(work: Work) -> Result:
-    """Work until the lane is empty, it is others' turn, or something stops the session. Raises: `LeaseLost`; redis-py's
-    errors.
+    """Work until the lane is empty, it is others' turn, or something stops the session.
+
+    Raises: `LeaseLost`; redis-py's errors.
     """
     session = LaneSession(work)
     caller = Caller(session)

@@ -1,5 +1,6 @@
-"""The session at a lane as a state machine: what to do next, and what each event means. Pure; `app.delivery.loop` carries
-it out.
+"""The session at a lane as a state machine: what to do next, and what each event means.
+
+Pure; `app.delivery.loop` carries it out.
 
 A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more, waits for calls in
 flight), and has ended. Decisions depend only on its state, on what it has in hand (`Load`) and on the time.
@@ -283,8 +284,9 @@ def held(state: SessionState, seconds: float) -> SessionState:
 
 
 def destination_failed(state: SessionState, error: CallError) -> SessionState:
-    """Note that the destination as a whole failed; the entries stay in the lane. A broken destination outranks an
-    unreachable one.
+    """Note that the destination as a whole failed; the entries stay in the lane.
+
+    A broken destination outranks an unreachable one.
     """
     if state.error is not None and not isinstance(error, DestinationBroken):
         error = state.error

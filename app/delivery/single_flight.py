@@ -28,7 +28,9 @@ class SingleFlight(Generic[T]):
     async def get(self, name: str, of: object, find: Callable[..., T], *arguments: Any) -> T:
         """Return what `find(*arguments)` returns, or lately returned for this `name` with the same `of`.
 
-        `find` runs on a thread. Raises: what it raises.
+        `find` runs on a thread.
+
+        Raises: what `find` raises.
         """
         now = time.monotonic()
         known = self._known.get(name)

@@ -146,8 +146,9 @@ class WorkingSet:
             self._rows[tag] = decode(row)
 
     def forget_settled(self, *, most: int = MOST_ROWS) -> None:
-        """Once there are more than `most`, forget the delivered rows of finished and settled contacts; they can be learned
-        again.
+        """Once there are more than `most` delivered rows, forget those of finished, settled contacts.
+
+        They can be learned again.
         """
         if len(self._rows) <= most + self.waiting:
             return

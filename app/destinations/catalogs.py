@@ -56,8 +56,9 @@ class CatalogStore:
         return catalog
 
     def put(self, destination_id: str, catalog: Catalog, *, if_connected: bool = False) -> None:
-        """Store a catalog, and forget why an earlier fetch failed. `if_connected`: not if the destination was disconnected
-        meanwhile.
+        """Store a catalog, and forget why an earlier fetch failed.
+
+        `if_connected`: not if the destination was disconnected meanwhile.
         """
         raw = orjson.dumps(
             {"fetched_at_ms": catalog.fetched_at_ms, "attributes": [asdict(a) for a in catalog.attributes.values()]}

@@ -23,8 +23,9 @@ _SAME: tuple[Callable[[AlertChannel, AlertChannel], bool], ...] = (
 
 
 def pair(was: Sequence[AlertChannel], now: Sequence[AlertChannel]) -> list[tuple[int | None, int | None]]:
-    """Pair the positions of channels before and after: equal ones first, then those with the same address, then of the same
-    kind.
+    """Pair the positions of channels before and after.
+
+    Equal channels go first, then those with the same address, then those of the same kind.
     """
     old, new = list(range(len(was))), list(range(len(now)))
     found: list[tuple[int | None, int | None]] = []

@@ -96,8 +96,9 @@ _LONGEST_NAME = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with all scalars as text. It notes duplicate names, and refuses aliases (which could explode), tags,
-    excessive depth and invalid characters.
+    """Safe YAML with all scalars as text.
+
+    It notes duplicate names, and refuses aliases (which could explode), tags, excessive depth and invalid characters.
     """
 
     yaml_implicit_resolvers = {

@@ -213,10 +213,10 @@ class Destination:
         return _digest(self.account.key, self.account.account_id)[:8]
 
     def epoch(self, pepper: bytes) -> str:
-        """Return 12 hex digits that identify what lanes work for: the account, how a profile's contact is found, and this
-        connection.
+        """Return 12 hex digits that identify what lanes work for.
 
-        `pepper`: created anew when a destination is connected again after being disconnected.
+        That is the account, how a profile's contact is found, and this connection. `pepper`: created anew when a
+        destination is connected again after being disconnected.
         """
         rows = [_stored(row) for row in self.mapping if row.target.kind == "contact_key"]
         return _digest(self.holdings, rows, pepper.hex())[:12]
@@ -248,8 +248,9 @@ def without_secret(destination: Destination) -> Destination:
 
 
 def restore(data: bytes, *, client_secret: str) -> Destination:
-    """Read what `dump` wrote of a destination without its secret. Raises: `OtherBuild` if it needs what only a newer build
-    knows.
+    """Read what `dump` wrote of a destination without its secret.
+
+    Raises: `OtherBuild` if it needs what only a newer build knows.
     """
     raw: dict[str, Any] = orjson.loads(data)
     raw["account"]["client_secret"] = client_secret

@@ -29,8 +29,9 @@ _SHORT_QUOTA_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found. Problems of level `error` stop deliveries. `catalog`: the current definitions; None if they could not
-    be fetched.
+    """What a preflight found.
+
+    Problems of level `error` stop deliveries. `catalog`: the current definitions; None if they could not be fetched.
     """
 
     problems: tuple[Problem, ...]

@@ -141,8 +141,9 @@ class DestinationStore(Directory):
         return Connected(destination, pepper, _epoch(destination, pepper, epoch))
 
     def get(self, destination_id: str) -> Destination:
-        """Return a destination by one MGET, opened and parsed only if it changed. Without keys for accounts the client
-        secret is ''.
+        """Return a destination by one MGET, opened and parsed only if it changed.
+
+        Without keys for accounts, the client secret is ''.
 
         Raises: `UnknownDestination`; `SealBroken`; `OtherBuild`.
         """
@@ -188,8 +189,9 @@ class DestinationStore(Directory):
         return known[1]
 
     def remove(self, destination_id: str) -> None:
-        """Disconnect a destination: delete everything that belongs to it, including its backlog. Can be repeated if
-        interrupted.
+        """Disconnect a destination: delete everything that belongs to it, including its backlog.
+
+        Can be repeated if interrupted.
 
         What belongs to the account (its rate, its calls of this year) stays, even if account and destination have the same
         name.
@@ -268,8 +270,9 @@ class DestinationStore(Directory):
 
 
 def _epoch(destination: Destination, pepper: bytes, stored: bytes | None) -> str:
-    """Return the destination's epoch; a `stored` one keeps the mark of a `forget_delivered` since the destination was
-    connected.
+    """Return the destination's epoch.
+
+    A `stored` one keeps the mark of a `forget_delivered` since the destination was connected.
     """
     epoch = destination.epoch(pepper)
     known = (stored or b"").decode()
@@ -281,8 +284,9 @@ def _purpose(destination_id: str) -> bytes:
 
 
 def _secret_purpose(destination: Destination) -> bytes:
-    """Bind the secret to its hosts: the rest of a destination is sealed with a data key, which alone must not redirect the
-    secret.
+    """Return what the secret is sealed for: its destination, client and hosts.
+
+    The rest of a destination is sealed with a data key, which alone must not redirect the secret.
     """
     account = destination.account
     bound = (destination.id, account.client_id, account.account_id or "", account.auth_base_url, account.rest_base_url)

@@ -27,8 +27,9 @@ SECRET_VARIABLE = "SFMC_CLIENT_SECRET"  # noqa: S105  # its name, not its value
 
 
 def document(destination: Destination, *, connected: Sequence[AlertChannel] | None = None) -> dict[str, Any]:
-    """Return the content of the file, without values that have their defaults. `connected`: the connected alert channels,
-    if other than these.
+    """Return the content of the file, without values that have their defaults.
+
+    `connected`: the connected alert channels, if other than these.
     """
     account = destination.account
     made: dict[str, Any] = {"id": destination.id, "name": destination.name}

@@ -77,8 +77,9 @@ class Home:
             )
 
     def keys(self) -> str:
-        """Return the sealing keys of the private Redis, creating them if there is no data yet. Raises: `UsageError` if they
-        are lost.
+        """Return the sealing keys of the private Redis, creating them if there is no data yet.
+
+        Raises: `UsageError` if they are lost.
         """
         if not self.secret_keys.exists() and any((self.path / "redis").glob("appendonlydir/*")):
             raise UsageError(

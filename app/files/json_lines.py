@@ -23,8 +23,9 @@ class JsonLines:
 
 
 def bounded_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Yield lines with their numbers from 1, without a byte-order mark; None for one that is too long, of which nothing is
-    kept.
+    """Yield lines with their numbers from 1, without a byte-order mark.
+
+    A line that is too long is None, and nothing of it is kept.
     """
     number = 0
     while line := stream.readline(LONGEST_RECORD_BYTES + 1):

@@ -15,8 +15,9 @@ LONGEST_RECORD_BYTES = 4 * MOST_BYTES
 
 
 class Record(NamedTuple):
-    """One record. `number`: of the line, element or row, from 1. With a `reason` there is no profile, and `found` says what
-    is wrong.
+    """One record.
+
+    `number`: of the line, element or row, from 1. With a `reason` there is no profile, and `found` says what is wrong.
     """
 
     number: int

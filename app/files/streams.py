@@ -54,8 +54,9 @@ class Opened:
 
 
 def open_file(name: str, standard_input: Callable[[], BinaryIO] | None = None) -> Opened:
-    """Open a file, or what `standard_input` returns. Raises: `UsageError` if it cannot be read, or is damaged at the very
-    beginning.
+    """Open a file, or what `standard_input` returns.
+
+    Raises: `UsageError` if it cannot be read, or is damaged at the very beginning.
     """
     try:
         raw: BinaryIO = standard_input() if standard_input else Path(name).open("rb", buffering=0)  # noqa: SIM115  # `close` closes it

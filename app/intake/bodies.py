@@ -100,10 +100,11 @@ def weigh(body: bytes) -> int:
 
 
 def read_profiles(body: bytes) -> list[Any]:
-    """Return the profiles of one object, an array, `{"profiles": […]}` or NDJSON. One that is no JSON becomes None, and is
-    excluded later.
+    """Return the profiles of one object, an array, `{"profiles": […]}` or NDJSON.
 
-    Pass the body to `weigh` first. Raises: `RequestRefused` if it is none of these, or holds too many profiles.
+    One that is no JSON becomes None, and is excluded later. Pass the body to `weigh` first.
+
+    Raises: `RequestRefused` if it is none of these, or holds too many profiles.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:

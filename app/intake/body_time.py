@@ -13,8 +13,9 @@ STOPPING_SECONDS = 3.0
 
 
 class BodyTime:
-    """The limits of one event loop. When stopping, requests under way are answered and bodies still arriving get a few
-    seconds.
+    """The limits of one event loop.
+
+    When stopping, requests under way are answered and bodies still arriving get a few seconds.
     """
 
     def __init__(self) -> None:
@@ -33,9 +34,11 @@ class BodyTime:
 
 
 class BodyLimit:
-    """A context manager around the reading of one body in a task. Raises: `TimeoutError`.
+    """A context manager around the reading of one body in a task.
 
     Like `asyncio.timeout`, at a fifth of the cost; each request has one.
+
+    Raises: `TimeoutError`.
     """
 
     __slots__ = ("_body_time", "_cancelling", "_late", "_task", "_timer")

@@ -225,8 +225,9 @@ class Commits:
         self._waking.wake(destination, asleep)
 
     def _appender(self, destination: str) -> Appender:
-        """Return an appender for the destination as connected within the last second; Redis refuses an append for another
-        epoch.
+        """Return an appender for the destination as connected within the last second.
+
+        Redis refuses an append for another epoch.
         """
         now = time.monotonic()
         made_at, appender = self._appenders.get(destination, (-inf, None))

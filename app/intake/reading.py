@@ -45,8 +45,9 @@ class Reader:
         self._threads = ThreadPoolExecutor(2, "intake-large-bodies")
 
     async def read(self, body: bytes, content_encoding: str) -> Read:
-        """Read a body. May be cancelled; what a thread is still doing then keeps its room until it ends. Raises:
-        `RequestRefused`.
+        """Read a body. May be cancelled; what a thread is still doing then keeps its room until it ends.
+
+        Raises: `RequestRefused`.
         """
         plain = inflate_within(LARGE_BYTES, body, content_encoding) if len(body) <= LARGE_BYTES else None
         if plain is None:

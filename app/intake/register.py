@@ -95,8 +95,9 @@ class Register:
         return any(name in self._locked for name, _ in pairs)
 
     def make_token(self, source: Source) -> str:
-        """Return an access token: name and times, sealed. It needs no storage, so it works after a restart and in every
-        process.
+        """Return an access token: name and times, sealed.
+
+        It needs no storage, so it works after a restart and in every process.
         """
         now_ms = max(
             self.now_ms, source.tokens_since_ms

@@ -24,8 +24,9 @@ _MOST_NOTED = 200_000  # some 40 MB per process
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a body came: its first byte, and the stamp that orders it among others of the same millisecond; both by Redis's
-    clock.
+    """When a body came, by Redis's clock.
+
+    It holds the time of the first byte, and the stamp that orders the body among others of the same millisecond.
     """
 
     first_byte_ms: int

@@ -151,7 +151,9 @@ class SourceStore:
     ) -> tuple[Source, str]:
         """Add a key to a source, creating the source if need be; destinations and certificates are added to those it has.
 
-        Returns the source and the key, which is stored nowhere. Raises: `UsageError`; `SealBroken`.
+        Returns the source and the key, which is stored nowhere.
+
+        Raises: `UsageError`; `SealBroken`.
         """
         check_name(name)
         key = KEY_PREFIX + secrets.token_urlsafe(32)

@@ -87,8 +87,9 @@ class Entry:
 
     @property
     def enqueued_ms(self) -> int:
-        """When it was enqueued; for a replay, which keeps its original stamp, or for an entry no producer wrote: when it
-        was appended.
+        """When it was enqueued, in epoch milliseconds.
+
+        For a replay, which keeps its original stamp, and for an entry no producer wrote: when it was appended.
         """
         if self.origin is not _FOREIGN and not self.job_id.startswith(REPLAY_JOB):
             return self.origin.stamp_ms

@@ -30,8 +30,9 @@ _LENGTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed profile, still sealed (`open`). Times are epoch milliseconds; `service_message` is Marketing Cloud's own
-    text.
+    """One failed profile, still sealed (`open`).
+
+    Times are epoch milliseconds; `service_message` is Marketing Cloud's own text.
     """
 
     id: str
@@ -96,8 +97,9 @@ class FailureStore:
     def all(
         self, *, code: str | None = None, since_ms: int | None = None, until_ms: int | None = None
     ) -> Iterator[Failure]:
-        """Yield failures, oldest first, filtered by code and time of failing. Those that no key opens have the code
-        `seal_broken`.
+        """Yield failures, oldest first, filtered by code and time of failing.
+
+        Those that no key opens have the code `seal_broken`.
         """
         low: int | str = "-inf" if since_ms is None else since_ms
         high: int | str = "+inf" if until_ms is None else until_ms

@@ -138,9 +138,7 @@ class Lane:
         return Step("app.lanes", "renew", [self._keys.lease], [self.token, self._lease_ms], read)
 
     def reading(self, *, live: int, backfill: int) -> Step[Batch]:
-        """Return the step that reads the next entries: up to `live` live ones or, if there are none, up to `backfill`
-        backfill ones.
-        """
+        """Return the step that reads up to `live` live entries or, if there are none, up to `backfill` backfill ones."""
         asked = time.monotonic()
         keys = self._keys
 

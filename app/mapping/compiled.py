@@ -287,9 +287,7 @@ class CompiledMapping:
         return (str(value).lower() if isinstance(value, bool) else str(value)) in self._consent.allowed
 
     def body(self, contact_key: str, values: Mapping[str, Scalar]) -> bytes:
-        """Return the JSON of a contact call, each attribute set once and Email Addresses first (Salesforce, *Update
-        Contacts*).
-        """
+        """Return the JSON of a contact call (Salesforce, *Update Contacts*): each attribute set once, Email Addresses first."""
         sets: dict[str, list[dict[str, Scalar]]] = {}
         for qualified, value in values.items():
             set_name, name = self.attributes[qualified]

@@ -39,8 +39,9 @@ class ContactKeys:
         return found if isinstance(found, Excluded) else self._written(found[1][0])
 
     def split(self, profile: Any) -> list[tuple[str, Any]] | Excluded:
-        """Return the profile's contact keys, each with the profile as it is for that contact alone; just one unless several
-        are allowed.
+        """Return the profile's contact keys, each with the profile as it is for that contact alone.
+
+        There is just one unless several are allowed.
         """
         found = self._find(profile)
         if isinstance(found, Excluded):

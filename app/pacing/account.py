@@ -1,5 +1,4 @@
-"""The pace of an account, shared by all workers in Redis: the schedule of starts, the permits, the back-off, and what was
-learned.
+"""The pace of an account, shared by all workers in Redis: its schedule of starts, permits, back-off, and what was learned.
 
 Three small scripts keep the first three. About once a second, the worker whose turn it is decides by `pace.py` how fast to
 call and how many calls to allow at once.
@@ -94,8 +93,9 @@ class AccountPace:
         )  # fmt: skip
 
     def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> Step[tuple[int, int]]:
-        """Return the step that asks for `wanted` permits in total; its reply is (permits held from now on, permits of the
-        account).
+        """Return the step that asks for `wanted` permits in total.
+
+        Its reply is (permits held from now on, permits of the account).
         """
         return Step(
             "app.pacing", "permits",
@@ -118,8 +118,9 @@ class AccountPace:
         )  # fmt: skip
 
     def learn(self) -> None:
-        """Learn the pace from what all processes observed since the last time. Only the process whose turn it is calls
-        this; it blocks.
+        """Learn the pace from what all processes observed since the last time.
+
+        Only the process whose turn it is calls this; it blocks.
         """
         keys = self._keys
         reply: Any = self._redis.time()

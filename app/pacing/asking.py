@@ -129,8 +129,9 @@ class Asking:
         self._careful = False
 
     def answered(self, now: float, *, waits: bool, given: int, wait_seconds: float) -> None:
-        """Note that `given` starts came at `now`; if none, ask again after `wait_seconds`. `waits`: lanes waited when it
-        was asked.
+        """Note that `given` starts came at `now`; if none, ask again after `wait_seconds`.
+
+        `waits`: lanes waited when it was asked.
         """
         if self._urgent:  # a destination has arrived since
             self._ask_at = now + SOON_SECONDS

@@ -60,8 +60,9 @@ class Concurrency:
 def next_concurrency(
     known: Concurrency, seen: Observations, max_in_flight: int, *, rate_falls_short: bool
 ) -> Concurrency:
-    """Update what is known by what was seen. `rate_falls_short`: fewer calls get through than the rate allows, so permits
-    may be too few.
+    """Update what is known by what was seen.
+
+    `rate_falls_short`: fewer calls get through than the rate allows, so permits may be too few.
     """
     known = replace(known, permits=min(known.permits, float(max_in_flight)))
     if seen.crowded:

@@ -122,8 +122,9 @@ class Permits:
         return needed
 
     def granted(self, held: int, limit: int, *, wanted: int, now: float) -> None:
-        """Take the answer to a question asked at `now` for `wanted` permits. `held`: those held; `limit`: those of the
-        account.
+        """Take the answer to a question asked at `now` for `wanted` permits.
+
+        `held`: the permits held. `limit`: those of the account.
         """
         self._held, self.limit = held, limit
         self._leased_at = now

@@ -114,8 +114,9 @@ class Supply:
     # -- round trips ---------------------------------------------------------------------------------------------------
 
     async def ask(self, *, live: int, backfill: int, free_slots: int, hand_out: Callable[[], None]) -> Starts:
-        """Ask for starts and permits for the waiting calls, `live` and `backfill`. `free_slots`: how many the process has
-        for them.
+        """Ask for starts and permits for the waiting calls, `live` and `backfill`.
+
+        `free_slots`: how many the process has for them.
 
         `hand_out` begins all calls that the answer allows; what is left then shows what holds up the others.
         """

@@ -32,8 +32,9 @@ FAILURES_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class DeliveredAttribute:
-    """A delivered attribute. `version_ms`: when the value became true. `enqueued_ms`: when it came. `certain`: False after
-    a call without an answer.
+    """A delivered attribute.
+
+    `version_ms`: when the value became true. `enqueued_ms`: when it came. `certain`: False after a call without an answer.
     """
 
     name: str

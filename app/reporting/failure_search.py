@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which failures to find; '' and None match any. `field`: part of an attribute's name. `segment`: an id that the
-    profile mentions. `until_ms`: limits an action to what existed when it was confirmed.
+    """Which failures to find; '' and None match any.
+
+    `field`: part of an attribute's name. `segment`: an id that the profile mentions. `until_ms`: limits an action to what
+      existed when it was confirmed.
     """
 
     code: str = ""

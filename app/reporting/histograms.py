@@ -61,10 +61,9 @@ class Histogram:
         return sum(self.counts)
 
     def quantile(self, share: float) -> float | None:
-        """Return the time in seconds within which this share (0 to 1) stayed, interpolated in its bucket; None without any
-        counts.
+        """Return the time in seconds within which this share (0 to 1) stayed, interpolated in its bucket.
 
-        Beyond the last bound it returns that bound.
+        Beyond the last bound it returns that bound; without any counts, None.
         """
         wanted = share * self.count
         below, lower = 0, 0.0

@@ -21,8 +21,10 @@ JOBS_COMPARED = 1_000  # newest jobs of each destination, compared with an unkno
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job. `reasons`: counts by code of exclusion or failure. `source`: who began it: cli, python, celery, replay, or
-    `intake NAME`.
+    """A job.
+
+    `reasons`: counts by code of exclusion or failure. `source`: who began it: cli, python, celery, replay, or
+      `intake NAME`.
 
     `incomplete`: a load of files that has not finished: it is under way or was interrupted. `last_ms`: the time of its last
       profiles; set only by `read_jobs`.
@@ -56,8 +58,9 @@ def read_job(redis: Redis, job_id: str) -> Job:
 
 
 def read_jobs(redis: Redis, destination_ids: Sequence[str] = (), *, limit: int) -> list[Job]:
-    """Return the newest jobs of these destinations (default: all), newest first; a job of several destinations appears once
-    for each.
+    """Return the newest jobs of these destinations (default: all), newest first.
+
+    A job of several destinations appears once for each.
     """
     ids = list(destination_ids) or _destinations(redis)
     with redis.pipeline(transaction=False) as pipeline:

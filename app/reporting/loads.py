@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What must stay the same for a load to be continued. `files`: fingerprints, empty for a pipe. `columns`: a
-    fingerprint, or ''.
+    """What must stay the same for a load to be continued.
+
+    `files`: fingerprints, empty for a pipe. `columns`: a fingerprint, or ''.
     """
 
     files: tuple[str, ...]
@@ -84,8 +85,9 @@ class LoadedBefore:
 
 
 def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) -> LoadedBefore:
-    """Return how far a job has come with this load. Raises: `UsageError` if there is no such job, or it began with
-    something else.
+    """Return how far a job has come with this load.
+
+    Raises: `UsageError` if there is no such job, or it began with something else.
     """
     key = DestinationKeys(destination_id).job(job_id)
     found: Any = redis.hmget(key, ["received", "more", "load", "loaded"])

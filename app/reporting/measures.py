@@ -109,8 +109,9 @@ class Measures:
             self.flush(redis, clock)
 
     def flush(self, redis: Redis, clock: RedisClock) -> None:
-        """Add the counts to the run of this hour. While Redis is away they are kept; those of a disconnected destination
-        are dropped.
+        """Add the counts to the run of this hour.
+
+        While Redis is away they are kept; those of a disconnected destination are dropped.
         """
         with self._lock:
             self._flushed_at = time.monotonic()

@@ -108,8 +108,9 @@ def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float 
 
 
 def deliver_alone(resources: Resources) -> int:
-    """Do `deliver_due` unless another task is doing it: hanging channels would occupy every thread of a worker, which
-    sweeps also need.
+    """Do `deliver_due` unless another task is doing it.
+
+    Otherwise hanging channels would occupy every thread of a worker, and the sweeps need them too.
     """
     with locked(resources.redis, ALERTS_SENDING, CLAIM_MS) as mine:
         return deliver_due(resources) if mine else 0

@@ -18,8 +18,9 @@ OUTCOMES = tuple(str(outcome) for outcome in Outcome)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One hour. `hour`: in epoch hours. Profiles count as `received` in the hour they came, in `outcomes` in the hour they
-    were settled.
+    """One hour.
+
+    `hour`: in epoch hours. Profiles count as `received` in the hour they came, in `outcomes` in the hour they were settled.
 
     `segments`: segment id -> status -> deliveries. `reasons`: counts by code and place. `left_out`: by field and reason,
       values that could not be written while the rest of their profile was. `answers`: calls by result. `matched`: delivered

@@ -41,8 +41,9 @@ def lower_keys(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_messages(value: object) -> list[Message]:
-    """Read `resultMessages` in every shape seen: a list of messages, a list of `{"resultMessage": {…}}`, a single message,
-    null.
+    """Read `resultMessages` in every shape seen.
+
+    These are a list of messages, a list of `{"resultMessage": {…}}`, a single message, or null.
     """
     items = value if isinstance(value, list) else [value]
     messages = []
@@ -98,8 +99,9 @@ def page_words(body: bytes) -> str:
 
 
 def wait_seconds(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
-    """Return how long the server asks to wait: `Retry-After` (seconds or a date), else the body's `retryAfter`; an hour at
-    most.
+    """Return how long the server asks to wait, an hour at most.
+
+    That is `Retry-After` (seconds or a date), else the body's `retryAfter`.
     """
     asked = _asked_wait(headers, fields)
     return None if asked is None else min(asked, LONGEST_WAIT_SECONDS)

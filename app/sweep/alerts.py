@@ -151,8 +151,9 @@ class Judgement:
 
 
 def gather(resources: Resources, name: str, state: State, *, now_ms: int, unreadable: bool = False) -> DestinationFacts:
-    """Return the facts that the rules need, from what is stored about a destination without a key. Raises:
-    `UnknownDestination`.
+    """Return the facts that the rules need, from what is stored about a destination without a key.
+
+    Raises: `UnknownDestination`.
     """
     redis, settings = resources.redis, resources.settings
     about = resources.destinations.about(name)

@@ -69,8 +69,9 @@ def _due(resources: Resources, *, older_than_ms: int) -> list[list[Destination]]
 
 
 def _refresh_account(resources: Resources, destinations: list[Destination]) -> None:
-    """Try the credentials of one installed package after another until one is answered, and note each failure where those
-    are used.
+    """Try the credentials of one installed package after another until one is answered.
+
+    Each failure is noted with the destinations it concerns.
     """
     packages: dict[tuple[str, str], list[Destination]] = {}
     for destination in destinations:

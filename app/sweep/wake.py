@@ -106,8 +106,9 @@ def _forget(resources: Resources, process: str) -> None:
 
 
 def _first(resources: Resources, guard_ms: int) -> bool:
-    """Return whether nobody else has swept within the guard. A guard that lasts longer dates from before Redis's clock
-    stepped back.
+    """Return whether nobody else has swept within the guard.
+
+    A guard that lasts longer dates from before Redis's clock stepped back.
     """
     left_ms: Any = resources.redis.pttl(SWEEP)
     if 0 <= left_ms <= guard_ms:
