@@ -17,7 +17,7 @@ HOUR_MS = 3_600_000
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
-@click.option("--segments", is_flag=True, help="Deliveries by segment and status.")
+@click.option("--segments", is_flag=True, help="Statuses written, by segment and status.")
 @click.option("--details", is_flag=True, help="Reasons of exclusions and failures.")
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 840))
 @json_option

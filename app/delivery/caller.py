@@ -125,6 +125,8 @@ class Caller:
                 called = Called(isinstance(verdict, Answer), time.monotonic() - sent[-1])
             if not self._left:
                 session.ledger.count_calls(len(sent))
+                if isinstance(result, ContactRefused) and result.stored_in_part:
+                    contacts.fence(contact)
                 await self._act(verdict, contact)
         except Exception as error:  # noqa: BLE001  # ends the session
             session.broken(error)
@@ -193,7 +195,9 @@ class Caller:
         Returns False when the account has to be left alone first.
         """
         try:
-            self._contacts.mapping = await self._work.shared.mappings.reload(self._work.destination)
+            self._contacts.mapping = await self._session.outlast(
+                lambda: self._work.shared.mappings.reload(self._work.destination)
+            )
         except AccountThrottled as throttled:  # told to the account already
             seconds = throttled.wait_seconds or 0.0
             self._work.gate.pause(seconds)

@@ -44,8 +44,8 @@ class Mappings:
     async def reload(self, destination: Destination) -> CompiledMapping:
         """Return the mapping compiled against definitions fetched now; concurrent requests share one fetch.
 
-        Raises: `DestinationBroken` when the mapping names something that does not exist; the `CallError` of a fetch; `AccountThrottled`
-          without a fetch while the account is paused.
+        Raises: `DestinationBroken` when the mapping names something that does not exist; the `CallError` of a fetch;
+          `AccountThrottled` without a fetch while the account is paused.
         """
         return await self._reloads.get(destination.id, destination.version, self._fetch, destination)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.lanes.delivered import UNKNOWN, Delivered
+from app.lanes.delivered import GIVEN_UP, UNKNOWN, Delivered, Order
 from app.lanes.merge import Merged, Tags, Update, merge
 from app.mapping.catalog import HTML_ENABLED
 from app.mapping.update import ContactUpdate
@@ -33,7 +33,9 @@ class Planner:
     tags: Tags = field(default_factory=Tags)
 
     def merge(self, group: Group, row: Row) -> Merged:
-        updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]
+        updates = [
+            Update(update.values, entry.origin.stamp, entry.origin.force, entry.recovered) for entry, update in group
+        ]
         return merge(updates, row, pepper=self.pepper, tags=self.tags)
 
     def lacks_email(self, merged: Merged, row: Row) -> bool:
@@ -55,7 +57,19 @@ class Planner:
     def email_is_uncertain(self, row: Row) -> bool:
         """Return whether a newer address was tried, its answer was lost, and it will be tried again."""
         known = row.get(self.tags[self.email])
-        return known is not None and not known.certain
+        return known is not None and known.is_tried_again
+
+    def without_address_of(self, pair: Pair, row: Row) -> Row:
+        """Return the row once an entry has failed whose address may have been stored: it is not tried again."""
+        entry, update = pair
+        known, value = row.get(self.tags[self.email]), update.values.get(self.email)
+        if known is None or value is None or known != Delivered(UNKNOWN, Order(value.version_ms, *entry.origin.stamp)):
+            return row
+        return row | {self.tags[self.email]: Delivered(GIVEN_UP, known.order)}
+
+    def carried(self, merged: Merged) -> frozenset[bytes]:
+        """Return the tags of what a POST of the contact carries."""
+        return frozenset(self.tags[name] for name in merged.full)
 
     def values(self, merged: Merged, row: Row, *, post: bool) -> Mapping[str, Any]:
         """Return what the call carries: the changes, with the email and HTML Enabled as the options say."""
@@ -72,7 +86,7 @@ class Planner:
         match self.options.html_enabled:
             case "first":
                 known = row.get(self.tags[self.email])
-                return post or known is None or known.digest == UNKNOWN
+                return post or known is None or not known.was_delivered
             case "create":
                 return post
             case "always":
@@ -83,4 +97,4 @@ class Planner:
 
 def was_delivered(row: Row) -> bool:
     """Return whether anything was ever delivered to the contact for certain."""
-    return any(item.digest != UNKNOWN for item in row.values())
+    return any(item.was_delivered for item in row.values())

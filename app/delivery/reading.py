@@ -45,7 +45,9 @@ async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
     updates, unopened = await _open(session, batch)
     if unopened:
         destination_id = work.destination.id
-        aside_ms = await EVENT_LOOP.in_thread(read_locked_aside_ms, work.shared.trips.redis, destination_id)
+        aside_ms = await session.outlast(
+            lambda: EVENT_LOOP.in_thread(read_locked_aside_ms, work.shared.trips.redis, destination_id)
+        )
         if any(entry.origin.stamp_ms >= aside_ms for entry in unopened):
             return locked(destination_id)
         for entry in unopened:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.lanes.entries import Entry
 
 
-NOTHING = Merged({}, {}, [], [], [], {}, {}, frozenset())
+NOTHING = Merged({}, {}, [], [], [], {}, {}, frozenset(), {})
 MOST_ROWS = 500  # remembered for contacts that are finished
 
 
@@ -204,9 +204,15 @@ class WorkingSet:
             entry, update = contact.group[position]
             self._ledger.deliver(entry, update.values)
             for segment, status in update.statuses.items():
-                self._ledger.pending.count(counters.segment(segment, status))
+                field_of_segment = self.mapping.segment_fields.get(segment, "")
+                if contact.merged.senders.get(field_of_segment) == position:
+                    self._ledger.pending.count(counters.segment(segment, status))
         self._close_the_rest(contact.group, contact.merged)
-        self._note(contact.tag, contact.merged.after)
+        after = contact.merged.after
+        if contact.post:  # of what it had before it was created, it has only what the call carried
+            carried = self._planner.carried(contact.merged)
+            after = {tag: item if tag in carried else item.unanswered(item.order) for tag, item in after.items()}
+        self._note(contact.tag, after)
         self._plan(contact.rest(post=False))
 
     def refuse(self, contact: PendingContact, error: ContactRefused) -> None:
@@ -214,17 +220,18 @@ class WorkingSet:
 
         Entries with an address go first, as Marketing Cloud creates no contact without one.
         """
-        if error.stored_in_part:
-            self._fence(contact)
+        if any(entry.recovered for entry, _ in contact.group):
+            self.fence(contact)  # a worker that is gone may have called with the newest, and that may be stored
         if len(contact.group) > 1:
             first, *others = (
                 [pair] for pair in sorted(contact.group, key=lambda pair: not self._planner.brings_email(pair))
             )
             self._plan(replace(contact, group=first, apart=(*others, *contact.apart)))
             return
-        entry, _ = contact.group[0]
+        pair = entry, _ = contact.group[0]
         row = self._rows[contact.tag]
-        misread = isinstance(error, ContactUnknown) and not error.is_sure and was_delivered(row)
+        is_sure = not isinstance(error, ContactUnknown) or error.is_sure
+        misread = was_delivered(row) and (contact.post or not is_sure)
         address_lacks = (
             isinstance(error, AddressRequired | ContactUnknown)
             and not misread
@@ -237,8 +244,11 @@ class WorkingSet:
             self._ledger.retry_later([entry], error, now_ms=self.now_ms)
         elif address_lacks:
             self._ledger.exclude(entry, Reason.MISSING_EMAIL, "Marketing Cloud makes no contact without an address")
+            if is_sure and not error.stored_in_part:  # there is no contact that could hold what was not answered
+                self._note(contact.tag, {tag: item for tag, item in row.items() if item.certain})
         else:
             self._ledger.fail(entry, error, now_ms=self.now_ms)
+            self._give_up_address(contact.tag, pair)
         self._plan(contact.rest(post=contact.post))
 
     def may_create(self, contact: PendingContact) -> bool:
@@ -247,11 +257,10 @@ class WorkingSet:
     def create(self, contact: PendingContact, *, is_sure: bool) -> None:
         """Create a contact that does not exist, whatever was delivered before: POST everything known about it.
 
-        If `is_sure` is False, the order of what was delivered still counts, so that nothing older replaces it, but its
-        values do not: they are sent again when they come again.
+        If `is_sure` is False, what was delivered still counts, so that nothing older replaces it.
         """
-        row = {} if is_sure else self._rows[contact.tag]
-        self._rows[contact.tag] = {attribute: item.unanswered(item.order) for attribute, item in row.items()}
+        if is_sure:
+            self._rows[contact.tag] = {}
         self._plan(replace(contact, post=True))
 
     def doubt(self, contact: PendingContact, error: TransientFailure) -> None:
@@ -265,21 +274,33 @@ class WorkingSet:
         """
         doubtful, self.doubtful = self.doubtful, {}
         for contact, error in doubtful.values():
-            self._fence(contact)
-            self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
+            self.fence(contact)
+            given_up = self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
+            for pair in contact.group:
+                if pair[0] in given_up:
+                    self._give_up_address(contact.tag, pair)
             self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
         """Leave the doubtful contacts' entries in the lane: the destination is the cause."""
         doubtful, self.doubtful = self.doubtful, {}
         for contact, _ in doubtful.values():
-            self._fence(contact)
+            self.fence(contact)
+
+    def fence(self, contact: PendingContact) -> None:
+        """Note that nothing older than this call may be sent: it may or may not have been carried out, in whole or in part."""
+        row = contact.merged.uncertain
+        if contact.post:
+            row = {tag: item.unanswered(item.order) for tag, item in row.items()}
+        self._note(contact.tag, row)
 
     # -- planning ------------------------------------------------------------------------------------------------------
 
-    def _fence(self, contact: PendingContact) -> None:
-        """Note that nothing older than this call may be sent: it may or may not have been carried out."""
-        self._note(contact.tag, contact.merged.uncertain)
+    def _give_up_address(self, tag: bytes, pair: Pair) -> None:
+        """Note that an entry has failed: profiles without an address no longer wait for the one that it may have brought."""
+        row = self._rows[tag]
+        if (after := self._planner.without_address_of(pair, row)) is not row:
+            self._note(tag, after)
 
     def _in_doubt(self, key: str) -> PendingContact | None:
         known = self.doubtful.get(key)
@@ -290,7 +311,7 @@ class WorkingSet:
         while contact is not None:
             row = self._rows[contact.tag]
             merged = self._planner.merge(contact.group, row)
-            if not merged.send:
+            if not merged.send and not (contact.post and merged.full):
                 self._close_the_rest(contact.group, merged)
                 if merged.after != row:
                     self._note(contact.tag, merged.after)

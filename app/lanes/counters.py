@@ -18,5 +18,5 @@ def why(code: str, detail: str = "") -> str:
 
 
 def segment(segment_id: str, status: str) -> str:
-    """Name a delivered status of a segment."""
+    """Name a status that was written to a segment's field."""
     return f"{SEGMENT}{segment_id}:{status}"

@@ -22,6 +22,9 @@ TAG_BYTES = 12
 # Digests of a value that may or may not have been stored, since its call was not answered: for an attribute that was never
 # delivered for certain, and for one that was
 UNKNOWN, UNKNOWN_SINCE = b"\0\0\0\0\0\0", b"\0\0\0\0\0\1"
+GIVEN_UP = (
+    b"\0\0\0\0\0\2"  # likewise, never delivered for certain, and its entry has failed since: nobody will try it again
+)
 
 
 class Order(NamedTuple):
@@ -45,12 +48,22 @@ class Delivered(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """Whether the value is known; if not, the digest is `UNKNOWN` or `UNKNOWN_SINCE`."""
-        return self.digest not in (UNKNOWN, UNKNOWN_SINCE)
+        """Whether the value is known; if not, the digest is `UNKNOWN`, `UNKNOWN_SINCE` or `GIVEN_UP`."""
+        return self.digest not in (UNKNOWN, UNKNOWN_SINCE, GIVEN_UP)
+
+    @property
+    def was_delivered(self) -> bool:
+        """Whether a value was ever delivered for certain."""
+        return self.digest not in (UNKNOWN, GIVEN_UP)
+
+    @property
+    def is_tried_again(self) -> bool:
+        """Whether the value is unknown and its entry will be tried again."""
+        return self.digest in (UNKNOWN, UNKNOWN_SINCE)
 
     def unanswered(self, order: Order) -> Delivered:
         """Return the attribute after an unanswered call with a value of this order."""
-        return Delivered(UNKNOWN if self.digest == UNKNOWN else UNKNOWN_SINCE, order)
+        return Delivered(UNKNOWN_SINCE if self.was_delivered else UNKNOWN, order)
 
 
 def contact_tag(contact_key: str, pepper: bytes) -> bytes:

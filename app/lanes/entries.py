@@ -72,7 +72,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A waiting profile. `backfill`: whether it was read from that stream; `sealed`: the sealed profile."""
+    """A waiting profile.
+
+    `backfill`: whether it was read from that stream. `sealed`: the sealed profile. `recovered`: a worker that is gone had it, and may
+      have called with it.
+    """
 
     id: bytes
     backfill: bool
@@ -80,6 +84,7 @@ class Entry:
     attempts: int
     first_tried_at_ms: int
     sealed: bytes
+    recovered: bool = False
 
     @property
     def job_id(self) -> str:
@@ -110,13 +115,15 @@ class Entry:
         return [*self.origin.fields(self.sealed), "n", self.attempts + 1, "t", self.first_tried_at_ms or now_ms]
 
 
-def read_entry(raw: list[Any], *, backfill: bool) -> Entry:
+def read_entry(raw: list[Any], *, backfill: bool, recovered: bool = False) -> Entry:
     """Read an entry from a script's reply `[id, [field, value, …]]` without opening it. See `read_fields`."""
     entry_id, pairs = raw
-    return read_fields(entry_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), backfill=backfill)
+    return read_fields(
+        entry_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), backfill=backfill, recovered=recovered
+    )
 
 
-def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: bool) -> Entry:
+def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: bool, recovered: bool = False) -> Entry:
     """Read an entry as redis-py returns it, without opening it.
 
     An entry that lacks a field, or has one that is no number or a number of more than 63 bits, was not written by a
@@ -135,7 +142,7 @@ def read_fields(entry_id: bytes, fields: Mapping[bytes, bytes], *, backfill: boo
         attempts, first_tried_at_ms = _number(fields.get(b"n", b"0")), _number(fields.get(b"t", b"0"))
     except (KeyError, ValueError):
         origin, attempts, first_tried_at_ms = _FOREIGN, 0, 0
-    return Entry(entry_id, backfill, origin, attempts, first_tried_at_ms, fields.get(b"p", b""))
+    return Entry(entry_id, backfill, origin, attempts, first_tried_at_ms, fields.get(b"p", b""), recovered)
 
 
 def _number(text: bytes, *, least: int = 0) -> int:

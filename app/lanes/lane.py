@@ -59,7 +59,7 @@ class Batch:
 
     def entries(self) -> list[Entry]:
         return [
-            read_entry(raw, backfill=backfill)
+            read_entry(raw, backfill=backfill, recovered=self.recovered)
             for raws, backfill in ((self.live, False), (self.backfill, True))
             for raw in raws
         ]

@@ -27,18 +27,20 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one entry wants to set."""
+    """What one entry wants to set. `recovered`: a worker that is gone may have called with it, and nobody knows the answer."""
 
     values: Mapping[str, Value]  # by qualified name
     stamp: Stamp
     force: bool = False
+    recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The result of a merge.
 
-    `send`: what the call must carry; empty for no call. `full`: every winner, including those already delivered.
+    `send`: what the call must carry; empty for no call. `senders`: the position of the update that each of these is of. `full`: every
+      winner, including those already delivered.
     `contributing`, `unchanged`, `superseded`: positions in the sequence of updates; each update is in one of them.
     `after`: the delivered state once the call is accepted, or at once without a call.
     `uncertain`: the delivered state if the call was made and its result is unknown: nothing older than what it carried may
@@ -53,6 +55,7 @@ class Merged:
     after: dict[bytes, Delivered]
     before: Mapping[bytes, Delivered]
     sent_tags: frozenset[bytes]
+    senders: Mapping[str, int]
 
     @property
     def uncertain(self) -> dict[bytes, Delivered]:
@@ -93,18 +96,25 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
         for name, item in update.values.items()
         if (item.version_ms, item.value) == (winners[name][2].version_ms, winners[name][2].value)
     }
+    in_doubt = {
+        name
+        for update in updates
+        if update.recovered
+        for name, item in update.values.items()
+        if _may_have_replaced(delivered.get(tags[name]), Order(item.version_ms, *update.stamp), item, pepper)
+    }
     send: dict[str, Scalar] = {}
     full: dict[str, Scalar] = {}
     after = dict(delivered)
     sent_tags: set[bytes] = set()
-    contributing: set[int] = set()
+    senders: dict[str, int] = {}
     present: set[int] = set()
     for name, (won, position, item) in winners.items():
         order = won
         tag = tags[name]
         before = delivered.get(tag)
         digest = value_digest(item.value, pepper)
-        same = before is not None and before.digest == digest
+        same = before is not None and before.digest == digest and name not in in_doubt
         if before is not None and (order < before.order or (order == before.order and before.certain and not same)):
             if not same:
                 continue
@@ -117,8 +127,9 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
             send[name] = item.value
             if not same:  # a value already delivered stays, whatever becomes of the call
                 sent_tags.add(tag)
-            contributing.add(position)
+            senders[name] = position
 
+    contributing = set(senders.values())
     unchanged, superseded = [], []
     for position, update in enumerate(updates):
         if position in contributing:
@@ -127,7 +138,19 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
             unchanged.append(position)
         else:
             superseded.append(position)
-    return Merged(send, full, sorted(contributing), unchanged, superseded, after, delivered, frozenset(sent_tags))
+    return Merged(
+        send, full, sorted(contributing), unchanged, superseded, after, delivered, frozenset(sent_tags), senders
+    )
+
+
+def _may_have_replaced(before: Delivered | None, order: Order, item: Value, pepper: bytes) -> bool:
+    """Return whether a call with this value would have replaced the delivered one."""
+    return (
+        before is not None
+        and before.certain
+        and order > before.order
+        and value_digest(item.value, pepper) != before.digest
+    )
 
 
 def _repeats(position: int, update: Update, winners: Mapping[str, tuple[Order, int, Value]], counted: set[int]) -> bool:

@@ -100,8 +100,12 @@ class Ledger:
             (uuid4().hex[:16], now_ms, seal_failure(entry, error, self._destination_id, self._ring, now_ms=now_ms))
         )
 
-    def retry_later(self, entries: Sequence[Entry], error: CallError, *, now_ms: int) -> None:
-        """Park entries that were tried together, to be tried together again; fail those that have used up their tries."""
+    def retry_later(self, entries: Sequence[Entry], error: CallError, *, now_ms: int) -> list[Entry]:
+        """Park entries that were tried together, to be tried together again; fail those that have used up their tries.
+
+        Returns those that failed.
+        """
+        failed = []
         settings = self._settings
         delay = full_jitter(
             max(entry.attempts for entry in entries) + 1,
@@ -113,10 +117,12 @@ class Ledger:
             attempts = entry.attempts + 1
             if is_exhausted(attempts, entry.first_tried_at_ms or now_ms, now_ms, settings):
                 self.fail(entry, exhausted(error, attempts), now_ms=now_ms)
+                failed.append(entry)
                 continue
             self._leave(entry)
             self.pending.parked.append((due_ms, entry.parked_fields(now_ms)))
             self.pending.count(counters.RETRIED)
+        return failed
 
     def move(self, entry: Entry, lane: int, fields: list[bytes | str | int]) -> None:
         """Let the entry wait in another lane, to which its contact belongs."""

@@ -138,6 +138,7 @@ class CompiledMapping:
             )
             for qualified, numbered in shared.items()
         )
+        self.segment_fields = {segment.id: field.qualified for field in self._fields for segment in field.segments}
         self._dated = tuple(
             (field.place, segment)
             for field in self._fields

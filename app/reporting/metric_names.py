@@ -36,7 +36,7 @@ METRICS = {
     "activation_throttles": _counter("Calls that Marketing Cloud throttled, by kind: rate, blocked, unavailable.", _D, "kind"),
     "activation_retries": _counter("Profiles parked for another try.", _D),
     "activation_reasons": _counter("Excluded and failed profiles by code.", _D, "code"),
-    "activation_segment_deliveries": _counter("Deliveries by segment and status.", _D, "segment", "status"),
+    "activation_segment_deliveries": _counter("Statuses written to a segment's field, by segment and status; one that a contact has already counts nothing.", _D, "segment", "status"),
     "activation_call_seconds": _histogram("How long one call for a contact took."),
     "activation_acceptance_seconds": _histogram("From enqueueing a profile to its acceptance by Marketing Cloud."),
     "activation_enqueue_seconds": _histogram("How long one call of a producer took."),

@@ -76,7 +76,9 @@ def classify(
         )
     by_code = bool(codes & _UNKNOWN_CODES)
     if by_code or any(map(_UNKNOWN_WORDS.search, missing)):
-        return contact_unknown("The contact does not exist.", said, is_sure=by_code, stored_in_part=stored_in_part)
+        return contact_unknown(
+            "The contact does not exist.", said, is_sure=by_code and not stored_in_part, stored_in_part=stored_in_part
+        )
     of_html = "valuerequired" in codes or any(_HTML_WORDS.search(spoken) for _, spoken in reasons)
     return ContactRefused(
         text,

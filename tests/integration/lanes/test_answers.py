@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.errors import CallError, ContactUnknown, DestinationBroken, Destination
 from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.reporting.jobs import read_job
+from app.reporting.runs import read_runs
 from app.sfmc.responses import judge_contact, judge_read
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
@@ -78,6 +80,52 @@ def test_nothing_older_is_sent_than_what_was_stored_in_part_whatever_the_reason(
     outcomes = deliver(bench, profile("c-1", first="Old"), at_ms=OLDER_MS)
     assert outcomes["superseded"] == 1
     assert bench.admin("GET", "contacts")["c-1"] == stored
+
+
+@pytest.mark.parametrize("code", ["AttributeNotFound", "ContactNotFound"])
+def test_what_was_stored_in_part_is_fenced_before_anything_else_is_asked(bench: Bench, code: str) -> None:
+    """The catalog cannot be read again: the session ends before another call."""
+    bench.workers[0].mapping(bench.destination)
+    fail_once(bench, "partial", result_code=code)
+    bench.admin("POST", "faults", {"kind": "server_error", "route": "definitions", "times": None})
+    newer = profile("c-1", first="New", last="Row", email="a@mail.test")
+    bench.producer.enqueue("camp", [newer], occurred_at=NEWER_MS, backfill=True)
+    work_off(bench)
+    bench.producer.enqueue("camp", [profile("c-1", first="Old", email="a@mail.test")], occurred_at=OLDER_MS)
+    bench.admin("DELETE", "faults")
+    operating.resume(bench.resources, "camp")
+    work_off(bench)
+    calls = [call for call in bench.admin("GET", "ledger?since=0")["calls"] if call["route"] == "contacts"]
+    assert not any(b"Old" in orjson.dumps(call["body"]) for call in calls)
+    assert bench.admin("GET", "contacts")["c-1"][FIRST] == "New"
+
+
+def test_what_was_not_answered_of_a_contact_that_is_not_there_keeps_nothing_from_it(bench: Bench) -> None:
+    fail_once(bench, "cut_before", contact_key="c-1")
+    one = bench.producer.enqueue(
+        "camp", [profile("c-1", first="Ann"), profile("c-2", email="b@mail.test")], occurred_at=NEWER_MS
+    )
+    until_settled(bench, one)
+    assert read_job(bench.redis, one).outcomes["excluded"] == 1
+    deliver(bench, profile("c-1", email="a@mail.test", first="Bea"), at_ms=OLDER_MS)
+    assert bench.admin("GET", "contacts")["c-1"][FIRST] == "Bea"
+
+
+def test_a_segment_counts_where_its_status_is_written(bench: Bench) -> None:
+    """Not where a profile carries one that the contact has already, or that is older."""
+    days = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    told = [("realized", days[1], "Ann"), ("realized", days[2], "Bea"), ("exited", days[0], "Cia")]
+    for moment, (status, at, first) in enumerate(told):
+        update = profile("c-1", email="a@mail.test", first=first, segments={"seg-1": (status, at)})
+        assert deliver(bench, update, at_ms=NEWER_MS + moment)["delivered"] == 1
+    counted = [Counter(run.segments["seg-1"]) for run in read_runs(bench.redis, "camp", hours=2) if run.segments]
+    assert sum(counted, Counter()) == {"realized": 1}
+
+
+def until_settled(bench: Bench, job: str) -> None:
+    """What is parked is tried again after a moment."""
+    while read_job(bench.redis, job).pending:
+        work_off(bench)
 
 
 def test_a_merged_call_that_was_stored_in_part_is_not_taken_apart_into_older_ones(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -23,7 +24,7 @@ from app.lanes.lane import Lane, lane_of
 from app.reporting.jobs import read_job
 from app.reporting.runs import read_runs
 from tests.integration.lanes.conftest import Bench, HeldLane, take_in
-from tests.system.rig import profile
+from tests.system.rig import SEGMENTS, profile
 
 LANE = 3
 
@@ -35,8 +36,8 @@ def names_of(bench: Bench, number: int) -> list[str]:
     return [next(found) for _ in range(number)]
 
 
-def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
-    """A worker that reads all, calls, and is gone before it can settle."""
+def die_after_calls(bench: Bench, lane: HeldLane, calls: int, meanwhile: Sequence[dict[str, Any]] = ()) -> None:
+    """A worker that reads all, calls, reads what came in `meanwhile`, and is gone before it can settle."""
     connected = bench.resources.destinations.connected("camp")
     worker = bench.workers[0]
     mapping = worker.mapping(connected.destination)
@@ -58,7 +59,10 @@ def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
                 (
                     entry,
                     mapping.resolve(
-                        entry.open(bench.resources.ring, "camp"), occurred_at_ms=1, arrived_at_ms=1, now_ms=1
+                        entry.open(bench.resources.ring, "camp"),
+                        occurred_at_ms=entry.origin.occurred_at_ms,
+                        arrived_at_ms=entry.origin.stamp_ms,
+                        now_ms=read.now_ms,
                     ),
                 )
                 for entry in entries
@@ -66,6 +70,9 @@ def die_after_calls(bench: Bench, lane: HeldLane, calls: int) -> None:
         )
     for _ in range(min(calls, contacts.waiting)):
         EVENT_LOOP.run(worker.client(connected.destination).contacts.patch(contacts.body(contacts.next())))
+    if meanwhile:
+        bench.producer.enqueue("camp", meanwhile, job_id="meanwhile")
+        assert lane.read(live=200, backfill=200).live
     bench.redis.delete(bench.keys.lane(LANE).lease)
 
 
@@ -95,6 +102,31 @@ def test_a_takeover_sets_no_contact_back(bench: Bench, deaths: int) -> None:
     assert sent.keys() == set(names)
     for values in sent.values():
         assert all(one <= other for one, other in pairwise(values)), values
+
+
+def test_what_came_back_to_what_was_delivered_before_is_sent_again(bench: Bench) -> None:
+    """`realized` is delivered; the worker is gone when it has sent `exited`, and `realized` waits behind."""
+    (name,) = names_of(bench, 1)
+    when = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    status = [
+        profile(name, email="a@mail.test", segments={"seg-1": (word, at)})
+        for word, at in zip(("realized", "exited", "realized"), when, strict=True)
+    ]
+    bench.producer.enqueue("camp", status[:1])
+    bench.workers[0].drain("camp", LANE)
+    job = bench.producer.enqueue("camp", status[1:2])
+    lane = bench.lane(LANE)
+    assert lane.open()
+    die_after_calls(bench, lane, calls=1, meanwhile=status[2:])
+    assert held(bench, name) == "exited"
+    while bench.workers[0].drain("camp", LANE).wake:
+        pass
+    assert [read_job(bench.redis, each).pending for each in (job, "meanwhile")] == [0, 0]
+    assert held(bench, name) == "realized"
+
+
+def held(bench: Bench, name: str) -> str:
+    return str(bench.admin("GET", "contacts")[name][f"Email Demographics.{SEGMENTS['seg-1']}"])
 
 
 def evidence(bench: Bench) -> dict[bytes, bytes]:

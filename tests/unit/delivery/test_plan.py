@@ -23,7 +23,7 @@ def values(html_enabled: Any, held: bytes | None, sent: dict[str, Any], *, post:
     """`held` is the digest of the address that was delivered."""
     planner = Planner(replace(Options(), html_enabled=html_enabled), EMAIL, b"pepper", TAGS)
     row: Row = {} if held is None else {TAGS[EMAIL]: Delivered(held, Order(1, True, 1, 1))}
-    merged = Merged(sent, sent, [0], [], [], {}, row, frozenset())
+    merged = Merged(sent, sent, [0], [], [], {}, row, frozenset(), {})
     return dict(planner.values(merged, row, post=post))
 
 

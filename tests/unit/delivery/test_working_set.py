@@ -23,12 +23,22 @@ from app.mapping.update import ContactUpdate
 from app.reporting.measures import Measures
 from app.sealing import KeyRing, make_key
 from app.settings import Settings
-from tests.unit.mapping.campaign import CATALOG, EMAIL, FIRST, FIRST_ROW, NOW, destination, profile_of
+from tests.unit.mapping.campaign import (
+    CATALOG,
+    EMAIL,
+    FIRST,
+    FIRST_ROW,
+    NOW,
+    POINTS,
+    POINTS_ROW,
+    destination,
+    profile_of,
+)
 
 PEPPER = b"pepper"
 LANE = 3
 KEYS = list(islice((k for n in count() if lane_of(contact_tag(k := f"c-{n}", PEPPER)) == LANE), 4))
-DESTINATION = destination(FIRST_ROW)
+DESTINATION = destination(FIRST_ROW, POINTS_ROW)
 MAPPING = compile_mapping(DESTINATION, CATALOG)
 REFUSED = ContactRefused("no", code="http_400")
 NO_ADDRESS = AddressRequired("no address", code="address_required")
@@ -55,13 +65,25 @@ class Hand:
         backfill: bool = False,
         occurred_at_ms: int | None = None,
         email: bool = True,
+        force: bool = False,
+        points: int | None = None,
+        attempts: int = 0,
+        recovered: bool = False,
     ) -> Entry:
         """An entry of the contact, with this value and, unless said otherwise, an address."""
         number = next(self._ids)
-        origin = Origin("job", NOW, NOW + number, number, "b" if backfill else "", contact_tag(key, PEPPER))
-        entry = Entry(f"{number}-0".encode(), backfill, origin, 0, 0, b"")
+        origin = Origin(
+            "job",
+            NOW,
+            NOW + number,
+            number,
+            ("b" if backfill else "") + ("x" if force else ""),
+            contact_tag(key, PEPPER),
+        )
+        entry = Entry(f"{number}-0".encode(), backfill, origin, attempts, attempts, b"", recovered)
         profile = profile_of(identityMap={"contactKey": [{"id": key}]}, person={"name": {"firstName": first_name}})
         profile |= {"personalEmail": {"address": "a@mail.test"}} if email else {}
+        profile |= {"loyalty": {"points": points}} if points is not None else {}
         update = MAPPING.resolve(
             profile, occurred_at_ms=occurred_at_ms or NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number
         )
@@ -119,25 +141,80 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
 
 @pytest.mark.parametrize("is_sure", [True, False])
 def test_what_a_contact_had_before_it_was_made_anew_is_sent_when_it_comes_again(is_sure: bool) -> None:
-    hand = Hand()
-    hand.arrive(KEYS[0], "Ann")
-    contact = hand.call()
-    hand.end(contact)
-    hand.contacts.accept(contact)
-    hand.settle()
+    hand = delivered(points=7)
     hand.arrive(KEYS[0], "Anna")
     contact = hand.call()
     hand.end(contact)
     hand.contacts.create(contact, is_sure=is_sure)
     again = hand.call()
     assert again.post
-    row = hand.contacts._rows[again.tag]
-    assert not any(item.certain for item in row.values()), "what it had is not there any more, as far as anybody knows"
     hand.end(again)
     hand.contacts.accept(again)
     hand.settle()
     hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1)
     assert not hand.contacts.waiting, "nothing older"
+    hand.arrive(KEYS[0], "Anna", points=7)
+    assert hand.call().merged.send == {POINTS: 7}, "it is not there any more, as far as anybody knows"
+
+
+def delivered(*, points: int | None = None) -> Hand:
+    """A contact that has its address, its first name and perhaps points."""
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", points=points)
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.accept(contact)
+    hand.settle()
+    return hand
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_contact_that_may_be_unknown_is_created_with_all_that_is_known_of_it(force: bool) -> None:
+    """The update is older than what was delivered, its address the same."""
+    hand = delivered()
+    hand.arrive(KEYS[0], "Ann" if force else "Old", points=7, force=force, occurred_at_ms=NOW - 10_000)
+    contact = hand.call()
+    hand.end(contact)
+    assert hand.contacts.may_create(contact)
+    hand.contacts.create(contact, is_sure=False)
+    post = hand.call()
+    assert post.merged.full.keys() == {EMAIL, POINTS, *([FIRST] if force else [])}
+    hand.end(post)
+    hand.contacts.refuse(post, NO_ADDRESS)
+    settlement = hand.settle()
+    assert (settlement.run["failed"], settlement.parked) == (1, []), (
+        "it had an address: another try would fare the same"
+    )
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_an_address_that_has_failed_is_not_waited_for(is_refused: bool) -> None:
+    """Its answer was lost. Then it is tried again and refused, or its tries are used up."""
+    hand = Hand(without_email="exclude")
+    hand.arrive(KEYS[0], "Ann", attempts=0 if is_refused else 1_000)
+    lost = hand.call()
+    hand.end(lost)
+    hand.contacts.doubt(lost, LOST)
+    hand.contacts.park_doubtful()
+    if is_refused:
+        hand.contacts.take_in(Arrival(lost.key, lost.tag, lost.group))
+        again = hand.call()
+        hand.end(again)
+        hand.contacts.refuse(again, REFUSED)
+    assert hand.settle().run["failed"] == 1
+    hand.arrive(KEYS[0], "Bea", email=False, occurred_at_ms=NOW + 50)
+    assert not hand.contacts.waiting
+    assert hand.settle().run["excluded"] == 1
+
+
+def test_a_merged_call_that_a_worker_which_is_gone_may_have_made_sets_nothing_back_when_it_is_taken_apart() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 10, recovered=True)
+    hand.arrive(KEYS[0], "New", email=False, occurred_at_ms=NOW, recovered=True)
+    merged = hand.call()
+    hand.end(merged)
+    hand.contacts.refuse(merged, REFUSED)
+    assert hand.call().merged.send.keys() == {EMAIL}
 
 
 def test_who_brings_the_address_goes_first_where_a_call_is_taken_apart() -> None:
@@ -226,6 +303,7 @@ def test_nothing_older_is_sent_than_what_was_stored_in_part() -> None:
     hand.arrive(KEYS[0], "Ann")
     contact = hand.call()
     hand.end(contact)
+    hand.contacts.fence(contact)
     hand.contacts.refuse(contact, ContactRefused("in part", code="partly_stored", stored_in_part=True))
     hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1_000)
     assert not hand.contacts.waiting
