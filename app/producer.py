@@ -11,7 +11,6 @@ reason. A job is only a counter: further calls may add profiles under the same `
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from app.chunks import bounded, named
 from app.devstack.running import with_running_stack
 from app.errors import SealBroken, UsageError
 from app.files.records import Record
+from app.ids import JOB_ID
 from app.keys import DestinationKeys
 from app.lanes.append import Appender, members_looked_at
 from app.lanes.bounds import Readied, ready
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from app.sealing import KeyRing
 
 PARTLY = "Profiles may be enqueued in part; the same call may be made again: repeats cost no call."
-
-_JOB_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")  # it becomes part of Redis keys and is displayed
 
 
 class Producer:
@@ -109,8 +107,8 @@ class Producer:
                 raise UsageError(f"{name}: is {type(flag).__name__}.", remedy="Give True or False.")
         call = _call_id(repeat_id) if repeat_id else uuid4().hex
         job = job_id or call
-        if not is_job_id(job):
-            raise ValueError("job_id must be 1 to 128 letters, digits and _ . : + -")
+        if not JOB_ID.allows(job):
+            raise ValueError(f"job_id {JOB_ID.must}")
 
         flags = FORCE * force + BACKFILL * backfill
         began = time.perf_counter()
@@ -233,14 +231,9 @@ class Replayed:
     job_id: str
 
 
-def is_job_id(value: object) -> bool:
-    """Return whether `value` is a valid job id."""
-    return isinstance(value, str) and _JOB_ID.fullmatch(value) is not None
-
-
 def _call_id(repeat_id: str) -> str:
     """Return the id under which a call is known, and its job by default: `repeat_id`, or its digest if it is no valid job id."""
-    if is_job_id(repeat_id):
+    if JOB_ID.allows(repeat_id):
         return repeat_id
     return blake2b(repeat_id.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -25,24 +24,16 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.errors import UsageError
+from app.ids import SENDER_NAME
 
 PREFIX = "sealed:1:"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NONCE = 12
 
 
-def check_name(name: str) -> str:
-    """Return a sender's name if it is valid. Raises: `UsageError`."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            "A sender's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
-        )
-    return name
-
-
 def derive_key(secret: bytes, name: str) -> bytes:
-    """Return a sender's key, derived from a data key of the ring (`KeyRing.data_keys`)."""
-    return hmac.new(secret, b"enqueue:" + check_name(name).encode(), hashlib.sha256).digest()
+    """Return a sender's key, derived from a data key of the ring (`KeyRing.data_keys`). Raises: `UsageError` for an invalid name."""
+    SENDER_NAME.check(name)
+    return hmac.new(secret, b"enqueue:" + name.encode(), hashlib.sha256).digest()
 
 
 def seal_message(
@@ -66,7 +57,7 @@ def open_message(text: str, destination: str, data_keys: Sequence[bytes]) -> dic
         sealed = base64.urlsafe_b64decode(content)
     except ValueError:
         sealed = b""
-    if text.startswith(PREFIX) and _NAME.fullmatch(name) and len(sealed) > _NONCE:
+    if text.startswith(PREFIX) and SENDER_NAME.allows(name) and len(sealed) > _NONCE:
         for secret in data_keys:
             try:
                 clear = AESGCM(derive_key(secret, name)).decrypt(

@@ -6,7 +6,6 @@ argument's name might be part of a profile.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.errors import UsageError
+from app.ids import DESTINATION_ID, JOB_ID
 from app.keys import LANES
 from app.mapping.xdm import LATEST_MS, parse_time
 from app.sealed_messages import PREFIX, open_message
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ORDER = ("destination", "profiles", "job_id", "occurred_at", "backfill", "force")
 MOST_PROFILES = 100_000
 _SEALED = frozenset({"profiles", "sealed_at", "job_id", "occurred_at", "backfill", "force"})
-_DESTINATION = r"[a-z0-9][a-z0-9-]{0,62}\Z"
 _REMEDY = "Mend the sender; docs/enqueue.md names every argument. `activation refused` shows what it sent."
 _WAKE_UP_REMEDY = "Nothing is lost. Wake-ups are sent by this product alone: find what else sends them, and end it."
 
@@ -65,7 +64,7 @@ def _job_id() -> fields.String:
     return fields.String(
         allow_none=True,
         load_default=None,
-        validate=validate.Regexp(r"[A-Za-z0-9_.:+-]{1,128}\Z", error="must be 1 to 128 letters, digits and _ . : + -"),
+        validate=validate.Regexp(JOB_ID.whole, error=JOB_ID.must),
         error_messages={"invalid": "must be text", "invalid_utf8": "must be text"},
     )
 
@@ -76,7 +75,7 @@ class _EnqueueArguments(Schema):
 
     destination = fields.String(
         required=True,
-        validate=validate.Regexp(_DESTINATION, error="is no destination's id"),
+        validate=validate.Regexp(DESTINATION_ID.whole, error=DESTINATION_ID.must),
         error_messages={"required": "is missing", "null": "is missing", "invalid": "must be text"},
     )
     profiles = _Profiles(required=True, error_messages={"required": "are missing", "null": "are missing"})
@@ -122,8 +121,8 @@ def read_arguments(args: Sequence[Any], kwargs: dict[str, Any], resources: Resou
 
 def check_wake_up(destination: object, lane: object, wake_up_token: object) -> None:
     """Check the arguments of `activation.deliver`; the text "4" is not lane 4. Raises: `UsageError`."""
-    if not isinstance(destination, str) or not re.match(_DESTINATION, destination):
-        raise UsageError("destination: is no destination's id.", remedy=_WAKE_UP_REMEDY)
+    if not DESTINATION_ID.allows(destination):
+        raise UsageError(f"destination: {DESTINATION_ID.must}.", remedy=_WAKE_UP_REMEDY)
     if type(lane) is not int or not 0 <= lane < LANES:  # True is a number, too
         raise UsageError(f"lane: is no whole number from 0 to {LANES - 1}.", remedy=_WAKE_UP_REMEDY)
     if not isinstance(wake_up_token, str):

@@ -10,17 +10,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 import zlib
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from app.ids import MESSAGE_ID
+
 MOST_BYTES = 64_000_000  # of a message's decompressed body
 MOST_DEPTH = 200
 _ZLIB = ("application/x-gzip", "gzip", "zlib")  # kombu's names for one format, which is zlib's (kombu/compression.py)
 _TIMES = ("eta", "expires")
-_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,255}")  # Celery logs it and sends it to Flower
 
 
 class UnreadableMessage(ValueError):
@@ -131,8 +131,8 @@ def _fault_of_call(task: Any, args: Any, kwargs: Any, tasks: Collection[str]) ->
 
 
 def _fault_of_options(options: Mapping[str, Any]) -> str:
-    if not isinstance(options.get("id"), str) or not _ID.fullmatch(options["id"]):
-        return "its id is not 1 to 255 letters, digits and _ . : + -"
+    if not MESSAGE_ID.allows(options.get("id")):
+        return f"its id is not {MESSAGE_ID.allowed}"
     limits = options.get("timelimit")
     if limits is not None and not (
         isinstance(limits, list | tuple) and len(limits) == 2 and all(_is_number(limit) for limit in limits)

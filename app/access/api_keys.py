@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import orjson
 
 from app.access.roles import Actor, Role, read_role
 from app.access.sessions import same
-from app.errors import UsageError
+from app.ids import KEY_NAME
 from app.keys import API_KEYS
 from app.sealed_records import Resealed, SealedRecords
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from app.sealing import KeyRing
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PREFIX = "act"
 
 
@@ -40,10 +38,7 @@ class ApiKeys:
 
     def add(self, name: str, role: Role, *, now_ms: int) -> str:
         """Create a key and return it, this once; an existing key of this name becomes invalid. Raises: `UsageError`."""
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                "A key's name has 1 to 63 of a-z, 0-9 and -.", remedy="Choose such a name, such as nightly-replay."
-            )
+        KEY_NAME.check(name)
         secret = secrets.token_urlsafe(32)
         document = {"role": role, "created_ms": now_ms, "digest": _digest(secret)}
         self._records.put(name, orjson.dumps(document))
@@ -67,7 +62,7 @@ class ApiKeys:
         """Return whose key it is; None if it is invalid."""
         prefix, _, rest = key.partition("_")
         name, _, secret = rest.partition("_")
-        if prefix != _PREFIX or not _NAME.fullmatch(name):
+        if prefix != _PREFIX or not KEY_NAME.allows(name):
             return None
         clear = self._records.get(name)
         if clear is None:

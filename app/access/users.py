@@ -6,7 +6,6 @@ signs in once and asks for a password.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from app.access.roles import Role, read_role
 from app.access.turns import Turns
 from app.errors import UsageError
+from app.ids import USER_NAME
 from app.keys import USERS
 from app.other_builds import known_fields
 from app.sealed_records import Resealed, SealedRecords
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 HASHES_AT_ONCE, HASHES_WAITING, HASH_WAIT_SECONDS = 2, 8, 1.0  # each takes 64 MiB and all processors
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,7 @@ class Users:
 
     def add(self, name: str, role: Role, *, now_ms: int) -> User:
         """Add a user without a password, or change the role of an existing one, whose sessions then end. Raises: `UsageError`."""
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                "A user's name has 1 to 100 letters, digits, and any of . _ @ + -, and begins with a letter or digit.",
-                remedy="Choose such a name, for example ann or ann@mail.test.",
-            )
+        USER_NAME.check(name)
 
         def change(known: User | None) -> User:
             if known is None:
@@ -134,7 +129,7 @@ class Users:
     def verify(self, name: str, password: str) -> User | None:
         """Return the user if the password is right. Takes as long for a name that nobody has. Raises: `TooBusy`."""
         with self._turns.one():
-            user = self.get(name) if _NAME.fullmatch(name) else None
+            user = self.get(name) if USER_NAME.allows(name) else None
             known = user.password_hash if user is not None and user.password_hash else self._dummy
             try:
                 self._hasher.verify(known, password[:LONGEST_PASSWORD])

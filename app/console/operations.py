@@ -13,11 +13,12 @@ from app.destinations import operating
 from app.destinations.file import load
 from app.destinations.writing import SECRET_VARIABLE, as_file
 from app.errors import UsageError
+from app.ids import JOB_ID
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
 from app.mapping.paths import spell_target
 from app.mapping.xdm import parse_time
-from app.producer import Producer, is_job_id
+from app.producer import Producer
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
 from app.reporting.contact import account_copy, read_contact
@@ -120,8 +121,8 @@ def list_runs(ask: Ask) -> Any:
 def enqueue_profiles(ask: Ask) -> Any:
     problems = []
     job, occurred_at = ask.given.get("job"), ask.given.get("occurred_at")
-    if job is not None and not is_job_id(job):
-        problems.append("job: must be 1 to 128 letters, digits and _ . : + -.")
+    if job is not None and not JOB_ID.allows(job):
+        problems.append(f"job: {JOB_ID.must}.")
     if occurred_at is not None and not _is_time(occurred_at):
         problems.append("occurred_at: must be a time with date, time of day and time zone, like 2026-11-22T10:00:00Z.")
     if problems:

@@ -23,7 +23,6 @@ from app.other_builds import understood_fields
 
 SourceKind: TypeAlias = Literal["identity", "xdm", "const"]
 TargetKind: TypeAlias = Literal["contact_key", "attribute"]
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _Part = TypeVar("_Part")
 
 
@@ -220,11 +219,6 @@ class Destination:
         """
         rows = [_stored(row) for row in self.mapping if row.target.kind == "contact_key"]
         return _digest(self.holdings, rows, pepper.hex())[:12]
-
-
-def is_destination_id(value: object) -> bool:
-    """Return whether `value` is a valid destination id; it becomes part of keys, logs and metrics."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _stored(row: MappingRow) -> dict[str, Any]:

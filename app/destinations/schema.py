@@ -42,6 +42,7 @@ from app.destinations.model import (
     default_status_values,
 )
 from app.errors import did_you_mean
+from app.ids import DESTINATION_ID
 from app.mapping.catalog import EMAIL_ADDRESS
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -282,10 +283,7 @@ def _list(schema: type[Schema], **more: Any) -> fields.Nested:
 class DestinationSchema(_Section):
     id = Text(
         required=True,
-        validate=validate.Regexp(
-            r"[a-z0-9][a-z0-9-]{0,62}\Z",
-            error="must begin with a-z or 0-9, hold only these and -, and be 63 characters at most.",
-        ),
+        validate=validate.Regexp(DESTINATION_ID.whole, error=f"{DESTINATION_ID.must}."),
     )
     name = Text(required=True)
     description = Text(load_default="", allow_none=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 import orjson
 from redis.exceptions import NoPermissionError
 
-from app.destinations.model import Destination, dump, is_destination_id, restore, without_secret
+from app.destinations.model import Destination, dump, restore, without_secret
 from app.errors import OtherBuild, SealBroken, UnknownDestination
+from app.ids import DESTINATION_ID
 from app.keys import ACCOUNTS, CATALOGS, DESTINATIONS, LANES, AccountKeys, DestinationKeys
 from app.lua import write
 from app.other_builds import known_fields
@@ -147,7 +148,7 @@ class DestinationStore(Directory):
 
         Raises: `UnknownDestination`; `SealBroken`; `OtherBuild`.
         """
-        if not is_destination_id(destination_id):
+        if not DESTINATION_ID.allows(destination_id):
             raise UnknownDestination(str(destination_id))
         keys = DestinationKeys(destination_id)
         config, secret = sealed = cast("list[bytes | None]", self._redis.mget(keys.config, keys.secret))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from app.ids import DESTINATION_ID, JOB_ID, IdRule
 from app.intake.bodies import MOST_BYTES, MOST_PROFILES
 from app.intake.credentials import KEY_HEADER
 
@@ -16,6 +17,10 @@ _TOKEN_ERROR = {"content": {"application/json": {"schema": {"$ref": "#/component
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _id(rule: IdRule) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{rule.pattern}$"}
 
 
 def _page(summary: str, kind: str, *, later: bool = False) -> dict[str, Any]:
@@ -31,18 +36,14 @@ _PROFILES = {
     "comes again within ten minutes counts as of its first arrival.",
     "security": [{"key": []}, {"header": []}, {"oauth": []}],
     "parameters": [
-        {"name": "destination", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}},
+        {"name": "destination", "in": "path", "required": True, "schema": _id(DESTINATION_ID)},
         _parameter("backfill", "Behind all live updates.", {"type": "boolean", "default": False}),
         _parameter(
             "occurred_at",
             "When the profiles became true, if they do not say: RFC 3339 or epoch ms. Default: the request's first byte.",
             {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]},
         ),
-        _parameter(
-            "job",
-            "Counts go to this job. Default: one of the source for each hour.",
-            {"type": "string", "pattern": "^[A-Za-z0-9_.:+-]{1,128}$"},
-        ),
+        _parameter("job", "Counts go to this job. Default: one of the source for each hour.", _id(JOB_ID)),
     ],
     "requestBody": {
         "required": True,

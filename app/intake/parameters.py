@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from app.errors import RequestRefused
+from app.ids import JOB_ID
 from app.mapping.xdm import LATEST_MS, parse_time
 
 MOST_FIELDS = 100
@@ -45,10 +46,7 @@ class _Query(Schema):
 
     backfill = fields.Boolean(load_default=False, error_messages={"invalid": "neither true nor false"})
     occurred_at = _Time(load_default=None)
-    job = fields.String(
-        load_default=None,
-        validate=validate.Regexp(r"[A-Za-z0-9_.:+-]{1,128}\Z", error="not 1 to 128 letters, digits and _ . : + -"),
-    )
+    job = fields.String(load_default=None, validate=validate.Regexp(JOB_ID.whole, error=JOB_ID.must))
 
 
 _QUERY = _Query()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +12,7 @@ import orjson
 from marshmallow import RAISE, Schema, fields, post_load, pre_load
 
 from app.errors import OtherBuild, UsageError
+from app.ids import SOURCE_NAME
 from app.keys import SOURCES
 from app.other_builds import understood_fields
 from app.sealed_records import Resealed, SealedRecords
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from app.sealing import KeyRing
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 KEY_PREFIX = "ak_"
 KEY_ID_LENGTH = 8
 
@@ -106,15 +105,6 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def check_name(name: str) -> str:
-    """Return the name if it is valid. Raises: `UsageError`."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            "A source's name is 1 to 63 small letters, digits and hyphens.", remedy="Choose one such as crm-export."
-        )
-    return name
-
-
 class SourceStore:
     """The sources of this installation, in Redis."""
 
@@ -155,7 +145,7 @@ class SourceStore:
 
         Raises: `UsageError`; `SealBroken`.
         """
-        check_name(name)
+        SOURCE_NAME.check(name)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         made = Key(digest_of(key), self._now_ms())
 

@@ -206,7 +206,7 @@ def test_a_destination_is_connected(open_page, bed):
     page.goto(f"{bed.url}/connect")
     base = bed.rig.base("mcnew")
     page.get_by_label("Id", exact=True).fill("Not A Slug")
-    page.get_by_text("must begin with a-z or 0-9").wait_for()  # while one types
+    page.get_by_text("must be 1 to 63 of a-z, 0-9").wait_for()  # while one types
     assert page.get_by_label("Id", exact=True).get_attribute("aria-invalid") == "true"
     for label, value in {
         "Id": "autumn", "Name": "Autumn", "Subdomain": "mcnew", "Client id": "sandbox-client", "Client secret": "wrong",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.access.roles import Role, read_role
 from app.console.visit import page
 from app.errors import UsageError
+from app.ids import KEY_NAME
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -23,7 +24,7 @@ def _page(visit: Visit, link: str = "", key: str = "") -> Response:
     context = visit.context
     return visit.page(
         "people.html", users=context.users.all(), keys=context.api_keys.all(), roles=list(Role), link=link, key=key,
-        single_sign_on=context.single_sign_on,
+        single_sign_on=context.single_sign_on, key_name=KEY_NAME,
     )  # fmt: skip
 
 

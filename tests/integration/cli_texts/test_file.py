@@ -104,7 +104,7 @@ def test_several_problems_at_once(refuse, text):
         "  - account.client_secret: the environment variable NO_SUCH_SECRET is not set. Set it, or write the value here.",
         "  - account.subdomain: is missing.",
         "  - account.subdomian: is unknown here. Did you mean subdomain?",
-        "  - id: must begin with a-z or 0-9, hold only these and -, and be 63 characters at most.",
+        "  - id: must be 1 to 63 of a-z, 0-9 and -, with a letter or digit first.",
         "  - limits.calls_per_minute: must be a whole number.",
         (
             "  - mapping[2].target: names no attribute. Write the set, a dot and the attribute: "

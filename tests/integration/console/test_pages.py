@@ -12,6 +12,7 @@ import pytest
 
 from app.access.roles import Role
 from app.errors import ContactRefused
+from app.ids import KEY_NAME
 from app.intake.counts import Counts
 from app.intake.sources import SourceStore
 from app.keys import AccountKeys, DestinationKeys
@@ -161,7 +162,7 @@ def test_connecting_needs_no_script(console):
     client = console.client(Role.MANAGE)
     client.get("/connect")
     wrong = client.send_form("/connect", do="review", **connect_fields(console, id="Not a slug"))
-    assert (wrong.status_code, "must begin with a-z" in wrong.text) == (422, True)
+    assert (wrong.status_code, "must be 1 to 63 of a-z" in wrong.text) == (422, True)
     refused = client.send_form("/connect", do="review", **connect_fields(console, **{"account.client_secret": "wrong"}))
     assert '<div class="note bad">' in refused.text
     assert ">Connect</button>" not in refused.text
@@ -312,3 +313,8 @@ def test_the_figures_of_seven_days_are_those_of_the_columns(console):
     (drawn,) = re.findall(r"([0-9,]+) in all", text)
     assert int(drawn) == now_hour - (now_hour // 24 - 6) * 24 + 1
     assert re.search(rf">Received<[^0-9]*{drawn}<", text), "the same in the table beside it"
+
+
+def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
+    page = unescape(console.client(Role.MANAGE).get("/people").text)
+    assert f'pattern="{KEY_NAME.pattern}" title="{KEY_NAME.allowed}"' in page

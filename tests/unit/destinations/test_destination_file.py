@@ -177,9 +177,9 @@ def test_a_variable_that_holds_no_text_is_told():
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("id: spring-campaign", "id: Spring", "id: must begin with a-z or 0-9, hold only these and -"),
-        ("id: spring-campaign", "id: " + "a" * 64, "id: must begin with"),
-        ("id: spring-campaign", "id: -a", "id: must begin with"),
+        ("id: spring-campaign", "id: Spring", "id: must be 1 to 63 of a-z, 0-9 and -, with a letter or digit first."),
+        ("id: spring-campaign", "id: " + "a" * 64, "id: must be 1 to 63 of"),
+        ("id: spring-campaign", "id: -a", "id: must be 1 to 63 of"),
         ("id: spring-campaign\n", "", "id: is missing."),
         ("name: Spring campaign", "name:", "name: is empty."),
         ("name: Spring campaign", "name: [a]", "name: must be text."),
