@@ -29,7 +29,7 @@ from app.lanes.append import Appender, members_looked_at
 from app.lanes.bounds import Readied, ready
 from app.lanes.entries import BACKFILL, FORCE, REPLAY_JOB, Origin
 from app.lua import write
-from app.mapping.xdm import LATEST_MS, parse_time
+from app.moments import read_moment
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
@@ -95,7 +95,7 @@ class Producer:
         does not answer, `StorageRefuses` when it takes no more. After either of the last two, what was already appended
         stays and the whole call can be repeated.
         """
-        occurred_at_ms = _epoch_ms(occurred_at)
+        occurred_at_ms = _version_ms(occurred_at)
         if isinstance(profiles, Mapping | str | bytes):  # these are iterable too, by key or letter
             raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
         if not isinstance(profiles, Iterable):
@@ -149,7 +149,7 @@ class Producer:
 
         Raises: as `enqueue`; `WorkHasProblems` when another process is loading the same job.
         """
-        occurred_at_ms = _epoch_ms(occurred_at)
+        occurred_at_ms = _version_ms(occurred_at)
         flags = FORCE * force + BACKFILL * backfill
         call, received = uuid4().hex, loaded
         with translated(partly=PARTLY):
@@ -238,17 +238,11 @@ def _call_id(repeat_id: str) -> str:
     return blake2b(repeat_id.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-def _epoch_ms(moment: datetime | str | int | None) -> int | None:
-    """Convert a time to epoch milliseconds. Raises: `ValueError`."""
-    match moment:
-        case None:
-            return None
-        case datetime() if moment.tzinfo is None:
-            raise ValueError("occurred_at has no time zone; use datetime.now(UTC), or give it one")
-        case datetime():
-            return int(moment.timestamp() * 1000)
-        case str():
-            return parse_time(moment)
-        case int() if not isinstance(moment, bool) and 0 <= moment < LATEST_MS:
-            return moment
-    raise ValueError("occurred_at is no time; give a datetime with a time zone, RFC 3339 text, or epoch milliseconds")
+def _version_ms(occurred_at: datetime | str | int | None) -> int | None:
+    """Convert a time to epoch milliseconds; None stays None."""
+    if occurred_at is None:
+        return None
+    try:
+        return read_moment(occurred_at)
+    except ValueError as error:
+        raise ValueError(f"occurred_at: {error}") from None

@@ -15,7 +15,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from app.errors import UsageError
 from app.ids import DESTINATION_ID, JOB_ID
 from app.keys import LANES
-from app.mapping.xdm import LATEST_MS, parse_time
+from app.moments import read_moment
 from app.sealed_messages import PREFIX, open_message
 
 if TYPE_CHECKING:
@@ -39,14 +39,10 @@ class _Time(fields.Field[int]):
     """RFC 3339 text or epoch milliseconds, loaded as epoch milliseconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        if isinstance(value, str):
-            try:
-                return parse_time(value)
-            except ValueError as error:
-                raise ValidationError(str(error)) from None
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LATEST_MS:
-            return value
-        raise ValidationError("must be RFC 3339 text or epoch milliseconds")
+        try:
+            return read_moment(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class _Profiles(fields.Field[Any]):

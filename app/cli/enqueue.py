@@ -17,6 +17,7 @@ from app.cli.files import standard_input
 from app.cli.interrupts import Interrupts
 from app.cli.jobs import follow, print_job
 from app.cli.report import complain, err, json_option, print_json, resources
+from app.cli.time_option import TIME
 from app.destinations.model import Destination
 from app.errors import ServiceUnreachable, UsageError, WorkHasProblems
 from app.files.columns_file import read_columns
@@ -25,7 +26,6 @@ from app.files.records import Record
 from app.mapping.contact_key import contact_key_reader
 from app.mapping.unread import tell_unread
 from app.mapping.update import Excluded, Reason
-from app.mapping.xdm import parse_time
 from app.producer import Producer
 from app.reporting.loads import Load, loaded_before
 
@@ -48,11 +48,13 @@ RECORDS_BETWEEN_UPDATES = 500
 )
 @click.option("--backfill", is_flag=True, help="Behind all live updates.")
 @click.option("--force", is_flag=True, help="Send even what is delivered already.")
-@click.option("--occurred-at", metavar="TIME", help="RFC 3339: when the profiles became true, if they do not say.")
+@click.option(
+    "--occurred-at", type=TIME, metavar="TIME", help="RFC 3339: when the profiles became true, if they do not say."
+)
 @json_option
 def enqueue(
     destination: str, files: tuple[str, ...], columns: str | None, excluded: str | None, resumed: str | None, wait: bool,
-    timeout_seconds: float | None, backfill: bool, force: bool, occurred_at: str | None, as_json: bool,
+    timeout_seconds: float | None, backfill: bool, force: bool, occurred_at: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Enqueue the profiles in FILEs (- for standard input) to DESTINATION; prints the job id first.
 
@@ -61,7 +63,6 @@ def enqueue(
     is no profile is reported and counted as excluded; the others are enqueued. Exit 1 if some were excluded or, with
     --wait, failed.
     """
-    version = moment_of(occurred_at)
     if timeout_seconds is not None and not wait:
         raise UsageError("--timeout goes with --wait.")
     given = None if columns is None else read_columns(columns)
@@ -69,7 +70,7 @@ def enqueue(
         target = made.destinations.get(destination)
         found = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         warn_of_unread(found, target)
-        load = Load.of(found.sources, given, occurred_at_ms=version, backfill=backfill, force=force)
+        load = Load.of(found.sources, given, occurred_at_ms=occurred_at, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
         inputs = [*files, *(source.name for source in found.sources), *([] if columns is None else [columns])]
@@ -88,7 +89,7 @@ def enqueue(
                     with interrupts:
                         Producer(made).load(
                             destination, interrupts.between(_shown(found, found.records(skip=skip), skip)), exclusions.add,
-                            job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=version,
+                            job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=occurred_at,
                             backfill=backfill, force=force,
                         )  # fmt: skip
                 except WorkHasProblems as error:
@@ -118,16 +119,6 @@ def enqueue(
         or (result is not None and (result.outcomes["failed"] or result.outcomes["excluded"]))
     ):
         raise click.exceptions.Exit(1)
-
-
-def moment_of(text: str | None) -> int | None:
-    """Return the time given by --occurred-at in epoch milliseconds. Raises: `UsageError`."""
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise UsageError(f"--occurred-at: {error}.", remedy="Write it like 2026-11-22T10:00:00Z.") from error
 
 
 def warn_of_unread(files: Files, destination: Destination) -> None:

@@ -21,9 +21,9 @@ from app.cli.report import (
     resources,
     with_times,
 )
+from app.cli.time_option import TIME
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
-from app.mapping.xdm import parse_time
 from app.producer import Producer
 from app.reporting.masking import MASK, known_names, mask
 from app.resources import Resources
@@ -39,15 +39,6 @@ def _check_code(store: FailureStore, code: str) -> None:
         raise WorkHasProblems(f"No failure has the code {code!r}.{did_you_mean(code, codes)}", remedy=held)
 
 
-def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write it like 2026-11-22T10:00:00Z", param=parameter) from error
-
-
 @click.command()
 @click.argument("destination", type=DESTINATION)
 @click.option("--replay", is_flag=True, help="Enqueue them again; a newer value is never overwritten.")
@@ -56,8 +47,8 @@ def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> int
     "--export", type=click.Path(path_type=Path, dir_okay=False), help="Write them to FILE as JSON Lines, in clear."
 )
 @click.option("--code", help="Only those with this code.")
-@click.option("--since", callback=_time, metavar="TIME", help="Only those that failed at or after TIME.")
-@click.option("--until", callback=_time, metavar="TIME", help="Only those that failed at or before TIME.")
+@click.option("--since", type=TIME, metavar="TIME", help="Only those that failed at or after TIME.")
+@click.option("--until", type=TIME, metavar="TIME", help="Only those that failed at or before TIME.")
 @click.option("--reveal", is_flag=True, help="Show the profiles, and what Marketing Cloud said in its own words.")
 @click.option("--yes", is_flag=True, help="Do not ask before discarding.")
 @json_option

@@ -9,9 +9,10 @@ import click
 import orjson
 
 from app.cli.destinations_argument import DESTINATION
-from app.cli.enqueue import leads_to_contact, moment_of, warn_of_unread
+from app.cli.enqueue import leads_to_contact, warn_of_unread
 from app.cli.files import standard_input
 from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
+from app.cli.time_option import TIME
 from app.files.columns_file import read_columns
 from app.files.reading import Files
 from app.files.records import Record
@@ -42,12 +43,12 @@ _SAID = {
 @click.option("--columns", metavar="FILE", help="As for enqueue.")
 @click.option("--backfill", is_flag=True, help="As for enqueue.")
 @click.option("--force", is_flag=True, help="As for enqueue.")
-@click.option("--occurred-at", metavar="TIME", help="As for enqueue.")
+@click.option("--occurred-at", type=TIME, metavar="TIME", help="As for enqueue.")
 @click.option("--reveal", is_flag=True, help="Show contact keys and values in clear.")
 @click.option("--shown", default=SHOWN, show_default=True, type=click.IntRange(0), help="Profiles to show one by one.")
 @json_option
 def preview(
-    destination: str, files: tuple[str, ...], columns: str | None, backfill: bool, force: bool, occurred_at: str | None,
+    destination: str, files: tuple[str, ...], columns: str | None, backfill: bool, force: bool, occurred_at: int | None,
     reveal: bool, shown: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what enqueueing FILEs (- for standard input) to DESTINATION would send, and change nothing.
@@ -55,14 +56,13 @@ def preview(
     For each profile: its contact, each value with its source, what is left out and why, and the call; then the totals.
     Files are read as enqueue reads them.
     """
-    occurred_at_ms = moment_of(occurred_at)
     given = None if columns is None else read_columns(columns)
     with resources() as made:
         target = made.destinations.get(destination)
         read = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         warn_of_unread(read, target)
         found = preview_profiles(
-            made, destination, _profiles(read.records()), reveal=reveal, occurred_at_ms=occurred_at_ms,
+            made, destination, _profiles(read.records()), reveal=reveal, occurred_at_ms=occurred_at,
             backfill=backfill, force=force, shown=shown,
         )  # fmt: skip
     if as_json:

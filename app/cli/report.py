@@ -17,6 +17,7 @@ from redis.retry import Retry
 from rich.console import Console
 from rich.markup import escape
 
+from app import moments
 from app.cli.tables import plain_lines, table_of
 from app.cli.visible import visible, visible_json
 from app.devstack.home import Home
@@ -154,9 +155,7 @@ def confirm(question: str) -> None:
 
 def rfc3339(epoch_ms: int) -> str | None:
     """Return a time for programs, in UTC; None for none."""
-    if not epoch_ms:
-        return None
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moments.rfc3339(epoch_ms) if epoch_ms else None
 
 
 def moment(epoch_ms: int) -> str:

@@ -12,8 +12,6 @@ from app.reporting.histograms import most_frequent
 from app.reporting.quota import read_quota
 from app.reporting.runs import OUTCOMES, Run, read_backlog, read_runs
 
-HOUR_MS = 3_600_000
-
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
@@ -37,8 +35,7 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
                 "waiting": asdict(backlog),
                 "quota": asdict(quota),
                 "runs": [
-                    {"start_ms": run.hour * HOUR_MS, **asdict(run), "activation_rate": run.activation_rate}
-                    for run in found
+                    {"start_ms": run.start_ms, **asdict(run), "activation_rate": run.activation_rate} for run in found
                 ],
             }
         )
@@ -79,7 +76,7 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
                 "Values left out",
                 ["hour", "where and why", "profiles"],
                 [
-                    (moment(run.hour * HOUR_MS)[:-4] + "Z", where, count)
+                    (moment(run.start_ms)[:-4] + "Z", where, count)
                     for run in found
                     for where, count in sorted(run.left_out.items(), key=lambda item: -item[1])
                 ],
@@ -94,4 +91,4 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
 
 def _hour(run: Run) -> str:
     """Return the hour without its year, which the last 35 days do not need."""
-    return moment(run.hour * HOUR_MS)[5:-4]
+    return moment(run.start_ms)[5:-4]

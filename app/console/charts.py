@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import svg
 from markupsafe import Markup
 
+from app.moments import start_of_hour_ms
+
 if TYPE_CHECKING:
     from app.reporting.burn_up import BurnUp
     from app.reporting.runs import Run
@@ -113,7 +115,7 @@ def _scale(top: float, width: float, height: float, left: float, bottom: float, 
 
 
 def _tick(hour: int, unit_hours: int) -> str:
-    at = datetime.fromtimestamp(hour * 3600, UTC)
+    at = datetime.fromtimestamp(start_of_hour_ms(hour) / 1000, UTC)
     return f"{at:%H}:00" if unit_hours == 1 else f"{at:%b} {at.day}"
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from app.console.visit import find_session
 from app.errors import ActivationError
 from app.keys import ALERTS_OPEN, LANES, DestinationKeys
+from app.moments import hour_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +50,7 @@ class Watch:
         redis = self._context.resources.redis
         digest = hashlib.sha256()
         digest.update(repr(redis.hgetall(ALERTS_OPEN)).encode())
-        hour = self._context.resources.clock.now_ms() // 3_600_000
+        hour = hour_of(self._context.resources.clock.now_ms())
         for name in self._context.resources.destinations.ids():
             keys = DestinationKeys(name)
             with redis.pipeline(transaction=False) as pipeline:

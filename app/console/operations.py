@@ -17,7 +17,7 @@ from app.ids import JOB_ID
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
 from app.mapping.paths import spell_target
-from app.mapping.xdm import parse_time
+from app.moments import parse_time
 from app.producer import Producer
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
@@ -115,7 +115,7 @@ def list_runs(ask: Ask) -> Any:
     ask.resources.destinations.about(ask.destination_id)
     hours = min(max(1, ask.given.get("hours", 24)), MOST_HOURS)
     found = read_runs(ask.resources.redis, ask.destination_id, hours=hours)
-    return {"runs": [{"start_ms": run.hour * 3_600_000, **asdict(run)} for run in found]}
+    return {"runs": [{"start_ms": run.start_ms, **asdict(run)} for run in found]}
 
 
 def enqueue_profiles(ask: Ask) -> Any:
@@ -123,8 +123,11 @@ def enqueue_profiles(ask: Ask) -> Any:
     job, occurred_at = ask.given.get("job"), ask.given.get("occurred_at")
     if job is not None and not JOB_ID.allows(job):
         problems.append(f"job: {JOB_ID.must}.")
-    if occurred_at is not None and not _is_time(occurred_at):
-        problems.append("occurred_at: must be a time with date, time of day and time zone, like 2026-11-22T10:00:00Z.")
+    if occurred_at is not None:
+        try:
+            parse_time(occurred_at)
+        except ValueError as error:
+            problems.append(f"occurred_at: {error}, like 2026-11-22T10:00:00Z.")
     if problems:
         raise UsageError("The request has problems.", problems=tuple(problems))
     job = Producer(ask.resources).enqueue(
@@ -133,14 +136,6 @@ def enqueue_profiles(ask: Ask) -> Any:
     )  # fmt: skip
     ask.note("enqueue", ask.destination_id, f"{len(ask.given['profiles'])} as job {job}")
     return {"job": job}
-
-
-def _is_time(text: str) -> bool:
-    try:
-        parse_time(text)
-    except ValueError:
-        return False
-    return True
 
 
 def preview(ask: Ask) -> Any:

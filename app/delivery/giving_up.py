@@ -11,6 +11,7 @@ from app.backoff import is_exhausted, is_window_over
 from app.destinations.state import State, Status
 from app.errors import DestinationUnreachable, LeaseLost
 from app.lanes.outcomes import Ledger, exhausted
+from app.moments import hour_of
 
 if TYPE_CHECKING:
     from app.lanes.lane import Lane
@@ -41,7 +42,7 @@ def give_up_old(resources: Resources, lane: Lane, state: State, wake_up_token: s
                 if is_window_over(entry.enqueued_ms, now_ms, settings):
                     ledger.fail(entry, error, now_ms=now_ms)
             if ledger.pending:
-                lane.settling(ledger.take(), hour=now_ms // 3_600_000).run(resources.redis)
+                lane.settling(ledger.take(), hour=hour_of(now_ms)).run(resources.redis)
     except LeaseLost:
         pass  # nothing was settled: the entries are unchanged
     finally:  # also if it is unknown whether the lane was opened; no effect if another worker holds it

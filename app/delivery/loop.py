@@ -10,6 +10,7 @@ from app.delivery.lane_session import LaneSession
 from app.delivery.reading import read_more
 from app.delivery.session import End, Read, Settle, SliceOver, Wait
 from app.errors import EpochEnded
+from app.moments import hour_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -59,7 +60,7 @@ async def _settle(session: LaneSession, command: Settle) -> None:
     if command.park_doubtful:
         contacts.park_doubtful()
     if ledger.pending and not session.epoch_ended:
-        hour = contacts.now_ms // 3_600_000  # Redis's time as of the last read, which saves asking again
+        hour = hour_of(contacts.now_ms)  # Redis's time as of the last read, which saves asking again
         try:
             settling = session.work.lane.settling(ledger.take(), hour=hour)
             await session.run(settling, within_seconds=command.within_seconds)

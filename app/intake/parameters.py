@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from app.errors import RequestRefused
 from app.ids import JOB_ID
-from app.mapping.xdm import LATEST_MS, parse_time
+from app.moments import parse_time, read_epoch_ms
 
 MOST_FIELDS = 100
 
@@ -32,10 +32,10 @@ class _Time(fields.Field[int]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         text = str(value)
-        if text.isascii() and text.isdigit() and len(text) <= len(str(LATEST_MS)) and int(text) < LATEST_MS:
-            return int(text)
         try:
-            return parse_time(text.replace(" ", "+"))  # a plus sign in a query means a space
+            epoch_ms = read_epoch_ms(text)
+            # a plus sign in a query means a space
+            return parse_time(text.replace(" ", "+")) if epoch_ms is None else epoch_ms
         except ValueError as error:
             raise ValidationError(str(error)) from None
 

@@ -19,6 +19,7 @@ from app.lua import script
 from app.mapping.contact_key import ContactKeys, tell_namespaces
 from app.mapping.update import Excluded, Reason
 from app.memory import RESERVE
+from app.moments import hour_of
 from app.storage import full
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Appender:
         self, chunk: Chunk, job_id: str, chunk_id: str, about: Mapping[str, str], chunk_life_seconds: int
     ) -> set[int]:
         keys = self._keys
-        hour = self._clock.now_ms() // 3_600_000
+        hour = hour_of(self._clock.now_ms())
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
             self._epoch, chunk_life_seconds, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_up_ms, job_id,

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
+from app.moments import DAY_MS
+
 _HEAD = struct.Struct(">HH")
 _ORDER = struct.Struct(">6sB6s3s")
 _ATTRIBUTE = struct.Struct(">4s6sH")
 _EPOCH_DAY = 18_262  # 2020-01-01
-_DAY_MS = 86_400_000
 TAG_BYTES = 12
 # Digests of a value that may or may not have been stored, since its call was not answered: for an attribute that was never
 # delivered for certain, and for one that was
@@ -95,7 +96,7 @@ def decode(row: bytes | None) -> dict[bytes, Delivered]:
 
 def encode(attributes: Mapping[bytes, Delivered], now_ms: int) -> bytes:
     orders = {order: index for index, order in enumerate(dict.fromkeys(item.order for item in attributes.values()))}
-    parts = [_HEAD.pack(max(0, now_ms // _DAY_MS - _EPOCH_DAY), len(orders))]
+    parts = [_HEAD.pack(max(0, now_ms // DAY_MS - _EPOCH_DAY), len(orders))]
     parts += [
         _ORDER.pack(
             max(0, order.version_ms).to_bytes(6),
@@ -111,4 +112,4 @@ def encode(attributes: Mapping[bytes, Delivered], now_ms: int) -> bytes:
 
 def age_days(row: bytes, now_ms: int) -> int:
     """Return the days since the row last changed."""
-    return now_ms // _DAY_MS - _EPOCH_DAY - int.from_bytes(row[:2])
+    return now_ms // DAY_MS - _EPOCH_DAY - int.from_bytes(row[:2])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -24,7 +23,8 @@ from app.mapping.problems import find_problems
 from app.mapping.sources import Sources
 from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
 from app.mapping.values import BadValue, Check, Scalar, checker, is_text
-from app.mapping.xdm import MISSING, MalformedProfile, Memberships, Profile, parse_time, value_at
+from app.mapping.xdm import MISSING, MalformedProfile, Memberships, Profile, value_at
+from app.moments import DAY_MS, parse_time, start_of_day_ms
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination
@@ -125,8 +125,8 @@ class CompiledMapping:
             compiled = _Segment(
                 segment.id,
                 segment.namespace,
-                None if segment.start is None else _day_ms(segment.start.isoformat()),
-                None if segment.end is None else _day_ms(segment.end.isoformat()) + _DAY_MS,
+                None if segment.start is None else start_of_day_ms(segment.start),
+                None if segment.end is None else start_of_day_ms(segment.end) + DAY_MS,
             )
             shared.setdefault(segment.qualified, []).append((number, compiled))
         self._fields = tuple(
@@ -327,10 +327,3 @@ def _sha256(value: Any) -> str:
         raise BadValue("is a list or an object, not one value")
     text = str(value).lower() if isinstance(value, bool) else str(value)  # spelt as without hashing
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-_DAY_MS = 86_400_000
-
-
-def _day_ms(day: str) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""Reads a profile: nested XDM values, identities, segment memberships and times. Pure.
+"""Reads a profile: nested XDM values, identities and segment memberships. Pure.
 
 Keys may carry the prefix `xdm:`, as stored XDM does. An unexpected shape raises `MalformedProfile`, whose text names the
 place and never the value.
@@ -6,14 +6,13 @@ place and never the value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
 from app.mapping.paths import Path, spell
+from app.moments import parse_time
 
 Profile = Mapping[str, Any]
 
@@ -26,13 +25,6 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 EXACT: Final = 2**53  # JSON readers may return a larger whole number as the nearest float
-LATEST_MS: Final = 253_402_300_800_000  # the end of the year 9999
-
-# 2019-04-15T02:41:50.000+0000: an offset without its colon, which datetime.fromisoformat of Python 3.11 accepts, but not with
-# every fraction; longer ones are cut to six digits
-_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
-_HAS_ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
-
 
 _ID, _PRIMARY = ("id",), ("primary",)
 _MEMBERSHIPS, _STATUS, _QUALIFIED_AT = ("segmentMembership",), ("status",), ("lastQualificationTime",)
@@ -48,25 +40,6 @@ class Membership:
 
     status: str
     qualified_at_ms: int | None
-
-
-def parse_time(text: Any) -> int:
-    """Convert an RFC 3339 time to epoch milliseconds; offsets like +0000 are accepted.
-
-    Raises: `ValueError`, also for a time without a time zone.
-    """
-    upper = text.upper() if isinstance(text, str) else ""  # RFC 3339 allows t and z
-    no_time = ValueError("not a time with date, time of day and time zone")
-    if "T" not in upper or not _HAS_ZONE.search(upper):
-        raise no_time
-    try:
-        moment = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", upper))
-    except ValueError:  # its text quotes the input
-        raise no_time from None
-    try:
-        return round(moment.astimezone(UTC).timestamp() * 1000)
-    except OverflowError:
-        raise ValueError("not a time within the years 1 to 9999 (UTC)") from None
 
 
 def value_at(profile: Profile, path: Path) -> Any:

@@ -16,7 +16,6 @@ import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from threading import Thread
@@ -28,6 +27,7 @@ import requests
 
 from app.destinations.model import AlertChannel
 from app.errors import ActivationError
+from app.moments import rfc3339
 from app.reporting.alerts import AlertEvent, What
 from app.settings import words_of
 
@@ -93,8 +93,8 @@ def document_of(event: AlertEvent) -> dict[str, Any]:
         "destination": alert.destination,
         "text": alert.text,
         "remedy": alert.remedy,
-        "at": _rfc3339(event.at_ms),
-        "opened_at": _rfc3339(event.opened_ms),
+        "at": rfc3339(event.at_ms, timespec="seconds"),
+        "opened_at": rfc3339(event.opened_ms, timespec="seconds"),
     }
 
 
@@ -155,9 +155,8 @@ def _mail(address: str, event: AlertEvent, message_id: str, settings: Settings) 
     mail["Message-ID"] = f"<{message_id}@activation>"
     mail["Auto-Submitted"] = "auto-generated"
     remedy = event.alert.remedy if event.what is not What.CLOSED else ""
-    mail.set_content(
-        "\n\n".join(part for part in (event.alert.text, remedy, f"Since {_rfc3339(event.opened_ms)}.") if part)
-    )
+    since = f"Since {rfc3339(event.opened_ms, timespec='seconds')}."
+    mail.set_content("\n\n".join(part for part in (event.alert.text, remedy, since) if part))
     context = ssl.create_default_context()
     try:
         server: smtplib.SMTP
@@ -197,7 +196,3 @@ def _in_time(seconds: float, act: Callable[[], None]) -> None:
         done.result(seconds)
     except TimeoutError:
         raise ChannelFailed("it did not answer in time") from None
-
-
-def _rfc3339(epoch_ms: int) -> str:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -27,6 +27,7 @@ from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.lanes import counters
 from app.logs import say_once
 from app.lua import write
+from app.moments import hour_of
 from app.reporting.histograms import BUCKETS, Buckets, Timed
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Measures:
             destination_id, counts = gathered.popitem()
             keys = DestinationKeys(destination_id)
             try:
-                run = keys.run(clock.now_ms() // 3_600_000)
+                run = keys.run(hour_of(clock.now_ms()))
                 write(
                     redis,
                     *(("HINCRBY", run, name, count) for name, count in counts.items()),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.keys import LANES, DestinationKeys
 from app.lanes import counters
 from app.lanes.outcomes import Outcome
+from app.moments import hour_of, start_of_hour_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -39,6 +40,10 @@ class Run:
     matched: dict[str, int] = field(default_factory=dict)
 
     @property
+    def start_ms(self) -> int:
+        return start_of_hour_ms(self.hour)
+
+    @property
     def activation_rate(self) -> float | None:
         """The share of settled profiles that neither failed nor were excluded; None if nothing was settled.
 
@@ -58,7 +63,8 @@ def read_counts(redis: Redis, destination_id: str, *, hours: int = 24) -> list[t
     """Return everything counted in the last hours that had anything to do, newest first: (epoch hour, name -> count)."""
     keys = DestinationKeys(destination_id)
     reply: Any = redis.time()
-    numbers = range(reply[0] // 3600, reply[0] // 3600 - hours, -1)
+    now_hour = hour_of(reply[0] * 1000)
+    numbers = range(now_hour, now_hour - hours, -1)
     with redis.pipeline(transaction=False) as pipeline:
         for hour in numbers:
             pipeline.hgetall(keys.run(hour))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.keys import RUN_LIFE_SECONDS, DestinationKeys
 from app.lua import script
+from app.moments import hour_of
 from app.reporting.histograms import together
 from app.reporting.runs import decode_counts
 
@@ -35,13 +36,13 @@ def fold_runs(redis: Redis, destination_id: str, now_ms: int) -> int:
 
 def _growing(now_ms: int) -> int:
     """Return the first hour that may still grow."""
-    return (now_ms // 1000 - LATE_SECONDS) // 3600
+    return hour_of(now_ms - LATE_SECONDS * 1000)
 
 
 def read_totals(redis: Redis, destination_id: str, now_ms: int) -> dict[str, int]:
     """Return counts by field; fields as in a run, reasons by code alone. Only reads, for callers that may do no more."""
     keys = DestinationKeys(destination_id)
-    hour, beginning = now_ms // 3_600_000, _growing(now_ms) - _BEGINNING_HOURS
+    hour, beginning = hour_of(now_ms), _growing(now_ms) - _BEGINNING_HOURS
     while True:
         totals: Any = redis.hgetall(keys.totals)
         first = int(totals.pop(b"folded", beginning))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.errors import SealBroken, UnknownDestination
 from app.intake.counts import read_counts
 from app.lanes.failures import count_failures
+from app.moments import DAY_MS, hour_of
 from app.queues import DELIVERY_QUEUE, MAINTENANCE_QUEUE
 from app.reporting.alerts import (
     Alert,
@@ -157,7 +158,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int, unread
     """
     redis, settings = resources.redis, resources.settings
     about = resources.destinations.about(name)
-    hour = now_ms // 3_600_000
+    hour = hour_of(now_ms)
     runs = {run.hour: run for run in read_runs(redis, name, hours=2)}
     since_ms = resources.destinations.secret_since_ms(name)
     catalog = resources.catalogs.get(name)
@@ -173,7 +174,7 @@ def gather(resources: Resources, name: str, state: State, *, now_ms: int, unread
         finished=runs.get(hour - 1),
         failures_kept=count_failures(redis, name),
         failures_most=settings.failures_kept,
-        secret_days=None if since_ms is None else (now_ms - since_ms) / 86_400_000,
+        secret_days=None if since_ms is None else (now_ms - since_ms) / DAY_MS,
         catalog_seconds=None if catalog is None or failure is None else (now_ms - catalog.fetched_at_ms) / 1000,
         catalog_failure="" if failure is None else failure.text,
         backlog_alert_seconds=settings.backlog_alert_seconds,

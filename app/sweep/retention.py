@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from app.keys import JOB_LIFE_SECONDS, LANES, DestinationKeys
 from app.lanes.delivered import age_days
 from app.lua import script, write
+from app.moments import DAY_MS
 from app.reporting.alerts import Alert, raise_alert
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination
     from app.resources import Resources
 
-DAY_MS = 86_400_000
 ROWS_AT_ONCE = 500
 JOBS_AT_ONCE = 1_000
 

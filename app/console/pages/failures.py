@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 from app.access.roles import Role
 from app.console.visit import page
 from app.errors import SealBroken, UsageError, WorkHasProblems
+from app.moments import HOUR_MS, read_epoch_ms
 from app.producer import Producer
 from app.reporting.failure_search import Wanted, find_failures, group
 from app.reporting.masking import known_names, mask
@@ -31,16 +32,11 @@ ROLES = {"replay": Role.ACTIVATE, "discard": Role.ACTIVATE, "export": Role.MANAG
 
 def _wanted(visit: Visit, until_ms: int | None = None) -> Wanted:
     hours = visit.text("hours")
-    since_ms = visit.resources.clock.now_ms() - int(hours) * 3_600_000 if hours in AGES and hours else None
+    since_ms = visit.resources.clock.now_ms() - int(hours) * HOUR_MS if hours in AGES and hours else None
     return Wanted(
         visit.text("code"), visit.text("field"), visit.text("segment"), visit.text("job"),
-        _time(visit, "since_ms") if visit.text("since_ms") else since_ms, until_ms,
+        read_epoch_ms(visit.text("since_ms")) if visit.text("since_ms") else since_ms, until_ms,
     )  # fmt: skip
-
-
-def _time(visit: Visit, name: str) -> int | None:
-    text = visit.text(name)
-    return int(text) if text.isdigit() and len(text) < 16 else None
 
 
 @page()
@@ -96,7 +92,7 @@ def _act(visit: Visit) -> str:
 @page(role=Role.ACTIVATE)
 def act(visit: Visit) -> Response:
     what, name = _act(visit), visit.destination_id
-    wanted = _wanted(visit, _time(visit, "until_ms"))
+    wanted = _wanted(visit, read_epoch_ms(visit.text("until_ms")))
     back = f"/failures?destination={name}"
     detail = ", ".join(f"{key} {value}" for key, value in asdict(wanted).items() if value and not key.endswith("_ms"))
     match what:

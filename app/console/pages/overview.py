@@ -10,6 +10,7 @@ from app.console.visit import page
 from app.destinations import operating
 from app.errors import UsageError
 from app.mapping.update import Reason
+from app.moments import hour_of
 from app.reporting.burn_up import read_burn_up
 from app.reporting.destinations import Glance, glance, glances
 from app.reporting.quota import MORE_CALLS
@@ -38,7 +39,7 @@ def overview(visit: Visit) -> Response:
         for key, (name, allowed) in sorted(accounts.items())
     ]
     return visit.page(
-        "overview.html", found=found, burns=burns, now_hour=visit.resources.clock.now_ms() // 3_600_000, more_calls=MORE_CALLS
+        "overview.html", found=found, burns=burns, now_hour=hour_of(visit.resources.clock.now_ms()), more_calls=MORE_CALLS
     )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def destination(visit: Visit) -> Response:
     visit.resources.destinations.about(visit.destination_id)
     span = visit.text("hours") if visit.text("hours") in SPANS else "24"
     hours, unit = SPANS[span]
-    now_hour = visit.resources.clock.now_ms() // 3_600_000
+    now_hour = hour_of(visit.resources.clock.now_ms())
     first = (now_hour // unit - hours // unit + 1) * unit
     found = glance(visit.resources, visit.destination_id, hours=now_hour - first + 1)
     return visit.page(

@@ -11,6 +11,7 @@ from app.console.visit import page
 from app.errors import UsageError
 from app.intake.counts import SourceCounts, read_counts
 from app.intake.sources import SourceStore
+from app.moments import HOUR_MS
 from app.reporting.alerts import Mute, mute, read_alerts, unmute
 from app.reporting.audit import read_acts
 from app.reporting.jobs import read_job, read_jobs
@@ -60,7 +61,7 @@ def mute_alert(visit: Visit) -> Response:
     kind, destination, hours = visit.text("kind"), visit.text("destination"), visit.text("hours")
     if kind not in KINDS or hours not in LENGTHS:
         raise UsageError("There is no such alert.")
-    until_ms = visit.resources.clock.now_ms() + int(hours) * 3_600_000 if hours != "0" else 0
+    until_ms = visit.resources.clock.now_ms() + int(hours) * HOUR_MS if hours != "0" else 0
     mute(visit.resources.redis, Mute(kind, destination, until_ms))
     visit.note("mute alert", destination, f"{kind} {LENGTHS[hours]}")
     return visit.go("/alerts", f"{kind} is muted {LENGTHS[hours]}.")

@@ -54,6 +54,7 @@ def test_an_account_that_refuses(
         ),
         (["connect", "/no/such.yaml"], "/no/such.yaml cannot be read: No such file or directory."),
         (["enqueue", "gone", "FILE", "--occurred-at", "once"], "Write it like 2026-11-22T10:00:00Z."),
+        (["failures", "gone", "--since", "once"], "--since: not a time with date, time of day and time zone."),
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )

@@ -150,7 +150,7 @@ def test_what_is_enqueued_can_be_followed_and_looked_up(console, call):
 
 
 JOB_WRONG = "job: must be 1 to 128 letters, digits and _ . : + -."
-TIME_WRONG = "occurred_at: must be a time with date, time of day and time zone, like 2026-11-22T10:00:00Z."
+TIME_WRONG = "occurred_at: not a time with date, time of day and time zone, like 2026-11-22T10:00:00Z."
 
 
 @pytest.mark.parametrize(

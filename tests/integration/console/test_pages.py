@@ -318,3 +318,9 @@ def test_the_figures_of_seven_days_are_those_of_the_columns(console):
 def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
     page = unescape(console.client(Role.MANAGE).get("/people").text)
     assert f'pattern="{KEY_NAME.pattern}" title="{KEY_NAME.allowed}"' in page
+
+
+@pytest.mark.parametrize("since", ["\u00b2", "\u0661", "9" * 15, "-1", "now"])
+def test_a_time_that_is_none_does_not_end_the_page_of_failures(failing, since):
+    answer = failing.client(Role.VIEW).get("/failures", params={"destination": "camp", "since_ms": since})
+    assert answer.status_code == 200

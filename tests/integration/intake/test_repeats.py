@@ -11,7 +11,7 @@ import pytest
 
 from app.intake.repeats import Arrival, Repeats
 from app.keys import SEEN_LIFE_SECONDS, SEEN_WINDOW_SECONDS, DestinationKeys
-from app.mapping.xdm import parse_time
+from app.moments import parse_time
 from tests.integration.intake.conftest import Installation, person, wait_until
 
 OLD, NEW = person(1, first="Old"), person(1, first="New")
