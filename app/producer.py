@@ -33,6 +33,7 @@ from app.moments import read_moment
 from app.resources import Resources
 from app.settings import Settings
 from app.storage import translated
+from app.text import is_whole
 from app.tracing import TRACES
 from app.wake_ups import Waker
 
@@ -89,26 +90,16 @@ class Producer:
 
         Returns the job id.
 
-        Raises: `UnknownDestination` (also when the destination is disconnected during the call); `ValueError` for a wrong
-        `occurred_at` or `job_id`; `TypeError` for a single profile instead of an iterable; `UsageError` for any other wrong
-        `profiles`, `backfill` or `force`; `SealBroken` when no key opens the destination; `ServiceUnreachable` when Redis
-        does not answer, `StorageRefuses` when it takes no more. After either of the last two, what was already appended
-        stays and the whole call can be repeated.
+        Raises: `UsageError` for a wrong argument, with its name and what to give instead, before anything is enqueued;
+        `UnknownDestination`, which is one, also when the destination is disconnected during the call; `SealBroken` when no key opens
+        the destination; `ServiceUnreachable` when Redis does not answer, `StorageRefuses` when it takes no more. After either of
+        the last two, what was already appended stays and the whole call can be repeated.
         """
+        _check_kinds(destination, profiles, repeat_id, source, backfill=backfill, force=force)
         occurred_at_ms = _version_ms(occurred_at)
-        if isinstance(profiles, Mapping | str | bytes):  # these are iterable too, by key or letter
-            raise TypeError("profiles must be a list, or another iterable, of profiles; put a single one into a list")
-        if not isinstance(profiles, Iterable):
-            raise UsageError(
-                f"profiles: is {type(profiles).__name__}.", remedy="Give a list, or another iterable, of profiles."
-            )
-        for name, flag in (("backfill", backfill), ("force", force)):
-            if not isinstance(flag, bool):
-                raise UsageError(f"{name}: is {type(flag).__name__}.", remedy="Give True or False.")
         call = _call_id(repeat_id) if repeat_id else uuid4().hex
-        job = job_id or call
-        if not JOB_ID.allows(job):
-            raise ValueError(f"job_id {JOB_ID.must}")
+        job = call if job_id is None else job_id
+        JOB_ID.check(job)
 
         flags = FORCE * force + BACKFILL * backfill
         began = time.perf_counter()
@@ -231,6 +222,26 @@ class Replayed:
     job_id: str
 
 
+def _check_kinds(
+    destination: object, profiles: object, repeat_id: object, source: object, *, backfill: object, force: object
+) -> None:
+    """Raises `UsageError` for an argument of another kind. None is quoted, for it may be a profile in the place of another."""
+    # one profile can be gone through as well, by keys or letters
+    several = isinstance(profiles, Iterable) and not isinstance(profiles, Mapping | str | bytes | bytearray)
+    for name, given, fits, remedy in (
+        ("destination", destination, isinstance(destination, str), "Give the id of a connected destination."),
+        ("profiles", profiles, several, "Give a list, or another iterable, of profiles; put a single one into a list."),
+        ("repeat_id", repeat_id, repeat_id is None or isinstance(repeat_id, str), "Give text, or leave it out."),
+        ("source", source, isinstance(source, str), "Give text, or leave it out."),
+        ("backfill", backfill, isinstance(backfill, bool), "Give True or False."),
+        ("force", force, isinstance(force, bool), "Give True or False."),
+    ):
+        if not fits:
+            raise UsageError(f"{name}: is {type(given).__name__}.", remedy=remedy)
+    if not is_whole(str(source)):
+        raise UsageError("source: holds half of a character.", remedy="Give text that UTF-8 can carry.")
+
+
 def _call_id(repeat_id: str) -> str:
     """Return the id under which a call is known, and its job by default: `repeat_id`, or its digest if it is no valid job id."""
     if JOB_ID.allows(repeat_id):
@@ -239,10 +250,13 @@ def _call_id(repeat_id: str) -> str:
 
 
 def _version_ms(occurred_at: datetime | str | int | None) -> int | None:
-    """Convert a time to epoch milliseconds; None stays None."""
+    """Convert a time to epoch milliseconds; None stays None. Raises: `UsageError`."""
     if occurred_at is None:
         return None
     try:
         return read_moment(occurred_at)
     except ValueError as error:
-        raise ValueError(f"occurred_at: {error}") from None
+        raise UsageError(
+            f"occurred_at: {error}.",
+            remedy="Give a datetime with a time zone, such as datetime.now(UTC), RFC 3339 text, or epoch milliseconds.",
+        ) from None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import UnknownDestination
+from app.errors import UsageError
 from app.keys import LANES
 from app.reporting.alerts import read_alerts
 from app.reporting.jobs import read_job
@@ -124,13 +124,16 @@ def test_whatever_the_arguments_are_the_answer_is_a_clear_error_or_a_job(bench: 
         destination=st.just("camp") | marked | awkward | values,
         occurred_at=st.none() | marked | awkward | values,
         job_id=st.none() | marked | awkward | values,
+        repeat_id=st.none() | marked | awkward | values,
+        source=st.just("python") | marked | awkward | values,
     )
-    def enqueue(destination: Any, occurred_at: Any, job_id: Any) -> None:
+    def enqueue(destination: Any, **how: Any) -> None:
         try:
-            job = bench.producer.enqueue(destination, [GOOD], occurred_at=occurred_at, job_id=job_id)
-        except (UnknownDestination, ValueError) as error:
-            assert not isinstance(error, UnicodeError), "not an error of the codec, which quotes the text"
+            job = bench.producer.enqueue(destination, [GOOD], **how)
+        except UsageError as error:
+            assert error.remedy
         else:
-            assert read_job(bench.redis, job).received >= 1
+            if how["repeat_id"] is None:  # else it may be a repeat, which adds nothing
+                assert read_job(bench.redis, job).received >= 1
 
     enqueue()

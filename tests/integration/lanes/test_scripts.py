@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -34,12 +36,6 @@ class EachTwice(Redis):
         if args[0] == "EVALSHA":
             super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-
-
-def test_a_single_profile_is_not_gone_through_by_its_keys(bench: Bench) -> None:
-    for single in (profile("c-1"), "text", b"bytes"):
-        with pytest.raises(TypeError, match="put a single one into a list"):
-            bench.producer.enqueue("camp", single)
 
 
 @pytest.fixture
@@ -94,24 +90,45 @@ def everything(redis: Redis) -> dict[bytes, Any]:
 # -- append ------------------------------------------------------------------------------------------------------------
 
 
+ANN = profile("c-ann", email="ann@mail.test")
+NO_TIME = "occurred_at: not a time with date, time of day and time zone."
+
+
 @pytest.mark.parametrize(
-    ("profiles", "flags", "told"),
+    ("arguments", "told"),
     [
-        (None, {}, "profiles: is NoneType."),
-        (7, {}, "profiles: is int."),
-        ([{}], {"force": "false"}, "force: is str."),
-        ([{}], {"backfill": "false"}, "backfill: is str."),
-        ([{}], {"backfill": None}, "backfill: is NoneType."),
-        ([{}], {"force": 1}, "force: is int."),
+        ({"profiles": None}, "profiles: is NoneType."),
+        ({"profiles": 7}, "profiles: is int."),
+        ({"profiles": ANN}, "profiles: is dict."),
+        ({"profiles": str(ANN)}, "profiles: is str."),
+        ({"profiles": str(ANN).encode()}, "profiles: is bytes."),
+        ({"profiles": bytearray(str(ANN).encode())}, "profiles: is bytearray."),
+        ({"force": "false"}, "force: is str."),
+        ({"backfill": "false"}, "backfill: is str."),
+        ({"backfill": None}, "backfill: is NoneType."),
+        ({"force": 1}, "force: is int."),
+        ({"destination": [ANN], "profiles": "camp"}, "destination: is list."),
+        ({"destination": None}, "destination: is NoneType."),
+        ({"repeat_id": 7}, "repeat_id: is int."),
+        ({"repeat_id": ANN}, "repeat_id: is dict."),
+        ({"source": None}, "source: is NoneType."),
+        ({"source": "\ud800ann@mail.test"}, "source: holds half of a character."),
+        ({"occurred_at": "ann@mail.test"}, NO_TIME),
+        ({"occurred_at": "2026-11-22T10:00:00"}, NO_TIME),
+        ({"occurred_at": datetime(2026, 11, 22, 10)}, "occurred_at: a datetime without a time zone."),  # noqa: DTZ001  # that is what is wrong
+        ({"occurred_at": ANN}, "occurred_at: neither RFC 3339 text nor epoch ms."),
+        ({"occurred_at": True}, "occurred_at: neither RFC 3339 text nor epoch ms."),
+        *(({"job_id": job}, f"job_id: {JOB_ID.must}.") for job in ("ann@mail.test", "", "a" * 129, 0, 7, ANN)),
     ],
-)
-def test_what_is_no_argument_is_told_before_a_job_begins(
-    bench: Bench, profiles: Any, flags: dict[str, Any], told: str
+)  # fmt: skip
+def test_what_is_no_argument_is_told_with_a_remedy_before_a_job_begins(
+    bench: Bench, arguments: dict[str, Any], told: str
 ) -> None:
     before = everything(bench.redis)
     with pytest.raises(UsageError) as caught:
-        bench.producer.enqueue("camp", profiles, **flags)
-    assert str(caught.value) == told
+        bench.producer.enqueue(**{"destination": "camp", "profiles": [ANN]} | arguments)
+    assert (str(caught.value), bool(caught.value.remedy)) == (told, True)
+    assert "mail.test" not in "".join(traceback.format_exception(caught.value))
     assert everything(bench.redis) == before
 
 
