@@ -8,7 +8,6 @@ holds.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Collection, Mapping
@@ -51,14 +50,12 @@ def fault_in_envelope(item: bytes) -> str:
     encoding = properties.get("body_encoding")
     if encoding not in (None, "base64"):
         return "its body has an unknown encoding"
-    if encoding == "base64":
-        try:
-            base64.b64decode(body)
-        except (binascii.Error, ValueError):
-            return "its body is no base64"
+    try:
+        packed = base64.b64decode(body) if encoding else body.encode(errors="replace")
+    except ValueError:  # binascii.Error is one
+        return "its body is no base64"
     if not all(isinstance(envelope.get(name, ""), str | None) for name in ("content-type", "content-encoding")):
         return "its content type or encoding is no text"
-    packed = base64.b64decode(body) if encoding == "base64" else body.encode(errors="replace")
     return fault_in_compression(envelope.get("headers") or {}, packed)
 
 
