@@ -16,7 +16,7 @@ from app.reporting.refused import as_content
 from tasks.arguments import check_wake_up, read_arguments
 from tasks.base import ActivationTask, log
 from tasks.celery import app
-from tasks.consumer import pause_queue, resume_queue
+from tasks.consumer import forget_pauses, pause_queue
 from tasks.worker import context
 
 
@@ -48,7 +48,7 @@ class EnqueueTask(ActivationTask):
 
 
 class DeliverTask(ActivationTask):
-    """Base of `activation.deliver`: sends the wake-ups that follow from the one it handled."""
+    """Base of `activation.deliver`. The sweep sends another wake-up if one fails."""
 
     abstract = True
 
@@ -59,14 +59,7 @@ class DeliverTask(ActivationTask):
         """
         return isinstance(error, SealBroken)
 
-    def conclude(self, outcome: WakeUpResult, destination: str, lane: int, wake_up_token: str = "") -> str:  # noqa: ARG002  # the task's own arguments
-        """Wake the lanes that have more work; retry later if the destination has to wait."""
-        context().waker.wake(destination, outcome.wake, worker=outcome.worker)
-        if outcome.come_back_seconds is not None:
-            self._come_back(outcome)
-        return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"
-
-    def _come_back(self, outcome: WakeUpResult) -> None:
+    def come_back(self, outcome: WakeUpResult) -> None:
         """Retry this wake-up after the stated time, because the destination as a whole has to wait."""
         limit = context().resources.settings.task_retries
         if limit and self.request.retries >= limit:
@@ -94,12 +87,16 @@ def enqueue(self: Any, *args: Any, **kwargs: Any) -> str:
         repeat_id=self.request.id,
         source="celery",
     )
-    resume_queue(ENQUEUE_QUEUE)
+    forget_pauses(ENQUEUE_QUEUE)
     return f"{call.destination}: {len(call.profiles):,} profiles, job {job}"
 
 
-@app.task(base=DeliverTask, name="activation.deliver")
-def deliver(destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> WakeUpResult:
-    """Work through one lane of one destination until it is empty or it is others' turn."""
+@app.task(base=DeliverTask, name="activation.deliver", bind=True)
+def deliver(self: Any, destination: str, lane: int, wake_up_token: str = ANY_WAKE_UP) -> str:
+    """Work through one lane of one destination until it is empty or it is others' turn, then wake the lanes that go on."""
     check_wake_up(destination, lane, wake_up_token)
-    return context().delivery.drain(destination, lane, wake_up_token)
+    outcome = context().delivery.drain(destination, lane, wake_up_token)
+    context().waker.wake(destination, outcome.wake, worker=outcome.worker)
+    if outcome.come_back_seconds is not None:
+        self.come_back(outcome)
+    return f"{destination} lane {lane}: {'goes on' if lane in outcome.wake else 'done'}"

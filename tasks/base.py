@@ -68,10 +68,6 @@ class ActivationTask(Task):
             log.exception("%s ended in an unexpected error.", self.name)
             self.unforeseen(error)
             return f"failed: {type(error).__name__}"
-        return self.conclude(outcome, *args, **kwargs)
-
-    def conclude(self, outcome: Any, *args: Any, **kwargs: Any) -> str | None:  # noqa: ARG002  # for subclasses
-        """Return the text to show for a task that ended well."""
         return outcome if isinstance(outcome, str) else None
 
     def wait_for(self, error: ActivationError) -> None:

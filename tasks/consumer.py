@@ -49,7 +49,7 @@ class Consumer(StockConsumer):
             self.call_soon(self._stop_consuming, queue, seconds)
         return seconds
 
-    def well(self, queue: str) -> None:
+    def forget_pauses(self, queue: str) -> None:
         """Note that a message of the queue was handled, so that the next pause is short again."""
         if queue not in self._paused:
             self._pauses.pop(queue, None)
@@ -151,7 +151,7 @@ def pause_queue(queue: str) -> float:
     return Consumer.running.pause(queue) if Consumer.running is not None else 0.0
 
 
-def resume_queue(queue: str) -> None:
+def forget_pauses(queue: str) -> None:
     """Note that a message of the queue was handled."""
     if Consumer.running is not None:
-        Consumer.running.well(queue)
+        Consumer.running.forget_pauses(queue)
