@@ -21,6 +21,7 @@ class Kind:
 
 
 ALL_KINDS = "all"
+NO_SWEEP_SECONDS = 60.0  # without a sweep, until `no_beat`
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 KINDS = {
     # Adobe's five for destinations, per run; our hour corresponds to their dataflow run

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from app.alert_kinds import NO_SWEEP_SECONDS
 from app.memory import memory_of
 from app.queues import QUEUES
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 SLOW_REDIS_SECONDS = 0.02
 CLOCK_SECONDS = 2.0
-NO_SWEEP_SECONDS = 60.0
 LONG_QUEUE = 1_000
 
 

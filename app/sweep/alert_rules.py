@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from app.alert_kinds import NO_SWEEP_SECONDS
 from app.destinations.state import UNREADABLE, State, Status
 from app.memory import RESERVE
 from app.reporting.alerts import Alert
@@ -25,7 +26,6 @@ FILLING_SHARE = 0.8
 SECRET_WARNING_DAYS = 150
 SECRET_LIFE_DAYS = 180
 STALE_CATALOG_SECONDS = 86_400.0
-NO_SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from app.alert_kinds import NO_SWEEP_SECONDS
 from app.errors import SealBroken, UnknownDestination
 from app.intake.counts import read_counts
 from app.lanes.failures import count_failures
@@ -33,7 +34,6 @@ from app.reporting.room import read_memory
 from app.reporting.runs import read_runs
 from app.reporting.waiting import oldest_waiting_age_seconds
 from app.sweep.alert_rules import (
-    NO_SWEEP_SECONDS,
     DestinationFacts,
     destination_alerts,
     notices,
