@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from app.sfmc.http import WhenLost
-
-Verdict = TypeVar("Verdict")
+Judged = TypeVar("Judged")
 
 
 class Calls(Protocol):
@@ -18,23 +15,21 @@ class Calls(Protocol):
         self,
         method: str,
         path: str,
-        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        judge: Callable[[int, Mapping[str, str], bytes], Judged],
         *,
         body: bytes | None = None,
-    ) -> Verdict:
+    ) -> Judged:
         """See `MarketingCloud.call`."""
         ...
 
-    async def request(
+    async def write(
         self,
         method: str,
         path: str,
-        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        judge: Callable[[int, Mapping[str, str], bytes], Judged],
+        body: bytes,
         *,
-        body: bytes | None = None,
-        when_lost: WhenLost = ...,
         before_sending: Callable[[], None] | None = None,
-        is_measured: bool = False,
-    ) -> Verdict:
-        """See `MarketingCloud.request`."""
+    ) -> Judged:
+        """See `MarketingCloud.write`."""
         ...

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from app.errors import AccountThrottled, CallError, DestinationBroken, DestinationUnreachable, TokenRefused
+from app.errors import AccountThrottled, CallError, DestinationBroken, TokenRefused, TransientFailure
 from app.event_loop import EVENT_LOOP
 from app.sfmc.attribute_sets import fetch_definitions
-from app.sfmc.calls import Verdict
+from app.sfmc.calls import Judged
 from app.sfmc.contacts import Contacts
-from app.sfmc.http import Transport, WhenLost
+from app.sfmc.http import Transport
 from app.sfmc.responses import judge_read
 from app.sfmc.tokens import Token, TokenSource
 
@@ -99,47 +99,67 @@ class MarketingCloud:
         self,
         method: str,
         path: str,
-        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        judge: Callable[[int, Mapping[str, str], bytes], Judged],
         *,
         body: bytes | None = None,
-    ) -> Verdict:
-        """Do `request` from a thread that waits for the answer. A lost answer means that the service is away. Not measured."""
+    ) -> Judged:
+        """Ask a question about the account from a thread that waits for the answer. Returns what `judge` makes of it.
+
+        Raises: what `judge` raises; `DestinationUnreachable` for a lost answer.
+        """
+
+        async def send(token: Token) -> Judged:
+            return judge(*await self._host(token).call(method, path, body=body, bearer=token.value))
+
         with self._telling():
             self._tokens.get()  # here, not on a thread that outlives an interrupt
-            return EVENT_LOOP.run(self.request(method, path, judge, body=body))
+            return EVENT_LOOP.run(self._with_token(send))
 
-    async def request(
+    async def write(
         self,
         method: str,
         path: str,
-        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
+        judge: Callable[[int, Mapping[str, str], bytes], Judged],
+        body: bytes,
         *,
-        body: bytes | None = None,
-        when_lost: WhenLost = DestinationUnreachable,
         before_sending: Callable[[], None] | None = None,
-        is_measured: bool = False,
-    ) -> Verdict:
-        """Make one call with the shared token, and once more with a new one if that token was not accepted.
+    ) -> Judged:
+        """Make a call for a contact, and report it to `measure`. Returns what `judge` makes of the answer.
 
-        `judge`: turns status, headers and body into the result or an error. `when_lost`: the error for an answer that does
-          not come.
         `before_sending`: called with the token at hand, right before the call goes out; an error it raises ends the call.
-        `is_measured`: report the call to `measure`.
 
-        Raises: what `judge` raises; `DestinationBroken` if the new token is refused too.
+        Raises: what `judge` raises; `TransientFailure` for a lost answer.
+        """
+
+        async def send(token: Token) -> Judged:
+            if before_sending is not None:
+                before_sending()
+            host = self._host(token)
+            began, failed = time.perf_counter(), None
+            try:
+                return judge(*await host.call(method, path, body=body, bearer=token.value, when_lost=TransientFailure))
+            except CallError as error:
+                failed = error
+                raise
+            finally:
+                if self._measure is not None:
+                    self._measure(time.perf_counter() - began, failed)
+
+        return await self._with_token(send)
+
+    async def _with_token(self, send: Callable[[Token], Awaitable[Judged]]) -> Judged:
+        """Make a call with the shared token, and once more with a new one if that token was not accepted.
+
+        Raises: what `send` raises; `DestinationBroken` if the new token is refused too.
         """
         token = await self._token()
-        if before_sending is not None:
-            before_sending()
         try:
-            return await self._call_with(token, method, path, judge, body, when_lost, is_measured=is_measured)
+            return await send(token)
         except TokenRefused:
             await EVENT_LOOP.in_token_thread(self._tokens.drop, token.value)
         token = await self._token()
-        if before_sending is not None:
-            before_sending()
         try:
-            return await self._call_with(token, method, path, judge, body, when_lost, is_measured=is_measured)
+            return await send(token)
         except TokenRefused as refused:
             # A fresh token that is also refused is left in place: another would only be refused again.
             raise DestinationBroken(
@@ -169,34 +189,14 @@ class MarketingCloud:
             self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # waiters get the error
         return token if token is not None else await asyncio.shield(self._fetching)
 
-    async def _call_with(
-        self,
-        token: Token,
-        method: str,
-        path: str,
-        judge: Callable[[int, Mapping[str, str], bytes], Verdict],
-        body: bytes | None,
-        when_lost: WhenLost,
-        *,
-        is_measured: bool,
-    ) -> Verdict:
-        host = self._hosts.get(token.rest_base_url) or self._open_host(token.rest_base_url)
-        began, failed = time.perf_counter(), None
-        try:
-            status, headers, answer = await host.call(method, path, body=body, bearer=token.value, when_lost=when_lost)
-            return judge(status, headers, answer)
-        except CallError as error:
-            failed = error
-            raise
-        finally:
-            if is_measured and self._measure is not None:
-                self._measure(time.perf_counter() - began, failed)
-
-    def _open_host(self, rest_base_url: str) -> Transport:
-        host = self._hosts[rest_base_url] = Transport(
-            rest_base_url,
-            connect_timeout_seconds=self._connect_timeout_seconds,
-            read_timeout_seconds=self._read_timeout_seconds,
-            local=self._account.local,
-        )
+    def _host(self, token: Token) -> Transport:
+        """The connections to where this token is good."""
+        host = self._hosts.get(token.rest_base_url)
+        if host is None:
+            host = self._hosts[token.rest_base_url] = Transport(
+                token.rest_base_url,
+                connect_timeout_seconds=self._connect_timeout_seconds,
+                read_timeout_seconds=self._read_timeout_seconds,
+                local=self._account.local,
+            )
         return host

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.errors import TransientFailure
 from app.sfmc.responses import Accepted, judge_contact
 
 if TYPE_CHECKING:
@@ -28,18 +27,7 @@ class Contacts:
         self._cloud = cloud
 
     async def patch(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
-        return await self._write("PATCH", body, before_sending)
+        return await self._cloud.write("PATCH", _PATH, judge_contact, body, before_sending=before_sending)
 
     async def post(self, body: bytes, *, before_sending: Callable[[], None] | None = None) -> Accepted:
-        return await self._write("POST", body, before_sending)
-
-    async def _write(self, method: str, body: bytes, before_sending: Callable[[], None] | None) -> Accepted:
-        return await self._cloud.request(
-            method,
-            _PATH,
-            judge_contact,
-            body=body,
-            when_lost=TransientFailure,
-            before_sending=before_sending,
-            is_measured=True,
-        )
+        return await self._cloud.write("POST", _PATH, judge_contact, body, before_sending=before_sending)

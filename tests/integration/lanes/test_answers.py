@@ -209,5 +209,5 @@ def test_a_route_that_is_not_there(
     with pytest.raises(of_a_question, match="a question about the account"):
         client.call("GET", "/contacts/v1/nothing", judge_read)
     with pytest.raises(of_a_contact) as refused:
-        EVENT_LOOP.run(client.request("PATCH", "/contacts/v1/nothing", judge_contact, body=b"{}"))
+        EVENT_LOOP.run(client.write("PATCH", "/contacts/v1/nothing", judge_contact, b"{}"))
     assert not getattr(refused.value, "is_sure", False)
