@@ -70,10 +70,10 @@ def enqueue(
         target = made.destinations.get(destination)
         found = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         warn_of_unread(found, target)
-        load = Load.of(found.sources, given, occurred_at_ms=occurred_at, backfill=backfill, force=force)
+        load = Load.of(found.recognised, given, occurred_at_ms=occurred_at, backfill=backfill, force=force)
         before = None if resumed is None else loaded_before(made.redis, destination, resumed, load)
         job_id = resumed or uuid4().hex
-        inputs = [*files, *(source.name for source in found.sources), *([] if columns is None else [columns])]
+        inputs = [*files, *(file.name for file in found.recognised), *([] if columns is None else [columns])]
         result, is_whole = None, True
         with Exclusions(excluded, resumed=resumed is not None, inputs=inputs) as exclusions:
             if wait or as_json:

@@ -14,7 +14,7 @@ from app.delivery.redis_away import AWAY
 from app.delivery.reloading import Reloading
 from app.delivery.verdict import (
     Accept,
-    Answer,
+    Answered,
     CallAgain,
     Create,
     Doubt,
@@ -122,7 +122,7 @@ class Caller:
             if isinstance(verdict, Doubt) and verdict.error is not result and isinstance(result, Exception):
                 log.error("A call ended in an unexpected error.", exc_info=result)
             if sent:
-                called = Called(isinstance(verdict, Answer), time.monotonic() - sent[-1])
+                called = Called(isinstance(verdict, Answered), time.monotonic() - sent[-1])
             if not self._left:
                 session.ledger.count_calls(len(sent))
                 if isinstance(result, ContactRefused) and result.stored_in_part:
@@ -159,7 +159,7 @@ class Caller:
         del contacts.in_flight[contact.key]
         if isinstance(verdict, Silence):
             session.call_told_nothing()
-        elif isinstance(verdict, Answer):
+        elif isinstance(verdict, Answered):
             session.call_answered()
             self._work.shared.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()

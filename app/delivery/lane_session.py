@@ -61,14 +61,14 @@ class LaneSession:
         await self.keep_lane()
         if self.work.shared.stopping.is_set():
             self.end()
-        return machine.next_command(self._state, self._load(), time.monotonic(), self._rules)
+        return machine.next_command(self._state, self._in_hand(), time.monotonic(), self._rules)
 
     def may_start_call(self) -> bool:
         """Return whether a contact is waiting and a call may be started."""
         return (
             self._error is None
             and self.contacts.waiting > 0
-            and machine.may_start_calls(self._state, self._load(), self._rules)
+            and machine.may_start_calls(self._state, self._in_hand(), self._rules)
         )  # fmt: skip
 
     async def may_stay(self, batch: Batch) -> bool:
@@ -163,9 +163,9 @@ class LaneSession:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _load(self) -> machine.Load:
+    def _in_hand(self) -> machine.InHand:
         contacts = self.contacts
-        return machine.Load(
+        return machine.InHand(
             live=len(contacts.live),
             backfill=len(contacts.backfill),
             in_flight=len(contacts.in_flight),

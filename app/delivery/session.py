@@ -3,7 +3,7 @@
 Pure; `app.delivery.loop` carries it out.
 
 A session works (reads entries, calls contacts), finishes (reads no more), ends (starts nothing more, waits for calls in
-flight), and has ended. Decisions depend only on its state, on what it has in hand (`Load`) and on the time.
+flight), and has ended. Decisions depend only on its state, on what it has in hand (`InHand`) and on the time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class InHand:
     """What a session has in hand.
 
     `live`, `backfill`: contacts that wait for their call. `doubtful`: contacts whose call failed transiently. `in_flight`:
@@ -153,79 +153,79 @@ class SessionState:
         )
 
 
-def next_command(state: SessionState, load: Load, now: float, rules: Rules) -> Command:
-    """Return what to do next. Carrying it out changes the state or the load, except for `Wait` and `End`; then ask again."""
-    working = may_start_calls(state, load, rules)
-    if load.unsettled and not state.epoch_ended:
-        if load.unsettled >= SETTLE_AT_ENTRIES:
+def next_command(state: SessionState, in_hand: InHand, now: float, rules: Rules) -> Command:
+    """Return what to do next. Carrying it out changes the state or what is in hand, except for `Wait` and `End`; then ask again."""
+    working = may_start_calls(state, in_hand, rules)
+    if in_hand.unsettled and not state.epoch_ended:
+        if in_hand.unsettled >= SETTLE_AT_ENTRIES:
             return Settle()
         if now - state.settled_at > SETTLE_AFTER_SECONDS:
             return Settle(within_seconds=SHARE_SECONDS)
     if working and now > state.slice_ends:
         return SliceOver()
-    if working and (read := _reading(state, load, now, rules)):
-        if state.recovering and (load.unsettled or load.doubtful):
+    if working and (read := _reading(state, in_hand, now, rules)):
+        if state.recovering and (in_hand.unsettled or in_hand.doubtful):
             # these reads go by contact, so finished entries must be settled before the next one
             return Settle(park_doubtful=True)
         return read
-    if not load.in_flight and (not working or (state.dry and not load.waiting)):
-        if load.doubtful or (load.unsettled and not state.epoch_ended):
+    if not in_hand.in_flight and (not working or (state.dry and not in_hand.waiting)):
+        if in_hand.doubtful or (in_hand.unsettled and not state.epoch_ended):
             return Settle(park_doubtful=True)
         return End()
-    if load.idle and load.doubtful and load.held >= UNSETTLED_ENTRIES:
+    if in_hand.idle and in_hand.doubtful and in_hand.held >= UNSETTLED_ENTRIES:
         # entries behind them fill the session, so no other contact can be read that would settle the doubt
         return Settle(park_doubtful=True)
-    wanted = load.live if state.phase is Phase.FINISHING else load.waiting
+    wanted = in_hand.live if state.phase is Phase.FINISHING else in_hand.waiting
     if rules.is_probe:
         wanted = min(1, wanted)
-    return Wait(wanted if working else 0, _rest(state, load, now, rules))
+    return Wait(wanted if working else 0, _rest(state, in_hand, now, rules))
 
 
-def may_start_calls(state: SessionState, load: Load, rules: Rules) -> bool:
+def may_start_calls(state: SessionState, in_hand: InHand, rules: Rules) -> bool:
     """Return whether the session itself allows calls to start."""
-    has_to_do = state.phase is Phase.WORKING or (state.phase is Phase.FINISHING and load.live > 0)
-    return has_to_do and not (rules.is_probe and load.started)
+    has_to_do = state.phase is Phase.WORKING or (state.phase is Phase.FINISHING and in_hand.live > 0)
+    return has_to_do and not (rules.is_probe and in_hand.started)
 
 
-def _rest(state: SessionState, load: Load, now: float, rules: Rules) -> float:
+def _rest(state: SessionState, in_hand: InHand, now: float, rules: Rules) -> float:
     rest = rules.rest_seconds
-    if load.unsettled and not state.epoch_ended:
+    if in_hand.unsettled and not state.epoch_ended:
         rest = min(rest, state.settled_at + SETTLE_AFTER_SECONDS - now)
-    if may_start_calls(state, load, rules):
+    if may_start_calls(state, in_hand, rules):
         rest = min(rest, state.slice_ends - now)
-        if (reads_at := _reads_at(state, load, rules)) is not None:
+        if (reads_at := _reads_at(state, in_hand, rules)) is not None:
             rest = min(rest, reads_at - now)
     return max(0.001, rest)
 
 
-def _reading(state: SessionState, load: Load, now: float, rules: Rules) -> Read | None:
+def _reading(state: SessionState, in_hand: InHand, now: float, rules: Rules) -> Read | None:
     """Return what to read, if there is room and need."""
-    reads_at = _reads_at(state, load, rules)
+    reads_at = _reads_at(state, in_hand, rules)
     if reads_at is None or now < reads_at:
         return None
-    room = rules.window_size - load.live
-    wants_backfill = not load.live and load.backfill <= state.backfill_batch // 4
+    room = rules.window_size - in_hand.live
+    wants_backfill = not in_hand.live and in_hand.backfill <= state.backfill_batch // 4
     return Read(room, min(room, state.backfill_batch) if wants_backfill else 0)
 
 
-def _reads_at(state: SessionState, load: Load, rules: Rules) -> float | None:
+def _reads_at(state: SessionState, in_hand: InHand, rules: Rules) -> float | None:
     """Return when to read more if nothing happens before; None: not until something does."""
-    if state.phase is Phase.FINISHING or load.held >= UNSETTLED_ENTRIES:
+    if state.phase is Phase.FINISHING or in_hand.held >= UNSETTLED_ENTRIES:
         return None
-    room = rules.window_size - load.live
-    if room <= rules.window_size // 2 or (state.recovering and not load.idle):
+    room = rules.window_size - in_hand.live
+    if room <= rules.window_size // 2 or (state.recovering and not in_hand.idle):
         return None
-    if load.live > max(1, load.in_flight):
+    if in_hand.live > max(1, in_hand.in_flight):
         return None  # newer entries have their turn after these
-    if load.idle:
+    if in_hand.idle:
         return state.read_at + FRESH_SECONDS if state.dry else state.read_at
-    if state.found and load.waiting <= load.in_flight:
+    if state.found and in_hand.waiting <= in_hand.in_flight:
         return state.read_at
-    return state.read_at + _reread_seconds(load)
+    return state.read_at + _reread_seconds(in_hand)
 
 
-def _reread_seconds(load: Load) -> float:
-    return REREAD_BEHIND_BACKFILL_SECONDS if load.waiting else REREAD_SECONDS
+def _reread_seconds(in_hand: InHand) -> float:
+    return REREAD_BEHIND_BACKFILL_SECONDS if in_hand.waiting else REREAD_SECONDS
 
 
 def takes_long(state: SessionState, found: int, rules: Rules) -> bool:

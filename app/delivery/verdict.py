@@ -83,10 +83,10 @@ class EndSession:
 
 
 # Marketing Cloud judged the call's content: rate and destination are in order
-Answer = Accept | Refuse | Create | ReloadCatalog
+Answered = Accept | Refuse | Create | ReloadCatalog
 # Says nothing about contact or destination: a probe that ends like this does not count
 Silence = CallAgain | PauseAccount
-Verdict = Answer | Silence | Doubt | FailDestination | EndSession
+Verdict = Answered | Silence | Doubt | FailDestination | EndSession
 
 
 def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: bool) -> Verdict:

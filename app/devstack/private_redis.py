@@ -200,8 +200,8 @@ class PrivateRedis:
         """Wait until the server answers; one that is loading its file or is slow must not be mistaken for absent."""
         begun = time.monotonic()
         patience = START_SECONDS if started else ANSWER_SECONDS
-        while (answer := _ask(self._url())) is not Answer.WELL:
-            if answer is Answer.LOADING:
+        while (answer := _ask(self._url())) is not Ping.WELL:
+            if answer is Ping.LOADING:
                 patience = START_SECONDS
             if self._process is not None and self._process.poll() is not None:
                 raise ServiceUnreachable(f"{self._title} did not start.", remedy=f"Its log says why: {self.log}")
@@ -259,20 +259,20 @@ def private_servers(settings: Settings) -> Iterator[Settings]:
         yield filled
 
 
-class Answer(Enum):
+class Ping(Enum):
     WELL = auto()
     LOADING = auto()
     NONE = auto()
 
 
-def _ask(url: str) -> Answer:
+def _ask(url: str) -> Ping:
     client = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
     try:
-        return Answer.WELL if client.ping() else Answer.NONE
+        return Ping.WELL if client.ping() else Ping.NONE
     except BusyLoadingError:
-        return Answer.LOADING
+        return Ping.LOADING
     except RedisError:
-        return Answer.NONE
+        return Ping.NONE
     finally:
         client.close()
 

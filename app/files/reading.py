@@ -25,7 +25,7 @@ SAMPLE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecognisedFile:
     """A recognised file. `size`: in bytes, None if unknown; `fingerprint` is then ''."""
 
     name: str
@@ -62,12 +62,12 @@ class Files:
         _refuse_repeats(paths)
         if STANDARD_INPUT in paths:
             self._kept[STANDARD_INPUT] = open_file(STANDARD_INPUT, standard_input)
-        self.sources = self._recognise(paths)
+        self.recognised = self._recognise(paths)
 
     @property
     def size(self) -> int | None:
         """Total bytes; None if unknown."""
-        sizes = [source.size for source in self.sources]
+        sizes = [file.size for file in self.recognised]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     def consumed(self) -> int:
@@ -81,29 +81,29 @@ class Files:
     def records(self, *, skip: int = 0) -> Iterator[Record]:
         """Yield every record except the first `skip`. Raises: `WorkHasProblems` if a file turns out to be cut off or damaged."""
         left = skip
-        for source in self.sources:
-            with self._open(source.name) as opened:
+        for file in self.recognised:
+            with self._open(file.name) as opened:
                 self._opened = opened
                 count = 0
                 try:
-                    self._reader = reader = self._begun.get(source.name) or self._read(opened, source.kind)
+                    self._reader = reader = self._begun.get(file.name) or self._read(opened, file.kind)
                     for number, item in reader.items():
                         count = number
                         if left:
                             left -= 1
                         else:
-                            yield _of_file(reader.record(number, item), source.name)
+                            yield _of_file(reader.record(number, item), file.name)
                     if isinstance(reader, JsonTexts) and reader.cut_off:
-                        raise _damaged(source, count)
+                        raise _damaged(file, count)
                 except (*DAMAGED, Unrecognised) as error:  # recognised earlier, so the file has changed
-                    raise _damaged(source, count) from error
+                    raise _damaged(file, count) from error
                 finally:
                     self._before += opened.consumed()
                     self._opened = self._reader = None
-                    self._let_go([source.name])
+                    self._let_go([file.name])
 
-    def _recognise(self, paths: Sequence[str]) -> tuple[Source, ...]:
-        sources: list[Source] = []
+    def _recognise(self, paths: Sequence[str]) -> tuple[RecognisedFile, ...]:
+        found: list[RecognisedFile] = []
         problems: list[str] = []
         for name in paths:
             try:
@@ -114,7 +114,7 @@ class Files:
                         self.columns = reader.columns.places | self.columns
                     if opened.size is None:
                         self._begun[name] = reader
-                    sources.append(Source(name, kind, opened.size, _fingerprint(name, opened)))
+                    found.append(RecognisedFile(name, kind, opened.size, _fingerprint(name, opened)))
             except Unrecognised as what:
                 problems.append(f"{shown(name)} seems to be {what.seems}. {what.remedy}")
             except UsageError as error:
@@ -128,7 +128,7 @@ class Files:
             raise UsageError(
                 "Nothing was enqueued: not everything that is named can be read as profiles.", problems=tuple(problems)
             )
-        return tuple(sources)
+        return tuple(found)
 
     def _read(self, opened: Opened, kind: Kind) -> Reader:
         """Return the reader for a file. Raises: `UsageError`; `Unrecognised` if its columns hold no profiles."""
@@ -228,8 +228,8 @@ def _fingerprint(name: str, opened: Opened) -> str:
     return digest.hexdigest()
 
 
-def _damaged(source: Source, count: int) -> WorkHasProblems:
+def _damaged(file: RecognisedFile, count: int) -> WorkHasProblems:
     return WorkHasProblems(
-        f"{shown(source.name)} is cut off or damaged after {count:,} records; what was read before is enqueued.",
+        f"{shown(file.name)} is cut off or damaged after {count:,} records; what was read before is enqueued.",
         remedy="Get the whole file and enqueue it again: what is delivered already costs no call.",
     )

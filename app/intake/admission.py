@@ -11,7 +11,7 @@ from app.errors import RequestRefused
 from app.intake.credentials import Proxies, is_local, presented_key
 from app.intake.problems import unavailable
 from app.intake.register import check_destination
-from app.intake.sources import Source
+from app.intake.sources import IntakeSource
 
 if TYPE_CHECKING:
     from app.intake.register import Register
@@ -32,11 +32,11 @@ class Admission:
         self._refreshed_at = 0.0  # when the last successful reading began
         self._failed_at = 0.0  # when the last failed reading ended
 
-    async def source(self, peer: str, headers: Mapping[bytes, bytes], destination: str) -> Source:
+    async def source(self, peer: str, headers: Mapping[bytes, bytes], destination: str) -> IntakeSource:
         """Return the sender of a request. Raises: `RequestRefused`."""
         key = presented_key(headers)
         if not key and self._open and is_local(peer, headers):
-            return Source(LOCAL, (destination,))
+            return IntakeSource(LOCAL, (destination,))
         source = self.register.of_key(key) if key else None
         if source is None and key:
             await self.look_again()
@@ -54,7 +54,7 @@ class Admission:
             )
         return source
 
-    def check(self, source: Source, peer: str, headers: Mapping[bytes, bytes], destination: str) -> None:
+    def check(self, source: IntakeSource, peer: str, headers: Mapping[bytes, bytes], destination: str) -> None:
         """Check that a source may send to a destination. Raises: `RequestRefused`."""
         check_destination(source, destination, self._proxies.certified(peer, headers))
 

@@ -20,7 +20,7 @@ from app.intake.commits import Post
 from app.intake.counts import NOBODY
 from app.intake.parameters import read_parameters
 from app.intake.problems import answer, problem, unavailable
-from app.intake.reading import Read, Reader
+from app.intake.reading import ReadBody, Reader
 from app.logs import say_once
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from app.intake.body_time import BodyTime
     from app.intake.commits import Commits
     from app.intake.counts import Counts
-    from app.intake.sources import Source
+    from app.intake.sources import IntakeSource
 
 ANSWER_SECONDS = 1.5  # after the end of the body; Adobe Experience Platform gives up after 2
 MOST_WAITING_BYTES = 128_000_000  # of bodies as sent, in one process; further senders are told to come again
@@ -80,7 +80,7 @@ class Profiles:
             await answer(send, status, body, more)
 
     async def _take(
-        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: Source, first_byte: float
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: IntakeSource, first_byte: float
     ) -> Post:
         """Read, check and append a request's profiles; returns the post when it is durable. Raises: `RequestRefused`."""
         parameters = read_parameters(scope["query_string"])
@@ -145,7 +145,7 @@ class Profiles:
                 f"The body did not come within {BODY_SECONDS:g} s.", status=408, code="slow_body"
             ) from None
 
-    async def _profiles(self, body: bytes, content_encoding: str, deadline: float) -> Read:
+    async def _profiles(self, body: bytes, content_encoding: str, deadline: float) -> ReadBody:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._reader.read(body, content_encoding)

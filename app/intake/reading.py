@@ -26,7 +26,7 @@ COME_AGAIN_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadBody:
     """The decoded body and its profiles. Call `leave` once, when both may be forgotten."""
 
     plain: bytes
@@ -44,7 +44,7 @@ class Reader:
         # one inflates while another is taken apart; others wait for the lock, so they can still be told to come again
         self._threads = ThreadPoolExecutor(2, "intake-large-bodies")
 
-    async def read(self, body: bytes, content_encoding: str) -> Read:
+    async def read(self, body: bytes, content_encoding: str) -> ReadBody:
         """Read a body. May be cancelled; what a thread is still doing then keeps its room until it ends.
 
         Raises: `RequestRefused`.
@@ -54,12 +54,12 @@ class Reader:
             return await self._read_large(body, content_encoding)
         leave = _enter(self._small, weigh(plain))
         try:
-            return Read(plain, read_profiles(plain), leave)
+            return ReadBody(plain, read_profiles(plain), leave)
         except BaseException:
             leave()
             raise
 
-    async def _read_large(self, body: bytes, content_encoding: str) -> Read:
+    async def _read_large(self, body: bytes, content_encoding: str) -> ReadBody:
         loop = asyncio.get_running_loop()
 
         def inflated() -> tuple[bytes, int]:
@@ -73,7 +73,7 @@ class Reader:
             leave = _enter(self._large, weight)
         reading = loop.run_in_executor(self._threads, read_profiles, plain)
         try:
-            return Read(plain, await asyncio.shield(reading), leave)
+            return ReadBody(plain, await asyncio.shield(reading), leave)
         except BaseException:
             reading.add_done_callback(lambda _: leave())
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from app.errors import RequestRefused, SealBroken
-from app.intake.sources import Source, SourceStore, digest_of
+from app.intake.sources import IntakeSource, SourceStore, digest_of
 from app.logs import say_once
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Register:
         self._clock = clock
         self._ahead_ms = 0.0  # Redis's clock minus the monotonic clock
         self._raw: dict[bytes, bytes] | None = None
-        self._by_name: dict[str, Source] = {}
-        self._by_digest: dict[str, Source] = {}
+        self._by_name: dict[str, IntakeSource] = {}
+        self._by_digest: dict[str, IntakeSource] = {}
         self._locked: frozenset[str] = frozenset()
         self._opened: dict[str, tuple[str, int, int]] = {}
 
@@ -62,7 +62,7 @@ class Register:
         self._locked = frozenset(locked)
         self._raw = raw
 
-    def of_key(self, presented: str) -> Source | None:
+    def of_key(self, presented: str) -> IntakeSource | None:
         """Return the source of a key or access token, or None."""
         if len(presented) > _MOST_LENGTH:
             return None
@@ -70,7 +70,7 @@ class Register:
             return self._of_token(presented)
         return self._by_digest.get(digest_of(presented))
 
-    def of_client(self, pairs: Iterable[tuple[str, str]]) -> Source | None:
+    def of_client(self, pairs: Iterable[tuple[str, str]]) -> IntakeSource | None:
         """Return the source whose name and key are one of these pairs, or None."""
         for name, key in pairs:
             source = self._by_name.get(name)
@@ -94,7 +94,7 @@ class Register:
         """Return whether one of these pairs names a source whose record no key opens."""
         return any(name in self._locked for name, _ in pairs)
 
-    def make_token(self, source: Source) -> str:
+    def make_token(self, source: IntakeSource) -> str:
         """Return an access token: name and times, sealed.
 
         It needs no storage, so it works after a restart and in every process.
@@ -105,7 +105,7 @@ class Register:
         clear = orjson.dumps([source.name, now_ms, now_ms + TOKEN_LIFE_SECONDS * 1000])
         return TOKEN_PREFIX + base64.urlsafe_b64encode(self._ring.seal(clear, _TOKEN_PURPOSE)).decode().rstrip("=")
 
-    def _of_token(self, token: str) -> Source | None:
+    def _of_token(self, token: str) -> IntakeSource | None:
         opened = self._opened.get(token)
         if opened is None:
             opened = self._open(token)
@@ -130,7 +130,7 @@ class Register:
         return name, made_ms, ends_ms
 
 
-def check_destination(source: Source, destination_id: str, certified: frozenset[str]) -> None:
+def check_destination(source: IntakeSource, destination_id: str, certified: frozenset[str]) -> None:
     """Check that a source may send to a destination, with this certificate.
 
     Raises: `RequestRefused` with 403, which Adobe Experience Platform repeats: nothing is lost if an operator fixes it at

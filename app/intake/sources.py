@@ -39,7 +39,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class IntakeSource:
     """A sender that may send profiles to `destinations`.
 
     `certificates`: names, one of which a proxy must have found in the client's certificate, in addition to the key.
@@ -87,14 +87,14 @@ class _SourceSchema(Schema):
 
     @pre_load
     def understand(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return understood_fields(Source, data, f"The source {data['name']}")
+        return understood_fields(IntakeSource, data, f"The source {data['name']}")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Source:
+    def make(self, data: dict[str, Any], **_: Any) -> IntakeSource:
         made: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
-        return Source(**made)
+        return IntakeSource(**made)
 
 
 _SCHEMA = _SourceSchema()
@@ -112,7 +112,7 @@ class SourceStore:
         self._redis = redis
         self._records = SealedRecords(redis, ring, SOURCES, "source")
 
-    def all(self) -> tuple[list[Source], list[str]]:
+    def all(self) -> tuple[list[IntakeSource], list[str]]:
         """Return the sources that can be read, and the names of the others; both sorted."""
         return self.opening(self.raw())
 
@@ -120,7 +120,7 @@ class SourceStore:
         """Return the sealed records, to see whether anything changed."""
         return self._records.raw()
 
-    def opening(self, raw: dict[bytes, bytes]) -> tuple[list[Source], list[str]]:
+    def opening(self, raw: dict[bytes, bytes]) -> tuple[list[IntakeSource], list[str]]:
         """Do the same as `all` with records that were already read."""
         opened, locked = self._records.opening(raw)
         found = []
@@ -138,7 +138,7 @@ class SourceStore:
         *,
         certificates: Iterable[str] = (),
         profiles_per_second: int | None = None,
-    ) -> tuple[Source, str]:
+    ) -> tuple[IntakeSource, str]:
         """Add a key to a source, creating the source if need be; destinations and certificates are added to those it has.
 
         Returns the source and the key, which is stored nowhere.
@@ -149,9 +149,9 @@ class SourceStore:
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         made = Key(digest_of(key), self._now_ms())
 
-        def change(known: Source | None) -> Source:
+        def change(known: IntakeSource | None) -> IntakeSource:
             # tokens of a revoked source of the same name stay invalid
-            source = known or Source(name, (), tokens_since_ms=self._now_ms())
+            source = known or IntakeSource(name, (), tokens_since_ms=self._now_ms())
             return replace(
                 source,
                 destinations=tuple(dict.fromkeys((*source.destinations, *destinations))),
@@ -162,10 +162,10 @@ class SourceStore:
 
         return self._change(name, change), key
 
-    def revoke_key(self, name: str, key_id: str, *, tokens: bool) -> Source:
+    def revoke_key(self, name: str, key_id: str, *, tokens: bool) -> IntakeSource:
         """Drop one key of a source. `tokens`: also end the tokens made so far. Raises: `UsageError`."""
 
-        def change(known: Source | None) -> Source:
+        def change(known: IntakeSource | None) -> IntakeSource:
             source = _known(name, known)
             kept = tuple(key for key in source.keys if key.id != key_id)
             if len(kept) == len(source.keys):
@@ -185,7 +185,7 @@ class SourceStore:
         """Seal all records with the ring's first key."""
         return self._records.reseal()
 
-    def _change(self, name: str, change: Callable[[Source | None], Source]) -> Source:
+    def _change(self, name: str, change: Callable[[IntakeSource | None], IntakeSource]) -> IntakeSource:
         """Change a source. Raises: `SealBroken`; what `change` raises."""
 
         def change_clear(clear: bytes | None) -> bytes:
@@ -198,12 +198,12 @@ class SourceStore:
         return int(seconds * 1000 + micros // 1000)
 
 
-def _load(clear: bytes) -> Source:
-    loaded: Source = _SCHEMA.load(orjson.loads(clear))
+def _load(clear: bytes) -> IntakeSource:
+    loaded: IntakeSource = _SCHEMA.load(orjson.loads(clear))
     return loaded
 
 
-def _known(name: str, source: Source | None) -> Source:
+def _known(name: str, source: IntakeSource | None) -> IntakeSource:
     if source is None:
         raise _unknown(name)
     return source

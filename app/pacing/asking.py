@@ -13,7 +13,7 @@ IDLE_SECONDS = 2.0  # between the last call and giving everything back
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Needs:
     """What the gate has to do.
 
     `waits`: lanes wait at the gate. `in_flight`: calls are in flight, whose permits must be renewed at `renew_at`. `tells`:
@@ -69,11 +69,11 @@ class Asking:
         self._careful = False  # from a refusal until an accepted call is reported
         self._closing = False
 
-    def next_command(self, load: Load, now: float) -> Command:
+    def next_command(self, needs: Needs, now: float) -> Command:
         """Return what to do next. Call it again after each event, question and sleep."""
-        if load.waits or load.in_flight or self._idle_since is None:
+        if needs.waits or needs.in_flight or self._idle_since is None:
             self._idle_since = now
-        due = self._due(load)
+        due = self._due(needs)
         if due is None:
             rests_at = self._idle_since + (0.0 if self._closing else IDLE_SECONDS)
             if now < rests_at:
@@ -83,19 +83,19 @@ class Asking:
         if due <= now:
             self._idle_since = None
             return Ask()
-        if load.in_flight:  # there may be something to report by then: the end of a call is no event
+        if needs.in_flight:  # there may be something to report by then: the end of a call is no event
             due = min(due, now + REPORT_SECONDS)
         return Sleep(due - now)
 
-    def _due(self, load: Load) -> float | None:
+    def _due(self, needs: Needs) -> float | None:
         """Return when to ask next; None for not at all. If nobody waits, ask only to report or to renew permits in use."""
-        if load.waits:
+        if needs.waits:
             return max(self._ask_at, self._held_until)
         due = []
-        if load.tells:
+        if needs.tells:
             due.append(0.0 if self._closing else self._report_at)
-        if load.in_flight:
-            due.append(load.renew_at)
+        if needs.in_flight:
+            due.append(needs.renew_at)
         return max(self._ask_at, min(due)) if due else None
 
     def is_paused(self, now: float) -> bool:

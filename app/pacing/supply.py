@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from app.pacing.asking import TICK_SECONDS, Asking, Command, Load
+from app.pacing.asking import TICK_SECONDS, Asking, Command, Needs
 from app.pacing.demand import HandedOut, Situation, bound_by, demand_of, rate_is_far
 from app.pacing.permits import Permits
 from app.pacing.schedule import Schedule
@@ -88,13 +88,13 @@ class Supply:
         """Return what the gate does next. `waits`: lanes wait."""
         if not waits:
             self.drop_late()
-        load = Load(
+        needs = Needs(
             waits=waits,
             in_flight=self.in_flight > 0,
             tells=bool(self._observed or self._schedule.unused),
             renew_at=self._permits.renew_at,
         )
-        return self._asking.next_command(load, time.monotonic())
+        return self._asking.next_command(needs, time.monotonic())
 
     def newcomer(self) -> None:
         """Ask soon, because a destination has come for which there is no start."""

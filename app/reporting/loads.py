@@ -22,7 +22,7 @@ from app.reporting.jobs import unknown_job
 if TYPE_CHECKING:
     from redis import Redis
 
-    from app.files.reading import Source
+    from app.files.reading import RecognisedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Load:
 
     @classmethod
     def of(
-        cls, sources: Sequence[Source], given: Mapping[str, Column] | None, *, occurred_at_ms: int | None, backfill: bool,
+        cls, files: Sequence[RecognisedFile], given: Mapping[str, Column] | None, *, occurred_at_ms: int | None, backfill: bool,
         force: bool,
     ) -> Self:  # fmt: skip
         named = None if given is None else orjson.dumps(
             {name: [column.path, column.type] for name, column in given.items()}, option=orjson.OPT_SORT_KEYS
         )  # fmt: skip
         columns = "" if named is None else blake2b(named, digest_size=16).hexdigest()
-        return cls(tuple(source.fingerprint for source in sources), columns, occurred_at_ms, backfill, force)
+        return cls(tuple(file.fingerprint for file in files), columns, occurred_at_ms, backfill, force)
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The session's state machine: tables of states and loads, and what is to be done next."""
+"""The session's state machine: tables of states and of what is in hand, and what is to be done next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.delivery import session as machine
 from app.delivery.session import (
     SHARE_SECONDS,
     End,
-    Load,
+    InHand,
     Phase,
     Read,
     Rules,
@@ -38,72 +38,72 @@ ENDING = machine.told_to_end(WORKING)
 
 
 @pytest.mark.parametrize(
-    ("session", "load", "command"),
+    ("session", "in_hand", "command"),
     [
-        (BEGUN, Load(), Read(200, 16)),
-        (DRY, Load(), End()),
-        (replace(DRY, read_at=NOW - 1), Load(), Read(200, 16)),  # a read of long ago is repeated before the end
-        (WORKING, Load(live=5), Wait(5, 1.0)),
-        (WORKING, Load(live=5, in_flight=2), Wait(5, 1.0)),
-        (replace(WORKING, read_at=NOW - 0.06), Load(in_flight=2), Read(200, 16)),  # whether live ones have come
-        (replace(WORKING, read_at=NOW - 0.03, found=True), Load(in_flight=2), Read(200, 16)),
-        (replace(WORKING, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
+        (BEGUN, InHand(), Read(200, 16)),
+        (DRY, InHand(), End()),
+        (replace(DRY, read_at=NOW - 1), InHand(), Read(200, 16)),  # a read of long ago is repeated before the end
+        (WORKING, InHand(live=5), Wait(5, 1.0)),
+        (WORKING, InHand(live=5, in_flight=2), Wait(5, 1.0)),
+        (replace(WORKING, read_at=NOW - 0.06), InHand(in_flight=2), Read(200, 16)),  # whether live ones have come
+        (replace(WORKING, read_at=NOW - 0.03, found=True), InHand(in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.03), InHand(in_flight=2), Wait(0, pytest.approx(0.02))),
         # more in flight than wait, and the last read found nothing: the answers have their turn
-        (replace(WORKING, read_at=NOW - 0.03), Load(live=3, backfill=8, in_flight=12), Wait(11, pytest.approx(0.07))),
-        (replace(DRY, read_at=NOW - 0.03), Load(in_flight=2), Wait(0, pytest.approx(0.02))),
-        (replace(WORKING, read_at=NOW - 0.2), Load(backfill=9, in_flight=2), Read(200, 0)),
-        (replace(WORKING, read_at=NOW - 0.2), Load(backfill=3, in_flight=2), Read(200, 16)),
-        (replace(WORKING, read_at=NOW - 0.05), Load(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
-        (replace(WORKING, read_at=NOW - 9), Load(live=120, in_flight=2), Wait(120, 1.0)),  # no room
-        (replace(WORKING, read_at=NOW - 9), Load(in_flight=2, held=5_000), Wait(0, 1.0)),  # too much unsettled
-        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(in_flight=2), Wait(0, 1.0)),
-        (replace(WORKING, read_at=NOW - 9), Load(live=5, backfill=3, in_flight=2), Wait(8, 1.0)),
-        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(doubtful=1), Settle(park_doubtful=True)),
-        (replace(WORKING, recovering=True, read_at=NOW - 9), Load(), Read(200, 16)),
-        (WORKING, Load(live=5, unsettled=100), Settle()),
-        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=100), Settle()),
-        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=99), Settle(within_seconds=SHARE_SECONDS)),
-        (replace(DRY, settled_at=NOW - 0.06), Load(unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
-        (WORKING, Load(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
-        (replace(WORKING, settled_at=NOW - 0.06), Load(live=5, unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
-        (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), Load(live=5, unsettled=1), Wait(5, 1.0)),
-        (replace(WORKING, slice_ends=NOW - 0.1), Load(live=5), SliceOver()),
-        (replace(WORKING, slice_ends=NOW + 0.3), Load(live=5), Wait(5, pytest.approx(0.3))),
-        (replace(FINISHING, read_at=NOW - 9), Load(live=5, in_flight=2), Wait(5, 1.0)),
-        (replace(FINISHING, slice_ends=NOW - 0.1), Load(live=5), SliceOver()),
-        (FINISHING, Load(live=5, backfill=7), Wait(5, 1.0)),
-        (FINISHING, Load(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
-        (replace(FINISHING, slice_ends=NOW - 9), Load(in_flight=1), Wait(0, 1.0)),
-        (FINISHING, Load(backfill=7), End()),
-        (FINISHING, Load(unsettled=1), Settle(park_doubtful=True)),
-        (ENDING, Load(live=5, in_flight=1), Wait(0, 1.0)),
-        (ENDING, Load(live=5, unsettled=1), Settle(park_doubtful=True)),
-        (ENDING, Load(live=5, doubtful=1), Settle(park_doubtful=True)),
-        (ENDING, Load(live=5), End()),
-        (replace(ENDING, epoch_ended=True), Load(live=5, unsettled=3), End()),
-        (DRY, Load(unsettled=1), Settle(park_doubtful=True)),
+        (replace(WORKING, read_at=NOW - 0.03), InHand(live=3, backfill=8, in_flight=12), Wait(11, pytest.approx(0.07))),
+        (replace(DRY, read_at=NOW - 0.03), InHand(in_flight=2), Wait(0, pytest.approx(0.02))),
+        (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=9, in_flight=2), Read(200, 0)),
+        (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=3, in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.05), InHand(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
+        (replace(WORKING, read_at=NOW - 9), InHand(live=120, in_flight=2), Wait(120, 1.0)),  # no room
+        (replace(WORKING, read_at=NOW - 9), InHand(in_flight=2, held=5_000), Wait(0, 1.0)),  # too much unsettled
+        (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(in_flight=2), Wait(0, 1.0)),
+        (replace(WORKING, read_at=NOW - 9), InHand(live=5, backfill=3, in_flight=2), Wait(8, 1.0)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(doubtful=1), Settle(park_doubtful=True)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(), Read(200, 16)),
+        (WORKING, InHand(live=5, unsettled=100), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06), InHand(live=5, unsettled=100), Settle()),
+        (replace(WORKING, settled_at=NOW - 0.06), InHand(live=5, unsettled=99), Settle(within_seconds=SHARE_SECONDS)),
+        (replace(DRY, settled_at=NOW - 0.06), InHand(unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
+        (WORKING, InHand(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
+        (replace(WORKING, settled_at=NOW - 0.06), InHand(live=5, unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
+        (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), InHand(live=5, unsettled=1), Wait(5, 1.0)),
+        (replace(WORKING, slice_ends=NOW - 0.1), InHand(live=5), SliceOver()),
+        (replace(WORKING, slice_ends=NOW + 0.3), InHand(live=5), Wait(5, pytest.approx(0.3))),
+        (replace(FINISHING, read_at=NOW - 9), InHand(live=5, in_flight=2), Wait(5, 1.0)),
+        (replace(FINISHING, slice_ends=NOW - 0.1), InHand(live=5), SliceOver()),
+        (FINISHING, InHand(live=5, backfill=7), Wait(5, 1.0)),
+        (FINISHING, InHand(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
+        (replace(FINISHING, slice_ends=NOW - 9), InHand(in_flight=1), Wait(0, 1.0)),
+        (FINISHING, InHand(backfill=7), End()),
+        (FINISHING, InHand(unsettled=1), Settle(park_doubtful=True)),
+        (ENDING, InHand(live=5, in_flight=1), Wait(0, 1.0)),
+        (ENDING, InHand(live=5, unsettled=1), Settle(park_doubtful=True)),
+        (ENDING, InHand(live=5, doubtful=1), Settle(park_doubtful=True)),
+        (ENDING, InHand(live=5), End()),
+        (replace(ENDING, epoch_ended=True), InHand(live=5, unsettled=3), End()),
+        (DRY, InHand(unsettled=1), Settle(park_doubtful=True)),
     ],
 )  # fmt: skip
-def test_what_is_next(session: SessionState, load: Load, command: object) -> None:
-    assert next_command(session, load, NOW, RULES) == command
+def test_what_is_next(session: SessionState, in_hand: InHand, command: object) -> None:
+    assert next_command(session, in_hand, NOW, RULES) == command
 
 
 @pytest.mark.parametrize(
-    ("session", "load", "want"),
+    ("session", "in_hand", "want"),
     [
-        (WORKING, Load(live=5, backfill=3), 1),
-        (WORKING, Load(live=5, in_flight=1, started=1), 0),
+        (WORKING, InHand(live=5, backfill=3), 1),
+        (WORKING, InHand(live=5, in_flight=1, started=1), 0),
     ],
 )
-def test_a_probe_wants_is_probe(session: SessionState, load: Load, want: int) -> None:
-    command = next_command(session, load, NOW, PROBE)
+def test_a_probe_wants_is_probe(session: SessionState, in_hand: InHand, want: int) -> None:
+    command = next_command(session, in_hand, NOW, PROBE)
     assert isinstance(command, Wait)
     assert command.want == want
 
 
 def test_a_probe_ends_after_its_call() -> None:
-    assert next_command(WORKING, Load(live=5, started=1), NOW, PROBE) == End()
-    assert next_command(WORKING, Load(live=5, started=1, unsettled=1), NOW, PROBE) == Settle(park_doubtful=True)
+    assert next_command(WORKING, InHand(live=5, started=1), NOW, PROBE) == End()
+    assert next_command(WORKING, InHand(live=5, started=1, unsettled=1), NOW, PROBE) == Settle(park_doubtful=True)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_what_is_broken_counts_more_than_what_is_away() -> None:
         assert session.phase is Phase.ENDING
 
 
-loads = st.builds(
-    Load,
+in_hands = st.builds(
+    InHand,
     live=st.integers(0, 300), backfill=st.integers(0, 300), in_flight=st.integers(0, 64),
     unsettled=st.integers(0, 200), held=st.integers(0, 6_000), doubtful=st.integers(0, 5),
 )  # fmt: skip
@@ -202,17 +202,19 @@ sessions = st.builds(
 )  # fmt: skip
 
 
-@given(sessions, loads)
-def test_the_end_leaves_nothing_behind(session: SessionState, load: Load) -> None:
-    command = next_command(session, load, NOW, RULES)
+@given(sessions, in_hands)
+def test_the_end_leaves_nothing_behind(session: SessionState, in_hand: InHand) -> None:
+    command = next_command(session, in_hand, NOW, RULES)
     if isinstance(command, End):
-        assert not load.in_flight
-        assert not load.doubtful
-        assert not load.unsettled or session.epoch_ended
-        assert not (load.live if session.phase is Phase.FINISHING else load.waiting) or session.phase is Phase.ENDING
+        assert not in_hand.in_flight
+        assert not in_hand.doubtful
+        assert not in_hand.unsettled or session.epoch_ended
+        assert (
+            not (in_hand.live if session.phase is Phase.FINISHING else in_hand.waiting) or session.phase is Phase.ENDING
+        )
     if isinstance(command, Wait):
         assert command.seconds > 0
-        wanted = {Phase.WORKING: load.waiting, Phase.FINISHING: load.live, Phase.ENDING: 0}
+        wanted = {Phase.WORKING: in_hand.waiting, Phase.FINISHING: in_hand.live, Phase.ENDING: 0}
         assert command.want == wanted[session.phase]
     if session.phase is Phase.ENDING:
         assert not isinstance(command, SliceOver)
@@ -220,14 +222,14 @@ def test_the_end_leaves_nothing_behind(session: SessionState, load: Load) -> Non
         assert not isinstance(command, Read)
 
 
-@given(sessions, loads)
-def test_a_read_that_found_nothing_is_not_repeated_at_once(session: SessionState, load: Load) -> None:
+@given(sessions, in_hands)
+def test_a_read_that_found_nothing_is_not_repeated_at_once(session: SessionState, in_hand: InHand) -> None:
     """Or answers would lie unheard for as long as there is room."""
     session = replace(session, settled_at=NOW, slice_ends=NOW + 1)
-    command = next_command(session, load, NOW, RULES)
+    command = next_command(session, in_hand, NOW, RULES)
     if isinstance(command, Read):
         after = machine.read_done(session, command, live=0, backfill=0, recovered=False, now=NOW)
-        assert not isinstance(next_command(after, load, NOW, RULES), Read)
+        assert not isinstance(next_command(after, in_hand, NOW, RULES), Read)
 
 
 @given(
@@ -248,32 +250,32 @@ def test_nothing_that_happens_brings_an_ended_session_back(
     assert event(machine.told_to_end(session)).phase is Phase.ENDING
 
 
-@given(sessions, loads, st.booleans())
-def test_a_wait_is_for_something(session: SessionState, load: Load, is_probe: bool) -> None:
+@given(sessions, in_hands, st.booleans())
+def test_a_wait_is_for_something(session: SessionState, in_hand: InHand, is_probe: bool) -> None:
     """Once it is over and nothing has happened, something else is next, or the longest wait."""
     rules = replace(RULES, is_probe=is_probe)
-    command = next_command(session, load, NOW, rules)
+    command = next_command(session, in_hand, NOW, rules)
     if isinstance(command, Wait) and command.seconds < rules.rest_seconds:
-        assert not isinstance(next_command(session, load, NOW + command.seconds + 0.002, rules), Wait)
+        assert not isinstance(next_command(session, in_hand, NOW + command.seconds + 0.002, rules), Wait)
 
 
-@given(sessions, loads)
-def test_there_is_always_an_end(session: SessionState, load: Load) -> None:
+@given(sessions, in_hands)
+def test_there_is_always_an_end(session: SessionState, in_hand: InHand) -> None:
     """Whatever it begins with: once told to end, and with the calls answered, a session ends in a few steps."""
-    session, load = machine.told_to_end(session), replace(load, in_flight=0)
+    session, in_hand = machine.told_to_end(session), replace(in_hand, in_flight=0)
     for _ in range(4):
-        command = next_command(session, load, NOW, RULES)
+        command = next_command(session, in_hand, NOW, RULES)
         if isinstance(command, End):
             return
         assert isinstance(command, Settle)
-        load = replace(load, unsettled=0, doubtful=0 if command.park_doubtful else load.doubtful)
+        in_hand = replace(in_hand, unsettled=0, doubtful=0 if command.park_doubtful else in_hand.doubtful)
         session = machine.settled(session, NOW)
     raise AssertionError(command)
 
 
 def test_a_contact_in_doubt_gives_way_when_nobody_else_can_be_read() -> None:
     """What waits behind it fills the session, so that no other contact can tell whose trouble it is."""
-    full = Load(held=5_000, doubtful=1)
+    full = InHand(held=5_000, doubtful=1)
     assert next_command(WORKING, full, NOW, RULES) == Settle(park_doubtful=True)
     assert isinstance(next_command(WORKING, replace(full, doubtful=0), NOW, RULES), Wait)
     assert isinstance(next_command(WORKING, replace(full, in_flight=1), NOW, RULES), Wait)

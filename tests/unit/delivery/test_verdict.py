@@ -11,7 +11,7 @@ from app.delivery.verdict import (
     DOUBTFUL_IN_A_ROW,
     REFUSED_IN_A_ROW,
     Accept,
-    Answer,
+    Answered,
     CallAgain,
     Create,
     Doubt,
@@ -94,7 +94,7 @@ def test_what_nobody_foresaw_leaves_the_contact_in_doubt_and_shows_no_text(resul
 
 
 def test_what_is_an_answer_counts_for_the_rate_and_ends_a_probe_well() -> None:
-    assert set(get_args(Answer)) == {Accept, Refuse, Create, ReloadCatalog}
+    assert set(get_args(Answered)) == {Accept, Refuse, Create, ReloadCatalog}
 
 
 def test_a_call_that_was_not_judged_is_no_probe() -> None:

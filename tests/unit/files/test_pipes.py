@@ -82,7 +82,7 @@ def test_a_named_pipe(tmp_path: Path) -> None:
 
 def test_a_pipe_is_of_no_size_and_no_fingerprint(piped: Callable[[bytes], str]) -> None:
     files = Files([piped(LINES)], no_standard_input)
-    assert [(source.size, source.fingerprint) for source in files.sources] == [(None, "")]
+    assert [(file.size, file.fingerprint) for file in files.recognised] == [(None, "")]
     assert sum(1 for _ in files.records(skip=1000)) == 2000
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import RequestRefused, UsageError
 from app.intake.credentials import Proxies, is_local, presented_key, read_token_request
 from app.intake.register import check_destination
-from app.intake.sources import Source
+from app.intake.sources import IntakeSource
 
 FORM = b"grant_type=client_credentials&client_id=crm&client_secret=ak_x%2By"
 
@@ -83,9 +83,9 @@ def test_a_proxy_that_is_no_address_is_wrong_usage():
 
 
 def test_a_source_with_a_certificate_needs_it_and_its_destination():
-    source = Source("aep", ("camp",), certificates=("aep.adobe.com",))
+    source = IntakeSource("aep", ("camp",), certificates=("aep.adobe.com",))
     check_destination(source, "camp", frozenset({"aep.adobe.com"}))
-    check_destination(Source("crm", ("camp",)), "camp", frozenset())
+    check_destination(IntakeSource("crm", ("camp",)), "camp", frozenset())
     for destination, names, code in [
         ("camp", frozenset(), "certificate_needed"),
         ("camp", frozenset({"other"}), "certificate_needed"),

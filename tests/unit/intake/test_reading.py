@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.errors import RequestRefused
 from app.event_loop import EVENT_LOOP
 from app.intake.bodies import inflate, inflate_within, weigh
-from app.intake.reading import LARGE_BYTES, MOST_LARGE_BYTES, Read, Reader
+from app.intake.reading import LARGE_BYTES, MOST_LARGE_BYTES, ReadBody, Reader
 from app.intake.room import Room
 
 SMALL = orjson.dumps({"a": 1})
@@ -68,7 +68,7 @@ def test_the_weight_is_of_the_values_rather_than_of_the_bytes() -> None:
 def test_what_is_read_is_the_body_and_its_profiles(plain: bytes, encoding: str) -> None:
     body = gzip.compress(plain) if encoding else plain
 
-    async def read() -> Read:
+    async def read() -> ReadBody:
         return await Reader().read(body, encoding)
 
     found = EVENT_LOOP.run(read())
@@ -82,7 +82,7 @@ def test_of_many_huge_ones_one_is_read_and_the_others_come_again_while_small_one
     assert weigh(HUGE) > MOST_LARGE_BYTES
     packed = gzip.compress(HUGE)
 
-    async def read() -> tuple[list[Read | BaseException], Read, Read]:
+    async def read() -> tuple[list[ReadBody | BaseException], ReadBody, ReadBody]:
         reader = Reader()
         many = asyncio.gather(*(reader.read(packed, "gzip") for _ in range(6)), return_exceptions=True)
         await asyncio.sleep(0)
@@ -90,13 +90,13 @@ def test_of_many_huge_ones_one_is_read_and_the_others_come_again_while_small_one
         assert not many.done(), "a small one waits for no large one"
         found = await many
         for one in found:
-            if isinstance(one, Read):
+            if isinstance(one, ReadBody):
                 one.leave()
         return found, small, await reader.read(packed, "gzip")
 
     found, small, again = EVENT_LOOP.run(read())
     assert small.profiles == [{"a": 1}]
-    taken = [one for one in found if isinstance(one, Read)]
+    taken = [one for one in found if isinstance(one, ReadBody)]
     refused = [one for one in found if isinstance(one, RequestRefused)]
     assert (len(taken), len(refused)) == (1, 5)
     assert {(one.status, one.code, one.retry_after_seconds) for one in refused} == {(503, "overloaded", 2)}
@@ -104,7 +104,7 @@ def test_of_many_huge_ones_one_is_read_and_the_others_come_again_while_small_one
 
 
 def test_a_sender_that_gives_up_leaves_its_room() -> None:
-    async def read() -> Read:
+    async def read() -> ReadBody:
         reader = Reader()
         first = asyncio.ensure_future(reader.read(HUGE, ""))
         await asyncio.sleep(0.01)

@@ -20,16 +20,16 @@ from app.pacing.asking import (
     Asking,
     Command,
     GiveBack,
-    Load,
+    Needs,
     Question,
     Sleep,
 )
 
 NOW = 1000.0
-NOTHING = Load(waits=False, in_flight=False, tells=False, renew_at=0.0)
-WAITS = Load(waits=True, in_flight=False, tells=False, renew_at=0.0)
-TELLS = Load(waits=False, in_flight=False, tells=True, renew_at=0.0)
-CALLS = Load(waits=False, in_flight=True, tells=False, renew_at=NOW + 3)
+NOTHING = Needs(waits=False, in_flight=False, tells=False, renew_at=0.0)
+WAITS = Needs(waits=True, in_flight=False, tells=False, renew_at=0.0)
+TELLS = Needs(waits=False, in_flight=False, tells=True, renew_at=0.0)
+CALLS = Needs(waits=False, in_flight=True, tells=False, renew_at=NOW + 3)
 
 Event = Callable[[Asking], object]
 
@@ -62,7 +62,7 @@ def after(*events: Event) -> Asking:
 
 
 @pytest.mark.parametrize(
-    ("events", "load", "command"),
+    ("events", "needs", "command"),
     [
         ([], WAITS, Ask()),
         ([asked(), answered()], WAITS, sleeps(TICK_SECONDS)),
@@ -89,17 +89,17 @@ def after(*events: Event) -> Asking:
         ([asked(0.4), Asking.close, failed], TELLS, sleeps(RETRY_SECONDS)),
         ([paused(0.4)], TELLS, Ask()),  # telling is no call
         ([asked()], CALLS, sleeps(REPORT_SECONDS)),  # by then there may be something to tell
-        ([asked()], Load(waits=False, in_flight=True, tells=False, renew_at=NOW + 0.3), sleeps(0.3)),
-        ([asked()], Load(waits=False, in_flight=True, tells=False, renew_at=NOW - 0.1), Ask()),
-        ([asked(0.4)], Load(waits=False, in_flight=True, tells=True, renew_at=NOW + 3), sleeps(0.6)),
-        ([asked(), failed], Load(waits=False, in_flight=True, tells=False, renew_at=NOW - 0.1), sleeps(1.0)),
+        ([asked()], Needs(waits=False, in_flight=True, tells=False, renew_at=NOW + 0.3), sleeps(0.3)),
+        ([asked()], Needs(waits=False, in_flight=True, tells=False, renew_at=NOW - 0.1), Ask()),
+        ([asked(0.4)], Needs(waits=False, in_flight=True, tells=True, renew_at=NOW + 3), sleeps(0.6)),
+        ([asked(), failed], Needs(waits=False, in_flight=True, tells=False, renew_at=NOW - 0.1), sleeps(1.0)),
         ([Asking.close], CALLS, sleeps(REPORT_SECONDS)),  # what is held is needed
         ([], NOTHING, sleeps(IDLE_SECONDS)),
         ([Asking.close], NOTHING, GiveBack()),
     ],
 )  # fmt: skip
-def test_what_is_next(events: list[Event], load: Load, command: Command) -> None:
-    assert after(*events).next_command(load, NOW) == command
+def test_what_is_next(events: list[Event], needs: Needs, command: Command) -> None:
+    assert after(*events).next_command(needs, NOW) == command
 
 
 @pytest.mark.parametrize(
@@ -138,30 +138,30 @@ def test_what_is_held_is_given_back_when_nothing_was_asked_for_a_while() -> None
     assert asking.next_command(NOTHING, NOW + 9) == sleeps(IDLE_SECONDS), "who comes after that has its while as well"
 
 
-loads = st.builds(
-    Load, waits=st.booleans(), in_flight=st.booleans(), tells=st.booleans(), renew_at=st.floats(NOW, NOW + 60)
+all_needs = st.builds(
+    Needs, waits=st.booleans(), in_flight=st.booleans(), tells=st.booleans(), renew_at=st.floats(NOW, NOW + 60)
 )
 events = st.sampled_from(["newcomer", "told_accepted", "close", "failed", ""])
 
 
-@given(st.lists(st.tuples(loads, st.floats(0.001, 3), events), max_size=40))
-def test_it_never_sleeps_for_long_nor_asks_again_at_once(steps: list[tuple[Load, float, str]]) -> None:
+@given(st.lists(st.tuples(all_needs, st.floats(0.001, 3), events), max_size=40))
+def test_it_never_sleeps_for_long_nor_asks_again_at_once(steps: list[tuple[Needs, float, str]]) -> None:
     asking, now, asked_at = Asking(), NOW, float("-inf")
-    for load, passed, event in steps:
+    for needs, passed, event in steps:
         now += passed
         if event == "failed":
             asking.failed(now)
         elif event:
             getattr(asking, event)()
-        match asking.next_command(load, now):
+        match asking.next_command(needs, now):
             case Sleep(seconds):
                 assert 0 < seconds <= max(IDLE_SECONDS, HOLD_SECONDS)
             case Ask():
-                assert replace(load, renew_at=0.0) != NOTHING
-                if load.waits:
+                assert replace(needs, renew_at=0.0) != NOTHING
+                if needs.waits:
                     assert now - asked_at >= SOON_SECONDS - 1e-6
                     asked_at = now
                 asking.begin(now, live=True)
-                asking.answered(now, waits=load.waits, given=1, wait_seconds=0.001)
+                asking.answered(now, waits=needs.waits, given=1, wait_seconds=0.001)
             case GiveBack():
-                assert replace(load, renew_at=0.0) == NOTHING
+                assert replace(needs, renew_at=0.0) == NOTHING
