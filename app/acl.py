@@ -19,6 +19,11 @@ _WORKING = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +time -@dange
 _QUEUES = f"{_CONNECTING} {_SCRIPTS} +@read +@write +@transaction +@pubsub +@blocking +time +watch -@dangerous -@admin -keys +info"
 
 
+# Redis reads its append-only file back as this user, leaves out each script or transaction that the user may not do, and starts all
+# the same. Off and without a password, it lets nobody in
+DEFAULT_USER = "default off ~* &* +@all"
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """`name`: the Redis user. `rules`: what follows its password."""
@@ -31,7 +36,7 @@ class Role:
 
 ROLES = (
     Role(
-        "worker", "state", "workers, and the commands of operators", f"~act:* resetchannels {_WORKING} +acl|whoami",
+        "worker", "state", "workers, and the commands of operators", f"~act:* resetchannels {_WORKING} +acl|whoami +acl|dryrun",
     ),
     Role(
         "producer", "state", "whoever enqueues with the Python class",

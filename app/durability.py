@@ -1,7 +1,8 @@
-"""Checks that the state's Redis keeps what it is given: it must evict nothing, and have an append-only file.
+"""Checks that the state's Redis keeps what it is given: it must evict nothing, have an append-only file, and be able to read it.
 
-Both are visible in INFO, which every role may use; CONFIG, which most may not, only adds detail. Findings are warnings:
-such a Redis works until its memory is short, or until it ends.
+The first two are visible in INFO, which every role may use; CONFIG, which most may not, only adds detail. What the user may
+do who reads the file back only `worker` may ask. Findings are warnings: such a Redis works until its memory is short, or until
+it ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.acl import DEFAULT_USER
+from app.keys import DESTINATIONS
 from app.mapping.problems import Problem
 from app.storage import explain
 
@@ -19,12 +22,36 @@ WHERE = "Redis"
 _APPEND_ONLY = (
     "Set appendonly yes (`redis-cli config set appendonly yes` does it at once, the configuration file for good)."
 )
+# what the pipeline's scripts write with
+_WRITES = (
+    "SET {} x", "DEL {}", "HSET {} x x", "HDEL {} x", "HINCRBY {} x 1", "SADD {} x", "ZADD {} 0 x", "ZREM {} x", "XADD {} * x x",
+    "XDEL {} 0", "PEXPIREAT {} 1", "PERSIST {}",
+)  # fmt: skip
+LOSES = "Redis would lose most of its append-only file when it starts anew: its user `default` may not write what stands there."
+GIVE_RIGHTS = (
+    f"`redis-cli acl setuser {DEFAULT_USER}` gives it the rights at once and lets nobody sign in as it; the line of "
+    "`activation acl` does so for good. If Redis was started anew before, CHANGELOG.md (Upgrading) says how to get back what it "
+    "left out."
+)
+
+
+def reads_back(redis: Redis) -> bool | None:
+    """Return whether the user as whom Redis reads its append-only file back may write all that stands there.
+
+    None if that may not be asked. Raises: redis-py's errors if Redis is away.
+    """
+    try:
+        return all(
+            redis.acl_dryrun("default", *write.format(DESTINATIONS).split()) in (b"OK", "OK") for write in _WRITES
+        )
+    except ResponseError:
+        return None
 
 
 def find_storage_problems(redis: Redis) -> list[Problem]:
     """Return warnings, for those who connect and check destinations; one of them if Redis cannot be asked."""
     try:
-        return [*_eviction(redis), *_persistence(redis)]
+        return [*_eviction(redis), *_persistence(redis), *_reading_back(redis)]
     except RedisError as error:
         meant = explain(error)
         return [Problem("warning", WHERE, f"{meant} It is not known whether it keeps what it is given.", meant.remedy)]
@@ -52,6 +79,11 @@ def _persistence(redis: Redis) -> Iterator[Problem]:
     else:
         text = "Redis makes snapshots only: when it ends suddenly, what was accepted since the last one is lost."
     yield Problem("warning", WHERE, text, _APPEND_ONLY)
+
+
+def _reading_back(redis: Redis) -> Iterator[Problem]:
+    if int(_info(redis, "persistence").get("aof_enabled", 1)) and reads_back(redis) is False:
+        yield Problem("warning", WHERE, LOSES, GIVE_RIGHTS)
 
 
 def _save_points(redis: Redis) -> str | None:

@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from app.acl import ROLES, rule_of
+from app.acl import DEFAULT_USER, ROLES, rule_of
 from app.cli.report import err, json_option, out, print_json, resources
 
 
@@ -25,8 +25,12 @@ def acl(server: str | None, as_json: bool) -> None:
         return
     for name in dict.fromkeys(role.server for role in chosen):
         # Redis allows no comments in an ACL file, and each user only once
-        err.print(f"# {name}: save what `--server {name}` prints as its aclfile; `default` must be off", markup=False)
-        out.print("user default off", markup=False)
+        err.print(
+            f"# {name}: save what `--server {name}` prints as its aclfile; `default` must be off and keep its rights: "
+            "Redis reads its append-only file back as `default`",
+            markup=False,
+        )
+        out.print(f"user {DEFAULT_USER}", markup=False)
         for role in (role for role in chosen if role.server == name):
             err.print(f"# {role.name}: {role.holds}", markup=False)
             out.print(f"user {rule_of(role, secrets.token_urlsafe(24))}", markup=False)

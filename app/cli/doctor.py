@@ -18,6 +18,7 @@ from app.broker import queue_lengths
 from app.cli.report import json_option, out, print_json, resources
 from app.devstack.home import Home
 from app.devstack.stack import STACK, listens
+from app.durability import GIVE_RIGHTS, LOSES, reads_back
 from app.errors import SealBroken, ServiceUnreachable, UnknownDestination, WorkHasProblems
 from app.queues import QUEUES
 from app.reporting.alerts import read_open
@@ -94,6 +95,8 @@ def _redis(made: Resources) -> Iterator[Finding]:
         times.append(time.perf_counter() - began)
     info: Any = made.redis.info()
     yield from of_redis(info, median(times))
+    if int(info.get("aof_enabled", 1)) and reads_back(made.redis) is False:
+        yield problem("redis user default", LOSES, GIVE_RIGHTS)
 
 
 def _broker(made: Resources) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.acl import ROLES
+from app.acl import DEFAULT_USER, ROLES
 from app.devstack.stack import commands
 from app.sealing import KeyRing
 from app.settings import OPTIONS, PREFIX, Settings
@@ -102,7 +102,7 @@ def test_the_users_of_redis_are_those_of_activation_acl(service, server):
     words = SERVICES[service]["command"]
     starts = [place for place, word in enumerate(words) if word == "--user"]
     users = [words[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(words)], strict=True)]
-    assert users[0] == ["default", "off"]
+    assert users[0] == DEFAULT_USER.split()
     assert users[1] == ["health", "on", ">health", "-@all", "+ping"]
     expected = []
     for role in (role for role in ROLES if role.server == server):
