@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,25 @@ def test_reaches_what_it_needs_and_no_more(service):
 
 def test_the_servers_networks_lead_nowhere_else():
     networks = yaml.safe_load(COMPOSE)["networks"]
-    assert [name for name, about in networks.items() if about and about["internal"]] == ["state", "broker"]
+    assert [name for name, about in networks.items() if about.get("internal")] == ["state", "broker"]
+
+
+def test_the_address_of_a_proxy_on_this_machine_is_known():
+    """Through a published port it is that of the network's gateway."""
+    (pool,) = yaml.safe_load(COMPOSE)["networks"]["outside"]["ipam"]["config"]
+    subnet, gateway = (re.fullmatch(r"\$\{OUTSIDE_\w+:-(.+)}", pool[name])[1] for name in ("subnet", "gateway"))
+    assert ip_address(gateway) in ip_network(subnet)
+    for file, named in ((".env.example", "INTAKE_PROXIES"), (".env.example", "CONSOLE_PROXIES"),
+                        ("docs/operations.md", "INTAKE_PROXIES"), ("docs/console.md", "CONSOLE_PROXIES")):  # fmt: skip
+        assert f"{named}={gateway}" in (ROOT / file).read_text()
+
+
+def test_what_the_machine_decides_stands_in_the_example():
+    choices = set(re.findall(r"\$\{(\w+(?:_PORT|_PROXIES|_SUBNET|_GATEWAY|_PROCESSES)):-([^}]*)", COMPOSE))
+    assert len(choices) >= 10
+    example = (ROOT / ".env.example").read_text()
+    for name, value in choices:
+        assert f"\n#{name}={value}" in example
 
 
 @pytest.mark.parametrize(("service", "server"), [("redis", "state"), ("broker", "broker")])
