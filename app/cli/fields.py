@@ -66,12 +66,13 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
+@click.option("--new-token", is_flag=True, help="Request a token, even if the one in use is a few minutes old at most.")
 @json_option
-def check(destination: str, as_json: bool) -> None:
+def check(destination: str, new_token: bool, as_json: bool) -> None:
     """Check DESTINATION: credentials, scopes, fields, Mapping IDs. Lists each problem with its remedy and exits with 1."""
     with resources() as made:
         problems = [
-            *operating.check(made, destination).problems,
+            *operating.check(made, destination, new_token=new_token).problems,
             *_standstill(made, destination),
             *find_storage_problems(made.redis),
         ]

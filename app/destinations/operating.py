@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 
+# what stopped a destination may be that its token has other permissions than the package has now
+_OF_PERMISSIONS = ("missing_scope", "not_authorized", "token_rejected")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The result of connecting.
@@ -55,7 +59,7 @@ def try_destination(resources: Resources, destination: Destination, *, limits_of
 
     Raises: `DestinationUnreachable`; `AccountThrottled`.
     """
-    found = preflight(destination, resources.client(destination), now_ms=resources.clock.now_ms())
+    found = _preflight(resources, destination)
     if limits_of_account:
         return found
     disagreements = find_disagreements(destination, others_of_account(destination, resources.destinations))
@@ -79,16 +83,30 @@ def connect(resources: Resources, destination: Destination, *, limits_of_account
     return Connection(found.problems, resumed, tuple(given))
 
 
-def check(resources: Resources, destination_id: str) -> Preflight:
+def check(resources: Resources, destination_id: str, *, new_token: bool = False) -> Preflight:
     """Run the preflight of a connected destination; if all is well, its definitions are refreshed too.
+
+    `new_token`: see `preflight`.
 
     Raises: `UnknownDestination`; `SealBroken`; `DestinationUnreachable`; `AccountThrottled`.
     """
     target = resources.destinations.get(destination_id)
-    found = preflight(target, resources.client(target), now_ms=resources.clock.now_ms())
+    found = _preflight(resources, target, new_token=new_token)
     if found.ok and found.catalog is not None:
         resources.catalogs.put(target.id, found.catalog, if_connected=True)
     return found
+
+
+def _preflight(resources: Resources, destination: Destination, *, new_token: bool = False) -> Preflight:
+    return preflight(
+        destination, resources.client(destination), now_ms=resources.clock.now_ms(),
+        new_token=new_token or distrusts_token(resources, destination.id),
+    )  # fmt: skip
+
+
+def distrusts_token(resources: Resources, destination_id: str) -> bool:
+    """Return whether the destination was stopped for what its token may not do, so that only a new one can show that it is mended."""
+    return resources.states.get(destination_id).code in _OF_PERMISSIONS
 
 
 def pause(resources: Resources, destination_id: str) -> State:

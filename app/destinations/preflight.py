@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination, Limits
     from app.mapping.catalog import Catalog
     from app.sfmc import MarketingCloud
+    from app.sfmc.tokens import Tested
 
 # PATCH of a contact needs both, reading the definitions the first.
 SCOPES = ("list_and_subscribers_read", "list_and_subscribers_write")
@@ -42,21 +43,21 @@ class Preflight:
         return not has_error(self.problems)
 
 
-def preflight(destination: Destination, client: MarketingCloud, *, now_ms: int) -> Preflight:
+def preflight(destination: Destination, client: MarketingCloud, *, now_ms: int, new_token: bool = False) -> Preflight:
     """Ask the account itself about credentials, scopes, definitions, and whether the mapping fits them. Nothing is stored.
 
-    Without a token nothing else is asked.
+    Without a token nothing else is asked. `new_token`: request one even if the shared one is a few minutes old at most.
 
     Raises: `DestinationUnreachable` or `AccountThrottled` if the account cannot be asked now, which says nothing about the
     destination.
     """
     try:
-        token = client.test_connection()
+        tested = client.test_connection(SCOPES, anew=new_token)
     except (DestinationUnreachable, AccountThrottled):
         raise
     except CallError as error:
         return Preflight((_of_call(error, "account"),))
-    problems = list(_scope_problems(token.scopes))
+    problems = [*_age_problems(tested), *_scope_problems(tested.token.scopes)]
     found: Catalog | None = None
     try:
         found = catalogs.fetch(client, now_ms)
@@ -76,6 +77,16 @@ def preflight(destination: Destination, client: MarketingCloud, *, now_ms: int) 
 
 def _of_call(error: CallError, where: str) -> Problem:
     return Problem("error", where, f"{error} ({error.code})", error.remedy)
+
+
+def _age_problems(tested: Tested) -> Iterator[Problem]:
+    if tested.throttled is not None:
+        yield Problem(
+            "warning",
+            "account",
+            f"{tested.throttled} The token in use was tested instead of a new one.",
+            "Check again later: it may have outlived the client secret and permissions that it was granted for.",
+        )
 
 
 def _scope_problems(scopes: frozenset[str]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from app.sfmc.calls import Judged
 from app.sfmc.contacts import Contacts
 from app.sfmc.http import Transport
 from app.sfmc.responses import judge_read
-from app.sfmc.tokens import Token, TokenSource
+from app.sfmc.tokens import Tested, Token, TokenSource
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -74,18 +74,20 @@ class MarketingCloud:
         """Return every attribute-set definition as Marketing Cloud spells it."""
         return fetch_definitions(self)
 
-    def test_connection(self) -> Token:
-        """Fetch a token, use it for a call that needs no permission, and return it.
+    def test_connection(self, needed: Collection[str] = (), *, anew: bool = False) -> Tested:
+        """Use a token for a call that needs no permission, and return it with what it shows.
 
-        It fetches a new token even if there is a valid one or one was just refused: somebody who tests has just changed
-        something, and a token outlives the secret and permissions it was granted for.
+        A token outlives the secret and the permissions it was granted for. So a new one is requested if another secret was
+        given, if the last request was refused, if the shared token lacks a scope `needed` or is some minutes old, or if `anew`
+        says so. That the endpoint is asked too often is not told to the account, which may have a good token: whoever has none
+        finds the refusal noted.
 
         Raises: the `CallError` of either call.
         """
-        with self._telling():
-            token = self._tokens.renew()
+        tested = self._tokens.test(needed, anew=anew)
         self.call("GET", "/platform/v1/tokenContext", judge_read)
-        return token
+        # another one if that one was not accepted
+        return tested._replace(token=self._tokens.get())
 
     def forget_token(self) -> None:
         """Let the next call fetch a token with the package's current scopes: a token keeps those it was granted with."""

@@ -4,7 +4,8 @@ Salesforce wants no more than one token request in 20 minutes. The token is kept
 own time to live, so no two clocks are compared; each process keeps it opened until it is due. A process that finds none
 takes a lock and requests one; the others look again every 50 ms. After 80 % of its life, whichever process gets the lock
 requests the next one, while the others keep using the old. A refusal is remembered for as long as it would only be
-repeated, and only for the secret that was refused: a corrected one is tried at once.
+repeated, and only for the secret that was refused: a corrected one is tried at once. A test of the credentials is answered
+by the shared token as long as a new one would tell no more.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 from redis.exceptions import RedisError
@@ -45,6 +47,9 @@ _REFUSED_SECONDS = 30.0
 _UNREACHABLE_SECONDS = 5.0
 _THROTTLED_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 1200.0
+YOUNG_SECONDS = (
+    300.0  # how long a token tells what its secret and permissions are; a change of them takes up to 5 minutes to hold
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,24 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token in this process; times are those of time.monotonic(). `is_due`: its successor should have been requested."""
+    """A token in this process; times are those of time.monotonic().
+
+    `secret`: digest of the secret that it was granted to. `is_due`: its successor should have been requested.
+    """
 
     token: Token
+    granted_at: float
     refresh_at: float
     ends_at: float
+    secret: str
     is_due: bool = False
+
+
+class Tested(NamedTuple):
+    """A token that shows what the credentials allow. `throttled`: why it is not as new as it should be."""
+
+    token: Token
+    throttled: AccountThrottled | None = None
 
 
 class TokenSource:
@@ -132,15 +149,37 @@ class TokenSource:
                 if clear is None or clear["token"] == token_value:
                     self._delete_if(keys=[self._key], args=[sealed])
 
-    def renew(self) -> Token:
-        """Request a new token and return it; if none is granted, the one in use stays. Raises: as `get`."""
+    def test(self, needed: Collection[str], *, anew: bool) -> Tested:
+        """Return the shared token if it tells as much as a new one would; else request one.
+
+        It does if it was granted to the same secret in the last `YOUNG_SECONDS`, has the scopes `needed`, and no request has been
+        refused since. An older one has to do while the endpoint is asked too often. `anew`: request one in any case. If none is
+        granted, the one in use stays.
+
+        Raises: as `get`.
+        """
         with self._mutex:
             while True:
                 with locked(self._redis, self._lock_key, self._lock_ms) as mine:
                     if mine:
-                        self._held = self._request()
-                        return self._held.token
+                        self._held, throttled = self._test_locked(frozenset(needed), anew=anew)
+                        return Tested(self._held.token, throttled)
                 time.sleep(_POLL_SECONDS)
+
+    def _test_locked(self, needed: frozenset[str], *, anew: bool) -> tuple[_Held, AccountThrottled | None]:
+        held, refusal = self._look()
+        throttled = refusal if isinstance(refusal, AccountThrottled) else None
+        will_do = not anew and refusal is throttled and held is not None and held.secret == self._secret_digest
+        if held is None or not will_do or not needed <= held.token.scopes:
+            return self._request(), None
+        if not held.is_due and time.monotonic() - held.granted_at < YOUNG_SECONDS:
+            return held, None
+        if throttled is not None:
+            return held, throttled
+        try:
+            return self._request(), None
+        except AccountThrottled as error:
+            return held, error
 
     def forget(self) -> None:
         """Let the next `get` request a token, whatever was granted or refused before."""
@@ -190,7 +229,7 @@ class TokenSource:
     def _keep_for_now(self, held: _Held) -> Token:
         """Keep using the old token while the next is on its way or refused; it is valid until its end."""
         again_at = min(time.monotonic() + _RECHECK_SECONDS, held.ends_at)
-        self._held = _Held(held.token, again_at, held.ends_at)
+        self._held = replace(held, refresh_at=again_at, is_due=False)
         return held.token
 
     def _request(self) -> _Held:
@@ -216,7 +255,8 @@ class TokenSource:
         with suppress(RedisError):  # a token that cannot be shared just now is still valid here
             self._count("granted")
             self._share(token, granted.life_seconds, began)
-        return _Held(token, began + granted.life_seconds * _REFRESH_AT, began + granted.life_seconds)
+        life_seconds = granted.life_seconds
+        return _Held(token, began, began + life_seconds * _REFRESH_AT, began + life_seconds, self._secret_digest)
 
     def _share(self, token: Token, life_seconds: float, began: float) -> None:
         """Give other processes the token."""
@@ -228,6 +268,7 @@ class TokenSource:
                 "url": token.rest_base_url,
                 "scopes": sorted(token.scopes),
                 "life_ms": life_seconds * 1000,
+                "secret": self._secret_digest,
             }
             sealed = self._ring.seal(orjson.dumps(clear), self._purpose)
             lua.write(
@@ -256,7 +297,10 @@ class TokenSource:
             return None
         token = Token(clear["token"], clear["url"], frozenset(clear["scopes"]))
         to_refresh_ms = left_ms - clear["life_ms"] * (_SHARED_LIFE - _REFRESH_AT)
-        return _Held(token, now + to_refresh_ms / 1000, now + left_ms / 1000, is_due=to_refresh_ms <= 0)
+        return _Held(
+            token, now + (left_ms - clear["life_ms"] * _SHARED_LIFE) / 1000, now + to_refresh_ms / 1000, now + left_ms / 1000,
+            clear.get("secret", ""), is_due=to_refresh_ms <= 0,
+        )  # fmt: skip
 
     def _open(self, sealed: bytes) -> dict[str, Any] | None:
         """Return the content, or None if no key opens it: a token, unlike everything else that is sealed, is simply replaced."""

@@ -17,6 +17,7 @@ from app.console import connect_form
 from app.console.visit import page
 from app.destinations import catalogs, operating
 from app.destinations.changes import warnings
+from app.destinations.preflight import SCOPES
 from app.destinations.writing import SECRET_VARIABLE, diff, document, to_yaml
 from app.errors import AccountThrottled, CallError, SealBroken, UsageError
 from app.mapping.problems import find_problems
@@ -178,7 +179,7 @@ def _test(visit: Visit, draft: Draft) -> Draft:
     assert asked.destination is not None
     client = visit.resources.client(asked.destination)
     try:
-        client.test_connection()
+        client.test_connection(SCOPES, anew=operating.distrusts_token(visit.resources, asked.destination.id))
         catalog = catalogs.fetch(client, visit.resources.clock.now_ms())
     except CallError as error:
         draft.tested = f"{error} {error.remedy}".strip()

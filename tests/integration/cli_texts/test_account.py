@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from app.keys import AccountKeys
+from app.keys import AccountKeys, DestinationKeys
 
 NOT_CONNECTED = "Error: spring is not connected.\nMend what is listed and connect again.\n"
 LACKS_WRITE = (
@@ -71,13 +71,57 @@ def test_an_ip_address_that_is_not_listed(run, text, sandbox):
 def test_a_token_that_still_works_hides_no_refusal(run, text, sandbox, change, code):
     assert run("connect", "-", stdin=text).exit_code == 0
     sandbox.switch(**change)
-    checked = run("check", "spring", "--json")
+    checked = run("check", "spring", "--new-token", "--json")
     assert checked.exit_code == 1
     found = orjson.loads(checked.stdout)
     assert found["ok"] is False
     assert [(item["level"], item["where"]) for item in found["problems"]] == [("error", "account")]
     assert f"({code})" in found["problems"][0]["text"]
     assert found["problems"][0]["remedy"]
+
+
+def token_requests(sandbox) -> int:
+    return sum(call["route"] == "token" for call in sandbox.calls)
+
+
+def test_connect_and_check_take_one_token_and_hold_no_delivery(run, text, sandbox):
+    sandbox.switch(token_requests_per_window=1, token_window_seconds=1200)
+    for words in (("connect", "-"), ("connect", "-"), ("check", "spring"), ("fields", "spring", "--refresh")):
+        assert run(*words, stdin=text).exit_code == 0, words
+    assert token_requests(sandbox) == 1
+    refused = run("check", "spring", "--new-token")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert refused.stderr == (
+        "Error: The token endpoint is asked too often (HTTP 429).\nDelivery goes on by itself after a wait. If it comes again, see "
+        "which other programs ask for tokens of the installed package, and give each a package of its own. Nothing was changed; "
+        "try again in 60 s.\n"
+    )
+    (row,) = orjson.loads(run("destinations", "--json").stdout)
+    assert row["throttled_seconds"] == 0
+    assert run("check", "spring").exit_code == 0
+
+
+def test_an_old_token_is_tested_while_no_new_one_is_to_be_had(run, text, sandbox, redis):
+    sandbox.switch(token_requests_per_window=1, token_window_seconds=1200)
+    assert run("connect", "-", stdin=text).exit_code == 0
+    (key,) = redis.scan_iter("act:*:token:????????????")
+    redis.pexpire(key, redis.pttl(key) - 301_000)
+    checked = run("check", "spring")
+    assert (checked.exit_code, checked.stdout) == (0, "✔ spring is ready.\n")
+    assert checked.stderr == (
+        "warning: account: The token endpoint is asked too often (HTTP 429). The token in use was tested instead of a new one. "
+        "Check again later: it may have outlived the client secret and permissions that it was granted for.\n"
+    )
+
+
+@pytest.mark.parametrize(("code", "requests"), [("missing_scope", 2), ("mapping_broken", 1)])
+def test_a_destination_stopped_for_its_permissions_is_tested_with_a_new_token(
+    run, text, sandbox, redis, code, requests
+):
+    assert run("connect", "-", stdin=text).exit_code == 0
+    redis.hset(DestinationKeys("spring").state, mapping={"status": "stopped", "code": code, "text": "It was refused."})
+    assert run("check", "spring").exit_code == 0
+    assert token_requests(sandbox) == requests
 
 
 def test_a_missing_scope(run, text, sandbox):
@@ -90,7 +134,7 @@ def test_a_missing_scope(run, text, sandbox):
 def test_a_scope_that_was_taken_away(run, text, sandbox):
     assert run("connect", "-", stdin=text).exit_code == 0
     sandbox.switch(package_scopes="list_and_subscribers_read")
-    checked = run("check", "spring")
+    checked = run("check", "spring", "--new-token")
     assert (checked.exit_code, checked.stdout, checked.stderr) == (
         1,
         "",

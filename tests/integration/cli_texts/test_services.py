@@ -70,7 +70,7 @@ def test_marketing_cloud_that_cuts_connections(run, spring, text, sandbox, words
 
 def test_marketing_cloud_that_is_unavailable_says_when_to_try_again(run, spring, sandbox):
     sandbox.switch(unavailable=True, unavailable_retry_after_seconds=7)
-    result = run("check", "spring")
+    result = run("check", "spring", "--new-token")
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",

@@ -9,6 +9,7 @@ from html import unescape
 
 import orjson
 import pytest
+import requests
 
 from app.access.roles import Role
 from app.errors import ContactRefused
@@ -173,6 +174,21 @@ def test_connecting_needs_no_script(console):
     fields = connect_fields(console) | {"account.client_secret": "", "sealed": sealed}
     assert "Connected new." in client.send_form("/connect", do="connect", **fields).text
     assert console.resources.destinations.get("new").account.client_secret == "sandbox-secret"
+
+
+def test_connecting_takes_one_token(console):
+    sandbox = f"{console.base}/_sandbox"
+    requests.patch(f"{sandbox}/settings", json={"token_requests_per_window": 1}, timeout=10).raise_for_status()
+    client = console.client(Role.MANAGE)
+    client.get("/connect")
+    tested = client.send_form("/connect", do="test", **connect_fields(console))
+    assert "asked too often" not in tested.text
+    sealed = tested.text.partition('name="sealed" value="')[2].partition('"')[0]
+    fields = connect_fields(console) | {"account.client_secret": "", "sealed": sealed}
+    assert "Connect new?" in client.send_form("/connect", do="review", **fields).text
+    assert "Connected new." in client.send_form("/connect", do="connect", **fields).text
+    calls = requests.get(f"{sandbox}/ledger", timeout=10).json()["calls"]
+    assert [call["status"] for call in calls if call["route"] == "token"] == [200]
 
 
 def test_a_secret_on_its_way_is_of_use_in_no_other_session(console):

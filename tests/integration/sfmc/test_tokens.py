@@ -143,7 +143,7 @@ def test_a_connection_test_asks_anew(far, clients):
     with pytest.raises(DestinationBroken):
         cloud.test_connection()
     far.secrets.add("staged")
-    assert cloud.test_connection().scopes == {"list_and_subscribers_read", "list_and_subscribers_write"}
+    assert cloud.test_connection().token.scopes == {"list_and_subscribers_read", "list_and_subscribers_write"}
 
 
 def test_a_throttled_token_endpoint_is_left_alone_for_as_long_as_it_says(far, clients):
