@@ -14,7 +14,18 @@ import click
 from app.cli.destinations_argument import DESTINATION
 from app.cli.fields import print_problems
 from app.cli.files import standard_input
-from app.cli.report import confirm, err, json_option, moment, note, out, print_json, print_table, resources
+from app.cli.report import (
+    asked_to_wait,
+    confirm,
+    err,
+    json_option,
+    moment,
+    note,
+    out,
+    print_json,
+    print_table,
+    resources,
+)
 from app.destinations import operating
 from app.destinations.changes import changes, is_elsewhere, warnings
 from app.destinations.file import load
@@ -140,11 +151,7 @@ def destinations(as_json: bool) -> None:
         if row["standstill"]:
             out.print(f"{row['id']}: {row['standstill']} {MORE_CALLS}", markup=False)
         if row["throttled_seconds"]:
-            out.print(
-                f"{row['id']}: its account asks to wait another {row['throttled_seconds']:,.0f} s; "
-                f"`activation resume {row['id']}` does not wait.",
-                markup=False,
-            )
+            out.print(asked_to_wait(row["id"], row["throttled_seconds"]), markup=False)
         if row["catalog_failure"]:
             out.print(f"{row['id']}: the cached fields are old: {row['catalog_failure']}", markup=False)
 

@@ -10,10 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.cli.destinations_argument import DESTINATION
 from app.cli.interrupts import Interrupts
-from app.cli.report import err, json_option, moment, out, print_json, print_table, resources
+from app.cli.report import asked_to_wait, err, json_option, moment, out, print_json, print_table, resources
+from app.destinations import operating
 from app.destinations.state import Status
 from app.keys import LANES, DestinationKeys
+from app.pacing.shown import read_pace
 from app.reporting.jobs import Job, read_job, read_jobs
+from app.reporting.quota import MORE_CALLS, read_quota
 from app.reporting.runs import OUTCOMES
 from app.resources import Resources
 
@@ -37,10 +40,10 @@ def follow(made: Resources, job_id: str, *, timeout_seconds: float | None = None
                 break
             if result.pending != before:
                 moved, before = now, result.pending
-            for reason in _reasons(made, result, still=now - moved >= STILL_SECONDS):
-                if reason not in said:
-                    said.add(reason)
-                    progress.console.print(reason, markup=False)
+            for cause, text in _reasons(made, result, still=now - moved >= STILL_SECONDS):
+                if cause not in said:
+                    said.add(cause)
+                    progress.console.print(text, markup=False)
     return result
 
 
@@ -50,19 +53,35 @@ def _ticks() -> Iterator[None]:
         time.sleep(POLL_SECONDS)
 
 
-def _reasons(made: Resources, job: Job, *, still: bool) -> list[str]:
-    """Return why profiles of a job wait. `still`: none has been settled for a while."""
-    reasons = []
+def _reasons(made: Resources, job: Job, *, still: bool) -> Iterator[tuple[str, str]]:
+    """Yield why profiles of a job wait: what each cause is called, and its text. `still`: none has been settled for a while."""
     for destination_id in job.destinations:
         state = made.states.get(destination_id)
         if state.code:
-            reasons.append(f"{destination_id} is {state.status}: {state.text} {state.remedy}".strip())
-        elif still and not _is_held(made, destination_id):
-            reasons.append(
-                f"Nothing of {destination_id} has moved for {STILL_SECONDS:.0f} s, and no worker holds a lane of it. "
-                "Is one running? `activation up` starts some."
-            )
-    return reasons
+            text = f"{destination_id} is {state.status}: {state.text} {state.remedy}".strip()
+            yield text, text
+        elif still:
+            yield from _still_reasons(made, destination_id)
+
+
+def _still_reasons(made: Resources, destination_id: str) -> Iterator[tuple[str, str]]:
+    """Yield why an enabled destination stands still: the account that workers have to wait for, else that there are none."""
+    destination = operating.former(made, destination_id)
+    if destination is not None:
+        account, limits = destination.account.key, destination.limits
+        quota = read_quota(made.redis, account, calls_per_year=limits.calls_per_year, stops=limits.stop_at_yearly_quota)
+        if quota.standstill:
+            yield f"{destination_id} quota", f"{destination_id}: {quota.standstill} {MORE_CALLS}"
+            return
+        if seconds := read_pace(made.redis, account, limits).wait_seconds:
+            yield f"{destination_id} wait", asked_to_wait(destination_id, seconds)
+            return
+    if not _is_held(made, destination_id):
+        text = (
+            f"Nothing of {destination_id} has moved for {STILL_SECONDS:.0f} s, and no worker holds a lane of it. "
+            "Is one running? `activation up` starts some."
+        )
+        yield text, text
 
 
 def _is_held(made: Resources, destination_id: str) -> bool:

@@ -53,6 +53,13 @@ def complain(text: str, remedy: str = "", problems: Iterable[str] = ()) -> None:
         err.print(escape(remedy))
 
 
+def asked_to_wait(destination_id: str, seconds: float) -> str:
+    return (
+        f"{destination_id}: its account asks to wait another {seconds:,.0f} s; "
+        f"`activation resume {destination_id}` does not wait."
+    )
+
+
 def check_none_is_locked(names: Sequence[str]) -> None:
     """Raise `WorkHasProblems` if there are records that no key opens. `names`: theirs."""
     if names:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -16,7 +18,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from app.destinations.model import Limits
+from app.errors import AccountThrottled, Throttle
 from app.files.streams import zstd
+from app.keys import AccountKeys
+from app.pacing.account import tell_throttled
 
 ROOT = Path(__file__).parents[3]
 PROFILES = [{"identityMap": {"crm": [{"id": f"k{number}"}]}, "person": {"first": "Ann"}} for number in range(3)]
@@ -242,6 +248,31 @@ def test_waiting_without_a_worker_says_so_once(run, spring, tmp_path, monkeypatc
     done = run("enqueue", "spring", "profiles", "--wait", "--timeout", "1.5")
     assert done.exit_code == 1
     assert done.stderr.count("no worker holds a lane of it. Is one running? `activation up` starts some.\n") == 1
+
+
+def test_waiting_for_an_account_that_asked_to_wait_blames_no_worker(run, spring, tmp_path, monkeypatch, redis):
+    (tmp_path / "profiles").write_bytes(LINES)
+    monkeypatch.setattr(sys.modules["app.cli.jobs"], "STILL_SECONDS", 0.3)
+    (row,) = orjson.loads(run("destinations", "--json").stdout)
+    throttled = AccountThrottled("Too often.", kind=Throttle.TOKENS, wait_seconds=90)
+    tell_throttled(redis, row["account"], Limits(), throttled)
+    done = run("enqueue", "spring", "profiles", "--wait", "--timeout", "2.5")
+    assert done.exit_code == 1
+    assert re.findall(
+        r"spring: its account asks to wait another [89]\d s; `activation resume spring` does not wait\.", done.stderr
+    )
+    assert (done.stderr.count("asks to wait"), done.stderr.count("no worker")) == (1, 0)
+
+
+def test_waiting_where_the_calls_of_the_year_are_used_up_says_so(run, text, tmp_path, monkeypatch, redis):
+    assert run("connect", "-", stdin=text + "limits: {calls_per_year: 5, stop_at_yearly_quota: true}\n").exit_code == 0
+    (tmp_path / "profiles").write_bytes(LINES)
+    monkeypatch.setattr(sys.modules["app.cli.jobs"], "STILL_SECONDS", 0.3)
+    (row,) = orjson.loads(run("destinations", "--json").stdout)
+    redis.hset(AccountKeys(row["account"]).calls, f"y{datetime.now(UTC).year}", 5)
+    done = run("enqueue", "spring", "profiles", "--wait", "--timeout", "1.5")
+    assert done.stderr.count("spring: All 5 calls of this year are used") == 1
+    assert "no worker" not in done.stderr
 
 
 def test_a_timeout_without_waiting(run, spring):
