@@ -34,6 +34,7 @@ from app.destinations.state import UNREADABLE, State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.pacing.shown import read_pace
+from app.reporting.losses import find_losses
 from app.reporting.quota import MORE_CALLS, read_quota
 from app.reporting.runs import read_backlog
 from app.resources import Resources
@@ -244,12 +245,13 @@ def resume(destination: str, set_locked_aside: bool) -> None:
 def disconnect(destination: str, yes: bool) -> None:
     """Remove DESTINATION with its backlog, failures and delivered state. Contacts in Marketing Cloud stay."""
     with resources() as made:
-        made.destinations.get(destination)
-        waiting, failed = read_backlog(made.redis, destination).total, len(made.failures(destination))
-        if not yes and (waiting or failed):
-            confirm(f"{waiting:,} waiting and {failed:,} failed profiles of {destination} will be lost. Go on?")
+        lost = find_losses(made, destination)
+        if not yes and lost.total:
+            confirm(
+                f"{lost.waiting:,} waiting and {lost.failed:,} failed profiles of {destination} will be lost. Go on?"
+            )
         made.destinations.remove(destination)
-        note(made, "disconnect", destination, detail=f"{waiting} waiting, {failed} failed")
+        note(made, "disconnect", destination, detail=str(lost))
     out.print(f"{destination} is disconnected.", markup=False)
 
 

@@ -43,6 +43,7 @@ def make_application(context: Context) -> Starlette:
         Route("/destinations/{destination}/failed/{failure}", failures.one, methods=BOTH),
         Route("/destinations/{destination}/failures/{act}/confirm", failures.confirm, methods=["POST"]),
         Route("/destinations/{destination}/failures/{act}", failures.act, methods=["POST"]),
+        Route("/destinations/{destination}/disconnect", overview.disconnect, methods=BOTH),
         Route("/destinations/{destination}/{act}", overview.act, methods=["POST"]),
         Route("/failures", failures.failures),
         Route("/connect", connect.connect, methods=BOTH),

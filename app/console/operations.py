@@ -25,6 +25,7 @@ from app.reporting.contact import account_copy, read_contact
 from app.reporting.destinations import Glance, glance, glances
 from app.reporting.failure_search import Wanted, find_failures
 from app.reporting.jobs import Job, read_job, read_jobs
+from app.reporting.losses import find_losses
 from app.reporting.preview import preview_as_json, preview_profiles
 from app.reporting.runs import read_runs
 
@@ -85,6 +86,13 @@ def resume_destination(ask: Ask) -> Any:
     state = operating.resume(ask.resources, ask.destination_id)
     ask.note("resume", ask.destination_id)
     return asdict(state)
+
+
+def disconnect_destination(ask: Ask) -> Any:
+    lost = find_losses(ask.resources, ask.destination_id)
+    ask.resources.destinations.remove(ask.destination_id)
+    ask.note("disconnect", ask.destination_id, str(lost))
+    return {"connected": False, "lost": asdict(lost)}
 
 
 def refresh_fields(ask: Ask) -> Any:
@@ -249,6 +257,10 @@ OPERATIONS = [
     Operation(
         "PUT", _D, Role.MANAGE, "Connect or replace after a live test; `test_only` changes nothing", connect_destination,
         body={"file": "text", "client_secret": "text", "test_only": "flag", "limits_of_account": "flag"}, needed=("file",),
+    ),
+    Operation(
+        "DELETE", _D, Role.MANAGE,
+        "Disconnect: its backlog, failures and delivered state are lost; contacts in Marketing Cloud stay", disconnect_destination,
     ),
     Operation("POST", f"{_D}/pause", Role.ACTIVATE, "Stop delivering; profiles wait", pause_destination),
     Operation("POST", f"{_D}/resume", Role.ACTIVATE, "Deliver again, or probe at once", resume_destination),

@@ -13,6 +13,7 @@ from app.destinations.state import Status
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
 from tests.browser.conftest import IMAGES
+from tests.browser.sample import connect
 
 PAGES = {
     "overview": "/", "destination": "/destinations/spring-campaign", "failures": "/failures?destination=spring-campaign",
@@ -253,6 +254,23 @@ def test_a_change_shows_what_it_replaces(open_page, bed):
         page.get_by_role("button", name="Download the file").click()
     assert download.value.suggested_filename == "newsletter.yaml"
     assert "The monthly letter" in download.value.path().read_text()
+
+
+def test_a_destination_is_disconnected(open_page, bed):
+    connect(bed.rig, "winter", "Winter", "Skis", "mcwinter")
+    page = open_page(Role.MANAGE)
+    page.goto(f"{bed.url}/destinations/winter")
+    page.get_by_role("link", name="Disconnect").click()
+    page.get_by_role("heading", name="Disconnect winter?").wait_for()
+    assert grave(page) == []
+    page.get_by_label("Type winter to confirm").fill("newsletter")
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("alert").filter(has_text="Nothing was disconnected.").wait_for()
+    assert grave(page) == []
+    page.get_by_label("Type winter to confirm").fill("winter")
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("status").filter(has_text="winter is disconnected.").wait_for()
+    assert "winter" not in bed.rig.resources.destinations.ids()
 
 
 def test_a_file_is_opened(open_page, bed, tmp_path):

@@ -13,6 +13,7 @@ from app.mapping.update import Reason
 from app.moments import hour_of
 from app.reporting.burn_up import read_burn_up
 from app.reporting.destinations import Glance, glance, glances
+from app.reporting.losses import find_losses
 from app.reporting.quota import MORE_CALLS
 
 if TYPE_CHECKING:
@@ -117,3 +118,16 @@ def act(visit: Visit) -> Response:
             visit.note("refresh fields", name)
             return visit.go(back, f"{len(found.selectable())} fields were fetched.")
     raise UsageError("There is no such action.")
+
+
+@page(role=Role.MANAGE)
+def disconnect(visit: Visit) -> Response:
+    """Show what would be lost; disconnect once the id is typed."""
+    name = visit.destination_id
+    lost = find_losses(visit.resources, name)
+    posted = visit.request.method == "POST"
+    if not posted or visit.text("id") != name:
+        return visit.page("disconnect.html", status=422 if posted else 200, name=name, lost=lost, wrong=posted)
+    visit.resources.destinations.remove(name)
+    visit.note("disconnect", name, str(lost))
+    return visit.go("/", f"{name} is disconnected.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from redis import Redis
 
+from app.keys import DestinationKeys
 from tests.integration.cli.conftest import Shell
 
 
@@ -97,3 +99,11 @@ def test_a_day_with_a_destination(shell: Shell) -> None:
     assert "1 waiting and 0 failed profiles of camp will be lost." in refused.said
     assert shell("disconnect", "camp", "--yes").out == "camp is disconnected.\n"
     assert orjson.loads(shell("destinations", "--json").out) == []
+
+
+def test_a_removal_that_was_interrupted_can_be_repeated(shell: Shell, redis: Redis) -> None:
+    shell("connect", shell.file())
+    redis.delete(DestinationKeys("camp").epoch, DestinationKeys("camp").config)  # the first step
+    assert shell("disconnect", "camp", "--yes").out == "camp is disconnected.\n"
+    assert orjson.loads(shell("destinations", "--json").out) == []
+    assert list(redis.scan_iter("act:{camp}:*")) == []

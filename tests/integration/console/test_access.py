@@ -18,12 +18,12 @@ from app.sealing import KeyRing, make_key
 PAGES = {
     "/": Role.VIEW, "/destinations/camp": Role.VIEW, "/failures": Role.VIEW, "/contact": Role.VIEW, "/jobs": Role.VIEW,
     "/preview": Role.VIEW, "/alerts": Role.VIEW,
-    "/connect": Role.MANAGE, "/audit": Role.MANAGE, "/people": Role.MANAGE,
+    "/connect": Role.MANAGE, "/audit": Role.MANAGE, "/people": Role.MANAGE, "/destinations/camp/disconnect": Role.MANAGE,
 }  # fmt: skip
 ACTS = {
     "/destinations/camp/pause": Role.ACTIVATE, "/destinations/camp/resume": Role.ACTIVATE, "/destinations/camp/refresh": Role.ACTIVATE,
     "/destinations/camp/failures/replay": Role.ACTIVATE, "/destinations/camp/failures/discard": Role.ACTIVATE,
-    "/destinations/camp/failures/export": Role.MANAGE,
+    "/destinations/camp/failures/export": Role.MANAGE, "/destinations/camp/disconnect": Role.MANAGE,
     "/alerts/mute": Role.ACTIVATE, "/alerts/unmute": Role.ACTIVATE, "/connect": Role.MANAGE, "/connect/check": Role.MANAGE,
     "/people/add-key": Role.MANAGE, "/people/add-user": Role.MANAGE,
 }  # fmt: skip

@@ -194,3 +194,24 @@ def test_the_document_names_every_operation(console):
     validate(document)
     ids = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_disconnecting_says_what_is_lost_and_is_written_down(console, call):
+    call("POST", "/v1/destinations/camp/pause")
+    call(
+        "POST", "/v1/destinations/camp/profiles", json={"profiles": [{"identityMap": {"contactKey": [{"id": "c-1"}]}}]}
+    )
+    done = call("DELETE", "/v1/destinations/camp")
+    assert done.json() == {"connected": False, "lost": {"waiting": 1, "failed": 0}}
+    assert console.resources.destinations.ids() == []
+    _, act = next(iter(read_acts(console.resources.redis, console.resources.ring)))
+    assert (act.who, act.what, act.destination, act.detail) == (
+        "key manage",
+        "disconnect",
+        "camp",
+        "1 waiting, 0 failed",
+    )
+    assert call("DELETE", "/v1/destinations/camp").status_code == 404
+    assert call("GET", "/openapi.json").json()["paths"]["/v1/destinations/{destination}"]["delete"]["description"] == (
+        "Needs the role `manage`."
+    )

@@ -20,6 +20,7 @@ from app.keys import AccountKeys, DestinationKeys
 from app.lanes.entries import read_fields
 from app.lanes.failures import seal_failure
 from app.producer import Producer
+from app.reporting.audit import read_acts
 from app.reporting.contact import read_contact
 from app.reporting.failure_search import Wanted, find_failures
 from tests.integration.console.conftest import ALERTS
@@ -340,3 +341,37 @@ def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
 def test_a_time_that_is_none_does_not_end_the_page_of_failures(failing, since):
     answer = failing.client(Role.VIEW).get("/failures", params={"destination": "camp", "since_ms": since})
     assert answer.status_code == 200
+def test_a_destination_is_disconnected_once_its_id_is_typed(failing):
+    client = failing.client(Role.MANAGE)
+    assert 'href="/destinations/camp/disconnect"' in client.get("/destinations/camp").text
+    asked = client.get("/destinations/camp/disconnect")
+    assert "3 waiting and 3 failed profiles will be lost" in asked.text
+    for typed in ("", "Camp", "other"):
+        wrong = client.send_form("/destinations/camp/disconnect", id=typed)
+        assert (wrong.status_code, "Nothing was disconnected." in wrong.text) == (422, True)
+    assert failing.resources.destinations.ids() == ["camp"]
+    done = client.send_form("/destinations/camp/disconnect", id="camp")
+    assert (done.url, "camp is disconnected." in done.text) == (f"{failing.url}/", True)
+    assert list(failing.resources.redis.scan_iter("act:{camp}:*")) == []
+    _, noted = next(iter(read_acts(failing.resources.redis, failing.resources.ring)))
+    assert (noted.what, noted.destination, noted.detail) == ("disconnect", "camp", "3 waiting, 3 failed")
+    assert client.get("/destinations/camp/disconnect").status_code == 404
+
+
+@pytest.mark.parametrize("role", [Role.VIEW, Role.ACTIVATE])
+def test_who_does_not_manage_disconnects_nothing(console, role):
+    console.connect()
+    client = console.client(role)
+    assert "/destinations/camp/disconnect" not in client.get("/destinations/camp").text
+    assert client.get("/destinations/camp/disconnect").status_code == 403
+    assert client.send_form("/destinations/camp/disconnect", id="camp").status_code == 403
+    assert console.resources.destinations.ids() == ["camp"]
+
+
+def test_a_destination_that_no_key_opens_can_be_disconnected(console, make_console):
+    made = make_console()  # with a key of its own
+    made.base = console.base
+    made.connect()
+    client = console.client(Role.MANAGE)
+    client.get("/destinations/camp/disconnect")
+    assert "camp is disconnected." in client.send_form("/destinations/camp/disconnect", id="camp").text
