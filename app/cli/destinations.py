@@ -34,6 +34,7 @@ from app.destinations.state import UNREADABLE, State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
 from app.pacing.shown import read_pace
+from app.reporting.destinations import describe_segments
 from app.reporting.losses import find_losses
 from app.reporting.quota import MORE_CALLS, read_quota
 from app.reporting.runs import read_backlog
@@ -210,9 +211,7 @@ def _describe_opened(made: Resources, name: str, destination: Destination) -> di
         "calls_per_year": quota.allowed,
         "calls_forecast": quota.forecast,
         "standstill": quota.standstill,
-        "segments": [
-            {"id": item.id, "name": item.name, "mapping_id": item.mapping_id} for item in destination.segments
-        ],
+        "segments": describe_segments(destination),
         "catalog_failure": "" if failure is None else failure.text,
     }
 

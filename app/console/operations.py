@@ -22,7 +22,7 @@ from app.producer import Producer
 from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
 from app.reporting.contact import account_copy, read_contact
-from app.reporting.destinations import Glance, glance, glances
+from app.reporting.destinations import Glance, describe_segments, glance, glances
 from app.reporting.failure_search import Wanted, find_failures
 from app.reporting.jobs import Job, read_job, read_jobs
 from app.reporting.losses import find_losses
@@ -40,6 +40,7 @@ def _told(item: Glance) -> dict[str, Any]:
         "id": item.id, "name": item.name, "state": asdict(item.state) | {"status": item.status}, "waiting": asdict(item.waiting),
         "oldest_waiting_seconds": item.oldest_seconds, "failures": item.failures, "success": item.success,
         "quota": asdict(item.quota), "pace": pace, "catalog_failure": item.catalog_failure, "problem": item.problem,
+        "segments": describe_segments(item.destination),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.destinations.state import UNREADABLE, State, Status
 from app.errors import SealBroken, UnknownDestination
@@ -84,6 +84,20 @@ def _latency(counts: Iterable[dict[str, int]]) -> tuple[tuple[str, float | None]
     if not whole.count:
         return ()
     return tuple((f"p{share:.0%}".rstrip("%"), whole.quantile(share)) for share in (0.5, 0.95, 0.99))
+
+
+def describe_segments(destination: Destination | None) -> list[dict[str, Any]]:
+    """Return a destination's segments for programs; `start` and `end` are days or null."""
+    if destination is None:
+        return []
+    return [
+        {
+            "id": one.id, "namespace": one.namespace, "name": one.name, "mapping_id": one.mapping_id,
+            "start": None if one.start is None else one.start.isoformat(),
+            "end": None if one.end is None else one.end.isoformat(),
+        }
+        for one in destination.segments
+    ]  # fmt: skip
 
 
 def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Glance:

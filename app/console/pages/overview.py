@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app.access.roles import Role
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from app.console.visit import Visit
+    from app.destinations.model import Segment
     from app.reporting.runs import Run
 
 SPANS = {"24": (24, 1), "168": (168, 24), "720": (720, 24)}  # name -> (hours shown, hours per column)
@@ -49,13 +51,15 @@ def destination(visit: Visit) -> Response:
     visit.resources.destinations.about(visit.destination_id)
     span = visit.text("hours") if visit.text("hours") in SPANS else "24"
     hours, unit = SPANS[span]
-    now_hour = hour_of(visit.resources.clock.now_ms())
+    now_ms = visit.resources.clock.now_ms()
+    now_hour = hour_of(now_ms)
     first = (now_hour // unit - hours // unit + 1) * unit
     found = glance(visit.resources, visit.destination_id, hours=now_hour - first + 1)
     return visit.page(
         "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
         totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),
-        more_calls=MORE_CALLS, fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
+        today=datetime.fromtimestamp(now_ms / 1000, UTC).date(), more_calls=MORE_CALLS,
+        fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
     )  # fmt: skip
 
 
@@ -69,16 +73,15 @@ def _totals(runs: Iterable[Run]) -> Counter[str]:
     return found
 
 
-def _segments(item: Glance) -> list[tuple[str, str, dict[str, int]]]:
-    """Return name, Mapping ID and deliveries by status for each segment, including those without any."""
+def _segments(item: Glance) -> list[tuple[str, Segment | None, dict[str, int]]]:
+    """Return name, segment and deliveries by status for each one, including those without any, and those gone from the file."""
     counts: dict[str, Counter[str]] = {}
     for run in item.runs:
         for segment, statuses in run.segments.items():
             counts.setdefault(segment, Counter()).update(statuses)
     known = {} if item.destination is None else {one.id: one for one in item.destination.segments}
     return [
-        (known[name].name or name if name in known else name, known[name].mapping_id if name in known else "",
-         dict(counts.get(name, {})))
+        (known[name].name or name if name in known else name, known.get(name), dict(counts.get(name, {})))
         for name in dict.fromkeys([*known, *sorted(counts)])
     ]  # fmt: skip
 

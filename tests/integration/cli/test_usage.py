@@ -107,3 +107,14 @@ def test_a_removal_that_was_interrupted_can_be_repeated(shell: Shell, redis: Red
     assert shell("disconnect", "camp", "--yes").out == "camp is disconnected.\n"
     assert orjson.loads(shell("destinations", "--json").out) == []
     assert list(redis.scan_iter("act:{camp}:*")) == []
+
+
+def test_destinations_tell_namespace_and_days_of_segments(shell: Shell) -> None:
+    shell("connect", shell.edited("{id: seg-1,", "{id: seg-1, namespace: crm, start: 2020-01-02,"))
+    [described] = orjson.loads(shell("destinations", "--json").out)
+    assert described["segments"] == [
+        {
+            "id": "seg-1", "namespace": "crm", "name": "One", "mapping_id": "salesforce_mc_segment_1",
+            "start": "2020-01-02", "end": None,
+        }
+    ]  # fmt: skip

@@ -215,3 +215,17 @@ def test_disconnecting_says_what_is_lost_and_is_written_down(console, call):
     assert call("GET", "/openapi.json").json()["paths"]["/v1/destinations/{destination}"]["delete"]["description"] == (
         "Needs the role `manage`."
     )
+
+
+def test_segments_are_told_with_namespace_and_days(console, call):
+    segment = (
+        "  - {id: seg-2, namespace: crm, mapping_id: salesforce_mc_segment_2, start: 2020-01-02, end: 2020-03-04}\n"
+    )
+    console.connect(more=segment)
+    told = call("GET", "/v1/destinations/camp").json()["segments"]
+    assert told[1] == {
+        "id": "seg-2", "namespace": "crm", "name": "", "mapping_id": "salesforce_mc_segment_2", "start": "2020-01-02",
+        "end": "2020-03-04",
+    }  # fmt: skip
+    assert (told[0]["start"], told[0]["end"]) == (None, None)
+    assert call("GET", "/v1/destinations").json()["destinations"][0]["segments"] == told

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from app.access.roles import Role
+from app.console.context import NONE
 from app.errors import ContactRefused
 from app.ids import KEY_NAME
 from app.intake.counts import Counts
@@ -341,6 +342,30 @@ def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
 def test_a_time_that_is_none_does_not_end_the_page_of_failures(failing, since):
     answer = failing.client(Role.VIEW).get("/failures", params={"destination": "camp", "since_ms": since})
     assert answer.status_code == 200
+DATED = """\
+  - {id: seg-2, namespace: crm, name: Two, mapping_id: salesforce_mc_segment_2, start: 2020-01-02, end: 2020-03-04}
+  - {id: seg-3, name: Three, mapping_id: salesforce_mc_segment_3, start: 2199-01-02, end: 2199-03-04}
+  - {id: seg-4, name: Four, mapping_id: salesforce_mc_segment_4, start: 2020-01-02, end: 2199-03-04}
+"""
+
+
+def test_segments_are_shown_with_namespace_and_days(console):
+    console.connect(more=DATED)
+    run = DestinationKeys("camp").run(console.resources.clock.now_ms() // 3_600_000)
+    console.resources.redis.hset(run, "segment:seg-0:realized", 1)
+    table = (
+        console.client(Role.VIEW).get("/destinations/camp").text.partition('id="segments"')[2].partition("</table>")[0]
+    )
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in table.split("<tr>")[2:]]
+    assert [[cell for cell in row.strip().split("|") if cell][:-3] for row in rows] == [
+        ["One", "ups", "salesforce_mc_segment_1", NONE, NONE],
+        ["Two", "crm", "salesforce_mc_segment_2", "2020-01-02", "ended 2020-03-04"],
+        ["Three", "ups", "salesforce_mc_segment_3", "begins 2199-01-02", "2199-03-04"],
+        ["Four", "ups", "salesforce_mc_segment_4", "2020-01-02", "2199-03-04"],
+        ["seg-0", "no longer in the file"],
+    ]
+
+
 def test_a_destination_is_disconnected_once_its_id_is_typed(failing):
     client = failing.client(Role.MANAGE)
     assert 'href="/destinations/camp/disconnect"' in client.get("/destinations/camp").text
