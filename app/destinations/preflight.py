@@ -131,7 +131,8 @@ def _sharing_problems(destination: Destination) -> Iterator[Problem]:
             yield Problem(
                 "warning",
                 f"segments[{first[mapping_id]}].mapping_id",
-                f"{count} segments share the Mapping ID {mapping_id}; a contact in any of them counts as a member.",
+                f"{count} segments share the Mapping ID {mapping_id}; a contact in any of them counts as a member. "
+                "One that has ended, or has not begun, does not count.",
                 "Give each segment a field of its own if they are to be told apart.",
             )
 

@@ -197,6 +197,7 @@ def test_a_shared_mapping_id_is_a_warning(far, client):
     ).problems
     about = [problem for problem in found if "share" in problem.text]
     assert [(problem.level, problem.where) for problem in about] == [("warning", "segments[1].mapping_id")]
+    assert "One that has ended, or has not begun, does not count." in about[0].text
     assert {problem.level for problem in found} == {"warning"}
 
 
