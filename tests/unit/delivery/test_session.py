@@ -41,23 +41,31 @@ ENDING = machine.told_to_end(WORKING)
     ("session", "in_hand", "command"),
     [
         (BEGUN, InHand(), Read(200, 16)),
+        (WORKING, InHand(), Read(200, 16)),  # the last read did not ask for all that there is
         (DRY, InHand(), End()),
+        (DRY, InHand(live=5), Wait(5, 1.0)),
         (replace(DRY, read_at=NOW - 1), InHand(), Read(200, 16)),  # a read of long ago is repeated before the end
         (WORKING, InHand(live=5), Wait(5, 1.0)),
-        (WORKING, InHand(live=5, in_flight=2), Wait(5, 1.0)),
+        (WORKING, InHand(live=5, in_flight=2, started=2), Wait(5, 1.0)),
         (replace(WORKING, read_at=NOW - 0.06), InHand(in_flight=2), Read(200, 16)),  # whether live ones have come
         (replace(WORKING, read_at=NOW - 0.03, found=True), InHand(in_flight=2), Read(200, 16)),
         (replace(WORKING, read_at=NOW - 0.03), InHand(in_flight=2), Wait(0, pytest.approx(0.02))),
+        (replace(WORKING, read_at=NOW - 0.03, slice_ends=NOW + 0.01), InHand(in_flight=2), Wait(0, pytest.approx(0.01))),
+        (replace(WORKING, read_at=NOW - 0.03, found=True), InHand(live=2, backfill=8, in_flight=2), Wait(10, pytest.approx(0.07))),
         # more in flight than wait, and the last read found nothing: the answers have their turn
         (replace(WORKING, read_at=NOW - 0.03), InHand(live=3, backfill=8, in_flight=12), Wait(11, pytest.approx(0.07))),
         (replace(DRY, read_at=NOW - 0.03), InHand(in_flight=2), Wait(0, pytest.approx(0.02))),
         (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=9, in_flight=2), Read(200, 0)),
-        (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=3, in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=4, in_flight=2), Read(200, 16)),
         (replace(WORKING, read_at=NOW - 0.05), InHand(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
-        (replace(WORKING, read_at=NOW - 9), InHand(live=120, in_flight=2), Wait(120, 1.0)),  # no room
+        (replace(WORKING, read_at=NOW - 9), InHand(live=1), Read(199, 0)),
+        (replace(WORKING, read_at=NOW - 9), InHand(live=120, in_flight=120), Wait(120, 1.0)),  # no room
         (replace(WORKING, read_at=NOW - 9), InHand(in_flight=2, held=5_000), Wait(0, 1.0)),  # too much unsettled
         (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(in_flight=2), Wait(0, 1.0)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(live=1), Wait(1, 1.0)),
         (replace(WORKING, read_at=NOW - 9), InHand(live=5, backfill=3, in_flight=2), Wait(8, 1.0)),
+        (replace(WORKING, read_at=NOW - 9), InHand(in_flight=2, doubtful=1), Read(200, 16)),
+        (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(unsettled=1), Settle(park_doubtful=True)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(doubtful=1), Settle(park_doubtful=True)),
         (replace(WORKING, recovering=True, read_at=NOW - 9), InHand(), Read(200, 16)),
         (WORKING, InHand(live=5, unsettled=100), Settle()),
@@ -67,9 +75,11 @@ ENDING = machine.told_to_end(WORKING)
         (WORKING, InHand(live=5, unsettled=1), Wait(5, pytest.approx(0.05))),
         (replace(WORKING, settled_at=NOW - 0.06), InHand(live=5, unsettled=1), Settle(within_seconds=SHARE_SECONDS)),
         (replace(WORKING, settled_at=NOW - 0.06, epoch_ended=True), InHand(live=5, unsettled=1), Wait(5, 1.0)),
+        (replace(WORKING, settled_at=NOW - 0.06), InHand(live=5), Wait(5, 1.0)),
         (replace(WORKING, slice_ends=NOW - 0.1), InHand(live=5), SliceOver()),
+        (replace(WORKING, slice_ends=NOW), InHand(live=5), Wait(5, 0.001)),  # never none, or others would not have their turn
         (replace(WORKING, slice_ends=NOW + 0.3), InHand(live=5), Wait(5, pytest.approx(0.3))),
-        (replace(FINISHING, read_at=NOW - 9), InHand(live=5, in_flight=2), Wait(5, 1.0)),
+        (replace(FINISHING, read_at=NOW - 9), InHand(live=5, in_flight=5), Wait(5, 1.0)),
         (replace(FINISHING, slice_ends=NOW - 0.1), InHand(live=5), SliceOver()),
         (FINISHING, InHand(live=5, backfill=7), Wait(5, 1.0)),
         (FINISHING, InHand(backfill=7, in_flight=1), Wait(0, 1.0)),  # what is live in the lane is not to wait behind it
@@ -120,6 +130,17 @@ def test_backfill_is_read_a_quarter_of_a_second_at_a_time(seconds_since: float, 
 def test_how_long_a_batch_lasts_is_not_known_by_the_first() -> None:
     after = machine.read_done(WORKING, Read(200, 16), live=0, backfill=16, recovered=False, now=NOW)
     assert after.backfill_batch == WORKING.backfill_batch
+
+
+@pytest.mark.parametrize(("live", "backfill"), [(1, 0), (0, 16), (0, 0)])
+@pytest.mark.parametrize("recovered", [True, False])
+def test_what_a_read_tells(live: int, backfill: int, recovered: bool) -> None:
+    after = machine.read_done(BEGUN, Read(200, 16), live=live, backfill=backfill, recovered=recovered, now=NOW)
+    found = live + backfill > 0
+    assert after == replace(
+        BEGUN, read_at=NOW, found=found, dry=not found, recovering=recovered, backfill_read_at=NOW if backfill else None
+    )
+    assert machine.settled(after, NOW + 1) == replace(after, settled_at=NOW + 1)
 
 
 def test_a_read_that_did_not_ask_for_backfill_does_not_find_the_lane_dry() -> None:
@@ -184,6 +205,7 @@ def test_what_is_broken_counts_more_than_what_is_away() -> None:
         session = WORKING
         for error in order:
             session = machine.destination_failed(session, error)
+            assert session.error in (error, broken)
         assert session.error is broken
         assert session.phase is Phase.ENDING
 
@@ -191,7 +213,7 @@ def test_what_is_broken_counts_more_than_what_is_away() -> None:
 in_hands = st.builds(
     InHand,
     live=st.integers(0, 300), backfill=st.integers(0, 300), in_flight=st.integers(0, 64),
-    unsettled=st.integers(0, 200), held=st.integers(0, 6_000), doubtful=st.integers(0, 5),
+    started=st.integers(0, 300), unsettled=st.integers(0, 200), held=st.integers(0, 6_000), doubtful=st.integers(0, 5),
 )  # fmt: skip
 sessions = st.builds(
     SessionState,
