@@ -134,7 +134,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
     for position, update in enumerate(updates):
         if position in contributing:
             continue
-        if position in present or not update.values or _repeats(position, update, winners, contributing | present):
+        if position in present or not update.values or _repeats(update, winners, contributing | present):
             unchanged.append(position)
         else:
             superseded.append(position)
@@ -153,10 +153,10 @@ def _may_have_replaced(before: Delivered | None, order: Order, item: Value, pepp
     )
 
 
-def _repeats(position: int, update: Update, winners: Mapping[str, tuple[Order, int, Value]], counted: set[int]) -> bool:
+def _repeats(update: Update, winners: Mapping[str, tuple[Order, int, Value]], counted: set[int]) -> bool:
     """Return whether the update repeats a counted winner's exact value and version; then it is unchanged, not superseded."""
     for name, item in update.values.items():
         _, winner, won = winners[name]
-        if winner != position and winner in counted and (won.version_ms, won.value) == (item.version_ms, item.value):
+        if winner in counted and (won.version_ms, won.value) == (item.version_ms, item.value):
             return True
     return False

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.lanes.delivered import (
     UNKNOWN,
+    UNKNOWN_SINCE,
     Delivered,
     Order,
     age_days,
@@ -158,6 +159,11 @@ def test_what_is_recovered_and_would_change_nothing_is_not_sent() -> None:
     row = row_of(one=V("x", 2))
     repeats = [told({"A.one": V("x", 2)}, at=1), told({"A.one": V("x", 3)}, at=2), told({"A.one": V("y", 1)}, at=3)]
     assert of(*(replace(update, recovered=True) for update in repeats), row=row).send == {}
+def test_a_lost_answer_leaves_it_known_that_the_attribute_was_delivered_once() -> None:
+    held = row_of(one=V("x", 1), two=V("x", 1))
+    new = told({"A.one": V("y", 2), "A.two": V("x", 2)}, force=True)
+    lost = Delivered(UNKNOWN_SINCE, Order(2, True, 1, 0))
+    assert of(new, row=held).uncertain == held | {TAGS["A.one"]: lost}, "what was there already stays there"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +176,7 @@ def test_what_is_recovered_and_would_change_nothing_is_not_sent() -> None:
         (V("x", 2), told({"A.one": V("y", 1)}, force=True), {}),
         (V("x", 1), told({"A.one": V("y", 1)}, at=2), {"A.one": "y"}),
         (V("x", 1), told({"A.one": V("y", 1)}, at=0), {}),
+        (V("x", 1), told({"A.one": V("y", 1)}), {}),
         (V("x", 1), told({"A.one": V("y", 1)}, at=2, live=False), {}),
         (V(1, 1), told({"A.one": V("1", 2)}), {"A.one": "1"}),
         (V(1, 1), told({"A.one": V(True, 2)}), {"A.one": True}),

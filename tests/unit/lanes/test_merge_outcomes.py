@@ -116,6 +116,11 @@ A, B, A2, B2 = V("a", 1), V("b", 1), V("a", 2), V("b", 2)
         pytest.param([told({FIRST: A}, force=True)], {FIRST: A}, {FIRST: "a"}, "c", id="forced, the very same"),
         pytest.param([told({FIRST: A}, force=True)], {FIRST: A2}, {FIRST: "a"}, "c", id="forced, the same value, older"),
         pytest.param([told({FIRST: B}, force=True)], {FIRST: A2}, {}, "s", id="forced, but older"),
+        pytest.param(
+            [told({FIRST: A}, force=True), told({FIRST: B2})], {FIRST: B}, {}, "su",
+            id="forced, but a newer one that is there already wins",
+        ),
+        pytest.param([told({FIRST: A}), told({FIRST: A})], {FIRST: B2}, {}, "ss", id="a repeat of what is too old"),
     ],
 )  # fmt: skip
 def test_outcomes(new: list[Update], held: dict[str, V], send: dict[str, Any], expected: str) -> None:
