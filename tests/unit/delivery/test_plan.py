@@ -58,3 +58,41 @@ def test_html_enabled_never_goes_without_an_address(html_enabled: str) -> None:
 @pytest.mark.parametrize("html_enabled", ["first", "create", "always", "never"])
 def test_a_mapped_choice_of_plain_text_goes_before_the_option(html_enabled: str) -> None:
     assert values(html_enabled, None, {**BOTH, HTML: False}, post=True)[HTML] is False
+
+
+FULL = {EMAIL: "a@mail.test", FIRST: "Ann", HTML: False}
+
+
+@pytest.mark.parametrize(
+    ("send_email", "full", "post", "carries"),
+    [
+        ("changed", FULL, False, {FIRST}),
+        ("changed", FULL, True, {EMAIL, FIRST, HTML}),  # a new contact gets all that is known of it
+        ("always", FULL, False, {EMAIL, FIRST}),
+        ("always", {FIRST: "Ann"}, False, {FIRST}),
+    ],
+)
+def test_what_goes_along_with_a_change(send_email: Any, full: dict[str, Any], post: bool, carries: set[str]) -> None:
+    planner = Planner(Options(send_email=send_email, html_enabled="never"), EMAIL, b"pepper", TAGS)
+    merged = Merged({FIRST: "Ann"}, full, [0], [], [], {}, {}, frozenset())
+    assert planner.values(merged, {}, post=post) == {name: full[name] for name in carries}
+
+
+@pytest.mark.parametrize(
+    ("without_email", "full", "held", "lacks"),
+    [
+        ("exclude", {FIRST: "Ann"}, {}, True),
+        ("exclude", {FIRST: "Ann"}, {FIRST: UNKNOWN}, True),  # nobody knows whether the contact is there
+        ("exclude", {FIRST: "Ann"}, {FIRST: UNKNOWN_SINCE}, False),
+        ("exclude", {FIRST: "Ann"}, {FIRST: b"digest"}, False),
+        ("exclude", {FIRST: "Ann"}, {EMAIL: UNKNOWN}, False),  # it will be tried again
+        ("exclude", BOTH, {}, False),
+        ("send", {FIRST: "Ann"}, {}, False),
+    ],
+)
+def test_whether_a_call_lacks_an_address(
+    without_email: Any, full: dict[str, Any], held: dict[str, bytes], lacks: bool
+) -> None:
+    planner = Planner(Options(without_email=without_email), EMAIL, b"pepper", TAGS)
+    row = {TAGS[name]: Delivered(digest, Order(1, True, 1, 1)) for name, digest in held.items()}
+    assert planner.lacks_email(Merged(full, full, [0], [], [], {}, row, frozenset()), row) is lacks
