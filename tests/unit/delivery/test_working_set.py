@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count, islice
-from typing import Literal
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.delivery.working_set import Arrival, PendingContact, WorkingSet
-from app.errors import AddressRequired, ContactRefused, TransientFailure
+from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
 from app.lanes.lane import lane_of
 from app.lanes.outcomes import Ledger
 from app.lanes.settlement import Settlement
 from app.mapping.compiled import compile_mapping
-from app.mapping.update import ContactUpdate
+from app.mapping.update import ContactUpdate, LeftOut
 from app.reporting.measures import Measures
 from app.sealing import KeyRing, make_key
 from app.settings import Settings
@@ -42,17 +42,22 @@ DESTINATION = destination(FIRST_ROW, POINTS_ROW)
 MAPPING = compile_mapping(DESTINATION, CATALOG)
 REFUSED = ContactRefused("no", code="http_400")
 NO_ADDRESS = AddressRequired("no address", code="address_required")
+UNKNOWN = ContactUnknown("unknown", code="contact_unknown", is_sure=True)
+PERHAPS_UNKNOWN = ContactUnknown("unknown", code="contact_unknown", is_sure=False)
 LOST = TransientFailure("lost", code="connection_lost")
 
 
 class Hand:
     """The contacts of one lane, with a ledger, and entries for them."""
 
-    def __init__(self, *, without_email: Literal["send", "exclude"] = "send") -> None:
+    def __init__(self, **options: Any) -> None:
         settings = Settings.from_env()
-        made = replace(DESTINATION, options=replace(DESTINATION.options, without_email=without_email))
+        made = replace(DESTINATION, options=replace(DESTINATION.options, **options))
         self.ledger = Ledger("demo", KeyRing((make_key(),)), settings, Measures())
-        self.contacts = WorkingSet(made, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *_: None)
+        self.moved: list[tuple[Entry, bytes, int]] = []
+        self.contacts = WorkingSet(
+            made, MAPPING, self.ledger, PEPPER, lane=LANE, move=lambda *what: self.moved.append(what)
+        )
         self.contacts.told_time(NOW)
         self.delivered: dict[bytes, bytes] = {}  # what Redis has of it
         self._ids = count(1)
@@ -69,6 +74,7 @@ class Hand:
         points: int | None = None,
         attempts: int = 0,
         recovered: bool = False,
+        left_out: tuple[LeftOut, ...] = (),
     ) -> Entry:
         """An entry of the contact, with this value and, unless said otherwise, an address."""
         number = next(self._ids)
@@ -88,7 +94,7 @@ class Hand:
             profile, occurred_at_ms=occurred_at_ms or NOW + number, arrived_at_ms=NOW + number, now_ms=NOW + number
         )
         assert isinstance(update, ContactUpdate)
-        arrivals = self.contacts.arrange([(entry, update)])
+        arrivals = self.contacts.arrange([(entry, replace(update, left_out=left_out))])
         self.contacts.learn({tag: self.delivered.get(tag) for tag in self.contacts.unknown(arrivals)})
         for arrival in arrivals:
             self.contacts.take_in(arrival)
@@ -96,8 +102,14 @@ class Hand:
 
     def call(self) -> PendingContact:
         contact = self.contacts.next()
-        self.contacts.body(contact)
+        assert contact.key in self.contacts.body(contact).decode()
         return contact
+
+    def lose(self, contact: PendingContact) -> None:
+        """Its answer does not come, and others are well."""
+        self.end(contact)
+        self.contacts.doubt(contact, LOST)
+        self.contacts.park_doubtful()
 
     def settle(self) -> Settlement:
         settlement = self.ledger.take()
@@ -235,8 +247,12 @@ def test_an_address_that_came_in_meanwhile_goes_along() -> None:
     hand.arrive(KEYS[0], "Bea")
     hand.end(alone)
     hand.contacts.refuse(alone, NO_ADDRESS)
-    assert EMAIL in hand.call().merged.full
-    assert "excluded" not in hand.settle().run
+    both = hand.call()
+    assert EMAIL in both.merged.full
+    hand.end(both)
+    hand.contacts.accept(both)
+    assert not hand.contacts.waiting
+    assert hand.settle().run == {"delivered": 1, "superseded": 1}
 
 
 def test_where_none_may_be_without_an_address_one_that_came_in_meanwhile_counts() -> None:
@@ -256,12 +272,126 @@ def test_where_none_may_be_without_an_address_one_that_came_in_meanwhile_counts(
 def test_an_address_whose_answer_was_lost_counts_where_none_may_be_without_one() -> None:
     hand = Hand(without_email="exclude")
     hand.arrive(KEYS[0], "Ann")
-    lost = hand.call()
-    hand.end(lost)
-    hand.contacts.doubt(lost, LOST)
-    hand.contacts.park_doubtful()
+    hand.lose(hand.call())
     hand.arrive(KEYS[0], "Bea", email=False, occurred_at_ms=NOW + 50)
     assert set(hand.call().merged.full) == {FIRST}
+
+
+@pytest.mark.parametrize(
+    ("error", "address", "before", "outcome"),
+    [
+        (REFUSED, False, "", "failed"),
+        (NO_ADDRESS, False, "", "excluded"),
+        (NO_ADDRESS, True, "", "failed"),
+        (NO_ADDRESS, False, "delivered", "excluded"),
+        (UNKNOWN, False, "", "excluded"),
+        (UNKNOWN, True, "", "failed"),
+        (UNKNOWN, False, "delivered", "excluded"),
+        (PERHAPS_UNKNOWN, False, "", "excluded"),
+        (PERHAPS_UNKNOWN, False, "delivered", "failed"),  # its words are not about the contact
+        # the address will be tried again, and goes first then
+        (NO_ADDRESS, False, "lost", "retried"),
+        (NO_ADDRESS, True, "lost", "failed"),
+        (REFUSED, False, "lost", "failed"),
+    ],
+)
+def test_what_becomes_of_a_profile_that_is_refused_alone(
+    error: ContactRefused, address: bool, before: str, outcome: str
+) -> None:
+    hand = Hand()
+    if before:
+        hand.arrive(KEYS[0], "Ann")
+        contact = hand.call()
+        if before == "lost":
+            hand.lose(contact)
+        else:
+            hand.end(contact)
+            hand.contacts.accept(contact)
+        hand.settle()
+    hand.arrive(KEYS[0], "Bea", email=address, occurred_at_ms=NOW + 50)
+    contact = hand.call()
+    hand.end(contact)
+    row = hand.contacts._rows[contact.tag]
+    hand.contacts.refuse(contact, error)
+    assert not hand.contacts.waiting
+    assert hand.settle().run[outcome] == 1
+    assert hand.contacts._rows[contact.tag] == row
+
+
+@pytest.mark.parametrize(
+    ("create_unknown", "post", "address", "may"),
+    [(True, False, True, True), (False, False, True, False), (True, True, True, False), (True, False, False, False)],
+)
+def test_who_may_be_created(create_unknown: bool, post: bool, address: bool, may: bool) -> None:
+    hand = Hand(create_unknown=create_unknown)
+    hand.arrive(KEYS[0], "Ann", email=address)
+    assert hand.contacts.may_create(replace(hand.call(), post=post)) is may
+
+
+def test_what_is_live_goes_first() -> None:
+    hand = Hand()
+    for key in KEYS[:2]:
+        hand.arrive(key, "Ann", backfill=True)
+    hand.arrive(KEYS[2], "Bea")
+    assert list(hand.contacts.backfill) == KEYS[:2]
+    hand.arrive(KEYS[1], "Anna")
+    assert [hand.call().key for _ in range(3)] == [KEYS[2], KEYS[1], KEYS[0]]
+
+
+def test_a_contact_of_another_lane_is_moved_there() -> None:
+    hand = Hand()
+    key = next(key for n in count() if lane_of(contact_tag(key := f"c-{n}", PEPPER)) != LANE)
+    entry, tag = hand.arrive(key, "Ann"), contact_tag(key, PEPPER)
+    assert hand.moved == [(entry, tag, lane_of(tag))]
+    assert not hand.contacts.waiting
+
+
+def test_what_is_left_out_is_counted_with_the_outcome() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann", left_out=(LeftOut("mapping[3]", "is not a date"),))
+    contact = hand.call()
+    assert not hand.settle().run
+    hand.end(contact)
+    hand.contacts.accept(contact)
+    assert hand.settle().run == {"delivered": 1, "left_out:mapping[3]: is not a date": 1}
+
+
+def test_the_time_goes_on() -> None:
+    contacts = Hand().contacts
+    contacts.told_time(NOW)
+    while contacts.now_ms == NOW:
+        pass
+    assert 0 < contacts.now_ms - NOW < 60_000
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_what_comes_in_for_a_contact_that_is_busy_waits_behind(doubtful: bool) -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    if doubtful:
+        hand.end(contact)
+        hand.contacts.doubt(contact, LOST)
+    newer = hand.arrive(KEYS[0], "Anna")
+    assert not hand.contacts.waiting
+    assert [entry for entry, _ in contact.behind] == [newer]
+
+
+def test_what_comes_in_while_a_call_is_taken_apart_waits_until_that_is_done() -> None:
+    hand = Hand()
+    for name in ("Ann", "Anna"):
+        hand.arrive(KEYS[0], name)
+    merged = hand.call()
+    hand.end(merged)
+    hand.contacts.refuse(merged, REFUSED)
+    hand.arrive(KEYS[0], "Anne")
+    ids = []
+    for end in (hand.contacts.call_again, hand.contacts.accept, hand.contacts.accept, hand.contacts.accept):
+        contact = hand.call()
+        ids.append([entry.id for entry, _ in contact.group])
+        hand.end(contact)
+        end(contact)
+    assert ids == [[b"1-0"], [b"1-0"], [b"2-0"], [b"3-0"]]
 
 
 def test_a_live_update_does_not_wait_as_backfill_behind_backfill_of_its_contact() -> None:
