@@ -428,6 +428,18 @@ def test_a_call_that_is_made_again_carries_what_came_in_meanwhile() -> None:
     assert not hand.contacts.waiting
 
 
+def test_nothing_older_is_sent_than_what_may_have_been_stored_before_the_destination_failed() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.doubt(contact, LOST)
+    hand.contacts.leave_doubtful()
+    assert hand.settle().delivered.keys() == {contact.tag}
+    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 1_000)
+    assert not hand.contacts.waiting
+
+
 def test_nothing_older_is_sent_than_what_was_stored_in_part() -> None:
     hand = Hand()
     hand.arrive(KEYS[0], "Ann")

@@ -56,6 +56,7 @@ def run(hour: int = 5, received: int = 0, **outcomes: int) -> Run:
         ({"current": run(delivered=10, failed=9)}, []),
         ({"current": run(delivered=18, failed=2)}, ["failures_growing"]),
         ({"current": run(delivered=19, failed=1)}, []),
+        ({"current": run(delivered=9_000, failed=100)}, []),
         ({"current": run(delivered=9_000, failed=101)}, ["failures_growing"]),
         ({"failures_kept": 80, "failures_most": 100}, []),
         ({"failures_kept": 81, "failures_most": 100}, ["failures_filling_up"]),
@@ -76,6 +77,15 @@ def test_what_a_destination_calls_for(changes, kinds):
 
 
 @pytest.mark.parametrize(
+    ("failure", "text"),
+    [("", "are 25 hours old."), ("No connection.", "are 25 hours old. The last try: No connection.")],
+)
+def test_definitions_that_grow_old_say_why(failure, text):
+    (alert,) = destination_alerts(replace(QUIET, catalog_seconds=90_000.0, catalog_failure=failure))
+    assert alert.text == f"The attribute-set definitions {text}"
+
+
+@pytest.mark.parametrize(
     ("used", "stops", "stands_still"),
     [(999, True, False), (1_000, True, True), (1_001, True, True), (1_000, False, False)],
 )
@@ -92,6 +102,7 @@ def test_a_quota_that_is_used_up_stands_still_where_nothing_goes_beyond_it(used,
         (None, None, []),
         (run(6, received=1), None, [("run_started", 6)]),
         (run(6, delivered=1), None, []),
+        (None, run(5, received=1), []),
         (None, run(5, delivered=100), [("run_succeeded", 5)]),
         (None, run(5, delivered=90, failed=10), []),
         (run(6, received=1), run(5, unchanged=1), [("run_started", 6), ("run_succeeded", 5)]),
@@ -100,6 +111,11 @@ def test_a_quota_that_is_used_up_stands_still_where_nothing_goes_beyond_it(used,
 def test_what_is_told_of_runs(current, finished, expected):
     found = notices(replace(QUIET, current=current, finished=finished))
     assert [(alert.kind, hour) for alert, hour in found] == expected
+
+
+def test_of_a_run_that_went_well_what_it_came_to_is_told():
+    ((alert, _),) = notices(replace(QUIET, finished=run(5, delivered=1_200, excluded=3)))
+    assert alert.text == "The last hour: 1,200 delivered, 3 excluded."
 
 
 @pytest.mark.parametrize(
@@ -124,6 +140,7 @@ def test_the_memory_of_redis(memory, kinds):
     found = storage_alerts(memory)
     assert [alert.kind for alert in found] == kinds
     assert all(alert.remedy for alert in found)
+    assert all("90%" in alert.text for alert in found)
 
 
 @pytest.mark.parametrize(
@@ -133,14 +150,20 @@ def test_the_memory_of_redis(memory, kinds):
         (61.0, 900.0, 1, "Nothing has been swept for 61 seconds: beat sends nothing."),
         (61.0, 900.0, 0, "Nothing has been swept for 61 seconds: no worker takes the queue maintenance."),
         (28_800.0, 59.0, 1, ""),
+        (120.0, 900.0, 1, "Nothing has been swept for 2 minutes: beat sends nothing."),
+        (7_199.0, 9_000.0, 1, "Nothing has been swept for 120 minutes: beat sends nothing."),
+        (7_200.0, 9_000.0, 1, "Nothing has been swept for 2 hours: beat sends nothing."),
+        (172_800.0, 900.0, 1, "Nothing has been swept for 2 days: beat sends nothing."),
         (28_800.0, 60.0, 1, "Nothing has been swept for 8 hours: beat sends nothing."),
         (None, 59.0, 1, ""),
         (None, 60.0, 1, "Nothing has been swept: beat sends nothing."),
     ],
-    ids=["swept", "beat is away", "maintenance is away", "begins after a downtime", "nobody swept after a downtime",
-         "begins anew", "never swept"],
+    ids=["swept", "beat is away", "maintenance is away", "begins after a downtime", "minutes", "many minutes", "hours", "days",
+         "nobody swept after a downtime", "begins anew", "never swept"],
 )  # fmt: skip
 def test_sweeps_go_on(sweep_seconds, up_seconds, maintaining, text):
     found = watch_alerts(sweep_seconds=sweep_seconds, up_seconds=up_seconds, maintaining=maintaining)
     assert [(alert.kind, alert.text) for alert in found] == ([("no_beat", text)] if text else [])
+    who = "beat" if maintaining else "the maintenance worker"
+    assert all(f"Start {who} again" in alert.remedy for alert in found)
     assert all("no other alert is judged" in alert.remedy for alert in found)
