@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.destinations.model import MappingRow, Segment, Source, Target
+from app.mapping.catalog import Catalog
 from app.mapping.compiled import compile_mapping
 from app.mapping.update import ContactUpdate, Excluded, LeftOut, Reason, Value
 from tests.unit.mapping.campaign import (
@@ -19,6 +21,7 @@ from tests.unit.mapping.campaign import (
     FIRST,
     FIRST_ROW,
     MEMBER_SINCE,
+    NOW,
     OWNERS,
     POINTS_ROW,
     RENTERS,
@@ -60,6 +63,15 @@ class TestComplete:
         )
         assert found.values == {FIRST: Value("A", ARRIVED)}
 
+    @pytest.mark.parametrize("profile", [profile_of(), profile_of(personalEmail={"address": ""})])
+    def test_the_email_is_left_though_its_set_says_that_it_may_be_empty(self, profile: dict[str, Any]) -> None:
+        nullable = replace(CATALOG.attributes[EMAIL], is_nullable=True)
+        catalog = Catalog.of([nullable, *CATALOG.attributes.values()], fetched_at_ms=0)
+        mapping = compile_mapping(destination(FIRST_ROW, profiles="complete", clear_nulls=True), catalog)
+        found = mapping.resolve(profile, occurred_at_ms=ARRIVED, arrived_at_ms=NOW, now_ms=NOW)
+        assert isinstance(found, ContactUpdate)
+        assert found.values == {FIRST: Value("", ARRIVED)}
+
     def test_a_bad_value_is_not_absent(self) -> None:
         found = update(first("A" * 21), FIRST_ROW, profiles="complete")
         assert found.values == {EMAIL: Value("ann@mail.test", ARRIVED)}
@@ -78,8 +90,9 @@ class TestEmptyText:
         found = update(profile, FIRST_ROW, POINTS_ROW, SINCE_ROW, clear_nulls=True)
         assert found.values == {EMAIL: Value("ann@mail.test", ARRIVED), FIRST: Value("", ARRIVED)}
 
-    def test_an_empty_address_is_no_address(self) -> None:
-        found = update(profile_of(personalEmail={"address": ""}, person={"name": {"firstName": "A"}}), FIRST_ROW)
+    @pytest.mark.parametrize("nothing", ["", None])
+    def test_an_empty_address_is_no_address(self, nothing: Any) -> None:
+        found = update(profile_of(personalEmail={"address": nothing}, person={"name": {"firstName": "A"}}), FIRST_ROW)
         assert found.values == {FIRST: Value("A", ARRIVED)}
 
     @pytest.mark.parametrize("value", [0, False, "0", " "])
@@ -104,6 +117,11 @@ class TestInvalidValues:
         assert found == Excluded(
             Reason.INVALID_VALUE, f"mapping[2] {FIRST}: is a list or an object, not one value"
         )  # fmt: skip
+
+    def test_or_the_profile_is_excluded_for_a_status(self) -> None:
+        found = resolve(profile_of(**member(s2=is_("pending")), **ADDRESS), segments=SEGMENTS, invalid_values="exclude")
+        why = "segment s2 has a status that is none of realized, existing, exited"
+        assert found == Excluded(Reason.INVALID_VALUE, f"segments[1] {OWNERS}: {why}")
 
     @pytest.mark.parametrize(
         "profile",

@@ -15,6 +15,7 @@ from tests.unit.mapping.campaign import (
     CATALOG,
     EARLIER,
     EARLIER_TEXT,
+    FIRST,
     FIRST_ROW,
     LATER_TEXT,
     NOW,
@@ -84,6 +85,7 @@ class TestSegments:
             (is_("realized"), is_("exited"), Value("realized", ARRIVED)),
             (is_("exited"), is_("existing"), Value("existing", ARRIVED)),
             (is_("exited"), is_("exited"), Value("exited", ARRIVED)),
+            (is_("realized"), is_("existing"), Value("realized", ARRIVED)),
             # the newest time counts, whichever status it belongs to
             (is_("exited", LATER_TEXT), is_("realized", EARLIER_TEXT), Value("realized", NOW)),
             (is_("realized", EARLIER_TEXT), is_("exited", EARLIER_TEXT), Value("realized", EARLIER)),
@@ -95,6 +97,14 @@ class TestSegments:
         assert found.values == {RENTERS: written}
         told = {"s1": one, "s2": other}
         assert found.statuses == {name: item["status"] for name, item in told.items() if item is not None}
+
+    def test_who_asks_is_told_the_places_of_a_shared_field(self) -> None:
+        segments = (Segment("s1", "renters"), Segment("s2", "renters"), Segment("s3", "renters"))
+        mapping = compile_mapping(destination(FIRST_ROW, segments=segments), CATALOG)
+        read_from = mapping.read_from(profile_of(**member(s1=is_("exited"), s3=is_("exited"))))
+        assert read_from[RENTERS].source == "xdm: segmentMembership.ups.s1 and xdm: segmentMembership.ups.s3"
+        assert mapping.places()[RENTERS] == f"segments[0] {RENTERS}"
+        assert mapping.places()[FIRST] == f"mapping[2] {FIRST}"
 
     @pytest.mark.parametrize(
         ("now", "counts"),
