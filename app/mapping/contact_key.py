@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import UsageError
 from app.mapping.update import Excluded, Reason
-from app.mapping.xdm import MISSING, MalformedProfile, identities, namespaces, value_at, with_identity
+from app.mapping.xdm import MISSING, MalformedProfile, id_text, identities, namespaces, value_at, with_identity
 
 if TYPE_CHECKING:
     from app.destinations.model import Destination, Source
@@ -122,9 +122,9 @@ def _ids(profile: Mapping[str, Any], source: Source) -> tuple[str, ...]:
     found = value_at(profile, source.path)
     if found is MISSING or found is None:
         return ()
-    if isinstance(found, bool) or not isinstance(found, str | int):
+    text = id_text(found)
+    if text is None:
         raise MalformedProfile(f"{_place(source)} is not text")
-    text = str(found)
     return (text,) if text.strip() else ()
 
 

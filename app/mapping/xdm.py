@@ -90,15 +90,20 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
             raise MalformedProfile(f"identityMap.{namespace} is not a list")
         for item in items:
             raw = value_at(item, _ID) if type(item) is dict or isinstance(item, Mapping) else MISSING
-            if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT:
-                raw = int(raw)  # programs that know only floats write ids like this
-            if isinstance(raw, bool) or not isinstance(raw, str | int):
+            text = id_text(raw)
+            if text is None:
                 raise MalformedProfile(f"identityMap.{namespace} has an entry without an id")
-            text = str(raw)
             if text.strip():
                 (primary if value_at(item, _PRIMARY) is True else ids).append(text)
     found = primary or ids
     return tuple(found) if len(found) <= 1 else tuple(sorted(set(found)))
+
+
+def id_text(raw: Any) -> str | None:
+    """An id as text; None for what is none. A whole number may come as a float, from programs that know no other kind."""
+    if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT:
+        raw = int(raw)
+    return None if isinstance(raw, bool) or not isinstance(raw, str | int) else str(raw)
 
 
 def with_identity(profile: Profile, namespace: str, one: str) -> dict[str, Any]:

@@ -47,8 +47,10 @@ class TestContactKey:
             (KEY_ROW.source, {"identityMap": {"contactKey": [{"id": "c-1"}]}}, "c-1"),
             (KEY_ROW.source, {"identityMap": {"contactKey": [{"id": "a"}, {"id": "b", "primary": True}]}}, "b"),
             (KEY_ROW.source, {"identityMap": {"contactKey": [{"id": 1001}]}}, "1001"),
+            (KEY_ROW.source, {"identityMap": {"contactKey": [{"id": 1001.0}]}}, "1001"),
             (Source("xdm", "crm.id"), {"crm": {"id": "c-1"}}, "c-1"),
             (Source("xdm", "crm.id"), {"crm": {"id": 1001}}, "1001"),
+            (Source("xdm", "crm.id"), {"crm": {"id": 1001.0}}, "1001"),
             (Source("xdm", "crm.id"), {"crm": {"id": " c 1 "}}, " c 1 "),  # taken exactly
         ],
     )
@@ -82,6 +84,14 @@ class TestContactKey:
             (Source("xdm", "crm.id"), {"crm": {"id": "\t"}}, Excluded(Reason.MISSING_CONTACT_KEY, "crm.id")),
             (Source("xdm", "crm.id"), {"crm": {"id": True}}, Excluded(Reason.MALFORMED_PROFILE, "crm.id is not text")),
             (Source("xdm", "crm.id"), {"crm": {"id": 1.5}}, Excluded(Reason.MALFORMED_PROFILE, "crm.id is not text")),
+            *(
+                (
+                    Source("xdm", "crm.id"),
+                    {"crm": {"id": inexact}},
+                    Excluded(Reason.MALFORMED_PROFILE, "crm.id is not text"),
+                )
+                for inexact in (2.0**53, -(2.0**53))
+            ),
             (Source("xdm", "crm.id"), {"crm": {"id": ["x"]}}, Excluded(Reason.MALFORMED_PROFILE, "crm.id is not text")),
             (Source("xdm", "crm.id"), {"crm": "x"}, Excluded(Reason.MALFORMED_PROFILE, "crm is not an object")),
             (KEY_ROW.source, None, Excluded(Reason.MALFORMED_PROFILE, "the profile is not a JSON object")),
