@@ -439,6 +439,7 @@ def test_what_an_operator_must_mend_has_a_remedy():
 )
 def test_a_refusal_that_an_option_mends_names_it(messages, option):
     assert option in judged(200, FAILED | {"resultMessages": messages}).remedy
+    assert "options." not in judged(200, FAILED | {"resultMessages": [message("InvalidEmailAddress")]}).remedy
 
 
 def test_a_known_contact_that_is_refused_is_not_stored_in_part():
@@ -450,5 +451,13 @@ def test_a_known_contact_that_is_refused_is_not_stored_in_part():
 
 
 def test_a_code_that_may_be_a_value_is_said_to_be_withheld():
-    assert "its code is shown with `--reveal`" in str(judged(200, FAILED | {"resultMessages": [message("Ann")]}))
+    for code in (
+        "Ann",
+        "email",
+        "account_name",
+        "Name7",
+    ):  # some of these words are the API's, and no code is written so
+        error = judged(200, FAILED | {"resultMessages": [message(code)]})
+        assert "its code is shown with `--reveal`" in str(error)
+        assert error.code == "refused"
     assert "it gives no code" in str(judged(200, FAILED))
