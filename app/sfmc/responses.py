@@ -72,7 +72,6 @@ def judge_read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str
         raise DestinationUnreachable(
             f"Marketing Cloud gave no answer to a question about the account: {error}",
             code=error.code,
-            wait_seconds=error.wait_seconds,
             **said,
         )
     if isinstance(error, ContactRefused):

@@ -185,16 +185,23 @@ def test_whatever_else_is_said_a_part_is_stored(code, leaf):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "in_part"),
     [
-        RECORDED | {"operationStatus": "FAIL"},
-        RECORDED | {"resultMessages": [message("InvalidValue")]},
-        {n: v for n, v in RECORDED.items() if n != "operationStatus"},
-        {},
+        (RECORDED | {"operationStatus": "FAIL"}, False),
+        (RECORDED | {"resultMessages": [message("InvalidValue")]}, False),
+        (RECORDED | {"hasErrors": True}, True),
+        (RECORDED | {"hasErrors": True, "contactID": 0}, False),
+        (RECORDED | {"hasErrors": True, "contactID": -1}, False),
+        (FAILED | {"contactID": 36270040}, False),  # that of a contact that was there before
+        ({n: v for n, v in RECORDED.items() if n != "operationStatus"}, False),
+        ({}, False),
     ],
 )
-def test_any_single_sign_of_failure_is_failure(answer):
-    assert type(judged(200, answer)) is ContactRefused
+def test_any_single_sign_of_failure_is_failure(answer, in_part):
+    error = judged(200, answer)
+    assert type(error) is ContactRefused
+    assert error.stored_in_part is in_part
+    assert ("stored a part of the contact only" in str(error)) is in_part
 
 
 @pytest.mark.parametrize("body", [HTML, b"", b"[]", b'"OK"', b"null", b"\xff\xfe", b'{"operationStatus":'])
@@ -216,6 +223,8 @@ def test_http_200_without_an_object_leaves_open_whether_it_was_stored(body):
         (400, "10006", ContactRefused, "rest_10006"),
         (400, 30000, ContactRefused, "rest_30000"),
         (400, 30001, ContactRefused, "rest_30001"),
+        (400, 30003, ContactRefused, "rest_30003"),
+        (400, 40002, ContactRefused, "rest_40002"),
         (400, None, ContactRefused, "http_400"),
         (404, None, ContactRefused, "http_404"),
         (404, 30003, ContactUnknown, "contact_unknown"),
@@ -302,6 +311,10 @@ def test_the_wait_that_a_throttling_server_asks_for(headers, body, wait):
     error = judged(429, body, headers)
     assert isinstance(error, AccountThrottled)
     assert error.wait_seconds == wait
+
+
+def test_any_other_failure_with_retry_after_is_of_one_call():
+    assert type(judged(500, rest(0), {"Retry-After": "11"})) is TransientFailure
 
 
 def test_503_with_retry_after_is_the_accounts_wait_even_without_json():
@@ -392,7 +405,9 @@ def test_a_long_message_is_cut():
 def test_a_read_never_blames_a_contact(status, body, leaf, code):
     with pytest.raises(CallError) as caught:
         judge_read(status, JSON, body)
-    assert (type(caught.value), caught.value.code) == (leaf, code)
+    error = caught.value
+    assert (type(error), error.code, error.http_status) == (leaf, code, status)
+    assert bool(error.service_message) is (status != 200), "its words, also those of a page"
 
 
 @pytest.mark.parametrize(
