@@ -39,6 +39,8 @@ def of_type(data_type: str, **more: Any) -> Attribute:
         ("Text", 1, "1"),
         ("Text", 1.5, "1.5"),
         ("Text", False, "false"),
+        ("Text", True, "true"),
+        ("Text", -(2.0**53 - 1), "-9007199254740991.0"),
         ("EmailAddress", "a.b+c@mail.test", "a.b+c@mail.test"),
         ("Number", 3, 3),
         ("Number", " 3 ", 3),
@@ -47,6 +49,7 @@ def of_type(data_type: str, **more: Any) -> Attribute:
         ("Byte", 0, 0),
         ("Byte", " 255 ", 255),
         ("Decimal", "1.10", "1.10"),
+        ("Decimal", "0.00", "0.00"),
         ("Decimal", "1e5", "100000"),
         ("Decimal", " 1.50E-3 ", "0.00150"),
         ("Decimal", ".5", "0.5"),
@@ -73,9 +76,12 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
     [
         ("Text", ["list"]),
         ("Text", {"an": "object"}),
+        ("Text", 2.0**53),  # the nearest to several numbers
+        ("Text", -(2.0**53)),
         ("EmailAddress", "nobody"),
         ("EmailAddress", "two@@mail.test"),
         ("EmailAddress", "x" * 65 + "@mail.test"),
+        ("EmailAddress", f"a@{'b.' * 125}test"),
         ("EmailAddress", 5),
         ("Number", "3.5"),
         ("Number", 3.5),
@@ -83,6 +89,8 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Number", "many"),
         ("Number", "١٢"),
         ("Number", 1e30),
+        ("Number", 2.0**53),
+        ("Number", -(2.0**53)),
         ("Number", 2**63),
         ("Number", "-9999999999999999999"),
         ("Byte", -1),
@@ -105,6 +113,7 @@ def test_forms(data_type: str, value: Any, written: Any) -> None:
         ("Date", 20260131),
         ("Phone", "call me"),
         ("Phone", "..."),
+        ("Phone", 12.5),
     ],
 )
 def test_what_does_not_fit_is_said_without_the_value(data_type: str, value: Any) -> None:
@@ -168,6 +177,17 @@ def test_restricted_values() -> None:
     assert check(tier, "gold") == "gold"
     with pytest.raises(BadValue, match="restricted values"):
         check(tier, "Gold")
+
+
+def test_a_restricted_number() -> None:
+    tier = replace(TEXT, data_type="Number", restricted_values=("1", "2"))  # its length is none of a number
+    assert check(tier, "1") == 1
+    with pytest.raises(BadValue, match="restricted values"):
+        check(tier, 3)
+
+
+def test_text_of_length_minus_one_has_no_bound() -> None:
+    assert check(replace(TEXT, length=-1), "x" * 9_000) == "x" * 9_000
 
 
 def test_a_restricted_boolean() -> None:
