@@ -111,7 +111,8 @@ def test_a_contact_may_be_stored_without_an_id_of_the_request():
             TransientFailure,
             "conflict",
         ),
-        ([message("Note", "n", "Information"), message("ValueTooLong")], ContactRefused, "value_too_long"),
+        ([message("NotFound", "n", "Information"), message("ValueTooLong")], ContactRefused, "value_too_long"),
+        ([message("ValueTooLong", "n", "Information")], ContactRefused, "value_too_long"),  # where there is no error
         ([message("InvalidValue"), message("AttributeNotFound")], AttributeRefused, "attribute_not_found"),
         ([message("InvalidValue", NO_SUCH_VALUE)], ContactRefused, "invalid_value"),
         ([message("ValueTooLong"), message("", "The contact does not exist.")], ContactRefused, "value_too_long"),
@@ -192,6 +193,7 @@ def test_whatever_else_is_said_a_part_is_stored(code, leaf):
         (RECORDED | {"hasErrors": True}, True),
         (RECORDED | {"hasErrors": True, "contactID": 0}, False),
         (RECORDED | {"hasErrors": True, "contactID": -1}, False),
+        ({n: v for n, v in RECORDED.items() if n != "contactID"} | {"hasErrors": True}, False),
         (FAILED | {"contactID": 36270040}, False),  # that of a contact that was there before
         ({n: v for n, v in RECORDED.items() if n != "operationStatus"}, False),
         ({}, False),
@@ -304,6 +306,7 @@ def test_html_instead_of_json_is_survived(status, leaf):
         ({"Retry-After": "-3"}, rest(50100), None),
         ({"Retry-After": "inf"}, rest(50100), None),
         ({}, rest(50200), None),
+        ({"Retry-After": "90"}, rest(50200), 90.0),
         ({"Retry-After": "9"}, HTML, 9.0),
     ],
 )
@@ -396,6 +399,7 @@ def test_a_long_message_is_cut():
         (404, rest(30003), DestinationBroken, "rest_30003"),
         (400, rest(10000, "No such attribute"), DestinationBroken, "rest_10000"),
         (404, rest(None), DestinationBroken, "http_404"),
+        (413, HTML, DestinationBroken, "http_413"),
         (400, rest(10000), DestinationBroken, "rest_10000"),
         (403, rest(20002), DestinationBroken, "missing_scope"),
         (401, rest(0), TokenRefused, "token_refused"),
