@@ -117,8 +117,6 @@ def describe_namespaces(profile: Any) -> str:
 def _ids(profile: Mapping[str, Any], source: Source) -> tuple[str, ...]:
     if source.kind == "identity":
         return identities(profile, source.name)
-    if source.kind == "const":
-        return (source.name,)
     found = value_at(profile, source.path)
     if found is MISSING or found is None:
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.destinations.model import MappingRow, Source, Target
-from app.mapping.contact_key import MOST_CONTACTS, ContactKeys, describe_namespaces
+from app.mapping.contact_key import MOST_CONTACTS, ContactKeys, describe_namespaces, tell_namespaces
 from app.mapping.update import Excluded, Reason
 from tests.unit.mapping.campaign import KEY_ROW, destination
 
@@ -68,7 +69,42 @@ def test_each_contact_of_all_has_a_profile_that_is_its_own_under_every_policy() 
     assert all(own["person"] == {"name": "x"} for _, own in split)
 
 
+@pytest.mark.parametrize(
+    ("policy", "ids", "count"),
+    [
+        ("exclude", "ab", 1),
+        ("smallest", "ab", 1),
+        ("all", "", 1),  # it is excluded, and told so
+        ("all", "ab", 2),
+        ("all", [f"c-{number}" for number in range(MOST_CONTACTS + 1)], MOST_CONTACTS),
+    ],
+)
+def test_how_many_entries_a_profile_becomes_at_most(policy: str, ids: Sequence[str], count: int) -> None:
+    assert keys(policy).count(with_ids(*ids)) == count
+
+
+def test_who_has_one_id_is_taken_as_it_came() -> None:
+    profile = with_ids("a")
+    assert keys("all").split(profile) == [("a", profile)]
+
+
+def test_of_several_sources_the_first_trouble_is_told_if_none_has_an_id() -> None:
+    row = MappingRow(Source("xdm", "a.id"), Target("contact_key"), fallbacks=(Source("xdm", "b.id"),))
+    assert keys(row=row).one({"a": 1, "b": 1}) == Excluded(Reason.MALFORMED_PROFILE, "a is not an object")
+    assert keys(row=row).one({"a": 1, "b": {"id": "b"}}) == "b"
+    assert keys(row=row).one({"a": 1}) == Excluded(Reason.MALFORMED_PROFILE, "a is not an object")
+
+
+def test_only_of_a_missing_contact_key_the_namespaces_are_told() -> None:
+    missing, ambiguous = Excluded(Reason.MISSING_CONTACT_KEY, "here"), Excluded(Reason.AMBIGUOUS_CONTACT_KEY, "here")
+    other = with_ids("a", namespace="ecid")
+    assert tell_namespaces(missing, other) == Excluded(missing.reason, "here; the profile has ecid")
+    assert tell_namespaces(missing, {}) == missing
+    assert tell_namespaces(ambiguous, other) == ambiguous
+
+
 def test_one_profile_has_an_end_of_contacts() -> None:
+    assert len(keys("all").split(with_ids(*(f"c-{number}" for number in range(MOST_CONTACTS))))) == MOST_CONTACTS
     many = with_ids(*(f"c-{number}" for number in range(MOST_CONTACTS + 1)))
     found = keys("all").split(many)
     assert isinstance(found, Excluded)
