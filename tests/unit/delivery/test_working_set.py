@@ -314,7 +314,9 @@ def test_what_becomes_of_a_profile_that_is_refused_alone(
     row = hand.contacts._rows[contact.tag]
     hand.contacts.refuse(contact, error)
     assert not hand.contacts.waiting
-    assert hand.settle().run[outcome] == 1
+    settlement = hand.settle()
+    assert settlement.run[outcome] == 1
+    assert settlement.jobs.get("job", {}).get(outcome) == (None if outcome == "retried" else 1), "it has no outcome yet"
     assert hand.contacts._rows[contact.tag] == row
 
 

@@ -295,6 +295,8 @@ def test_html_instead_of_json_is_survived(status, leaf):
         ({"Retry-After": "5"}, rest(50100), 5.0),
         ({"retry-after": "2.5"}, rest(50100), 2.5),
         ({}, rest(50100, retryAfter=7), 7.0),
+        ({}, rest(50100, retryAfter=-7), None),
+        ({}, rest(50100, retryAfter=True), None),
         ({"Retry-After": "5"}, rest(50100, retryAfter=7), 5.0),
         (
             {"Retry-After": "Mon, 01 Jun 2026 10:00:30 GMT", "Date": "Mon, 01 Jun 2026 10:00:00 GMT"},
