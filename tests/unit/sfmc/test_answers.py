@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import CallError
-from app.sfmc.answers import wait_seconds
+from app.sfmc.answers import Message, error_number, page_words, read_messages, wait_seconds
 from app.sfmc.responses import judge_contact
 from app.sfmc.token_responses import judge_token
 
@@ -44,11 +46,46 @@ def test_http_200_with_anything_else_is_no_success(judge, body):
 
 
 @pytest.mark.parametrize(
+    ("value", "number"),
+    [(10006, 10006), ("10006", 10006), ("x", None), ("1" * 10, None), (True, None), (1.5, None), (None, None)],
+)
+def test_an_errorcode_is_a_number_however_it_is_written(value: object, number: int | None) -> None:
+    assert error_number({"errorcode": value}) == number
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda message: [message],
+        lambda message: message,
+        lambda message: [{"resultMessage": message}],
+        lambda message: ["words", {"RESULTMESSAGE": {name.upper(): value for name, value in message.items()}}],
+    ],
+    ids=["list", "single", "wrapped", "wrapped in capitals"],
+)
+def test_a_message_is_found_in_each_shape(shape: Callable[[dict[str, Any]], object]) -> None:
+    message = {"resultClass": "Error", "resultCode": 7, "message": ["no text"]}
+    assert read_messages(shape(message)) == [Message("error", "7", "")]
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (b"<html><h1>502\tBad\nGateway</h1></html>", "502 Bad Gateway"),
+        (b"\x00\xffno\xc2\x85page", "\ufffdno page"),
+        (b"<p>" + b"x" * 9_000, "x" * 500),
+    ],
+)
+def test_of_a_page_its_words_are_told(page: bytes, words: str) -> None:
+    assert page_words(page) == words
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"),
     [
         ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
         ("99999999999999999999", 3_600),
-        ("30", 30),
+        (" 30 ", 30),
         ("9" * 100, None),
         ("-1", None),
     ],
