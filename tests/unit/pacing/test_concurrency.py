@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app.pacing.concurrency import Concurrency, Trial, next_concurrency
+from app.pacing.concurrency import EASE_GROWTH, Concurrency, Trial, next_concurrency
 from app.pacing.observations import Observations
 
 
@@ -49,6 +50,41 @@ def calls(seconds: float, *, bound: bool = True) -> Observations:
 )  # fmt: skip
 def test_permits(known: Concurrency, seen: Observations, permits: float) -> None:
     assert after(known, seen).permits == pytest.approx(permits)
+
+
+IN_TRIAL = Concurrency(
+    11, ease_seconds=0.1, trial=Trial(16, 0.3), tried_seconds=2, bound_seconds=3, trial_after_seconds=20
+)
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "changes"),
+    [
+        # how long permits have held calls up, for the next trial and for one more than fitted
+        (Concurrency(16, ease_seconds=0.1), calls(0.17), {"bound_seconds": 1}),
+        (Concurrency(16, ease_seconds=0.1), calls(0.17, bound=False), {}),
+        (Concurrency(5, fits=5, ease_seconds=0.1), calls(0.17), {"bound_seconds": 1, "fits_seconds": 1}),
+        (Concurrency(5, fits=5, ease_seconds=0.1), calls(0.17, bound=False), {}),
+        # too many, and how many were one fewer
+        (IN_TRIAL, Observations(1, crowded=1), {"permits": 5.5, "fits": 10, "trial": None}),
+        (Concurrency(6, fits=5, fits_seconds=9), Observations(1, crowded=1), {"permits": 5, "fits_seconds": 0}),
+        (Concurrency(12, fits=5, fits_seconds=9), Observations(1, crowded=1), {"permits": 6, "fits": 11, "fits_seconds": 0}),
+        # the end of a trial: it changed nothing, it was worth it, it told nothing
+        (IN_TRIAL, calls(0.29), {"permits": 16, "ease_seconds": 0.29, "bound_seconds": 0, "trial_after_seconds": 40}),
+        (
+            replace(IN_TRIAL, trial_after_seconds=900), calls(0.29),
+            {"permits": 16, "ease_seconds": 0.29, "bound_seconds": 0, "trial_after_seconds": 960},
+        ),
+        (IN_TRIAL, calls(0.2), {"ease_seconds": 0.2, "bound_seconds": 5, "trial_after_seconds": 5}),
+        (IN_TRIAL, calls(0.2, bound=False), {"permits": 16, "bound_seconds": 0}),
+        (Concurrency(60, ease_seconds=0.1), calls(0.09), {"permits": 63, "ease_seconds": 0.09, "bound_seconds": 1}),
+        (Concurrency(200), Observations(1), {"permits": 100, "tried_seconds": 1}),  # what is configured is less by now
+    ],
+)  # fmt: skip
+def test_what_is_known(known: Concurrency, seen: Observations, changes: dict[str, Any]) -> None:
+    ended = {"trial": None} if known.trial else {}
+    eased = {} if known.trial or not seen.call_seconds else {"ease_seconds": known.ease_seconds * EASE_GROWTH}
+    assert after(known, seen) == replace(known, **{**ended, **eased, **changes})
 
 
 def test_a_trial_goes_on_while_no_call_ends() -> None:
