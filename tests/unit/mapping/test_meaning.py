@@ -186,7 +186,18 @@ class TestFallbacks:
     def test_null_empties_when_no_source_has_a_value(self) -> None:
         both = MappingRow(Source("xdm", "a"), self.ROW.target, fallbacks=(Source("xdm", "b"),))
         assert update(profile_of(b=None, **ADDRESS), both, clear_nulls=True).values[FIRST].value == ""
+        assert update(profile_of(a=None, **ADDRESS), both, clear_nulls=True).values[FIRST].value == ""
         assert update(profile_of(a=None, b="B"), both, clear_nulls=True).values[FIRST].value == "B"
+
+    @pytest.mark.parametrize(
+        ("profile", "source"), [({}, "a"), ({"a": None, "b": ""}, "a"), ({"b": None}, "b"), ({"a": "", "b": None}, "a")]
+    )
+    def test_where_no_source_has_a_value_the_first_that_says_anything_counts(
+        self, profile: dict[str, Any], source: str
+    ) -> None:
+        both = MappingRow(Source("xdm", "a"), self.ROW.target, fallbacks=(Source("xdm", "b"),))
+        read_from = compile_mapping(destination(both), CATALOG).read_from(profile_of(**profile))
+        assert read_from[FIRST].source == f"xdm: {source}"
 
     def test_none_that_can_be_read_is_malformed(self) -> None:
         both = MappingRow(Source("xdm", "a.x"), self.ROW.target, fallbacks=(Source("xdm", "b.x"),))
