@@ -15,7 +15,8 @@ from redis import Redis
 from app.destinations.state import Status
 from app.errors import CallError, DestinationUnreachable, LeaseLost, UsageError
 from app.ids import JOB_ID
-from app.keys import LANES, LaneKeys
+from app.keys import LANES, RUN_LIFE_SECONDS, LaneKeys
+from app.lanes.append import MOST_DETAILS
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry
 from app.lanes.failures import seal_failure
@@ -183,6 +184,15 @@ def test_a_replay_is_appended_in_steps_that_are_bounded_in_bytes(bench: Bench) -
     assert len(steps) == 3, "five of them are more than MOST_BYTES"
 
 
+def test_a_run_tells_so_many_details_apart_and_counts_the_others_by_their_reason(bench: Bench) -> None:
+    """A detail names what comes from outside: here the namespaces that a profile has instead."""
+    bench.producer.enqueue("camp", [{"identityMap": {f"space_{n}": [{"id": "x"}]}} for n in range(MOST_DETAILS + 5)])
+    run: Any = bench.redis.hgetall(bench.keys.run(bench.hour()))
+    why = {name: int(count) for name, count in run.items() if name.startswith(b"why:")}
+    assert (len(why), sum(why.values())) == (MOST_DETAILS + 1, MOST_DETAILS + 5)
+    assert why[b"why:missing_contact_key"] == 5
+
+
 def test_a_sleeping_lane_is_woken_once(bench: Bench) -> None:
     for backfill in (False, True, False):
         enqueue(bench, backfill=backfill)
@@ -305,6 +315,19 @@ def test_a_repeated_letting_go_leaves_the_lane_to_the_sweep(bench: Bench, twice:
     assert announce_wake_ups(bench.redis, "camp", range(LANES), wake_up_seconds=30) == [3]
 
 
+@pytest.mark.parametrize("blame", [True, False])
+def test_who_was_taken_for_dead_and_is_not_takes_back_what_was_held_against_its_contacts_unless_they_are_to_blame(
+    bench: Bench, blame: bool
+) -> None:
+    enqueue(bench)
+    late = taken(bench)
+    late.read(live=10, backfill=10)
+    dies(bench, late)
+    taken(bench)
+    assert not late.abandon(wake_up_seconds=30, blame=blame)
+    assert bench.redis.hlen(bench.keys.lane(3).crashes) == (1 if blame else 0)
+
+
 def test_letting_go_too_late_touches_nothing(bench: Bench) -> None:
     enqueue(bench)
     late = taken(bench)
@@ -333,6 +356,24 @@ def test_reading_twice_gives_the_same_entries_and_live_before_backfill(bench: Be
     enqueue(bench)
     assert len(lane.read(live=2, backfill=10).live) == 1
     assert bench.redis.hlen(bench.keys.lane(3).window) == 6 + 1
+
+
+def test_one_answer_holds_so_many_bytes_and_one_more_entry_or_contact(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(bench, number=3)
+    enqueue(bench, number=2)  # of two contacts there are two each
+    monkeypatch.setattr("app.lanes.lane.WINDOW_BYTES", 1)
+    lane = taken(bench)
+    assert [len(ids(lane.read(live=10, backfill=10))) for _ in range(6)] == [1, 1, 1, 1, 1, 0]
+    dies(bench, lane)
+    lane, recovered = taken(bench), []
+    while read := ids(lane.read(live=10, backfill=10)):
+        recovered.append(len(read))
+        ledger = bench.ledger()
+        ledger.pending.live_ids += read
+        lane.settle(ledger.take(), hour=bench.hour())
+    assert sorted(recovered) == [1, 2, 2]
 
 
 def test_a_parked_entry_comes_back_once_when_it_is_due_with_all_that_it_was(bench: Bench, twice: EachTwice) -> None:
@@ -430,6 +471,15 @@ def test_without_the_lease_nothing_is_read_or_settled(bench: Bench) -> None:
         with pytest.raises(LeaseLost):
             late.read(live=5, backfill=5)
         assert everything(bench.redis) == before
+
+
+def test_an_hour_in_which_nothing_came_in_is_kept_no_longer_than_others(bench: Bench) -> None:
+    enqueue(bench)
+    lane, ledger = taken(bench), bench.ledger()
+    ledger.close_all(entries(bench, lane.read(live=10, backfill=0)), Outcome.UNCHANGED)
+    later = bench.hour() + 1
+    lane.settle(ledger.take(), hour=later)
+    assert 0 < bench.redis.ttl(bench.keys.run(later)) <= RUN_LIFE_SECONDS
 
 
 # -- announce_wake_ups, postpone ---------------------------------------------------------------------------------------------------
