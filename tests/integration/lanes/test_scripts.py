@@ -368,7 +368,7 @@ def test_one_answer_holds_so_many_bytes_and_one_more_entry_or_contact(
     assert [len(ids(lane.read(live=10, backfill=10))) for _ in range(6)] == [1, 1, 1, 1, 1, 0]
     dies(bench, lane)
     lane, recovered = taken(bench), []
-    while read := ids(lane.read(live=10, backfill=10)):
+    while read := ids(lane.read(live=100, backfill=100)):  # an eighth of that after a death
         recovered.append(len(read))
         ledger = bench.ledger()
         ledger.pending.live_ids += read

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.errors import CallError, SealBroken
 from app.lanes.entries import Origin, read_fields
 from app.lanes.failures import seal_failure
+from app.lanes.merge import Stamp
 from app.sealing import KeyRing, make_key
 
 RING = KeyRing([make_key()])
@@ -32,6 +33,40 @@ def test_what_a_producer_writes_is_read(occurred_at_ms: int) -> None:
     entry = read_fields(b"1-1", fields_of(origin, n=b"3", t=b"1500"), backfill=False)
     assert (entry.origin, entry.attempts, entry.first_tried_at_ms) == (origin, 3, 1_500)
     assert entry.open(RING, "camp") == PROFILE
+
+
+@pytest.mark.parametrize(
+    ("flags", "stamp", "force"),
+    [
+        ("", Stamp(True, 2_000, 4_096), False),
+        ("b", Stamp(False, 2_000, 4_096), False),
+        ("xb", Stamp(False, 2_000, 4_096), True),
+    ],
+)
+def test_flags_say_backfill_and_force(flags: str, stamp: Stamp, force: bool) -> None:
+    origin = replace(ORIGIN, flags=flags)
+    assert (origin.stamp, origin.force) == (stamp, force)
+
+
+@pytest.mark.parametrize(
+    ("changed", "enqueued_ms"),
+    [({}, 2_000), ({"j": b"replay-1"}, 1_234), ({"s": b"nonsense"}, 1_234)],
+    ids=["enqueued", "replayed", "no producer's"],
+)
+def test_when_it_was_enqueued(changed: dict[str, bytes], enqueued_ms: int) -> None:
+    assert read_fields(b"1234-5", fields_of(ORIGIN, **changed), backfill=False).enqueued_ms == enqueued_ms
+
+
+@pytest.mark.parametrize(
+    ("tried", "again"),
+    [({}, ["n", 1, "t", 3_000]), ({"n": b"2", "t": b"1500"}, ["n", 3, "t", 1_500])],
+    ids=["once", "again"],
+)
+def test_what_is_parked_has_one_try_more_and_keeps_the_time_of_the_first(
+    tried: dict[str, bytes], again: list[str | int]
+) -> None:
+    entry = read_fields(b"1-1", fields_of(ORIGIN, **tried), backfill=False)
+    assert entry.parked_fields(3_000) == [*ORIGIN.fields(entry.sealed), *again]
 
 
 @pytest.mark.parametrize(
