@@ -49,7 +49,13 @@ def test_what_cannot_wait(profile: Any, reason: Reason) -> None:
     assert readied.size == 0
 
 
-@pytest.mark.parametrize("profile", [{}, {"a": None}, nested(MOST_DEPTH), {"a": [{}] * 100}, [], "text", None])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {}, {"a": None}, {"a": [{}] * 100}, [], "text", None, nested(MOST_DEPTH),
+        {"a": nested(MOST_DEPTH - 1), "b": [{}]}, {"a": "x" * (MOST_BYTES - len('{"a":""}'))},
+    ],
+)  # fmt: skip
 def test_what_can(profile: Any) -> None:
     readied = ready(profile)
     assert isinstance(readied.json, bytes)
