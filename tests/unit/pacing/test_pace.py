@@ -104,6 +104,7 @@ def test_permits_grow_where_less_gets_through_than_the_pace_lets() -> None:
     assert permits(rate, seen) == 9
     assert permits(replace(rate, recent=39.8), replace(seen, accepted=40)) == 8
     assert permits(replace(rate, active_seconds=2), seen) == 8
+    assert permits(rate, replace(seen, rate_bound=False)) == 8, "no more was to be sent"
 
 
 amounts = st.integers(0, 500)
