@@ -57,6 +57,7 @@ ENDING = machine.told_to_end(WORKING)
         (replace(DRY, read_at=NOW - 0.03), InHand(in_flight=2), Wait(0, pytest.approx(0.02))),
         (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=9, in_flight=2), Read(200, 0)),
         (replace(WORKING, read_at=NOW - 0.2), InHand(backfill=4, in_flight=2), Read(200, 16)),
+        (replace(WORKING, read_at=NOW - 0.2, backfill_batch=1_000), InHand(in_flight=2), Read(200, 200)),
         (replace(WORKING, read_at=NOW - 0.05), InHand(backfill=9, in_flight=2), Wait(9, pytest.approx(0.05))),
         (replace(WORKING, read_at=NOW - 9), InHand(live=1), Read(199, 0)),
         (replace(WORKING, read_at=NOW - 9), InHand(live=120, in_flight=120), Wait(120, 1.0)),  # no room
@@ -125,6 +126,10 @@ def test_backfill_is_read_a_quarter_of_a_second_at_a_time(seconds_since: float, 
     after = machine.read_done(before, Read(200, 16), live=0, backfill=found, recovered=False, now=NOW)
     assert after.backfill_batch == batch
     assert after.dry is (found == 0)
+    most = machine.read_done(
+        replace(before, backfill_batch=1_000), Read(200, 16), live=0, backfill=found, recovered=False, now=NOW
+    )
+    assert most.backfill_batch == min(1_000, 1_000 * batch // 16)
 
 
 def test_how_long_a_batch_lasts_is_not_known_by_the_first() -> None:
@@ -197,6 +202,10 @@ def test_an_account_that_has_to_be_left_alone_for_long_ends_the_session(
     after = machine.held(WORKING, seconds)
     assert (after.phase, after.wait_seconds) == (phase, wait)
     assert machine.held(machine.held(WORKING, 30.0), 10.0).wait_seconds == 30.0
+
+
+def test_for_an_epoch_that_is_over_nothing_more_is_written() -> None:
+    assert machine.epoch_over(WORKING) == replace(ENDING, epoch_ended=True)
 
 
 def test_what_is_broken_counts_more_than_what_is_away() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import CallError, SealBroken
-from app.lanes.entries import Origin, read_fields
+from app.lanes.entries import Origin, read_entry, read_fields
 from app.lanes.failures import seal_failure
 from app.lanes.merge import Stamp
 from app.sealing import KeyRing, make_key
@@ -33,6 +33,20 @@ def test_what_a_producer_writes_is_read(occurred_at_ms: int) -> None:
     entry = read_fields(b"1-1", fields_of(origin, n=b"3", t=b"1500"), backfill=False)
     assert (entry.origin, entry.attempts, entry.first_tried_at_ms) == (origin, 3, 1_500)
     assert entry.open(RING, "camp") == PROFILE
+
+
+@pytest.mark.parametrize("backfill", [True, False])
+def test_an_entry_in_a_reply_is_the_same(backfill: bool) -> None:
+    fields = fields_of(ORIGIN)
+    flat = [part for pair in fields.items() for part in pair]
+    assert read_entry([b"1-1", flat], backfill=backfill) == read_fields(b"1-1", fields, backfill=backfill)
+
+
+def test_what_is_sealed_and_no_json_does_not_open() -> None:
+    sealed = RING.seal(b"nonsense", ORIGIN.purpose("camp"))
+    with pytest.raises(SealBroken) as broken:
+        read_fields(b"1-1", fields_of(ORIGIN, p=sealed), backfill=False).open(RING, "camp")
+    assert broken.value.tampered
 
 
 @pytest.mark.parametrize(

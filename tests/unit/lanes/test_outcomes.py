@@ -98,6 +98,29 @@ def test_what_was_tried_often_and_for_long_is_given_up_and_the_rest_parked(
         assert (settlement.run, settlement.jobs) == ({"retried": 1}, {})
 
 
+def test_the_next_try_comes_after_a_delay_that_doubles() -> None:
+    ledger = new_ledger()
+    for _ in range(60):
+        ledger.retry_later([entry(attempts=1)], LOST, now_ms=NOW)
+    assert 2_000 < max(due_ms - NOW for due_ms, _ in ledger.take().parked) <= 4_000
+
+
+def test_what_was_delivered_is_measured_by_its_fields() -> None:
+    measures = Measures()
+    ledger = Ledger("demo", KeyRing((make_key(),)), SETTINGS, measures)
+    ledger.deliver(entry(), ["A.one", "A.two"])
+    assert measures._counts == {"demo": {"matched:A.one": 1, "matched:A.two": 1}}
+    assert ledger.take().run == {"delivered": 1}
+
+
+def test_calls_are_counted_where_there_were_any() -> None:
+    ledger = new_ledger()
+    ledger.count_calls(0)
+    assert not ledger.pending
+    ledger.count_calls(3)
+    assert ledger.pending.run == {"calls": 3}
+
+
 def test_what_was_tried_together_is_tried_together_again_and_not_before_the_server_says() -> None:
     ledger = new_ledger()
     ledger.retry_later(

@@ -11,7 +11,7 @@ from app.destinations.model import Limits
 from app.pacing.concurrency import Concurrency
 from app.pacing.observations import Observations
 from app.pacing.pace import Pace, next_pace
-from app.pacing.rate import BACK_TO, FAR_CUT, RATE_USED, STAY_AT, STAY_SECONDS, Rate, growth, top_of
+from app.pacing.rate import BACK_TO, FAR_CUT, LEAST_RATE, RATE_USED, STAY_AT, STAY_SECONDS, Rate, growth, top_of
 
 CONFIGURED = Limits(calls_per_minute=2_400, max_in_flight=100)
 AT_FIRST = Rate(top_of(CONFIGURED))
@@ -37,7 +37,7 @@ SOON = replace(USED, active_seconds=1.0, waited_seconds=4.0, accepted=9)
     [
         # what was accepted of late, or at most what was let
         (USED, 18.0, {}),
-        (replace(USED, recent=19.5), 19.0, {}),
+        (replace(USED, recent=19.5, near=2), 19.0, {}),
         # where calls seldom waited for a start, no less than a step below
         (replace(USED, bound=0.4), 18.0, {"guessed": True}),
         (replace(USED, bound=0.4, recent=5.0), 19 * FAR_CUT / BACK_TO, {"guessed": True}),
@@ -69,6 +69,10 @@ def test_what_a_refusal_tells(rate: Rate, found: float, learned: dict[str, Any])
         cost_seconds=rate.waited_seconds,
     )  # fmt: skip
     assert after(rate, REFUSED) == replace(expected, **learned)
+
+
+def test_an_account_is_always_asked_again() -> None:
+    assert after(replace(SOON, calls_per_second=LEAST_RATE), REFUSED).calls_per_second == LEAST_RATE
 
 
 @pytest.mark.parametrize("echo", [replace(USED, active_seconds=0.3), replace(USED, accepted=0)])
@@ -118,6 +122,7 @@ def test_the_growth_never_falls() -> None:
     for guessed in (False, True):
         shares = [growth(second / 2, guessed=guessed, stay_seconds=STAY_SECONDS) for second in range(400)]
         assert shares == sorted(shares)
+        assert shares[0] == BACK_TO
 
 
 def test_a_refusal_that_costs_long_is_risked_seldom() -> None:
