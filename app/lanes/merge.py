@@ -115,7 +115,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
         before = delivered.get(tag)
         digest = value_digest(item.value, pepper)
         same = before is not None and before.digest == digest and name not in in_doubt
-        if before is not None and (order < before.order or (order == before.order and before.certain and not same)):
+        if before is not None and (order < before.order or (order == before.order and before.certain)):
             if not same:
                 continue
             order = before.order  # the newer one already delivered has the same value
