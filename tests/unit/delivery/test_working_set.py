@@ -151,6 +151,19 @@ def test_a_creation_that_is_taken_apart_goes_on_as_one_until_one_is_accepted() -
     assert posts == [True, True, True, False]
 
 
+def test_what_came_in_behind_a_refused_creation_creates_the_contact() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.create(contact, is_sure=True)
+    contact = hand.call()
+    hand.arrive(KEYS[0], "Bea")
+    hand.end(contact)
+    hand.contacts.refuse(contact, REFUSED)
+    assert hand.call().post
+
+
 @pytest.mark.parametrize("is_sure", [True, False])
 def test_what_a_contact_had_before_it_was_made_anew_is_sent_when_it_comes_again(is_sure: bool) -> None:
     hand = delivered(points=7)
@@ -338,6 +351,7 @@ def test_what_is_live_goes_first() -> None:
     assert list(hand.contacts.backfill) == KEYS[:2]
     hand.arrive(KEYS[1], "Anna")
     assert [hand.call().key for _ in range(3)] == [KEYS[2], KEYS[1], KEYS[0]]
+    assert not hand.moved
 
 
 def test_a_contact_of_another_lane_is_moved_there() -> None:
@@ -428,6 +442,21 @@ def test_a_call_that_is_made_again_carries_what_came_in_meanwhile() -> None:
     hand.end(again)
     hand.contacts.accept(again)
     assert not hand.contacts.waiting
+
+
+def test_what_is_there_already_is_noted_with_its_newer_version_alone() -> None:
+    hand = Hand()
+    hand.arrive(KEYS[0], "Ann")
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.accept(contact)
+    hand.settle()
+    for occurred_at_ms, is_noted in ((NOW + 2, True), (NOW + 1, False)):
+        hand.arrive(KEYS[0], "Ann", occurred_at_ms=occurred_at_ms)
+        assert not hand.contacts.waiting
+        assert bool(hand.settle().delivered) is is_noted
+    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW + 1)
+    assert not hand.contacts.waiting, "nothing older"
 
 
 def test_nothing_older_is_sent_than_what_may_have_been_stored_before_the_destination_failed() -> None:
