@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import time
 from dataclasses import asdict
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from app.destinations.model import AlertChannel, Destination
     from app.resources import Resources
-    from app.settings import Settings
 
 GIVE_UP_MS = 86_400_000
 CLAIM_MS = 60_000  # how long a message belongs to the process that sends it
@@ -35,19 +36,27 @@ BASE_SECONDS, CAP_SECONDS = 10.0, 900.0
 log = logging.getLogger(__name__)
 
 
-def messages_for(event: AlertEvent, settings: Settings, destination: Destination | None) -> list[bytes]:
+def messages_for(event: AlertEvent, resources: Resources, destination: Destination | None) -> list[bytes]:
     """Return one message, due at once, for each channel that wants to know of an event.
 
     A message names its channel and reveals nothing of its address.
     """
-    wanted = channels_of(settings)
+    channels = [("", channel) for channel in channels_of(resources.settings).values()]
     if destination is not None:
-        wanted |= {f"{destination.id}/{number}": channel for number, channel in enumerate(destination.alerts)}
+        channels += [(destination.id, channel) for channel in destination.alerts]
+    key = resources.ring.data_keys[0]
+    names = [_name(channel, whose, key) for whose, channel in channels if is_wanted(event.alert.kind, channel.kinds)]
     return [
         orjson.dumps({"channel": name, "event": asdict(event), "due_ms": event.at_ms, "tries": 0})
-        for name, channel in wanted.items()
-        if is_wanted(event.alert.kind, channel.kinds)
+        for name in dict.fromkeys(names)
     ]
+
+
+def _name(channel: AlertChannel, destination_id: str, key: bytes) -> str:
+    """A keyed digest: it tells nothing of the address, and means no other when channels come, go or change places."""
+    address = f"alert channel:{channel.channel}:{channel.target}".encode(errors="surrogatepass")
+    digest = hmac.new(key, address, hashlib.sha256).hexdigest()[:24]
+    return f"{destination_id}{'/' if destination_id else ''}{channel.channel}-{digest}"
 
 
 def has_due(redis: Redis, *, now_ms: int) -> bool:
@@ -98,9 +107,9 @@ def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float 
         claimed = orjson.dumps({**message, "due_ms": resources.clock.now_ms() + CLAIM_MS})
         if not _replace(redis, name, raw[name], claimed):
             continue
-        is_taken = _deliver(resources, name.decode(), message, claimed)
-        taken += bool(is_taken)
-        if is_taken is False:
+        if _deliver(resources, name.decode(), message, claimed):
+            taken += 1
+        else:
             failed.add(channel)
         if taken + len(failed) >= most or time.monotonic() >= deadline:
             break
@@ -116,16 +125,12 @@ def deliver_alone(resources: Resources) -> int:
         return deliver_due(resources) if mine else 0
 
 
-def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool | None:
-    """Return whether the channel took the message; None if the channel no longer exists."""
+def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claimed: bytes) -> bool:
+    """Return whether the channel took the message."""
     event = load_event(message["event"])
     now_ms = resources.clock.now_ms()
-    channel = _channel(resources, message["channel"])
-    if channel is None:  # no longer configured
-        _replace(resources.redis, name, claimed, b"")
-        return None
     try:
-        send(channel, event, name, resources.settings)
+        send(_channel(resources, message["channel"], event.alert.kind), event, name, resources.settings)
     except ChannelFailed as failed:
         tries = message["tries"] + 1
         if failed.gives_up or now_ms - event.at_ms > GIVE_UP_MS:
@@ -142,15 +147,30 @@ def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claime
     return True
 
 
-def _channel(resources: Resources, name: str) -> AlertChannel | None:
-    destination_id, slash, number = name.rpartition("/")
-    if not slash:
-        return channels_of(resources.settings).get(name)
+def _channel(resources: Resources, name: str, kind: str) -> AlertChannel:
+    """The channel of this name. Raises `ChannelFailed` where there is none: it may come back, or another process may have it."""
+    destination_id, _, own_name = name.rpartition("/")
     try:
-        channels = resources.destinations.get(destination_id).alerts
-    except (UnknownDestination, SealBroken):
-        return None
-    return channels[int(number)] if int(number) < len(channels) else None
+        channels = _by_place(resources, destination_id)
+    except UnknownDestination:
+        raise ChannelFailed("its destination is not connected any more", gives_up=True) from None
+    except SealBroken:
+        raise ChannelFailed("its destination cannot be read") from None
+    for channel in channels.values():
+        if any(_name(channel, destination_id, key) == name for key in resources.ring.data_keys):
+            return channel
+    # an earlier build named it by its place, where another channel may stand by now
+    at_place = channels.get(own_name)
+    if at_place is None or not is_wanted(kind, at_place.kinds):
+        raise ChannelFailed("no channel of this name is set any more")
+    return at_place
+
+
+def _by_place(resources: Resources, destination_id: str) -> Mapping[str, AlertChannel]:
+    """The channels of a destination, or those for all. Raises `UnknownDestination` and `SealBroken`."""
+    if not destination_id:
+        return channels_of(resources.settings)
+    return {str(place): channel for place, channel in enumerate(resources.destinations.get(destination_id).alerts)}
 
 
 def _replace(redis: Redis, name: str | bytes, before: bytes, after: bytes) -> bool:

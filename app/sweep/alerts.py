@@ -77,7 +77,7 @@ class Judgement:
         for alert, hour in notices(facts):
             event = AlertEvent(What.NOTED, self._now_ms, alert, self._now_ms)
             told = not self._muted(alert)
-            messages = messages_for(event, self._r.settings, self._destination(destination_id)) if told else []
+            messages = messages_for(event, self._r, self._destination(destination_id)) if told else []
             note_run(self._r.redis, alert, hour, messages)
 
     def conclude(self, connected: Sequence[str], *, up_seconds: float) -> None:
@@ -140,7 +140,7 @@ class Judgement:
                 known = change.before or change.after
                 assert known is not None
                 event = AlertEvent(change.event, self._now_ms, alert, known.opened_ms)
-                messages = messages_for(event, self._r.settings, self._destination(alert.destination))
+                messages = messages_for(event, self._r, self._destination(alert.destination))
             if apply_change(self._r.redis, change, now_ms=self._now_ms, muted=muted, messages=messages):
                 _log(change)
 

@@ -230,7 +230,7 @@ def test_a_channel_that_does_not_take_it_gets_it_again_and_no_redirect_is_follow
 def test_a_channel_that_is_away_holds_up_no_other(bench: Bench, receiver: Receiver) -> None:
     made = with_settings(bench, alert_url=f"{receiver.url}/well", alert_slack_url="http://127.0.0.1:1/away")
     event = AlertEvent(What.OPENED, made.clock.now_ms(), Alert("no_worker", "", "None."), made.clock.now_ms())
-    (well, away) = sorted(messages_for(event, made.settings, None), key=lambda message: b"slack" in message)
+    (well, away) = sorted(messages_for(event, made, None), key=lambda message: b"slack" in message)
     for number in range(150):
         bench.redis.hset(ALERTS_OUTBOX, f"away-{number}", away)
     bench.redis.hset(ALERTS_OUTBOX, "well", well)
@@ -299,7 +299,96 @@ def test_a_channel_whose_address_leads_nowhere_holds_up_no_other(bench: Bench, r
     sweep(made, bench.waker)
     assert deliver_due(made) == 1
     (left,) = bench.redis.hvals(ALERTS_OUTBOX)
-    assert (orjson.loads(left)["channel"], orjson.loads(left)["tries"]) == ("camp/0", 1)
+    assert orjson.loads(left)["channel"].startswith("camp/webhook-")
+    assert orjson.loads(left)["tries"] == 1
+
+
+def test_a_message_that_waits_goes_to_its_own_channel_wherever_that_stands_by_now(
+    bench: Bench, receiver: Receiver
+) -> None:
+    ops = AlertChannel("webhook", f"{receiver.url}/ops", kinds=("stopped",))
+    other = AlertChannel("slack", f"{receiver.url}/other", kinds=("run_succeeded",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(ops,)))
+    break_it(bench)
+    sweep(bench.resources, bench.waker)
+    bench.resources.destinations.save(replace(bench.destination, alerts=(other, ops)))
+    assert deliver_due(bench.resources) == 1
+    assert [path for path, _, _ in receiver.seen] == ["/ops"]
+
+
+def test_a_message_finds_its_channel_while_the_sealing_keys_change(bench: Bench, receiver: Receiver) -> None:
+    made = with_settings(bench, alert_url=receiver.url)
+    break_it(bench)
+    sweep(made, bench.waker)
+    rotated = with_settings(
+        bench, alert_url=receiver.url, secret_keys=f"{make_key()},{bench.resources.settings.secret_keys}"
+    )
+    assert deliver_due(rotated) == 1
+
+
+def test_one_address_that_is_named_twice_is_told_once(bench: Bench, receiver: Receiver) -> None:
+    ops = AlertChannel("webhook", receiver.url, kinds=("stopped",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(ops, replace(ops, kinds=("all",)))))
+    break_it(bench)
+    sweep(bench.resources, bench.waker)
+    assert deliver_due(bench.resources) == 1
+    assert len(receiver.seen) == 1
+
+
+def test_a_message_whose_channel_is_gone_waits_for_it_and_says_so(
+    bench: Bench, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)  # a delay may also be none
+    ops = AlertChannel("webhook", f"{receiver.url}/secret-path", kinds=("stopped",))
+    other = AlertChannel("webhook", f"{receiver.url}/other", kinds=("stopped",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(ops,)))
+    break_it(bench)
+    sweep(bench.resources, bench.waker)
+    bench.resources.destinations.save(replace(bench.destination, alerts=(other,)))
+    assert deliver_due(bench.resources) == 0
+    assert "no channel of this name is set any more. It is tried again." in caplog.text
+    assert "secret-path" not in caplog.text
+    bench.resources.destinations.save(replace(bench.destination, alerts=(other, ops)))
+    later(bench.resources, 30)
+    assert deliver_due(bench.resources) == 1
+    assert [path for path, _, _ in receiver.seen] == ["/secret-path"]
+
+
+def test_messages_of_a_destination_that_is_gone_are_given_up_at_once(
+    bench: Bench, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    ops = AlertChannel("webhook", receiver.url, kinds=("stopped",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(ops,)))
+    break_it(bench)
+    sweep(bench.resources, bench.waker)
+    bench.resources.destinations.remove("camp")
+    assert deliver_due(bench.resources) == 0
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 0
+    assert "is given up: its destination is not connected any more." in caplog.text
+
+
+def test_a_message_waits_while_no_key_opens_its_destination(bench: Bench, receiver: Receiver) -> None:
+    ops = AlertChannel("webhook", receiver.url, kinds=("stopped",))
+    bench.resources.destinations.save(replace(bench.destination, alerts=(ops,)))
+    break_it(bench)
+    sweep(bench.resources, bench.waker)
+    assert deliver_due(with_settings(bench, secret_keys=make_key())) == 0
+    later(bench.resources, 30)
+    assert deliver_due(bench.resources) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "kinds", "taken"),
+    [("camp/0", ("no_worker",), 1), ("camp/0", ("run_succeeded",), 0), ("camp/1", ("no_worker",), 0)],
+)
+def test_a_message_that_an_earlier_build_named_by_place_goes_to_who_stands_there_and_wants_it(
+    bench: Bench, receiver: Receiver, place: str, kinds: tuple[str, ...], taken: int
+) -> None:
+    there = AlertChannel("webhook", receiver.url, kinds=kinds)
+    bench.resources.destinations.save(replace(bench.destination, alerts=(there,)))
+    put(bench.resources, place)
+    assert deliver_due(bench.resources) == taken
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 1 - taken
 
 
 def test_a_process_goes_on_saying_that_it_is_alive_whatever_its_watch_meets(

@@ -223,11 +223,11 @@ def test_an_alert_of_a_kind_that_only_a_newer_build_knows_is_shown_and_judged(be
 
 def test_a_message_of_a_newer_build_is_sent(bench: Bench) -> None:
     made = bench.resources
-    settings = replace(made.settings, alert_url="http://127.0.0.1:1/away")
-    (message,) = messages_for(AlertEvent(What.OPENED, 1_000, ALERT, 1_000), settings, None)
+    told = replace(made, settings=replace(made.settings, alert_url="http://127.0.0.1:1/away"))
+    (message,) = messages_for(AlertEvent(What.OPENED, 1_000, ALERT, 1_000), told, None)
     bench.redis.hset(ALERTS_OUTBOX, "a", orjson.dumps(grown(orjson.loads(message), "of a newer build")))
     deliver_due(made)
-    assert bench.redis.hlen(ALERTS_OUTBOX) == 0, "no channel of this name is set here, so it goes"
+    assert bench.redis.hlen(ALERTS_OUTBOX) == 0, "no channel of this name is set here, and it is older than a day"
 
 
 def test_a_failure_of_a_newer_build_is_listed(bench: Bench) -> None:
