@@ -36,6 +36,8 @@ class Admission:
         """Return the sender of a request. Raises: `RequestRefused`."""
         key = presented_key(headers)
         if not key and self._open and is_local(peer, headers):
+            if not self.register.is_read:  # its job is named by the hour
+                await self.look_again()
             return IntakeSource(LOCAL, (destination,))
         source = self.register.of_key(key) if key else None
         if source is None and key:

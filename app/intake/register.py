@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import orjson
@@ -36,7 +35,6 @@ class Register:
         self._store = store
         self._ring = ring
         self._clock = clock
-        self._ahead_ms = 0.0  # Redis's clock minus the monotonic clock
         self._raw: dict[bytes, bytes] | None = None
         self._by_name: dict[str, IntakeSource] = {}
         self._by_digest: dict[str, IntakeSource] = {}
@@ -44,13 +42,20 @@ class Register:
         self._opened: dict[str, tuple[str, int, int]] = {}
 
     @property
+    def is_read(self) -> bool:
+        """Whether the sources and the clock have been read."""
+        return self._raw is not None
+
+    @property
     def now_ms(self) -> int:
-        """The time by Redis's clock, without asking Redis: an event loop must not wait."""
-        return int(time.monotonic() * 1000 + self._ahead_ms)
+        """The time by Redis's clock, without asking Redis: an event loop must not wait. Only once `is_read`."""
+        known_ms = self._clock.known_ms()
+        assert known_ms is not None
+        return known_ms
 
     def refresh(self) -> None:
         """Read the sources and the clock. Raises: redis-py's errors."""
-        self._ahead_ms = self._clock.now_ms() - time.monotonic() * 1000
+        self._clock.now_ms()
         raw = self._store.raw()
         if raw == self._raw:
             return

@@ -14,8 +14,12 @@ from redis import Redis
 from app.acl import ROLES, rule_of
 from app.devstack.stack import environment
 from app.errors import RequestRefused, SealBroken
+from app.event_loop import EVENT_LOOP
+from app.intake.admission import Admission
 from app.intake.commits import Commits, Post
 from app.intake.counts import read_counts
+from app.intake.credentials import Proxies
+from app.intake.register import Register
 from app.intake.sources import SourceStore
 from app.keys import INTAKE_COUNTS, SOURCES
 from app.sealed_records import Resealed
@@ -211,6 +215,14 @@ def test_without_a_key_only_from_here_and_when_a_setting_allows(make: Callable[.
         intake.post(person(1), key="", headers={"Authorization": "", "Origin": "http://page.test"}).status_code == 401
     )
     assert intake.post(person(1), key="ak_wrong").status_code == 401
+
+
+def test_what_needs_no_key_knows_the_hour_from_the_first_request_on(make: Callable[..., Installation]) -> None:
+    found = make(intake_open=True).resources
+    register = Register(SourceStore(found.redis, found.ring), found.ring, found.clock)
+    admission = Admission(register, Proxies.named(""), open_to_local=True)
+    EVENT_LOOP.run(admission.source("127.0.0.1", {}, "camp"))
+    assert abs(register.now_ms - time.time() * 1000) < 60_000
 
 
 def test_every_answer_is_counted_for_its_source(intake: Installation) -> None:
