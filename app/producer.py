@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from app.chunks import bounded, named
-from app.devstack.running import with_running_stack
 from app.errors import SealBroken, UsageError
 from app.files.records import Record
 from app.ids import JOB_ID
@@ -61,7 +60,11 @@ class Producer:
         Raises: `UsageError` for settings that are missing or wrong.
         """
         settings = Settings.from_env()
-        return cls(Resources.from_settings(settings if settings.redis_url else with_running_stack(settings)))
+        if not settings.redis_url:
+            from app.devstack.running import with_running_stack  # what starts servers is for who has named none
+
+            settings = with_running_stack(settings)
+        return cls(Resources.from_settings(settings))
 
     def enqueue(
         self,

@@ -20,6 +20,7 @@ class Import:
     line: int
     module: str
     for_types_only: bool = False
+    within_function: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Rule:
     but: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     types_count: bool = True
+    functions_count: bool = True
 
     def holds_for(self, module: str) -> bool:
         return inside(module, self.within) and not inside(module, self.but)
 
     def forbids(self, found: Import) -> bool:
-        if found.for_types_only and not self.types_count:
+        if (found.for_types_only and not self.types_count) or (found.within_function and not self.functions_count):
             return False
         return inside(found.module, self.never) and not inside(found.module, self.allowed)
 
@@ -109,6 +111,14 @@ RULES = (
     ),
     Rule("Files are read without Redis.", within=("app.files",), never=OUTSIDE_WORLD, types_count=False),
     Rule("Nobody imports the command line.", but=("app.cli",), never=("app.cli",)),
+    Rule(
+        "The stack of one machine comes along with the commands alone.",
+        but=("app.cli", "app.devstack"),
+        never=("app.devstack",),
+        allowed=("app.devstack.home",),
+        types_count=False,
+        functions_count=False,
+    ),
 )
 
 
@@ -127,6 +137,12 @@ def imports(module: str, path: Path) -> Iterator[Import]:
         for statement in node.body
         for inner in ast.walk(statement)
     }
+    in_functions = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -137,7 +153,7 @@ def imports(module: str, path: Path) -> Iterator[Import]:
         else:
             continue
         for name in names:
-            yield Import(node.lineno, name, id(node) in for_types)
+            yield Import(node.lineno, name, id(node) in for_types, id(node) in in_functions)
 
 
 def violations(rule: Rule, root: Path) -> list[str]:
@@ -284,6 +300,10 @@ PLANTED = {
     "The pipeline imports nothing of the sandbox.": ("app/destinations/preflight.py", "from app import sandbox"),
     "Files are read without Redis.": ("app/files/reading.py", "from redis import Redis"),
     "Nobody imports the command line.": ("app/devstack/stack.py", "if TYPE_CHECKING:\n    from app.cli import main"),
+    "The stack of one machine comes along with the commands alone.": (
+        "app/producer.py",
+        "from app.devstack.running import with_running_stack",
+    ),
 }
 
 
@@ -296,6 +316,14 @@ def test_a_planted_violation_is_found(rule, tmp_path):
     assert violations(rule, tmp_path) == []
     path.write_text(source + "\n")
     assert len(violations(rule, tmp_path)) == 1
+
+
+def test_what_one_call_needs_may_be_imported_by_it(tmp_path):
+    (rule,) = (rule for rule in RULES if not rule.functions_count)
+    path = tmp_path / "app" / "producer.py"
+    path.parent.mkdir()
+    path.write_text("def f():\n    from app.devstack.running import with_running_stack\n")
+    assert violations(rule, tmp_path) == []
 
 
 def test_an_import_for_types_alone_does_not_make_impure(tmp_path):
