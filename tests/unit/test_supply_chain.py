@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,44 @@ def test_what_the_project_asks_for_is_locked(path, extras):
         pinned = found[canonicalize_name(requirement.name)][0]
         version = str(pinned.specifier).removeprefix("==")
         assert requirement.specifier.contains(version, prereleases=True), f"{text}, and {pinned} is locked"
+
+
+def imported():
+    """The packages outside the standard library that app and tasks import when they run."""
+    for path in (path for package in ("app", "tasks") for path in (ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        for_types = {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if (
+                node not in for_types
+                and isinstance(node, ast.Import | ast.ImportFrom)
+                and not getattr(node, "level", 0)
+            ):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+                yield from (name.partition(".")[0] for name in names)
+
+
+def test_what_is_imported_is_asked_for():
+    """What came with another package goes, or changes, with it."""
+    extras = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *(text for extra in extras if extra != "dev" for text in extras[extra])]
+    names = {canonicalize_name(Requirement(text).name) for text in asked}
+    known = packages_distributions()
+    ours = {"app", "tasks", "compression"}  # the last is of Python 3.14
+    for package in sorted(set(imported()) - sys.stdlib_module_names - ours):
+        assert names.intersection(map(canonicalize_name, known.get(package, []))), package
+
+
+@pytest.mark.parametrize("package", ["app", "tasks"])
+def test_who_imports_the_project_is_given_its_types(package):
+    assert (ROOT / package / "py.typed").exists()
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert "py.typed" in tomllib.load(file)["tool"]["setuptools"]["package-data"]["*"]
 
 
 def test_an_extra_that_a_package_asks_for_is_locked_with_it():
