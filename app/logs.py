@@ -151,9 +151,9 @@ def _mask(value: Any, *, told: bool = True) -> Any:
     return text if text and len(text) <= _SAFE_LENGTH and text.isprintable() else "…"
 
 
-def configure(level: str, *, form: str = "console", stream: Any = None) -> None:
+def configure(level: str, *, form: str = "console") -> None:
     """Log discreetly to standard error, including errors that end a thread or the process. `form`: console or json."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(DiscreetJson() if form == "json" else Discreet())
     root = logging.getLogger()
     root.handlers[:] = [handler]

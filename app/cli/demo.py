@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ from app.reporting.runs import OUTCOMES, read_runs
 from app.resources import Resources
 from app.settings import Settings
 
-Alter = Callable[[Sample], None]
-
 
 @click.command()
 @click.option(
@@ -44,11 +41,8 @@ def demo(profiles: int) -> None:
         raise WorkHasProblems(f"The sandbox differs from what was expected in {len(differences)} places.")
 
 
-def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
-    """Run the demo; returns the differences from what was expected.
-
-    `alter` changes the expectation, to show that differences are found.
-    """
+def run_demo(count: int) -> list[str]:
+    """Run the demo. Returns the differences from what was expected."""
     home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
     settings = replace(
         Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", clear_messages="accept",
@@ -57,7 +51,7 @@ def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
     differences = ["it did not get that far"]
     try:
         with Stack(settings) as stack:
-            differences = _activate(stack, make_sample(count), alter)
+            differences = _activate(stack, make_sample(count))
     except ActivationError:
         for log in sorted((home / "logs").glob("*.log")):
             if text := tail(log, 5):
@@ -68,7 +62,7 @@ def run_demo(count: int, *, alter: Alter | None = None) -> list[str]:
     return differences
 
 
-def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
+def _activate(stack: Stack, sample: Sample) -> list[str]:
     settings = stack.start_redis()
     sandbox_port, flower_port, intake_port = port_from(0), port_from(FLOWER_PORT), port_from(0)
     base_url = f"http://127.0.0.1:{sandbox_port}"
@@ -102,8 +96,6 @@ def _activate(stack: Stack, sample: Sample, alter: Alter | None) -> list[str]:
     calls = sum(run.calls for run in read_runs(resources.redis, destination.id))
     print_table("The run", ["received", *OUTCOMES, "calls"], [(received, *counts.values(), calls)])
     out.print(f"{received:,} received = " + " + ".join(f"{number:,} {outcome}" for outcome, number in counts.items()))
-    if alter is not None:
-        alter(sample)
     held = _ask(f"{base_url}/t/mcdemo/_sandbox/contacts")
     differences = compare(sample, counts, received, held)
     if not differences:

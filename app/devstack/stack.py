@@ -156,19 +156,14 @@ class Stack:
             self.home.lock(name).end(timeout_seconds=STOP_SECONDS)
         return found
 
-    def start_redis(self, *, shared: bool = False) -> Settings:
-        """Return the settings with a Redis, a broker and keys, starting private servers for those not named.
-
-        `shared`: use the private Redis as the broker too.
-        """
+    def start_redis(self) -> Settings:
+        """Return the settings with a Redis, a broker and keys, starting private servers for those not named."""
         if self.settings.redis_url and not self.settings.keys:
             raise UsageError("ACTIVATION_SECRET_KEYS is not set.", remedy="See docs/configuration.md.")
         if not self.settings.redis_url:
             keys = self.settings.secret_keys or self.home.keys()
             self.settings = replace(self.settings, redis_url=self._serve("redis").ensure(), secret_keys=keys)
-            if shared:
-                self.settings = replace(self.settings, broker_url=self.settings.redis_url)
-            elif not self.settings.broker_url:
+            if not self.settings.broker_url:
                 self.settings = replace(self.settings, broker_url=self._serve("broker").ensure())
         # children that may not know the Redis must be told the broker, even if it is the same
         self.settings = replace(self.settings, broker_url=self.settings.celery_broker_url)
@@ -250,12 +245,6 @@ class Stack:
                 restarted.append(child.name)
         self.restarts += restarted
         return restarted
-
-    def stop_one(self, name: str) -> None:
-        """End one child and stop looking after it."""
-        child = self._children.pop(name)
-        child.process.send_signal(signal.SIGTERM)
-        child.process.wait(STOP_SECONDS)
 
     def stop(self) -> None:
         """Stop sources of work first, then workers, the servers last. What does not end in time is killed.

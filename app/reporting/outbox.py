@@ -88,14 +88,14 @@ def _told(message: Mapping[str, Any]) -> object:
     return message["channel"], alert["kind"], alert["destination"]
 
 
-def deliver_due(resources: Resources, *, most: int = 100, within_seconds: float = RUN_SECONDS) -> int:
+def deliver_due(resources: Resources, *, most: int = 100) -> int:
     """Send the messages that are due, each by one process at a time. Returns how many were taken by their channels.
 
-    A channel that fails is skipped until next time, so that its messages do not hold up the others. After `within_seconds`
+    A channel that fails is skipped until next time, so that its messages do not hold up the others. After `RUN_SECONDS`
     no further message is begun.
     """
     redis, now_ms = resources.redis, resources.clock.now_ms()
-    deadline = time.monotonic() + within_seconds
+    deadline = time.monotonic() + RUN_SECONDS
     raw: Any = redis.hgetall(ALERTS_OUTBOX)
     waiting = {name: orjson.loads(value) for name, value in raw.items()}
     taken, failed = 0, set[str]()

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import signal
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -16,17 +15,15 @@ from app.sandbox.routes import MOST_BODY_BYTES, Sandbox
 STOP_SECONDS = 0.5
 
 
-def serve(host: str, port: int, *, seed_attributes: int = 0, on_ready: Callable[[int], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; port 0 takes a free one.
-
-    `on_ready`: called with the port once the server listens; by default one line with the address is printed.
+def serve(host: str, port: int, *, seed_attributes: int = 0) -> None:
+    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line with the address once the server listens.
 
     Raises: `OSError` if the address cannot be listened on.
     """
     if not is_loopback(host):
         warning = f"Warning: anyone who can reach {host} can use the sandbox and its admin routes."
         print(warning, file=sys.stderr, flush=True)
-    asyncio.run(_serve(host, port, seed_attributes, on_ready or (lambda taken: _announce(host, taken))))
+    asyncio.run(_serve(host, port, seed_attributes))
 
 
 def is_loopback(host: str) -> bool:
@@ -50,7 +47,7 @@ def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: 
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=2 * MOST_BODY_BYTES)
 
 
-async def _serve(host: str, port: int, seed_attributes: int, on_ready: Callable[[int], None]) -> None:
+async def _serve(host: str, port: int, seed_attributes: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +56,7 @@ async def _serve(host: str, port: int, seed_attributes: int, on_ready: Callable[
     server = web.Server(Sandbox(seed_attributes), request_factory=_make_request, access_log=None)
     listener = await loop.create_server(server, host, port, backlog=1024)
     try:
-        on_ready(listener.sockets[0].getsockname()[1])
+        _announce(host, listener.sockets[0].getsockname()[1])
         await stop.wait()
     finally:
         listener.close()

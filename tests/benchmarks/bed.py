@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import requests
 
-from app.devstack.stack import Stack, sandbox_command
+from app.devstack.stack import sandbox_command
+from tests.system.parted import PartedStack
 from tests.system.rig import Rig
 
 ATTRIBUTES = {
@@ -57,7 +58,7 @@ def static_command(latency_ms: int) -> Callable[[int], list[str]]:
 class Bed(Rig):
     """A pipeline whose processes' CPU seconds are read from outside."""
 
-    make_stack = Stack  # what is measured starts as it does for a user
+    make_stack = PartedStack  # what is measured starts as it does for a user
     static = False
 
     def connect(  # type: ignore[override]  # ten attributes and no segments

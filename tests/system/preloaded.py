@@ -17,7 +17,8 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from typing import Any
 
-from app.devstack.stack import Stack, environment
+from app.devstack.stack import environment
+from tests.system.parted import PartedStack
 
 LIBRARIES = (
     "aiohttp", "celery.bin.celery", "celery.worker.worker", "cryptography.hazmat.primitives.ciphers.aead", "environs", "httptools",
@@ -67,7 +68,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-class PreloadedStack(Stack):
+class PreloadedStack(PartedStack):
     """Not for an intake of several processes, which multiprocessing cannot start from one that it has forked itself."""
 
     def _begin(self, name: str, command: list[str], log: int, held: int | None) -> Any:

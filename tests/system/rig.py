@@ -13,13 +13,14 @@ from typing import Any
 import requests
 
 from app.destinations.file import load
-from app.devstack.stack import Stack, commands, listens, port_from, sandbox_command
+from app.devstack.stack import commands, listens, port_from, sandbox_command
 from app.producer import Producer
 from app.reporting.jobs import Job, read_job
 from app.reporting.runs import read_runs
 from app.resources import Resources
 from app.settings import Settings
 from app.wake_ups import Waker
+from tests.system.parted import PartedStack
 from tests.system.preloaded import PreloadedStack
 
 SEGMENTS = {"seg-1": "salesforce_mc_segment_1", "seg-2": "salesforce_mc_segment_2"}
@@ -58,7 +59,7 @@ QUICK = {
 
 
 class Rig:
-    make_stack: type[Stack] = PreloadedStack
+    make_stack: type[PartedStack] = PreloadedStack
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class Rig:
         settings = replace(Settings.from_env(), home=home, allow_local_hosts="true", **{**QUICK, **changes})
         self.stack = self.make_stack(settings)
         self.stack.__enter__()
-        self.settings = settings = self.stack.start_redis(shared=shared_redis)
+        self.settings = settings = self.stack.start_shared_redis() if shared_redis else self.stack.start_redis()
         self.resources = Resources.from_settings(settings)
         self.redis = self.resources.redis
         self.waker = Waker(self.resources)

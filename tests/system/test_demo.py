@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from app.cli.demo import run_demo
-from app.devstack.sample import Sample
+from app.devstack.sample import Sample, make_sample
 
 
 def test_the_demo_shows_every_outcome_and_reads_all_back() -> None:
@@ -22,11 +22,14 @@ def test_the_demo_shows_every_outcome_and_reads_all_back() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_one_wrong_value_is_noticed() -> None:
-    def alter(sample: Sample) -> None:
+def test_one_wrong_value_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_altered(count: int) -> Sample:
+        sample = make_sample(count)
         sample.contacts["c-000007"]["Email Demographics.First Name"] = "Somebody else"
+        return sample
 
-    differences = run_demo(100, alter=alter)
+    monkeypatch.setattr(sys.modules["app.cli.demo"], "make_sample", make_altered)
+    differences = run_demo(100)
     assert len(differences) == 1
     assert differences[0].startswith("contact c-000007, Email Demographics.First Name: ")
 

@@ -20,7 +20,7 @@ import uvicorn
 
 from app.destinations.file import load
 from app.destinations.model import Options
-from app.devstack.stack import Stack, listens, port_from
+from app.devstack.stack import listens, port_from
 from app.intake import body_time, protocol
 from app.intake.application import make_application
 from app.intake.serve import listen
@@ -30,6 +30,7 @@ from app.lanes.entries import Entry, read_entry
 from app.reporting.jobs import Job, read_job
 from app.resources import Resources
 from app.settings import Settings
+from tests.system.parted import PartedStack
 from tests.system.rig import DESTINATION, profile
 
 WITHIN_SECONDS = 30.0
@@ -84,7 +85,7 @@ class Line:
 
 class Installation:
     def __init__(self, home: Any, **changes: Any) -> None:
-        self.stack = Stack(replace(Settings.from_env(), home=home, allow_local_hosts="true", **changes))
+        self.stack = PartedStack(replace(Settings.from_env(), home=home, allow_local_hosts="true", **changes))
         self.stack.__enter__()
         self.settings = self.stack.start_redis()
         self.resources = Resources.from_settings(self.settings)
