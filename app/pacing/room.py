@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Caller(Protocol):
+class CallingGate(Protocol):
     """What the room needs to know of a gate."""
 
     @property
@@ -25,8 +25,8 @@ class Room:
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
-        self._coming: dict[Caller, None] = {}  # would make calls, now or soon
-        self._waiting: dict[Caller, None] = {}  # found no slot
+        self._coming: dict[CallingGate, None] = {}  # would make calls, now or soon
+        self._waiting: dict[CallingGate, None] = {}  # found no slot
 
     @property
     def free(self) -> int:
@@ -37,23 +37,23 @@ class Room:
         """The share of slots in use, from 0 to 1."""
         return 1 - self._free / self._size
 
-    def come(self, gate: Caller) -> None:
+    def come(self, gate: CallingGate) -> None:
         """Note that the gate would make calls."""
         self._coming.setdefault(gate)
 
-    def leave(self, gate: Caller) -> None:
+    def leave(self, gate: CallingGate) -> None:
         """Note that the gate would make no calls."""
         self._coming.pop(gate, None)
         self._waiting.pop(gate, None)
 
-    def has_slot(self, gate: Caller) -> bool:
+    def has_slot(self, gate: CallingGate) -> bool:
         """Return whether the gate may begin a call and still leave a slot to each gate with fewer calls in flight."""
         if self._free > len(self._coming):
             return True
         fewer = gate.in_flight - 1
         return self._free > sum(other.in_flight < fewer for other in self._coming if other is not gate)
 
-    def wait(self, gate: Caller) -> None:
+    def wait(self, gate: CallingGate) -> None:
         """Let the gate hand out when a call of any gate ends."""
         self._waiting.setdefault(gate)
 
@@ -61,12 +61,12 @@ class Room:
         """Note that a call begins."""
         self._free -= 1
 
-    def give_back(self, gate: Caller) -> None:
+    def give_back(self, gate: CallingGate) -> None:
         """Note that a call of this gate has ended, and give waiting gates their turn, the one with the fewest calls first."""
         self._free += 1
         waiting, self._waiting = self._waiting, {}
         waiting.setdefault(gate)
-        passed_over: dict[Caller, None] = {}
+        passed_over: dict[CallingGate, None] = {}
         for other in sorted(waiting, key=lambda other: other.in_flight if other in self._coming else 0):
             if self._free > 0 or other is gate:  # this gate sets its timer in any case
                 other.hand_out()  # and waits again if it would make more calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis
@@ -174,8 +175,7 @@ def test_a_full_redis_takes_a_lead(redis: Redis, first: Process) -> None:
 
 def test_cpu_is_measured_over_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now, used = 100.0, 3.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
-    monkeypatch.setattr(module.time, "process_time", lambda: used)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, process_time=lambda: used))
     cpu = Cpu()
     assert cpu.share() == 0.0
     now, used = 102.0, 4.5

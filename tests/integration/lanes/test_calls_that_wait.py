@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from app.destinations.state import Status
 from app.keys import LANES, AccountKeys
 from app.reporting.jobs import Job, read_job
 from app.reporting.runs import read_backlog, read_runs
+from tests.integration.intake.conftest import wait_until
 from tests.integration.lanes.conftest import Bench
 from tests.system.rig import profile
 
@@ -71,6 +71,15 @@ def test_calls_that_are_refused_while_the_catalog_is_looked_at_fail_nobody(bench
     assert found.pending == 300, "all of it is kept for when the field is there again"
 
 
+def answered(bench: Bench) -> bool:
+    found = bench.admin("GET", "ledger/summary")
+    return bool(found["token_requests"] or found["contact_ok"])
+
+
+def refusals(bench: Bench) -> int:
+    return int(bench.redis.info("stats")["total_error_replies"])
+
+
 @pytest.mark.parametrize("token", ["none", "not good any more"])
 def test_redis_may_be_away_while_a_token_is_fetched_or_dropped(bench: Bench, token: str) -> None:
     destination, worker = bench.destination, bench.workers[0]
@@ -89,7 +98,11 @@ def test_redis_may_be_away_while_a_token_is_fetched_or_dropped(bench: Bench, tok
         while not bench.redis.exists(lock) and not bench.admin("GET", "ledger/summary")["max_concurrent"]:
             assert not working.done()
         bench.redis.execute_command("REPLICAOF", "127.0.0.1", "1")  # it refuses to write
-        time.sleep(1)  # longer than the call takes, or the token
+        wait_until(lambda: answered(bench), "the token or the calls under way are answered")
+        known = refusals(bench)
+        wait_until(
+            lambda: refusals(bench) > known + 20, "what followed from it is refused, as what the lanes ask meanwhile"
+        )
         bench.redis.execute_command("REPLICAOF", "NO", "ONE")
         working.result()
     found = read_job(bench.redis, job)
