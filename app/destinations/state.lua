@@ -21,7 +21,7 @@ local flat = redis.call('HGETALL', KEYS[1])
 for index = 1, #flat, 2 do
   state[flat[index]] = flat[index + 1]
 end
-local status = state.status or 'enabled'
+local status = state.status == 'troubled' and 'degraded' or state.status or 'enabled'  -- an earlier build's word
 local generation = tonumber(state.generation) or 0
 local on_probation = status == 'degraded' or status == 'stopped'
 local act, done = redis.call('EXISTS', KEYS[2]) == 1 and ARGV[1] or 'read', 0

@@ -39,7 +39,7 @@ class Status(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Status | None:
-        """Read the word used before version 0.2."""
+        """Read the word that an earlier build used for degraded; `state.lua` reads it too."""
         return cls.DEGRADED if value == "troubled" else None
 
 

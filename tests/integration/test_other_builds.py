@@ -13,7 +13,8 @@ from prometheus_client import generate_latest
 from app.access.roles import Actor, Role
 from app.access.sessions import Sessions
 from app.access.users import Users
-from app.errors import ContactRefused, OtherBuild, SealBroken, UnknownDestination
+from app.destinations.state import Status
+from app.errors import ContactRefused, DestinationUnreachable, OtherBuild, SealBroken, UnknownDestination
 from app.intake.sources import SourceStore
 from app.keys import (
     ALERTS_EVENTS,
@@ -271,6 +272,19 @@ def test_a_source_that_asks_for_what_this_build_lacks_is_locked_and_harms_no_oth
     assert ([source.name for source in opened], locked) == (["shop"], ["crm"])
     with pytest.raises(SealBroken, match="networks"):
         made.add("crm", ["camp"])
+
+
+def test_a_destination_that_an_earlier_build_left_troubled_is_degraded_and_gets_well(bench: Bench) -> None:
+    states = bench.resources.states
+    state = states.get("camp")
+    error = DestinationUnreachable("Nobody answers.", code="no_connection")
+    states.fail("camp", error, status=Status.DEGRADED, generation=state.generation)
+    bench.redis.hset(KEYS.state, mapping={"status": "troubled", "next_probe_ms": 0})
+    assert states.get("camp").status is Status.DEGRADED
+    found, taken = states.take_probe("camp", "probe-1")
+    assert (found.status, taken) == (Status.DEGRADED, True)
+    assert states.succeed("camp", "probe-1")
+    assert states.get("camp").status is Status.ENABLED
 
 
 def test_a_destination_of_a_build_too_old_is_told_as_that(bench: Bench) -> None:
