@@ -18,7 +18,7 @@ from app.devstack.signals import serving
 )
 def console(port: int, host: str) -> None:
     """Serve the pages for operators until Ctrl-C (`activation up` includes this)."""
-    from app.intake.serve import listen
+    from app.serving.listener import listen
 
     with resources() as made:
         url = made.settings.console_url.rstrip("/") or f"http://{host}:{port}"

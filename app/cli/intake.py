@@ -27,7 +27,8 @@ from app.settings import Settings
 def intake(host: str, port: int, processes: int) -> None:
     """Take profiles by HTTP until Ctrl-C (`activation up` includes this)."""
     from app.intake.credentials import Proxies
-    from app.intake.serve import listen, serve
+    from app.intake.serve import serve
+    from app.serving.listener import listen
 
     with with_redis(Settings.from_env()) as settings:
         Proxies.named(settings.intake_proxies)

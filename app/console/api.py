@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.access.roles import Actor, Role
-from app.console.visit import Forbidden, length_of, status_of
+from app.console.visit import LATE, Forbidden, length_of, status_of
 from app.errors import ActivationError, UsageError
 from app.reporting.audit import Act, note_act
 from app.storage import explain
@@ -90,7 +90,11 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         if operation.body:
             if length_of(request) > MOST_BYTES:
                 return _problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
-            raw = await request.body()
+            try:
+                with request.state.body_time.limit():
+                    raw = await request.body()
+            except (TimeoutError, ClientDisconnect):
+                return _problem(408, LATE, headers={"connection": "close"})
         return await run_in_threadpool(_answer, operation, request, raw)
 
     return endpoint

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,8 +17,11 @@ from app.console.events import Watch, events
 from app.console.headers import SafeHeaders
 from app.console.operations import OPERATIONS
 from app.console.pages import connect, contact, failures, overview, people, preview, records
+from app.serving.body_time import BODY_TIME, BodyTime
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
 
     from app.console.context import Context
@@ -27,6 +31,11 @@ BOTH = ["GET", "POST"]
 
 async def _live(_: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+@asynccontextmanager
+async def _in_a_loop(_: Starlette) -> AsyncIterator[dict[str, Any]]:
+    yield {BODY_TIME: BodyTime()}
 
 
 def make_application(context: Context) -> Starlette:
@@ -61,7 +70,7 @@ def make_application(context: Context) -> Starlette:
         *api.routes(OPERATIONS),
         Mount("/static", StaticFiles(directory=str(files("app.console") / "static"))),
     ]
-    made = Starlette(routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)])
+    made = Starlette(routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)], lifespan=_in_a_loop)
     made.router.redirect_slashes = False  # a redirect would lead to whatever host the request names
     made.state.context = context
     made.state.watch = Watch(context)

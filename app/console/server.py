@@ -9,6 +9,7 @@ import uvicorn
 from app.console.application import make_application
 from app.console.context import make_context
 from app.console.single_sign_on import SingleSignOn
+from app.serving.protocol import KEEP_ALIVE_SECONDS, Connection
 
 if TYPE_CHECKING:
     from app.resources import Resources
@@ -21,9 +22,8 @@ def make_server(resources: Resources, host: str, port: int, *, url: str) -> uvic
     sign_on = SingleSignOn(resources.settings, url) if resources.settings.console_oidc_issuer else None
     config = uvicorn.Config(
         make_application(make_context(resources, url, sign_on)), host=host, port=port, log_level="warning", access_log=False,
-               date_header=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off",
+               date_header=False, timeout_graceful_shutdown=STOP_SECONDS, http=Connection, ws="none", lifespan="on",
+               timeout_keep_alive=KEEP_ALIVE_SECONDS,
                proxy_headers=False,  # app.console.client_address decides which proxies to trust
-               # not httptools, which misreads what follows `Upgrade: h2c`, as sent by Java's clients, as another request
-               http="h11", h11_max_incomplete_event_size=65_536,
     )  # fmt: skip  # no access log: an address may contain a one-time link
     return uvicorn.Server(config)

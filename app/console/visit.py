@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.roles import Role
@@ -31,6 +32,7 @@ from app.errors import (
     WorkHasProblems,
 )
 from app.reporting.audit import Act, note_act
+from app.serving.body_time import BODY_SECONDS
 from app.storage import explain
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 MOST_BYTES = 2_000_000  # of a form
+LATE = f"The body did not come within {BODY_SECONDS:g} s."
 COOKIE = "activation_session"
 DONE = "activation_done"
 
@@ -144,7 +147,11 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
             if request.method == "POST":
                 if length_of(request) > MOST_BYTES:
                     return Response("The form is too large.\n", 413, media_type="text/plain")
-                form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
+                try:
+                    with request.state.body_time.limit():
+                        form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
+                except (TimeoutError, ClientDisconnect):  # who is gone reads no answer
+                    return Response(f"{LATE}\n", 408, {"connection": "close"}, media_type="text/plain")
                 form = await _read_files(form)
             return await run_in_threadpool(_answer, view, role, request, form)
 

@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from app import logs
 from app.intake.admission import Admission
-from app.intake.body_time import BodyTime
 from app.intake.commits import Commits
 from app.intake.counts import Counts
 from app.intake.credentials import Proxies
@@ -27,6 +26,7 @@ from app.intake.posts import Profiles, wake
 from app.intake.register import Register
 from app.intake.sources import SourceStore
 from app.resources import Resources, connect
+from app.serving.body_time import BODY_TIME, BodyTime
 from app.settings import Settings
 from app.wake_ups import Waker
 
@@ -38,7 +38,6 @@ REDIS_SECONDS = (
 )
 PROFILES = "/v1/destinations/{destination}/profiles"
 ACCESS = "/oauth/token"
-BEGIN_TO_STOP = "begin_to_stop"  # in the application's state: called when the server is told to stop
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ def make_application(resources: Resources) -> Starlette:
         running[:] = [Intake(profiles, Pages(resources.redis, admission, housekeeping, body_time))]
         commits.start()
         housekeeping.start()
-        yield {BEGIN_TO_STOP: body_time.begin_to_stop}
+        yield {BODY_TIME: body_time}
         await asyncio.to_thread(commits.stop)
         await asyncio.to_thread(housekeeping.stop)
 

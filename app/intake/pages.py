@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.errors import RequestRefused
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from app.intake.admission import Admission
-    from app.intake.body_time import BodyTime
     from app.intake.housekeeping import Housekeeping
+    from app.serving.body_time import BodyTime
 
 MOST_FORM_BYTES = 16_000
 GRANTS = ("client_credentials", "password")
@@ -61,6 +62,8 @@ class Pages:
             late = _come_again() if stopping else _oauth_error(HTTPStatus.REQUEST_TIMEOUT, "invalid_request")
             late.headers["connection"] = "close"
             return late
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # to nobody
         asked = read_token_request(bytes(body), request.headers.get("authorization", "").encode("latin-1"))
         register = self._admission.register
         source = register.of_client(asked.clients)

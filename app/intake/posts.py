@@ -15,13 +15,13 @@ import orjson
 
 from app.errors import ActivationError, RequestRefused, UnknownDestination
 from app.intake.bodies import MOST_BYTES, too_large
-from app.intake.body_time import BODY_SECONDS
 from app.intake.commits import Post
 from app.intake.counts import NOBODY
 from app.intake.parameters import read_parameters
 from app.intake.problems import answer, problem, unavailable
 from app.intake.reading import ReadBody, Reader
 from app.logs import say_once
+from app.serving.body_time import BODY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from app.intake.admission import Admission
-    from app.intake.body_time import BodyTime
     from app.intake.commits import Commits
     from app.intake.counts import Counts
     from app.intake.sources import IntakeSource
+    from app.serving.body_time import BodyTime
 
 ANSWER_SECONDS = 1.5  # after the end of the body; Adobe Experience Platform gives up after 2
 MOST_WAITING_BYTES = 128_000_000  # of bodies as sent, in one process; further senders are told to come again

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.intake.protocol import IntakeProtocol
+from app.serving.listener import BACKLOG
+from app.serving.protocol import KEEP_ALIVE_SECONDS
 
-BACKLOG = 2048
-# longer than proxies and senders keep an idle connection, so that we never close one on which a request is on its way
-KEEP_ALIVE_SECONDS = 120
+if TYPE_CHECKING:
+    import socket
+
 STOP_SECONDS = 20
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return the bound socket, for an address of either family. Raises: `OSError`."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.set_inheritable(True)
-    return listener
 
 
 def serve(listener: socket.socket, environ: dict[str, str], *, processes: int) -> None:

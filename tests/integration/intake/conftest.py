@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,19 +19,19 @@ import uvicorn
 from app.destinations.file import load
 from app.destinations.model import Options
 from app.devstack.stack import listens, port_from
-from app.intake import body_time, protocol
 from app.intake.application import make_application
-from app.intake.serve import listen
+from app.intake.protocol import IntakeProtocol
 from app.intake.sources import SourceStore
 from app.keys import LANES, DestinationKeys
 from app.lanes.entries import Entry, read_entry
 from app.reporting.jobs import Job, read_job
 from app.resources import Resources
+from app.serving import body_time, protocol
+from app.serving.listener import listen
 from app.settings import Settings
 from tests.system.parted import PartedStack
+from tests.lines import WITHIN_SECONDS, Line
 from tests.system.rig import DESTINATION, profile
-
-WITHIN_SECONDS = 30.0
 
 
 def wait_until(true: Callable[[], Any], what: str) -> None:
@@ -42,45 +40,6 @@ def wait_until(true: Callable[[], Any], what: str) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {WITHIN_SECONDS} s: {what}")
         time.sleep(0.02)
-
-
-@dataclass
-class Sent:
-    """An answer that came over a bare socket."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Line:
-    """A connection on which a test says every byte itself."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=WITHIN_SECONDS)
-        self.file = self.socket.makefile("rb")
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> Sent:
-        status = int(self.file.readline().split()[1])
-        headers: dict[str, str] = {}
-        while line := self.file.readline().strip():
-            name, _, value = line.decode().partition(":")
-            headers[name.lower()] = value.strip()
-        return Sent(status, headers, self.file.read(int(headers.get("content-length", 0))))
-
-    def ended(self) -> bool:
-        """Whether the other side closes, with nothing more to say."""
-        return self.file.read(1) == b""
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
 
 
 class Installation:
@@ -235,7 +194,7 @@ def impatient(make: Callable[..., Installation], monkeypatch: pytest.MonkeyPatch
     listener = listen("127.0.0.1", 0)
     intake.port = listener.getsockname()[1]
     config = uvicorn.Config(
-        lambda: make_application(intake.resources), factory=True, http=protocol.IntakeProtocol, loop="uvloop", ws="none",
+        lambda: make_application(intake.resources), factory=True, http=IntakeProtocol, loop="uvloop", ws="none",
         lifespan="on", log_config=None, proxy_headers=False,
     )  # fmt: skip
     server = uvicorn.Server(config)

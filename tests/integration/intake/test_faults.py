@@ -18,7 +18,8 @@ import pytest
 import requests
 
 from app.intake import posts
-from tests.integration.intake.conftest import Installation, Line, person, wait_until
+from tests.integration.intake.conftest import Installation, person, wait_until
+from tests.lines import Line
 
 BODY = json.dumps(person(1)).encode()
 # Adobe Experience Platform waits for 2 s; where several tests share two cores an answer may take a little longer than it has to

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from app.intake.protocol import MOST_HEAD_BYTES
-from tests.integration.intake.conftest import Installation, Line, person, wait_until
+from app.serving.protocol import MOST_HEAD_BYTES
+from tests.integration.intake.conftest import Installation, person, wait_until
+from tests.lines import Line
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 TOKEN = b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\ngrant_type="
@@ -96,6 +97,14 @@ def test_a_token_request_that_does_not_end_is_answered(impatient: Installation) 
     answer = line.answer()
     assert (answer.status, answer.json()) == (408, {"error": "invalid_request"})
     assert line.ended()
+
+
+def test_who_goes_before_the_end_of_a_token_request_leaves_no_fault_behind(intake: Installation) -> None:
+    gone = intake.line()
+    gone.send(TOKEN)
+    gone.close()
+    assert kept_alive(intake)
+    assert "Traceback" not in intake.log
 
 
 def test_a_token_request_that_does_not_end_does_not_keep_the_intake_from_stopping(

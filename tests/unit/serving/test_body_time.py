@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app.event_loop import EVENT_LOOP
-from app.intake import body_time
-from app.intake.body_time import BodyTime
+from app.serving import body_time
+from app.serving.body_time import BodyTime
 
 AGES = 60.0
 
