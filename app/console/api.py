@@ -90,6 +90,8 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         if operation.body:
             if length_of(request) > MOST_BYTES:
                 return _problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
+            if (refused := await run_in_threadpool(_refusal, operation, request)) is not None:
+                return refused
             try:
                 with request.state.body_time.limit():
                     raw = await request.body()
@@ -101,23 +103,35 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _answer(operation: Operation, request: Request, raw: bytes) -> Response:
-    context: Context = request.app.state.context
     try:
-        actor = _who(context, request)
-        if not actor.role.covers(operation.role):
-            raise Forbidden(operation.role)
-        found = operation.answer(Ask(context, actor, _given(operation, request, raw)))
+        actor = _who(operation, request)
+        found = operation.answer(Ask(request.app.state.context, actor, _given(operation, request, raw)))
         return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
-    except Unauthorized as error:
+    except (RedisError, ActivationError) as error:
+        return _told(error)
+
+
+def _refusal(operation: Operation, request: Request) -> Response | None:
+    """Of a request whose body need not be read: a thousand strangers shall not have this process hold theirs."""
+    try:
+        _who(operation, request)
+    except (RedisError, ActivationError) as error:
+        return _told(error)
+    return None
+
+
+def _told(error: RedisError | ActivationError) -> Response:
+    if isinstance(error, Unauthorized):
         return _problem(401, str(error), error.remedy, headers={"www-authenticate": "Bearer"})
-    except RedisError as error:
-        meant = explain(error)
-        return _problem(503, str(meant), meant.remedy)
-    except ActivationError as error:
+    if isinstance(error, ActivationError):
         return _problem(status_of(error), str(error), error.remedy, getattr(error, "problems", ()))
+    meant = explain(error)
+    return _problem(503, str(meant), meant.remedy)
 
 
-def _who(context: Context, request: Request) -> Actor:
+def _who(operation: Operation, request: Request) -> Actor:
+    """Who asks, and may. Raises `Unauthorized` and `Forbidden`."""
+    context: Context = request.app.state.context
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     actor = context.api_keys.find(key.strip()) if scheme.lower() == "bearer" else None
     if actor is None:
@@ -125,6 +139,8 @@ def _who(context: Context, request: Request) -> Actor:
             "A key is needed, as `Authorization: Bearer KEY`, and this is none that holds.",
             remedy="`activation api-key add NAME --role ROLE` makes one.",
         )
+    if not actor.role.covers(operation.role):
+        raise Forbidden(operation.role)
     return actor
 
 

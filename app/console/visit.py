@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 MOST_BYTES = 2_000_000  # of a form
+MOST_BYTES_OF_ANYBODY = 16_000  # who has not signed in sends a name and a password
 LATE = f"The body did not come within {BODY_SECONDS:g} s."
 COOKIE = "activation_session"
 DONE = "activation_done"
@@ -145,8 +146,10 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
         async def endpoint(request: Request) -> Response:
             form = FormData()
             if request.method == "POST":
-                if length_of(request) > MOST_BYTES:
+                if length_of(request) > (MOST_BYTES_OF_ANYBODY if role is None else MOST_BYTES):
                     return Response("The form is too large.\n", 413, media_type="text/plain")
+                if role is not None and (refused := await run_in_threadpool(_refusal, request)) is not None:
+                    return refused
                 try:
                     with request.state.body_time.limit():
                         form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
@@ -178,6 +181,24 @@ async def _read_files(form: FormData) -> FormData:
     return FormData(read)
 
 
+def _refusal(request: Request) -> Response | None:
+    """Of a form that need not be read: a thousand strangers shall not have this process hold theirs."""
+    context: Context = request.app.state.context
+    visit = Visit(request, context, None)
+    try:
+        if _is_foreign(request, context):
+            raise ForeignForm
+        return None if find_session(context, request, extend=False) else _to_sign_in(request)
+    except RedisError as error:
+        return complaint(visit, explain(error))
+    except ActivationError as error:
+        return complaint(visit, error)
+
+
+def _to_sign_in(request: Request) -> Response:
+    return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+
+
 def _answer(view: View, role: Role | None, request: Request, form: FormData) -> Response:
     context: Context = request.app.state.context
     visit = Visit(request, context, None, form)
@@ -186,7 +207,7 @@ def _answer(view: View, role: Role | None, request: Request, form: FormData) -> 
             raise ForeignForm
         visit = Visit(request, context, find_session(context, request), form)
         if role is not None and visit.session is None:
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+            return _to_sign_in(request)
         if request.method == "POST" and visit.session is not None and not same(visit.text("csrf"), visit.session.csrf):
             raise StaleForm
         if role is not None:

@@ -65,6 +65,21 @@ def test_a_body_that_comes_byte_by_byte_is_not_waited_for(impatient, line, begun
     assert slow.ended()
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/connect", 303), ("/destinations/camp/failures/replay", 303), ("/v1/destinations/camp/profiles", 401)],
+)
+def test_the_body_of_somebody_unknown_is_not_read(console, line, path, status):
+    stranger = line(console)
+    stranger.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n".encode())
+    assert stranger.answer().status == status  # and not only after the time of a body
+
+
+def test_who_signs_in_sends_no_more_than_a_name_and_a_password(console):
+    answer = console.client().post("/login", data={"name": "ann", "password": "x" * 20_000})
+    assert (answer.status_code, answer.text) == (413, "The form is too large.\n")
+
+
 def test_who_goes_before_the_end_of_a_form_leaves_no_fault_behind(console, line, caplog):
     gone = line(console)
     gone.send(FORM)
