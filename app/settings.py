@@ -17,6 +17,7 @@ from environs import EnvError, FileAwareEnv
 
 from app.alert_kinds import ALL_KINDS, KINDS
 from app.errors import UsageError, did_you_mean
+from app.proxies import fault_in_proxies
 from app.text import is_whole
 from app.urls import fault_in_broker_url, fault_in_redis_url, fault_in_smtp_url, fault_in_web_url
 
@@ -65,7 +66,7 @@ class Settings:
     secret_keys: str = _option("", "Comma-separated keys; the first one seals, all of them open. Unset with a private Redis: made once under HOME.")
     clear_messages: str = _option("accept", "Whether messages of activation.enqueue may hold profiles in clear: accept, or refuse all that no sender's key has sealed.")
     intake_open: bool = _option(False, "Lets the HTTP intake take profiles without a key from programs on its own machine.")
-    intake_proxies: str = _option("", "Addresses or networks, with commas between, of proxies whose word on a client's certificate the HTTP intake believes, besides loopback.")
+    intake_proxies: str = _option("", "Addresses or networks, with commas between (10.0.0.7,10.1.0.0/16), of proxies whose word on a client's certificate the HTTP intake believes, besides loopback.")
     redis_server: str = _option("", "Program of the private Redis. Unset: the embedded one, else the redis-server of the PATH.")
     home: Path = _option(_HOME, "Folder of the private Redis, its key and its logs.")  # noqa: RUF009  # it makes a field, and no value that is shared
     allow_local_hosts: str = _option("", "Lets a destination name loopback base URLs, for the sandbox: true, or the dotless names of containers that may be named as well, with commas between.")
@@ -104,7 +105,7 @@ class Settings:
     backlog_alert_seconds: float = _option(900.0, "An alert opens when a live profile has waited for longer.")
     smtp_url: str = _option("", "Mail server for alerts: smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://.")
     console_url: str = _option("", "Where browsers find the console, such as https://activation.corp.test; for its links, cookies and single sign-on. Unset: the address that it listens on.")
-    console_proxies: str = _option("", "Addresses or networks, with commas between, of proxies whose X-Forwarded-For the console believes. Unset: nobody's, also not loopback's.")
+    console_proxies: str = _option("", "Addresses or networks, written likewise, of proxies whose X-Forwarded-For the console believes. Unset: nobody's, also not loopback's.")
     console_oidc_issuer: str = _option("", "Single sign-on to the console by OpenID Connect: the issuer's URL, under which /.well-known/openid-configuration is found.")
     console_oidc_client_id: str = _option("", "The console's client id there …")
     console_oidc_client_secret: str = _option("", "… and its secret. The redirect URI to register is CONSOLE_URL + /oidc/callback.")
@@ -233,6 +234,8 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "SMTP_URL": fault_in_smtp_url,
     "CLEAR_MESSAGES": _fault_in_clear_messages,
     "ALLOW_LOCAL_HOSTS": _fault_in_local_hosts,
+    "INTAKE_PROXIES": fault_in_proxies,
+    "CONSOLE_PROXIES": fault_in_proxies,
     "LOG_FORMAT": _fault_in_format,
     "TRACES": _fault_in_share,
     "DELIVER_RATE_LIMIT": _fault_in_rate,

@@ -26,12 +26,10 @@ from app.settings import Settings
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="As many as cores.")
 def intake(host: str, port: int, processes: int) -> None:
     """Take profiles by HTTP until Ctrl-C (`activation up` includes this)."""
-    from app.intake.credentials import Proxies
     from app.intake.serve import serve
     from app.serving.listener import listen
 
     with with_redis(Settings.from_env()) as settings:
-        Proxies.named(settings.intake_proxies)
         with listening(host, port):
             listener = listen(host, port)
         shown = f"[{host}]" if ":" in host else host

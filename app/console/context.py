@@ -15,8 +15,8 @@ from app.access.sessions import Sessions
 from app.access.turns import Turns
 from app.access.users import Users
 from app.console import charts
-from app.console.client_address import Network, read_proxies
 from app.console.drafts import Drafts
+from app.proxies import Proxies
 
 if TYPE_CHECKING:
     from app.console.single_sign_on import SingleSignOn
@@ -37,7 +37,7 @@ class Context:
     templates: Environment
     single_sign_on: SingleSignOn | None = None
     drafts: Drafts = field(default_factory=Drafts)
-    proxies: tuple[Network, ...] = ()
+    proxies: Proxies = field(default_factory=Proxies)
     slow_tries: Turns = field(
         default_factory=lambda: Turns(2, waiting=8, seconds=5)
     )  # for addresses that have tried often
@@ -48,7 +48,6 @@ class Context:
 
 
 def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | None = None) -> Context:
-    """Create the context. Raises: `UsageError` for a wrong CONSOLE_PROXIES."""
     users = Users(resources.redis, resources.ring)
     return Context(
         resources=resources,
@@ -58,7 +57,7 @@ def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | 
         api_keys=ApiKeys(resources.redis, resources.ring),
         templates=_templates(),
         single_sign_on=single_sign_on,
-        proxies=read_proxies(resources.settings.console_proxies),
+        proxies=Proxies.named(resources.settings.console_proxies),
     )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from app.errors import RequestRefused
-from app.intake.credentials import Proxies, is_local, presented_key
+from app.intake.credentials import certified, is_local, presented_key
 from app.intake.problems import unavailable
 from app.intake.register import check_destination
 from app.intake.sources import IntakeSource
 
 if TYPE_CHECKING:
     from app.intake.register import Register
+    from app.proxies import Proxies
 
 ASK_SECONDS = 1.2
 BETWEEN_SECONDS = 0.2
@@ -58,7 +59,7 @@ class Admission:
 
     def check(self, source: IntakeSource, peer: str, headers: Mapping[bytes, bytes], destination: str) -> None:
         """Check that a source may send to a destination. Raises: `RequestRefused`."""
-        check_destination(source, destination, self._proxies.certified(peer, headers))
+        check_destination(source, destination, certified(peer, headers, self._proxies))
 
     async def look_again(self) -> None:
         """Read the sources again, since a key may be newer than what is known.

@@ -19,12 +19,12 @@ from app import logs
 from app.intake.admission import Admission
 from app.intake.commits import Commits
 from app.intake.counts import Counts
-from app.intake.credentials import Proxies
 from app.intake.housekeeping import Housekeeping
 from app.intake.pages import Pages, on_error, on_http_error
 from app.intake.posts import Profiles, wake
 from app.intake.register import Register
 from app.intake.sources import SourceStore
+from app.proxies import Proxies
 from app.resources import Resources, connect
 from app.serving.body_time import BODY_TIME, BodyTime
 from app.settings import Settings
@@ -60,7 +60,6 @@ def create() -> Starlette:
 
 
 def make_application(resources: Resources) -> Starlette:
-    """Build the application. Raises: `UsageError` for a wrong INTAKE_PROXIES."""
     settings = resources.settings
     proxies = Proxies.named(settings.intake_proxies)
     running: list[Intake] = []

@@ -6,10 +6,9 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qsl, unquote_plus
 
-from app.errors import UsageError
+from app.proxies import Proxies, read_address
 
 KEY_HEADER = b"x-activation-key"
 VERDICT_HEADER, NAME_HEADER = b"x-client-verify", b"x-client-name"
@@ -26,51 +25,24 @@ def presented_key(headers: Mapping[bytes, bytes]) -> str:
 
 def is_local(peer: str, headers: Mapping[bytes, bytes]) -> bool:
     """Return whether a request comes from this machine itself, not through a proxy or from a page in a browser on it."""
-    return _address(peer).is_loopback and not any(name in headers for name in _RELAYED)
+    address = read_address(peer)
+    return address is not None and address.is_loopback and not any(name in headers for name in _RELAYED)
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
-    """The proxies whose word on a client's certificate counts: loopback and the configured networks."""
-
-    networks: tuple[str, ...] = ()
-
-    @classmethod
-    def named(cls, setting: str) -> Proxies:
-        """Read comma-separated addresses and networks. Raises: `UsageError`."""
-        networks = tuple(word.strip() for word in setting.split(",") if word.strip())
-        for network in networks:
-            try:
-                ip_network(network)
-            except ValueError:
-                raise UsageError(
-                    "ACTIVATION_INTAKE_PROXIES names something that is neither an address nor a network.",
-                    remedy="Write it like 10.0.0.7,10.1.0.0/16.",
-                ) from None
-        return cls(networks)
-
-    def certified(self, peer: str, headers: Mapping[bytes, bytes]) -> frozenset[str]:
-        """Return the names in the client's certificate if a trusted proxy verified it; none otherwise."""
-        if headers.get(VERDICT_HEADER, b"") != b"SUCCESS":
-            return frozenset()
-        address = _address(peer)
-        if not address.is_loopback and not any(address in ip_network(network) for network in self.networks):
-            return frozenset()
-        text = headers.get(NAME_HEADER, b"").decode("latin-1")
-        return frozenset(_common_name(part) for part in text.split(",") if part.strip())
+def certified(peer: str, headers: Mapping[bytes, bytes], proxies: Proxies) -> frozenset[str]:
+    """Return the names in the client's certificate if a proxy, on loopback or named, verified it; none otherwise."""
+    if headers.get(VERDICT_HEADER, b"") != b"SUCCESS":
+        return frozenset()
+    address = read_address(peer)
+    if address is None or not (address.is_loopback or address in proxies):
+        return frozenset()
+    text = headers.get(NAME_HEADER, b"").decode("latin-1")
+    return frozenset(_common_name(part) for part in text.split(",") if part.strip())
 
 
 def _common_name(part: str) -> str:
     """Return the name in `CN=a`, `DNS:a` or `a`; other parts of a distinguished name stay as they are."""
     return part.strip().removeprefix("CN=").removeprefix("DNS:").lower()
-
-
-def _address(peer: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # IPv4Address or IPv6Address, used alike
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:  # a Unix socket has no address
-        return ip_address("0.0.0.0")  # noqa: S104  # nobody's address
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.settings import OPTIONS, PREFIX, Option, Settings
 NUMBERS = [option for option in OPTIONS if type(option.default) in (int, float)]
 CHECKED = (
     "CLEAR_MESSAGES", "REDIS_URL", "BROKER_URL", "ALERT_URL", "LOG_LEVEL", "ALERT_EMAIL_TO", "ALERT_KINDS", "ALERT_SLACK_URL",
-    "LOG_FORMAT", "SMTP_URL", "TRACES",
+    "LOG_FORMAT", "SMTP_URL", "TRACES", "INTAKE_PROXIES", "CONSOLE_PROXIES",
 )  # fmt: skip
 TEXTS = [
     option
@@ -227,6 +227,16 @@ def test_what_would_end_a_worker_at_its_start_is_told_by_its_name(
 ) -> None:
     (problem,) = problems_of(monkeypatch, **{name: text})
     assert problem.startswith(f"ACTIVATION_{name}: must be ")
+
+
+@pytest.mark.parametrize("name", ["INTAKE_PROXIES", "CONSOLE_PROXIES"])
+@pytest.mark.parametrize("text", ["proxy.example.com", "10.0.0.1/8"])
+def test_a_proxy_that_is_no_address_is_told_by_its_setting_with_what_to_write(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (problem,) = problems_of(monkeypatch, **{name: text})
+    assert problem.startswith(f"ACTIVATION_{name}: ")
+    assert "Write " in problem
 
 
 class TestFiles:

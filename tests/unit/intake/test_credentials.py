@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import RequestRefused, UsageError
-from app.intake.credentials import Proxies, is_local, presented_key, read_token_request
+from app.errors import RequestRefused
+from app.intake.credentials import certified, is_local, presented_key, read_token_request
 from app.intake.register import check_destination
 from app.intake.sources import IntakeSource
+from app.proxies import Proxies
 
 FORM = b"grant_type=client_credentials&client_id=crm&client_secret=ak_x%2By"
 
@@ -74,12 +75,7 @@ GOOD = {b"x-client-verify": b"SUCCESS", b"x-client-name": b"CN=aep.adobe.com,OU=
     ],
 )
 def test_only_a_proxy_that_is_named_tells_of_certificates(peer, headers, names):
-    assert Proxies.named("10.1.0.0/16, 192.0.2.7").certified(peer, headers) == names
-
-
-def test_a_proxy_that_is_no_address_is_wrong_usage():
-    with pytest.raises(UsageError):
-        Proxies.named("proxy.example.com")
+    assert certified(peer, headers, Proxies.named("10.1.0.0/16, 192.0.2.7")) == names
 
 
 def test_a_source_with_a_certificate_needs_it_and_its_destination():
