@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,6 +28,7 @@ from app.reporting.findings import (
     Finding,
     Level,
     clock,
+    of_disk,
     of_processes,
     of_queues,
     of_redis,
@@ -50,7 +52,7 @@ _SIGNS = {Level.WELL: "[green]✔[/]", Level.WARNING: "[yellow]![/]", Level.PROB
 def doctor(as_json: bool) -> None:
     """Show what is wrong with this installation, with remedies; exit 1 if anything is.
 
-    Checks versions, Redis, keys, broker, workers, beat, clocks, destinations, alerts and ports.
+    Checks versions, Redis, keys, the disk of HOME, broker, workers, beat, clocks, destinations, alerts and ports.
     """
     with resources() as made:
         findings = list(examine(made))
@@ -75,6 +77,7 @@ def examine(made: Resources) -> Iterator[Finding]:
         f"activation {installed_version()} (build {installed_build()}), Python {platform.python_version()}, {others}",
     )
     yield from _redis(made)
+    yield from _disk(made)
     yield from _broker(made)
     now_ms = made.clock.now_ms()
     yield clock("this machine", time.time() - now_ms / 1000)
@@ -97,6 +100,14 @@ def _redis(made: Resources) -> Iterator[Finding]:
     yield from of_redis(info, median(times))
     if int(info.get("aof_enabled", 1)) and reads_back(made.redis) is False:
         yield problem("redis user default", LOSES, GIVE_RIGHTS)
+
+
+def _disk(made: Resources) -> Iterator[Finding]:
+    """Of what this home holds: the file of its private Redis, and logs."""
+    home = Home(made.settings.home)
+    if home.exists:
+        disk = shutil.disk_usage(home.path)
+        yield of_disk(free=disk.free, size=disk.total, written=home.written_bytes, logs=str(home.logs))
 
 
 def _broker(made: Resources) -> Iterator[Finding]:

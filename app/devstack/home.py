@@ -45,6 +45,15 @@ class Home:
     def addresses(self) -> Path:
         return self.path / "run" / "addresses.json"
 
+    @property
+    def written_bytes(self) -> int:
+        """Of the private Redis' append-only file, which is several files."""
+        total = 0
+        for path in (self.path / "redis" / "appendonlydir").glob("*"):
+            with suppress(FileNotFoundError):  # it was written anew meanwhile
+                total += path.stat().st_size
+        return total
+
     def create(self) -> None:
         """Create the folders, accessible only to their owner. Raises: `UsageError` if that fails."""
         try:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SLOW_REDIS_SECONDS = 0.02
 CLOCK_SECONDS = 2.0
 LONG_QUEUE = 1_000
+GIB = 2**30
+# of a disk's free bytes: the smaller of an amount and a share, so that neither a small disk nor a large one is told for nothing
+LITTLE_BYTES, LITTLE_SHARE = 5 * GIB, 0.2
+HARDLY_BYTES, HARDLY_SHARE = GIB, 0.05
 
 
 class Level(StrEnum):
@@ -97,6 +101,23 @@ def _memory(info: Mapping[str, Any]) -> Finding:
     if memory.is_filling_up:
         return warning("redis memory", text, "Give Redis more before it reaches 90 %, where nothing more is enqueued.")
     return well("redis memory", text)
+
+
+def of_disk(*, free: int, size: int, written: int, logs: str) -> Finding:
+    """Of the disk of a home, in bytes; `written` is what the append-only file has, and needs again when it is written anew."""
+    text = f"{free / GIB:,.1f} of {size / GIB:,.1f} GiB free, {written / GIB:,.1f} GiB in the append-only file"
+    remedy = (
+        f"Make room (former logs: {logs}/*.log.*), or `activation down`, move the folder to a larger disk and name it in "
+        "ACTIVATION_HOME. "
+    )
+    full = "Once it is full, a private Redis ends, and everything waits until there is room."
+    if free < min(HARDLY_BYTES, HARDLY_SHARE * size):
+        return problem("disk", text, remedy + full)
+    if free < min(LITTLE_BYTES, LITTLE_SHARE * size):
+        return warning("disk", text, remedy + full)
+    if free < written:
+        return warning("disk", text, f"{remedy}Redis needs as much again as the file has when it writes it anew.")
+    return well("disk", text)
 
 
 def of_queues(lengths: Mapping[str, int]) -> list[Finding]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import orjson
 import pytest
 from click.shell_completion import ShellComplete
 from redis import Redis
 
 from app.cli import activation
+from app.devstack.home import Home
 from app.errors import DestinationBroken
 from app.keys import DestinationKeys
 from app.reporting.alerts import Alert, OpenAlert, What, apply_change, changes
@@ -56,6 +59,23 @@ def test_doctor_tells_what_is_wrong_and_what_to_do(run, redis, spring, monkeypat
     assert {"broker", "beat", "workers of activation", "workers of delivery", "workers of maintenance"} <= wrong.keys()
     assert all(item["remedy"] for item in wrong.values())
     assert "problems." in result.stderr
+
+
+def test_doctor_looks_at_the_disk_of_a_home(run, redis, monkeypatch, tmp_path):
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("ACTIVATION_HOME", str(home.path))
+
+    def disk() -> list[str]:
+        return [item["text"] for item in orjson.loads(run("doctor", "--json").stdout) if item["what"] == "disk"]
+
+    assert disk() == []  # nothing of this installation rests there
+    home.create()
+    file = home.path / "redis" / "appendonlydir" / "appendonly.aof.1.incr.aof"
+    file.parent.mkdir()
+    file.touch()
+    os.truncate(file, 3 * 2**30)
+    (told,) = disk()
+    assert told.endswith(" GiB free, 3.0 GiB in the append-only file")
 
 
 def test_doctor_without_redis_says_so(run, monkeypatch, closed_port):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.reporting.findings import Level, of_processes, of_queues, of_redis, of_sweeps
+from app.reporting.findings import GIB, Level, of_disk, of_processes, of_queues, of_redis, of_sweeps
 from app.reporting.processes import Process
 
 INFO = {
@@ -38,6 +38,29 @@ def test_redis(changes, ping_seconds, told):
     found = of_redis(INFO | changes, ping_seconds)
     assert {finding.what: finding.level for finding in found if finding.level is not Level.WELL} == told
     assert all(bool(finding.remedy) == (finding.level is not Level.WELL) for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "written", "level"),
+    [
+        (50 * GIB, 100 * GIB, GIB, Level.WELL),
+        (6 * GIB, 2_000 * GIB, GIB, Level.WELL),  # a small share of a large disk
+        (4.9 * GIB, 2_000 * GIB, GIB, Level.WARNING),
+        (2.1 * GIB, 10 * GIB, GIB, Level.WELL),  # a small disk, and a large share of it
+        (1.9 * GIB, 10 * GIB, GIB, Level.WARNING),
+        (30 * GIB, 100 * GIB, 31 * GIB, Level.WARNING),  # its file cannot be written anew
+        (0.9 * GIB, 100 * GIB, 0, Level.PROBLEM),
+        (0.6 * GIB, 10 * GIB, 0, Level.WARNING),
+        (0.4 * GIB, 10 * GIB, 0, Level.PROBLEM),
+        (0, 10 * GIB, 0, Level.PROBLEM),
+    ],
+)
+def test_disk(free, size, written, level):
+    found = of_disk(free=int(free), size=size, written=written, logs="/srv/activation/logs")
+    assert found.level is level
+    assert f"of {size / GIB:,.1f} GiB free" in found.text
+    assert ("/srv/activation/logs/*.log.*" in found.remedy) == (level is not Level.WELL)
+    assert ("ACTIVATION_HOME" in found.remedy) == (level is not Level.WELL)
 
 
 @pytest.mark.parametrize(
