@@ -108,6 +108,30 @@ def test_an_open_page_follows_what_happens(open_page, bed):
     page.get_by_role("row", name=re.compile(r"Loyalty.*\b41\b", re.DOTALL)).wait_for()
 
 
+def test_a_page_follows_while_somebody_reads_it_and_keeps_their_place(open_page, bed):
+    def enqueue(key: str) -> None:
+        bed.rig.producer.enqueue("newsletter", [{"identityMap": {"contactKey": [{"id": key}]}}])
+
+    page = open_page(Role.VIEW)
+    page.goto(bed.url)
+    page.get_by_text("Live", exact=True).wait_for()
+    row = page.get_by_role("row", name=re.compile("Newsletter"))
+    before = int(row.get_by_role("cell").nth(1).inner_text())
+    page.locator(".scroll").first.focus()
+    enqueue("c-read")
+    row.get_by_role("cell", name=str(before + 1), exact=True).wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Destinations"
+    page.goto(f"{bed.url}/destinations/newsletter")
+    page.get_by_text("Live", exact=True).wait_for()
+    page.get_by_text("The figures").click()
+    figures = page.locator("#outcomes table")
+    before_text = figures.inner_text()
+    enqueue("c-unfolded")
+    page.wait_for_function("before => document.querySelector('#outcomes table').innerText !== before", arg=before_text)
+    assert figures.is_visible()
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
 def test_a_destination_is_paused_and_resumed(open_page, bed):
     page = open_page(Role.ACTIVATE)
     page.goto(f"{bed.url}/destinations/spring-campaign")

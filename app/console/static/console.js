@@ -1,29 +1,50 @@
 // What makes pages live and forms quick. Every page works without it.
 "use strict";
 
-// Parts marked data-live are taken anew from the page when the server says that something changed. What somebody is in stays as it is.
+// Parts marked data-live are taken anew from the page when the server says that something changed. What somebody writes or chooses in
+// stays as it is; who reads keeps their place: the focus, what is unfolded, how far a table was moved sideways.
+const places = "a, summary, [tabindex]";
+const nameOf = (one) => one.tagName + (one.getAttribute("href") || one.getAttribute("aria-label") || one.textContent);
+
 async function renew() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const other = fresh.getElementById(part.id);
-    if (!other || part.contains(document.activeElement) || other.innerHTML === part.innerHTML) continue;
+    const at = part.contains(document.activeElement) ? document.activeElement : null;
+    if (!other || at?.matches("input, select, textarea, button")) continue;
+    const unfolded = [...part.querySelectorAll("details")].map((one) => one.open);
+    other.querySelectorAll("details").forEach((one, number) => { one.open = unfolded[number] || false; });
+    if (other.innerHTML === part.innerHTML) continue;
+    const sideways = [...part.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
     part.innerHTML = other.innerHTML;
+    part.querySelectorAll(".scroll").forEach((one, number) => { one.scrollLeft = sideways[number] || 0; });
+    if (at) [...part.querySelectorAll(places)].find((one) => nameOf(one) === nameOf(at))?.focus({ preventScroll: true });
   }
 }
 
 if (document.querySelector("[data-live]")) {
   const mark = document.getElementById("live");
+  const say = (text) => { if (mark && mark.textContent !== text) mark.textContent = text; };
   const events = new EventSource("/events");
   let waiting = false;
-  events.addEventListener("changed", () => {
+  let again = false;
+  const follow = () => {
+    again = waiting;
     if (waiting || document.hidden) return;
     waiting = true;
-    renew().catch(() => {}).finally(() => setTimeout(() => { waiting = false; }, 1000));
+    renew().catch(() => {}).finally(() => setTimeout(() => { waiting = false; if (again) follow(); }, 1000));
+  };
+  events.addEventListener("changed", follow);
+  let opened = false;
+  events.addEventListener("open", () => {
+    say("Live");
+    if (opened) follow(); // what happened in between was not told
+    opened = true;
   });
-  events.addEventListener("open", () => { if (mark) mark.textContent = "Live"; });
-  events.addEventListener("error", () => { if (mark) mark.textContent = "Not live just now"; });
+  // it tries again by itself, unless the console refuses: the session has ended, or too many pages are open
+  events.addEventListener("error", () => say(events.readyState === EventSource.CLOSED ? "Not live: load this page anew" : "Not live just now"));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) renew().catch(() => {}); });
   addEventListener("pagehide", () => events.close());
 }
