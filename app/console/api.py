@@ -89,14 +89,14 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         raw = b""
         if operation.body:
             if length_of(request) > MOST_BYTES:
-                return _problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
+                return problem(413, f"The body has no length, or is longer than {MOST_BYTES:,} bytes.")
             if (refused := await run_in_threadpool(_refusal, operation, request)) is not None:
                 return refused
             try:
                 with request.state.body_time.limit():
                     raw = await request.body()
             except (TimeoutError, ClientDisconnect):
-                return _problem(408, LATE, headers={"connection": "close"})
+                return problem(408, LATE, headers={"connection": "close"})
         return await run_in_threadpool(_answer, operation, request, raw)
 
     return endpoint
@@ -122,11 +122,11 @@ def _refusal(operation: Operation, request: Request) -> Response | None:
 
 def _told(error: RedisError | ActivationError) -> Response:
     if isinstance(error, Unauthorized):
-        return _problem(401, str(error), error.remedy, headers={"www-authenticate": "Bearer"})
+        return problem(401, str(error), error.remedy, headers={"www-authenticate": "Bearer"})
     if isinstance(error, ActivationError):
-        return _problem(status_of(error), str(error), error.remedy, getattr(error, "problems", ()))
+        return problem(status_of(error), str(error), error.remedy, getattr(error, "problems", ()))
     meant = explain(error)
-    return _problem(503, str(meant), meant.remedy)
+    return problem(503, str(meant), meant.remedy)
 
 
 def _who(operation: Operation, request: Request) -> Actor:
@@ -191,7 +191,7 @@ def _fits(value: Any, kind: str) -> bool:
     return True
 
 
-def _problem(
+def problem(
     status: int, text: str, remedy: str = "", problems: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     document = {

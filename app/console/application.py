@@ -17,6 +17,7 @@ from app.console.events import Watch, events
 from app.console.headers import SafeHeaders
 from app.console.operations import OPERATIONS
 from app.console.pages import connect, contact, failures, overview, people, preview, records
+from app.console.visit import NoSuchPage, Visit, page
 from app.serving.body_time import BODY_TIME, BodyTime
 
 if TYPE_CHECKING:
@@ -31,6 +32,20 @@ BOTH = ["GET", "POST"]
 
 async def _live(_: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+@page(role=None)
+def _nowhere(_: Visit) -> Response:
+    raise NoSuchPage
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    path = request.url.path
+    if path.startswith("/v1/"):
+        return api.problem(404, "There is no such operation.", "`/openapi.json` names those there are.")
+    if request.method != "GET" or path.startswith("/static/"):
+        return PlainTextResponse("Not Found\n", 404)
+    return await _nowhere(request)
 
 
 @asynccontextmanager
@@ -70,7 +85,10 @@ def make_application(context: Context) -> Starlette:
         *api.routes(OPERATIONS),
         Mount("/static", StaticFiles(directory=str(files("app.console") / "static"))),
     ]
-    made = Starlette(routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)], lifespan=_in_a_loop)
+    made = Starlette(
+        routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)],
+        lifespan=_in_a_loop, exception_handlers={404: _not_found},
+    )  # fmt: skip
     made.router.redirect_slashes = False  # a redirect would lead to whatever host the request names
     made.state.context = context
     made.state.watch = Watch(context)

@@ -80,6 +80,13 @@ class ForeignForm(ActivationError):
         )
 
 
+class NoSuchPage(ActivationError):
+    """An address that leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such page.", remedy="The address may be mistyped, or of another version.")
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One request. `form`: empty for a GET."""
@@ -243,7 +250,7 @@ def status_of(error: ActivationError) -> int:
     match error:
         case Forbidden() | StaleForm() | ForeignForm():
             return 403
-        case UnknownDestination():
+        case UnknownDestination() | NoSuchPage():
             return 404
         case TooBusy():
             return 429

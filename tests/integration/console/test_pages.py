@@ -400,3 +400,12 @@ def test_a_destination_that_no_key_opens_can_be_disconnected(console, make_conso
     client = console.client(Role.MANAGE)
     client.get("/destinations/camp/disconnect")
     assert "camp is disconnected." in client.send_form("/destinations/camp/disconnect", id="camp").text
+def test_an_address_that_leads_nowhere_is_told_on_a_page(console):
+    answer = console.client(Role.VIEW).get("/destination/camp")
+    assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
+    assert 'href="/alerts"' in answer.text
+    stranger = console.client()
+    assert stranger.get("/nothing").status_code == 404
+    assert stranger.get("/v1/nothing").headers["content-type"] == "application/problem+json"
+    assert stranger.get("/static/nothing.css").text == "Not Found\n"
+    assert stranger.post("/nothing").status_code == 404
