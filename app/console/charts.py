@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.reporting.runs import Run
 
 HOURS = 24  # number of small columns
+TOP = 18.0  # above the highest line, for the upper half of its figure on narrow screens
 # from the bottom of a column to the top
 KINDS = (
     ("delivered", ("delivered",)),
@@ -66,7 +67,7 @@ def success_picture(runs: Sequence[Run], now_hour: int) -> Markup:
 
 def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: int) -> Markup:
     """Draw profiles by outcome, in columns of `unit_hours`, with the scale at the left."""
-    width, height, left, bottom = 720.0, 220.0, 56.0, 24.0
+    width, height, left, bottom = 720.0, 220.0, 84.0, 26.0
     sums: list[dict[str, int]] = [{} for _ in range(count)]
     for run in runs:
         place = (run.hour - first) // unit_hours
@@ -74,7 +75,7 @@ def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: 
             for outcome, number in run.outcomes.items():
                 sums[place][outcome] = sums[place].get(outcome, 0) + number
     top = nice(max((sum(column.values()) for column in sums), default=0))
-    plot = height - bottom - 8
+    plot = height - bottom - TOP
     elements: list[svg.Element] = _scale(top, width, height, left, bottom, plot)
     step = (width - left) / count
     for place, column in enumerate(sums):
@@ -90,7 +91,7 @@ def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: 
                         height=round(max(tall, 0.75), 2), class_=[css],
                     )
                 )  # fmt: skip
-        if place % max(1, count // 8) == 0:
+        if place % -(-count // 8) == 0:
             hour = first + place * unit_hours
             elements.append(
                 svg.Text(
@@ -121,9 +122,9 @@ def _tick(hour: int, unit_hours: int) -> str:
 
 def burn_up_lines(burn: BurnUp) -> Markup:
     """Draw the year's calls so far, the forecast for the rest of the year (dashed), and what is allowed."""
-    width, height, left, bottom = 720.0, 200.0, 56.0, 24.0
-    top = nice(max(burn.allowed if burn.forecast > burn.allowed / 10 else 0, burn.forecast, burn.used, 1) * 1.05)
-    plot = height - bottom - 8
+    width, height, left, bottom = 720.0, 200.0, 84.0, 26.0
+    top = _top(burn)
+    plot = height - bottom - TOP
 
     def at(day: float, calls: float) -> tuple[float, float]:
         return round(left + (width - left) * day / burn.days, 1), round(
@@ -131,7 +132,7 @@ def burn_up_lines(burn: BurnUp) -> Markup:
         )
 
     elements: list[svg.Element] = _scale(top, width, height, left, bottom, plot)
-    if burn.allowed <= top:
+    if shows_allowed(burn):
         y = round(height - bottom - plot * burn.allowed / top, 2)
         elements.append(svg.Line(x1=left, x2=width, y1=y, y2=y, class_=["limit"]))
     first, *rest = (at(day, calls) for day, calls in burn.points)
@@ -144,6 +145,15 @@ def burn_up_lines(burn: BurnUp) -> Markup:
         )
     label = f"Calls of this year: {burn.used:,} of {burn.allowed:,}; at the present rate {burn.forecast:,} by its end"
     return _markup(elements, width=width, height=height, label=label, css="lines")
+
+
+def shows_allowed(burn: BurnUp) -> bool:
+    """Whether what is allowed is in the picture: beside a small part of it, it would press the rest to the ground."""
+    return burn.allowed <= _top(burn)
+
+
+def _top(burn: BurnUp) -> float:
+    return nice(max(burn.allowed if burn.forecast > burn.allowed / 10 else 0, burn.forecast, burn.used, 10) * 1.05)
 
 
 def nice(value: float) -> float:

@@ -60,6 +60,18 @@ def test_a_narrow_screen_scrolls_in_one_direction(open_page, bed, name):
         picture(page, f"{name}-narrow")
 
 
+def test_prose_in_a_row_is_read_from_left_to_right_on_a_narrow_screen(open_page, bed):
+    """Its parts stood beside each other, some letters wide."""
+    bed.rig.wait_until(lambda: read_alerts(bed.rig.redis).open, "an alert of the destination that is stopped")
+    page = open_page(viewport={"width": 360, "height": 740})
+    page.goto(f"{bed.url}/alerts")
+    cell = page.get_by_role("cell").filter(has_text="The client secret is wrong or has expired.").first
+    whole, bold = cell.bounding_box(), cell.locator("strong").bounding_box()
+    assert whole["width"] > 250
+    assert bold["width"] > 0.7 * whole["width"]
+    assert bold["x"] == whole["x"]
+
+
 LOOKS = 5
 
 

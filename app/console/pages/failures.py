@@ -77,7 +77,9 @@ def confirm(visit: Visit) -> Response:
     wanted = _wanted(visit, now_ms)
     count = sum(1 for _ in find_failures(visit.resources, visit.destination_id, wanted))
     kept = {name: value for name, value in asdict(wanted).items() if value not in ("", None)}
-    return visit.page("failures_confirm.html", act=act, name=visit.destination_id, count=count, kept=kept)
+    return visit.page(
+        "failures_confirm.html", act=act, name=visit.destination_id, count=count, kept=kept, since_ms=wanted.since_ms
+    )
 
 
 def _act(visit: Visit) -> str:

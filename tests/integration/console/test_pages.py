@@ -400,6 +400,31 @@ def test_a_destination_that_no_key_opens_can_be_disconnected(console, make_conso
     client = console.client(Role.MANAGE)
     client.get("/destinations/camp/disconnect")
     assert "camp is disconnected." in client.send_form("/destinations/camp/disconnect", id="camp").text
+def test_a_filter_that_finds_nothing_does_not_say_that_nothing_failed(failing):
+    client = failing.client(Role.VIEW)
+    page = client.get("/failures?destination=camp&job=other").text
+    assert "Nothing failed" not in page
+    assert "camp has 3 other failures" in page
+
+
+def test_what_is_confirmed_names_its_time(failing):
+    client = failing.client(Role.ACTIVATE)
+    client.get("/failures")
+    path = "/destinations/camp/failures/discard/confirm"
+    assert re.search(r"failed after [-0-9]+ [:0-9]+ UTC and until now", client.send_form(path, hours="24").text)
+    assert "failed until now" in client.send_form(path).text
+
+
+def test_the_id_of_a_job_that_is_cut_off_shows_it(console):
+    console.connect()
+    console.resources.states.pause("camp")
+    Producer(console.resources).enqueue("camp", [profile("c-1")], job_id="crm-export-of-the-whole-base-0001")
+    Producer(console.resources).enqueue("camp", [profile("c-2")], job_id="nightly")
+    page = console.client(Role.VIEW).get("/jobs").text
+    assert "<code>crm-export-of-the-whole-…</code>" in page
+    assert "<code>nightly</code>" in page
+
+
 def test_an_address_that_leads_nowhere_is_told_on_a_page(console):
     answer = console.client(Role.VIEW).get("/destination/camp")
     assert (answer.status_code, "There is no such page." in answer.text) == (404, True)

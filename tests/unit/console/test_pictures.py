@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from app.console.charts import burn_up_lines, nice, outcome_columns, success_picture
+from app.console.charts import burn_up_lines, nice, outcome_columns, shows_allowed, success_picture
 from app.console.context import ago, marked, percent
 from app.reporting.burn_up import burn_up
 from app.reporting.quota import Quota
@@ -99,3 +100,22 @@ def test_sources_are_names_and_types_and_never_values():
 
 def test_commands_in_a_text_are_code_and_nothing_else_is_markup():
     assert marked("Use `a <b>` & `c`.") == "Use <code>a &lt;b&gt;</code> &amp; <code>c</code>."
+
+
+@pytest.mark.parametrize(("count", "unit_hours"), [(24, 1), (7, 24), (30, 24)])
+def test_times_below_columns_leave_room_for_each_other(count, unit_hours):
+    """A narrow screen has them 22 units large, six letters at most."""
+    ticks = [
+        float(text.get("x"))
+        for text in parsed(outcome_columns([], 480_000, count, unit_hours=unit_hours)).iter()
+        if text.tag.endswith("text") and text.get("text-anchor") == "middle"
+    ]
+    assert len(ticks) > 5
+    assert min(after - before for before, after in pairwise(ticks)) > 75
+
+
+@pytest.mark.parametrize(("used", "allowed", "shown"), [(60, 100, True), (7, 2_000_000, False), (0, 100, False)])
+def test_the_line_of_what_is_allowed_is_told_only_where_it_is_seen(used, allowed, shown):
+    year = burn_up({20_500: used}, datetime(2026, 3, 1, tzinfo=UTC), Quota(used, allowed, used))
+    assert shows_allowed(year) is shown
+    assert ("limit" in str(burn_up_lines(year))) is shown
