@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from app.access.roles import Role
 from app.console.visit import page
 from app.destinations import operating
+from app.destinations.state import UNREADABLE, Status
 from app.errors import UsageError
 from app.mapping.update import Reason
 from app.moments import hour_of
+from app.reporting.alerts import read_open
 from app.reporting.burn_up import read_burn_up
 from app.reporting.destinations import Glance, glance, glances
 from app.reporting.losses import find_losses
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
     from app.console.visit import Visit
     from app.destinations.model import Segment
+    from app.reporting.alerts import Alert
     from app.reporting.runs import Run
 
+_STATES = {UNREADABLE, *Status}  # kinds of alerts that are named like states
 SPANS = {"24": (24, 1), "168": (168, 24), "720": (720, 24)}  # name -> (hours shown, hours per column)
 
 
@@ -42,7 +46,8 @@ def overview(visit: Visit) -> Response:
         for key, (name, allowed) in sorted(accounts.items())
     ]
     return visit.page(
-        "overview.html", found=found, burns=burns, now_hour=hour_of(visit.resources.clock.now_ms()), more_calls=MORE_CALLS
+        "overview.html", found=found, burns=burns, now_hour=hour_of(visit.resources.clock.now_ms()), more_calls=MORE_CALLS,
+        alerts=_alerts(visit, ""), open_alerts=len(read_open(visit.resources.redis)),
     )  # fmt: skip
 
 
@@ -59,8 +64,15 @@ def destination(visit: Visit) -> Response:
         "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
         totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),
         today=datetime.fromtimestamp(now_ms / 1000, UTC).date(), more_calls=MORE_CALLS,
+        alerts=_alerts(visit, visit.destination_id),
         fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
     )  # fmt: skip
+
+
+def _alerts(visit: Visit, destination: str) -> list[Alert]:
+    """Those that are open of one, or of the installation; what its state is, the page says itself."""
+    found = [one.alert for one in read_open(visit.resources.redis).values()]
+    return [alert for alert in found if alert.destination == destination and alert.kind not in _STATES]
 
 
 def _totals(runs: Iterable[Run]) -> Counter[str]:

@@ -21,6 +21,7 @@ from app.keys import AccountKeys, DestinationKeys
 from app.lanes.entries import read_fields
 from app.lanes.failures import seal_failure
 from app.producer import Producer
+from app.reporting.alerts import Alert, apply_change, changes
 from app.reporting.audit import read_acts
 from app.reporting.contact import read_contact
 from app.reporting.failure_search import Wanted, find_failures
@@ -342,6 +343,8 @@ def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
 def test_a_time_that_is_none_does_not_end_the_page_of_failures(failing, since):
     answer = failing.client(Role.VIEW).get("/failures", params={"destination": "camp", "since_ms": since})
     assert answer.status_code == 200
+
+
 DATED = """\
   - {id: seg-2, namespace: crm, name: Two, mapping_id: salesforce_mc_segment_2, start: 2020-01-02, end: 2020-03-04}
   - {id: seg-3, name: Three, mapping_id: salesforce_mc_segment_3, start: 2199-01-02, end: 2199-03-04}
@@ -400,6 +403,29 @@ def test_a_destination_that_no_key_opens_can_be_disconnected(console, make_conso
     client = console.client(Role.MANAGE)
     client.get("/destinations/camp/disconnect")
     assert "camp is disconnected." in client.send_form("/destinations/camp/disconnect", id="camp").text
+
+
+def open_alerts(console, *alerts):
+    for change in changes({}, alerts, judged=[], now_ms=1, repeat_ms=1, muted=lambda _: False):
+        assert apply_change(console.resources.redis, change, now_ms=1, muted=False, messages=[])
+
+
+def test_what_is_open_is_told_where_one_looks_first(console):
+    console.connect()
+    no_worker = Alert("no_worker", "", "No worker takes deliveries.", "Start one: `activation up`.")
+    skipped = Alert("skipped_rate", "camp", "7 of 410 profiles of the last hour were excluded.", "Mend them.")
+    stopped = Alert("stopped", "camp", "It stands still.", "Mend it.")
+    client = console.client(Role.VIEW)
+    assert "open</a>" not in client.get("/").text
+    open_alerts(console, no_worker, skipped, stopped)
+    overview, one = client.get("/").text, client.get("/destinations/camp").text
+    assert "No worker takes deliveries.</strong> Start one: <code>activation up</code>." in overview
+    assert '<a href="/alerts">3 alerts are open</a>' in overview
+    assert skipped.text in one
+    assert no_worker.text not in one
+    assert stopped.text not in one  # the state says why, in words of its own
+
+
 def test_a_filter_that_finds_nothing_does_not_say_that_nothing_failed(failing):
     client = failing.client(Role.VIEW)
     page = client.get("/failures?destination=camp&job=other").text

@@ -29,8 +29,8 @@ from app.resources import Resources
 from app.serving import body_time, protocol
 from app.serving.listener import listen
 from app.settings import Settings
-from tests.system.parted import PartedStack
 from tests.lines import WITHIN_SECONDS, Line
+from tests.system.parted import PartedStack
 from tests.system.rig import DESTINATION, profile
 
 

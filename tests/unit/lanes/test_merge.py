@@ -159,6 +159,8 @@ def test_what_is_recovered_and_would_change_nothing_is_not_sent() -> None:
     row = row_of(one=V("x", 2))
     repeats = [told({"A.one": V("x", 2)}, at=1), told({"A.one": V("x", 3)}, at=2), told({"A.one": V("y", 1)}, at=3)]
     assert of(*(replace(update, recovered=True) for update in repeats), row=row).send == {}
+
+
 def test_a_lost_answer_leaves_it_known_that_the_attribute_was_delivered_once() -> None:
     held = row_of(one=V("x", 1), two=V("x", 1))
     new = told({"A.one": V("y", 2), "A.two": V("x", 2)}, force=True)
