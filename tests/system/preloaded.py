@@ -1,11 +1,13 @@
-"""A stack whose processes are forked from one that has imported their libraries: half a second of CPU for each of them less.
+"""A stack whose processes are forked from one that has imported what they need: most of a second of CPU for each of them less.
 
-They run the same command lines, in an environment, a session and a folder of their own. Our own modules are imported by each itself.
+They run the same command lines, in an environment, a session and a folder of their own. What reads its environment while it is
+imported (`tasks.celery`) is imported by each itself; that all can be imported as a user does it, the tests of `up` and `demo` show.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -25,8 +27,12 @@ LIBRARIES = (
     "kombu.transport.redis", "marshmallow", "orjson", "prometheus_client", "redis", "requests", "rich.table", "starlette.applications",
     "uvicorn", "uvloop", "yaml",
 )  # fmt: skip
+OURS = (
+    "app.cli.console", "app.cli.intake", "app.intake.application", "app.sandbox.server", "app.sweep", "tasks.base", "tasks.config",
+    "tasks.schedule", "tasks.transport", "tasks.worker",
+)  # fmt: skip
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(list(LIBRARIES))
+_forks.set_forkserver_preload([*LIBRARIES, *OURS])
 
 
 class _Descriptor:
@@ -69,10 +75,10 @@ class Forked:
 
 
 class PreloadedStack(PartedStack):
-    """Not for an intake of several processes, which multiprocessing cannot start from one that it has forked itself."""
+    """An intake of several processes begins as it does for a user: multiprocessing starts none from one that it has forked itself."""
 
     def _begin(self, name: str, command: list[str], log: int, held: int | None) -> Any:
-        if command[:2] != [sys.executable, "-m"]:
+        if command[:2] != [sys.executable, "-m"] or "--processes" in command:
             return super()._begin(name, command, log, held)
         descriptors = [_Descriptor(number) for number in (log, held) if number is not None]
         process = _forks.Process(
@@ -85,6 +91,7 @@ class PreloadedStack(PartedStack):
 
 def _run(words: list[str], folder: str, environ: dict[str, str], log: int, held: int | None = None) -> None:
     """As `python -m WORDS` would, in the environment and folder of a `Stack`, its log as output; `held` is a lock while it lives."""
+    gc.freeze()  # what was imported before is not to be looked through, which would copy its pages
     os.setsid()
     os.umask(0o077)
     os.chdir(folder)
