@@ -30,7 +30,7 @@ from app.serving import body_time, protocol
 from app.serving.listener import listen
 from app.settings import Settings
 from tests.lines import WITHIN_SECONDS, Line
-from tests.system.parted import PartedStack
+from tests.system.preloaded import PreloadedStack
 from tests.system.rig import DESTINATION, profile
 
 
@@ -44,7 +44,7 @@ def wait_until(true: Callable[[], Any], what: str) -> None:
 
 class Installation:
     def __init__(self, home: Any, **changes: Any) -> None:
-        self.stack = PartedStack(replace(Settings.from_env(), home=home, allow_local_hosts="true", **changes))
+        self.stack = PreloadedStack(replace(Settings.from_env(), home=home, allow_local_hosts="true", **changes))
         self.stack.__enter__()
         self.settings = self.stack.start_redis()
         self.resources = Resources.from_settings(self.settings)
@@ -66,7 +66,9 @@ class Installation:
     # -- the intake
 
     def start(self, *, processes: int = 1, ready: bool = True) -> None:
-        command = [sys.executable, "-m", "app.cli", "intake", "--port", str(self.port), "--processes", str(processes)]
+        command = [sys.executable, "-m", "app.cli", "intake", "--port", str(self.port)]
+        if processes > 1:
+            command += ["--processes", str(processes)]
         already = self.started()
         self.stack.start("intake", command)
         self.stack.wait_for("intake", lambda: listens(self.port) and self.started() >= already + processes)
