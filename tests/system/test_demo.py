@@ -10,6 +10,7 @@ import pytest
 
 from app.cli.demo import run_demo
 from app.devstack.sample import Sample, make_sample
+from tests.system.preloaded import PreloadedStack
 
 
 def test_the_demo_shows_every_outcome_and_reads_all_back() -> None:
@@ -29,6 +30,7 @@ def test_one_wrong_value_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         return sample
 
     monkeypatch.setattr(sys.modules["app.cli.demo"], "make_sample", make_altered)
+    monkeypatch.setattr(sys.modules["app.cli.demo"], "Stack", PreloadedStack)
     differences = run_demo(100)
     assert len(differences) == 1
     assert differences[0].startswith("contact c-000007, Email Demographics.First Name: ")
