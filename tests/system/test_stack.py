@@ -107,7 +107,13 @@ def wait_until(true: Callable[[], Any], what: str) -> None:
 
 
 def test_a_home_has_one_stack_which_can_be_looked_at_and_ended(machine: Machine) -> None:
+    """It takes seconds of CPU to start, so that all is looked at in one."""
+    server = machine.begin()
+    server.ensure()  # as another command does
+    pid = server.pid
     first = machine.up()
+    server.leave()
+    assert machine.running()["redis"] == pid, "it keeps the Redis that it has found"
 
     second = machine.run("up", "--workers", "1", "--no-flower")
     assert second.exit_code == 2
@@ -120,6 +126,9 @@ def test_a_home_has_one_stack_which_can_be_looked_at_and_ended(machine: Machine)
     assert shown["up"] is True
     assert {"stack", "redis", "broker", "worker-1", "maintenance", "beat"} <= set(shown["processes"])
 
+    check_that_a_link_signs_in_once(machine, shown["addresses"]["Console"])
+    check_that_redis_is_started_again(machine, server)
+
     assert machine.run("down").exit_code == 0
     assert first.wait(30) is not None
     assert machine.running() == {}
@@ -128,17 +137,27 @@ def test_a_home_has_one_stack_which_can_be_looked_at_and_ended(machine: Machine)
     assert "activation up" in after.stderr
 
 
-def test_the_console_is_up_and_its_link_signs_in_once(machine: Machine) -> None:
-    machine.up()
+def check_that_a_link_signs_in_once(machine: Machine, console: str) -> None:
     (link,) = [line.split()[1] for line in machine.said if line.startswith("Console  ")]
     address = link.partition("/link/")[0]
-    assert orjson.loads(machine.run("status", "--json").stdout)["addresses"]["Console"] == address
+    assert console == address
     session = requests.Session()
     assert session.post(link, timeout=30).url == f"{address}/"
     assert session.get(f"{address}/people", timeout=30).status_code == 200
     assert requests.post(link, timeout=30).status_code == 410
     another = orjson.loads(machine.run("user", "link", "--json").stdout)["link"]
     assert another.startswith(f"{address}/link/")
+
+
+def check_that_redis_is_started_again(machine: Machine, server: PrivateRedis) -> None:
+    """Also by a stack that has found it."""
+    assert machine.run("destinations").exit_code == 0
+    pid = machine.running()["redis"]
+    os.kill(pid, signal.SIGKILL)
+    if server._process is not None:
+        server._process.wait()
+    wait_until(lambda: machine.running().get("redis", pid) != pid, "Redis started again")
+    wait_until(lambda: machine.run("destinations").exit_code == 0, "the state answers again")
 
 
 def test_what_a_killed_stack_leaves_is_ended_by_the_next(machine: Machine) -> None:
@@ -160,23 +179,6 @@ def test_what_a_killed_stack_leaves_is_ended_by_the_next(machine: Machine) -> No
 
     machine.run("down")
     wait_until(lambda: not machine.processes(), "everything ended")
-
-
-def test_a_stack_keeps_the_redis_that_another_command_had_started(machine: Machine) -> None:
-    server = machine.begin()
-    server.ensure()
-    pid = server.pid
-    machine.up()
-    server.leave()
-    assert machine.running()["redis"] == pid
-    assert machine.run("destinations").exit_code == 0
-    # and starts it again when it dies
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    if server._process is not None:
-        server._process.wait()
-    wait_until(lambda: machine.running().get("redis", pid) != pid, "Redis started again")
-    wait_until(lambda: machine.run("destinations").exit_code == 0, "the state answers again")
 
 
 def test_commands_that_look_make_no_home(machine: Machine) -> None:

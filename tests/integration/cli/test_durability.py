@@ -139,11 +139,19 @@ def test_connect_and_check_warn_and_go_on(start, shell, role):
     assert listed.out.count('"where": "Redis"') == 2
 
 
+UP = """
+import app.cli.stack
+from tests.system.preloaded import PreloadedStack
+app.cli.stack.Stack = PreloadedStack
+app.cli.main()
+"""
+
+
 def test_up_warns_and_goes_on(start, shell, tmp_path):
     server = start(*NOTHING)
     environ = {**os.environ, "ACTIVATION_REDIS_URL": f"redis://127.0.0.1:{port_of(server)}/0"}
     environ["ACTIVATION_HOME"] = str(tmp_path / "home")
-    command = [sys.executable, "-m", "app.cli", "up", "--workers", "1", "--no-flower"]
+    command = [sys.executable, "-c", UP, "up", "--workers", "1", "--no-flower"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         lines = iter(process.stdout.readline, "")
         assert any("Ctrl-C stops them" in line for line in lines)
