@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from app.console.visit import COOKIE
 from app.devstack.stack import console_command, listens, port_from
 from tests.browser.sample import fill
 from tests.system.rig import Rig
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -79,39 +83,69 @@ def browser():
         found.close()
 
 
-@pytest.fixture
-def open_page(browser, bed: Bed) -> Iterator[Callable]:
-    """A page of a browser of its own, signed in with a role; nothing may be refused by the policy, and no script may fail."""
-    pages, complaints = [], []
+class Pages:
+    """Of the browser, each in a context of its own, with all that it has complained of."""
 
-    def make(role: Role | None = Role.MANAGE, **how):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **how})
-        page = context.new_page()
-        pages.append(page)
-        page.set_default_timeout(60_000)  # several tests may share a machine
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: (
-                complaints.append(said.text) if said.type == "error" and "status of 4" not in said.text else None
-            ),
-        )
-        page.on(
-            "request",
-            lambda asked: (
-                complaints.append(asked.url) if not asked.url.startswith((bed.url, "blob:", "data:")) else None
-            ),
-        )
-        if role is not None:
-            context.add_cookies([{"name": COOKIE, "value": bed.session(role), "url": bed.url}])
-        return page
+    def __init__(self, browser: Browser, bed: Bed) -> None:
+        self._browser, self._bed = browser, bed
+        self._kept: dict[tuple[Role, str], list[Page]] = {}
+        self.complaints: list[str] = []
 
-    yield make
-    from playwright.sync_api import Error
+    def take(self, role: Role | None, **how: Any) -> Page:
+        """One that is signed in with a role, and that nobody else uses now: of contexts that are alike one is enough, and each costs a
+        second of CPU. Who is signed out begins with no cookie.
+        """
+        kept = self._kept.get((role, repr(how))) if role is not None else None
+        return kept.pop() if kept else self._make(role, how)
 
-    for page in pages:
+    def put_back(self, page: Page, role: Role | None, **how: Any) -> None:
+        from playwright.sync_api import Error
+
         # A context ends with its browser, which is killed after 30 s: Playwright sets no limit to closing a context, and
         # Chromium does not always answer it. An empty page no longer asks the console for what is new.
         with suppress(Error):
             page.goto("about:blank")
-    assert complaints == []
+            if role is not None:
+                self._kept.setdefault((role, repr(how)), []).append(page)
+
+    def _make(self, role: Role | None, how: dict[str, Any]) -> Page:
+        bed = self._bed
+        context = self._browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **how})
+        page = context.new_page()
+        page.set_default_timeout(60_000)  # several tests may share a machine
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+        page.on("request", self._see)
+        if role is not None:
+            context.add_cookies([{"name": COOKIE, "value": bed.session(role), "url": bed.url}])
+        return page
+
+    def _hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error" and "status of 4" not in said.text:
+            self.complaints.append(said.text)
+
+    def _see(self, asked: Request) -> None:
+        if not asked.url.startswith((self._bed.url, "blob:", "data:")):
+            self.complaints.append(asked.url)
+
+
+@pytest.fixture(scope="session")
+def pages(browser: Browser, bed: Bed) -> Pages:
+    return Pages(browser, bed)
+
+
+@pytest.fixture
+def open_page(pages: Pages) -> Iterator[Callable[..., Page]]:
+    """A page signed in with a role; nothing may be refused by the policy, and no script may fail."""
+    taken: list[tuple[Page, Role | None, dict[str, Any]]] = []
+    pages.complaints.clear()
+
+    def make(role: Role | None = Role.MANAGE, **how: Any) -> Page:
+        page = pages.take(role, **how)
+        taken.append((page, role, how))
+        return page
+
+    yield make
+    for page, role, how in taken:
+        pages.put_back(page, role, **how)
+    assert pages.complaints == []
