@@ -12,7 +12,7 @@ from click.testing import Result
 
 from app.sealing import make_key
 from tests.commands import run_command
-from tests.integration.sandbox.client import Sandbox, start, stop
+from tests.integration.sandbox.client import Sandbox
 
 Run = Callable[..., Result]
 
@@ -52,17 +52,10 @@ def environment(monkeypatch, redis, redis_port, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    process, url = start()
-    yield url
-    assert stop(process) == (0, "")
-
-
 @pytest.fixture
-def sandbox(server) -> Iterator[Sandbox]:
+def sandbox(sandbox_port) -> Iterator[Sandbox]:
     """A tenant of its own for each test."""
-    one = Sandbox(f"{server}/t/mct{next(_names)}")
+    one = Sandbox(f"http://127.0.0.1:{sandbox_port}/t/mct{next(_names)}")
     with one.http:
         yield one
 
