@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -24,7 +23,8 @@ from app.cli.report import (
 from app.cli.time_option import TIME
 from app.errors import SealBroken, UsageError, WorkHasProblems, did_you_mean
 from app.lanes.failures import Failure, FailureStore
-from app.producer import Producer
+from app.reporting import failure_acts
+from app.reporting.failure_search import Wanted, find_failures
 from app.reporting.masking import MASK, known_names, mask
 from app.resources import Resources
 
@@ -47,14 +47,17 @@ def _check_code(store: FailureStore, code: str) -> None:
     "--export", type=click.Path(path_type=Path, dir_okay=False), help="Write them to FILE as JSON Lines, in clear."
 )
 @click.option("--code", help="Only those with this code.")
+@click.option("--field", default="", help="Only those whose reason names a field with this in its name.")
+@click.option("--segment", default="", metavar="ID", help="Only those whose profile mentions this segment.")
+@click.option("--job", default="", help="Only those of this job.")
 @click.option("--since", type=TIME, metavar="TIME", help="Only those that failed at or after TIME.")
 @click.option("--until", type=TIME, metavar="TIME", help="Only those that failed at or before TIME.")
 @click.option("--reveal", is_flag=True, help="Show the profiles, and what Marketing Cloud said in its own words.")
 @click.option("--yes", is_flag=True, help="Do not ask before discarding.")
 @json_option
 def failures(
-    destination: str, replay: bool, discard: bool, export: Path | None, code: str | None, since: int | None, until: int | None,
-    reveal: bool, yes: bool, as_json: bool,
+    destination: str, replay: bool, discard: bool, export: Path | None, code: str | None, field: str, segment: str, job: str,
+    since: int | None, until: int | None, reveal: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the failed profiles of DESTINATION with personal data masked, or --replay, --discard or --export them."""
     if replay + discard + (export is not None) > 1:
@@ -63,17 +66,17 @@ def failures(
         )
     with resources() as made:
         known = known_names(made.destinations.get(destination))
-        store = made.failures(destination)
         if code is not None:
-            _check_code(store, code)
-        found = store.all(code=code, since_ms=since, until_ms=until)
+            _check_code(made.failures(destination), code)
+        wanted = Wanted(code or "", field, segment, job, since, until)
+        found = find_failures(made, destination, wanted)
         if replay:
-            _replay(made, destination, found, as_json=as_json)
+            _replay(made, destination, wanted, as_json=as_json)
         elif discard:
             ids = [failure.id for failure in found]
             if ids and not yes:
                 confirm(f"{len(ids):,} failed profiles will be lost. Go on?")
-            store.remove(ids)
+            made.failures(destination).remove(ids)
             note(made, "discard", destination, detail=str(len(ids)))
             print_done(f"{len(ids):,} discarded.", _done(len(ids)), as_json=as_json)
         elif export is not None:
@@ -91,9 +94,9 @@ def failures(
                 note(made, "reveal failures", destination, detail=str(len(shown)))
 
 
-def _replay(made: Resources, destination: str, found: Iterable[Failure], *, as_json: bool) -> None:
+def _replay(made: Resources, destination: str, wanted: Wanted, *, as_json: bool) -> None:
     """Replay failures. Raises: `WorkHasProblems` if some stay."""
-    done = Producer(made).replay(destination, made.failures(destination), found)
+    done = failure_acts.replay(made, destination, wanted)
     if done.job_id:
         note(made, "replay", destination, detail=f"{done.count} as job {done.job_id}")
         text = f"{done.count:,} enqueued again as job {done.job_id}."

@@ -8,7 +8,6 @@ from typing import Any
 
 from app.access.roles import Role
 from app.console.api import Ask, Operation
-from app.console.pages.failures import describe, discard, replay
 from app.destinations import operating
 from app.destinations.file import load
 from app.destinations.writing import SECRET_VARIABLE, as_file
@@ -23,6 +22,7 @@ from app.reporting.alerts import read_alerts
 from app.reporting.audit import read_acts
 from app.reporting.contact import account_copy, read_contact
 from app.reporting.destinations import Glance, describe_segments, glance, glances
+from app.reporting.failure_acts import describe, discard, replay
 from app.reporting.failure_search import Wanted, find_failures
 from app.reporting.jobs import Job, read_job, read_jobs
 from app.reporting.losses import find_losses
@@ -173,10 +173,10 @@ def list_failures(ask: Ask) -> Any:
 
 
 def replay_failures(ask: Ask) -> Any:
-    count, locked, job = replay(ask.resources, ask.destination_id, _wanted(ask))
-    if job:
-        ask.note("replay", ask.destination_id, f"{count} as job {job}")
-    return {"replayed": count, "locked": locked, "job": job or None}
+    done = replay(ask.resources, ask.destination_id, _wanted(ask))
+    if done.job_id:
+        ask.note("replay", ask.destination_id, f"{done.count} as job {done.job_id}")
+    return {"replayed": done.count, "locked": done.locked, "job": done.job_id or None}
 
 
 def discard_failures(ask: Ask) -> Any:

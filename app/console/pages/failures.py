@@ -12,7 +12,7 @@ from app.access.roles import Role
 from app.console.visit import page
 from app.errors import SealBroken, UsageError, WorkHasProblems
 from app.moments import HOUR_MS, read_epoch_ms
-from app.producer import Producer
+from app.reporting.failure_acts import describe, discard, replay
 from app.reporting.failure_search import Wanted, find_failures, group
 from app.reporting.masking import known_names, mask
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from app.console.visit import Visit
-    from app.lanes.failures import Failure
     from app.resources import Resources
 
 SHOWN = 50
@@ -99,7 +98,8 @@ def act(visit: Visit) -> Response:
     detail = ", ".join(f"{key} {value}" for key, value in asdict(wanted).items() if value and not key.endswith("_ms"))
     match what:
         case "replay":
-            count, locked, job = replay(visit.resources, name, wanted)
+            done = replay(visit.resources, name, wanted)
+            count, locked, job = done.count, done.locked, done.job_id
             if job:
                 visit.note("replay", name, f"{count} as job {job}" + (f"; {detail}" if detail else ""))
             if locked:
@@ -122,37 +122,9 @@ def act(visit: Visit) -> Response:
             )  # fmt: skip
 
 
-def replay(resources: Resources, name: str, wanted: Wanted) -> tuple[int, int, str]:
-    """Replay failures. Returns how many were enqueued again, how many no key opens, and the job ('' for none)."""
-    done = Producer(resources).replay(name, resources.failures(name), find_failures(resources, name, wanted))
-    return done.count, done.locked, done.job_id
-
-
-def discard(resources: Resources, name: str, wanted: Wanted) -> int:
-    ids = [failure.id for failure in find_failures(resources, name, wanted)]
-    resources.failures(name).remove(ids)
-    return len(ids)
-
-
 def _lines(resources: Resources, name: str, wanted: Wanted) -> Iterator[bytes]:
     for failure in find_failures(resources, name, wanted):
         yield orjson.dumps(describe(failure, resources, name, reveal=True)) + b"\n"
-
-
-def describe(failure: Failure, resources: Resources, name: str, *, reveal: bool) -> dict[str, object]:
-    """Describe a failure for programs and files; without `reveal` the profile is left out."""
-    found: dict[str, object] = {
-        "id": failure.id, "failed_at_ms": failure.failed_at_ms, "code": failure.code, "text": failure.text,
-        "remedy": failure.remedy, "request_id": failure.request_id, "http_status": failure.http_status,
-        "attempts": failure.attempts, "job": failure.origin.job_id,
-    }  # fmt: skip
-    if reveal:
-        try:
-            profile = failure.open(resources.ring, name)
-        except SealBroken:
-            profile = None
-        found |= {"service_message": failure.service_message, "profile": profile}
-    return found
 
 
 @page()

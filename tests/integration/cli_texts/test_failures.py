@@ -19,7 +19,11 @@ from app.settings import Settings
 KEYS = DestinationKeys("spring")
 FAILED_AT_MS = 1_764_000_000_000
 FAILED_AT = "2025-11-24T16:00:00.000Z"
-PROFILE = {"identityMap": {"crm": [{"id": "k1"}]}, "visits": {"last_ms": 5}}
+PROFILE = {
+    "identityMap": {"crm": [{"id": "k1"}]},
+    "visits": {"last_ms": 5},
+    "segmentMembership": {"ups": {"seg-1": {"status": "realized"}}},
+}
 
 
 @pytest.fixture
@@ -53,6 +57,30 @@ def test_a_replay_of_nothing_makes_no_job(run, redis, failed, locked, code):
     assert run("failures", "spring", "--replay").stdout == "There is nothing to enqueue again.\n"
     assert read_jobs(redis, ["spring"], limit=10) == []
     assert "replay" not in run("audit").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--job", "job-1"), 3),
+        (("--job", "job-2"), 0),
+        (("--segment", "seg-1"), 2),
+        (("--segment", "seg-2"), 0),
+        (("--field", "REFU"), 3),
+        (("--field", "Market"), 0),
+        (("--job", "job-1", "--segment", "seg-1", "--code", "refused"), 2),
+    ],
+)
+def test_failures_are_chosen_as_in_the_console(run, redis, failed, words, count):
+    assert len(orjson.loads(run("failures", "spring", *words, "--json").stdout)) == count
+    done = run("failures", "spring", *words, "--discard", "--yes", "--json")
+    assert orjson.loads(done.stdout)["count"] == count
+    assert redis.zcard(KEYS.failures) == 3 - count
+
+
+def test_a_replay_of_some_leaves_the_others(run, redis, failed):
+    assert orjson.loads(run("failures", "spring", "--segment", "seg-1", "--replay", "--json").stdout)["count"] == 2
+    assert redis.zrange(KEYS.failures, 0, -1) == [b"locked"]
 
 
 def test_what_is_discarded_is_counted_for_programs(run, redis, failed):
