@@ -30,14 +30,11 @@ from app.destinations import operating
 from app.destinations.changes import changes, is_elsewhere, warnings
 from app.destinations.file import load
 from app.destinations.model import Destination
-from app.destinations.state import UNREADABLE, State
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
-from app.pacing.shown import read_pace
-from app.reporting.destinations import describe_segments
+from app.reporting.destinations import describe_segments, glance
 from app.reporting.losses import find_losses
-from app.reporting.quota import MORE_CALLS, read_quota
-from app.reporting.runs import read_backlog
+from app.reporting.quota import MORE_CALLS
 from app.resources import Resources
 
 MOST_BYTES = 1_000_000  # of a destination file; a thousand segments take a tenth of it
@@ -168,51 +165,30 @@ def _pace(pace: dict[str, Any] | None) -> str:
 
 def _describe(made: Resources, name: str) -> dict[str, Any]:
     """Describe a destination; one that cannot be opened, or is being disconnected, is listed and says so."""
-    try:
-        return _describe_opened(made, name, made.destinations.get(name))
-    except (SealBroken, UnknownDestination) as error:
-        code = "seal_broken" if isinstance(error, SealBroken) else "disconnected"
-        blank = dict.fromkeys(("name", "description", "account", "catalog_failure", "standstill"), "")
-        none = dict.fromkeys(
-            ("since_ms", "failed_probes", "next_probe_ms", "calls_this_year", "calls_per_year", "calls_forecast"), 0
-        )
-        return {
-            "id": name, **blank, **none, "state": UNREADABLE, "code": code, "text": str(error), "remedy": error.remedy,
-            "waiting": read_backlog(made.redis, name).total, "failures": len(made.failures(name)), "segments": [],
-            "throttled_seconds": 0.0, "pace": None,
-        }  # fmt: skip
-
-
-def _describe_opened(made: Resources, name: str, destination: Destination) -> dict[str, Any]:
-    state: State = made.states.get(name)
-    limits = destination.limits
-    quota = read_quota(
-        made.redis, destination.account.key, calls_per_year=limits.calls_per_year, stops=limits.stop_at_yearly_quota
-    )
-    failure = made.catalogs.last_failure(name)
-    pace = read_pace(made.redis, destination.account.key, limits)
+    item = glance(made, name, hours=0)
+    known, state = item.destination, item.state
     return {
         "id": name,
-        "name": destination.name,
-        "description": destination.description,
-        "account": destination.account.key,
-        "state": str(state.status),
+        "name": "" if known is None else known.name,
+        "description": "" if known is None else known.description,
+        "account": "" if known is None else known.account.key,
+        "state": item.status,
         "since_ms": state.since_ms,
-        "code": state.code,
-        "text": state.text,
-        "remedy": state.remedy,
+        "code": item.problem_code or state.code,
+        "text": item.problem or state.text,
+        "remedy": item.remedy or state.remedy,
         "failed_probes": state.tries,
         "next_probe_ms": state.next_probe_ms,
-        "throttled_seconds": pace.wait_seconds,
-        "pace": asdict(pace),
-        "waiting": read_backlog(made.redis, name).total,
-        "failures": len(made.failures(name)),
-        "calls_this_year": quota.used,
-        "calls_per_year": quota.allowed,
-        "calls_forecast": quota.forecast,
-        "standstill": quota.standstill,
-        "segments": describe_segments(destination),
-        "catalog_failure": "" if failure is None else failure.text,
+        "throttled_seconds": item.throttled_seconds,
+        "pace": None if item.pace is None else asdict(item.pace),
+        "waiting": item.waiting.total,
+        "failures": item.failures,
+        "calls_this_year": item.quota.used,
+        "calls_per_year": item.quota.allowed,
+        "calls_forecast": item.quota.forecast,
+        "standstill": item.quota.standstill,
+        "segments": [] if known is None else describe_segments(known),
+        "catalog_failure": item.catalog_failure,
     }
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One destination. `destination`: None if it cannot be opened or is being disconnected; `problem` says why."""
+    """One destination.
+
+    `destination`: None if it cannot be opened or is being disconnected; `problem` says why, and `problem_code` in one word.
+    """
 
     id: str
     name: str
@@ -34,6 +37,7 @@ class Glance:
     runs: tuple[Run, ...]
     destination: Destination | None = None
     problem: str = ""
+    problem_code: str = ""
     remedy: str = ""
     oldest_seconds: float | None = None
     pace: Shown | None = None
@@ -101,7 +105,7 @@ def describe_segments(destination: Destination | None) -> list[dict[str, Any]]:
 
 
 def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Glance:
-    """Return what there is to see of one destination, even if it cannot be opened."""
+    """Return what there is to see of one destination, even if it cannot be opened. `hours`: how many of its runs to read."""
     redis = resources.redis
     waiting, failures = read_backlog(redis, destination_id), count_failures(redis, destination_id)
     try:
@@ -109,7 +113,8 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
     except (SealBroken, UnknownDestination) as error:
         return Glance(
             destination_id, destination_id, State(Status.STOPPED, code=UNREADABLE), waiting, failures, Quota(0, 0, 0), "", (),
-            problem=str(error), remedy=error.remedy,
+            problem=str(error), problem_code="seal_broken" if isinstance(error, SealBroken) else "disconnected",
+            remedy=error.remedy,
         )  # fmt: skip
     failure = resources.catalogs.last_failure(destination_id)
     account, limits = destination.account.key, destination.limits
