@@ -108,6 +108,14 @@ def test_the_address_of_a_proxy_on_this_machine_is_known():
         assert f"{named}={gateway}" in (ROOT / file).read_text()
 
 
+def test_the_links_that_are_printed_lead_to_the_port_of_the_console():
+    port = "${CONSOLE_PORT:-8081}"
+    assert SERVICES["console"]["ports"] == [f"127.0.0.1:{port}:8081"]
+    for service in ("worker", "maintenance", "console"):
+        address = SERVICES[service]["environment"]["ACTIVATION_CONSOLE_URL"]
+        assert re.findall(r":-(http:.*?:(?:\$\{[^}]*}|\d+))", address) == [f"http://127.0.0.1:{port}"]
+
+
 def test_what_the_machine_decides_stands_in_the_example():
     choices = set(re.findall(r"\$\{(\w+(?:_PORT|_PROXIES|_SUBNET|_GATEWAY|_PROCESSES)):-([^}]*)", COMPOSE))
     assert len(choices) >= 10
