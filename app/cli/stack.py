@@ -202,8 +202,9 @@ def down() -> None:
 @click.command()
 @click.option("--port", default=8025, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
+@click.option("--known-as", default="", help="The host in the printed file, such as a container's name; else --host.")
 @click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="More attributes, to try paging.")
-def sandbox(port: int, host: str, seed_attributes: int) -> None:
+def sandbox(port: int, host: str, known_as: str, seed_attributes: int) -> None:
     """Run a local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
 
     Prints a destination file for it, ready to connect.
@@ -212,10 +213,11 @@ def sandbox(port: int, host: str, seed_attributes: int) -> None:
 
     with listening(host, port):
         if port:
+            allowed = known_as or "true"
             click.echo(
-                "# A destination in this sandbox: ACTIVATION_ALLOW_LOCAL_HOSTS=true activation connect FILE, with this in it"
+                f"# A destination in this sandbox: ACTIVATION_ALLOW_LOCAL_HOSTS={allowed} activation connect FILE, with this in it"
             )
-            click.echo(SAMPLE_DESTINATION.format(base_url=f"http://{host}:{port}"))
+            click.echo(SAMPLE_DESTINATION.format(base_url=f"http://{known_as or host}:{port}"))
         serve(host, port, seed_attributes=seed_attributes)
 
 
