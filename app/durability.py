@@ -1,8 +1,8 @@
 """Checks that the state's Redis keeps what it is given: it must evict nothing, have an append-only file, and be able to read it.
 
-The first two are visible in INFO, which every role may use; CONFIG, which most may not, only adds detail. What the user may
-do who reads the file back only `worker` may ask. Findings are warnings: such a Redis works until its memory is short, or until
-it ends.
+It must also be one server. This and the first two are visible in INFO, which every role may use; CONFIG, which most may not,
+only adds detail. What the user may do who reads the file back only `worker` may ask. Findings are warnings: such a Redis works
+until its memory is short, or until it ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from app.acl import DEFAULT_USER
 from app.keys import DESTINATIONS
 from app.mapping.problems import Problem
-from app.storage import explain
+from app.storage import IS_CLUSTER, NO_CLUSTER, explain
 
 WHERE = "Redis"
 _APPEND_ONLY = (
@@ -51,10 +51,15 @@ def reads_back(redis: Redis) -> bool | None:
 def find_storage_problems(redis: Redis) -> list[Problem]:
     """Return warnings, for those who connect and check destinations; one of them if Redis cannot be asked."""
     try:
-        return [*_eviction(redis), *_persistence(redis), *_reading_back(redis)]
+        return [*_cluster(redis), *_eviction(redis), *_persistence(redis), *_reading_back(redis)]
     except RedisError as error:
         meant = explain(error)
         return [Problem("warning", WHERE, f"{meant} It is not known whether it keeps what it is given.", meant.remedy)]
+
+
+def _cluster(redis: Redis) -> Iterator[Problem]:
+    if int(_info(redis, "cluster").get("cluster_enabled", 0)):
+        yield Problem("warning", WHERE, f"Redis is {IS_CLUSTER}.", NO_CLUSTER)
 
 
 def _eviction(redis: Redis) -> Iterator[Problem]:

@@ -1,8 +1,11 @@
 """Every Redis key: its type, who writes it, and how long it lives.
 
-All keys of a destination carry the hash tag `{destination}` and all keys of an account `{account}`, so that one script
-touches one slot and Redis Cluster works. An *account* is one Marketing Cloud tenant (its subdomain): the rate, the
-number of calls in flight and the yearly quota belong to it, however many destinations share it.
+All keys of a destination carry the hash tag `{destination}` and all keys of an account `{account}`, so that a script touches
+one slot. That alone is no support of Redis Cluster: a connection carries the keys of all slots and follows no redirection.
+One server, with replicas to fail over to, is what is supported.
+
+An *account* is one Marketing Cloud tenant (its subdomain): the rate, the number of calls in flight and the yearly quota belong
+to it, however many destinations share it.
 
 ============================  ======  ==================================  ====================================================================  ==========================================================
 key                           type    written by                          life                                                                  meaning

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
+    ClusterCrossSlotError,
     ClusterDownError,
     MasterDownError,
     NoPermissionError,
@@ -16,6 +18,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -32,6 +35,10 @@ def full() -> StorageRefuses:
     )
 
 
+IS_CLUSTER = "a cluster, which spreads its keys over several servers"
+NO_CLUSTER = "Name one server in ACTIVATION_REDIS_URL; it may have replicas. Redis Cluster is not supported."
+# what a node says of SELECT, and of a key that a script names itself
+_OF_CLUSTER = re.compile(r"\bcluster (?:mode|node)\b")
 _WHY_NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED\].*?failed: (.+?)\.? \(_ssl")
 
 
@@ -64,19 +71,27 @@ def explain(error: RedisError) -> ActivationError:
                 "Redis is a read-only replica.",
                 remedy="Name the master in ACTIVATION_REDIS_URL, or promote this server.",
             )
-        case ClusterDownError() | MasterDownError():
+        case AskError() | TryAgainError() | ClusterCrossSlotError() | ClusterDownError():  # MOVED is an AskError
+            return _cluster()
+        case MasterDownError():
             return StorageRefuses("Redis has no master just now.", remedy="Its fail-over may take a while; try again.")
         case NoPermissionError():
             return _not_permitted()
         case ResponseError():
             if "ACL failure in script" in str(error):
                 return _not_permitted()
+            if _OF_CLUSTER.search(str(error)):
+                return _cluster()
             code = str(error).partition(" ")[0]
             return StorageRefuses(
                 f"Redis refused a command ({code if code.isupper() else 'ERR'}).",
                 remedy="Its log and `redis-cli info` tell more.",
             )
     return ServiceUnreachable(f"Redis could not be asked ({type(error).__name__}).", remedy="Its log may tell more.")
+
+
+def _cluster() -> StorageRefuses:
+    return StorageRefuses(f"Redis is {IS_CLUSTER}.", remedy=NO_CLUSTER)
 
 
 def _not_permitted() -> StorageRefuses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from statistics import median
@@ -28,6 +28,7 @@ from app.reporting.findings import (
     Finding,
     Level,
     clock,
+    is_cluster,
     of_disk,
     of_processes,
     of_queues,
@@ -76,7 +77,9 @@ def examine(made: Resources) -> Iterator[Finding]:
         "versions",
         f"activation {installed_version()} (build {installed_build()}), Python {platform.python_version()}, {others}",
     )
-    yield from _redis(made)
+    info = yield from _redis(made)
+    if is_cluster(info):  # which answers hardly any other question
+        return
     yield from _disk(made)
     yield from _broker(made)
     now_ms = made.clock.now_ms()
@@ -90,7 +93,7 @@ def examine(made: Resources) -> Iterator[Finding]:
     yield from _ports(made)
 
 
-def _redis(made: Resources) -> Iterator[Finding]:
+def _redis(made: Resources) -> Generator[Finding, None, dict[str, Any]]:
     times = []
     for _ in range(PINGS):
         began = time.perf_counter()
@@ -100,6 +103,7 @@ def _redis(made: Resources) -> Iterator[Finding]:
     yield from of_redis(info, median(times))
     if int(info.get("aof_enabled", 1)) and reads_back(made.redis) is False:
         yield problem("redis user default", LOSES, GIVE_RIGHTS)
+    return info  # type: ignore[no-any-return]
 
 
 def _disk(made: Resources) -> Iterator[Finding]:

@@ -57,6 +57,9 @@ def of_redis(info: Mapping[str, Any], ping_seconds: float) -> list[Finding]:
     found = [well("redis", f"version {info.get('redis_version', '?')}")]
     if int(str(info.get("redis_version", "7")).partition(".")[0]) < 7:
         found[0] = problem("redis", f"version {info['redis_version']}", "Redis 7.0 or later is needed.")
+    if is_cluster(info):
+        remedy = "Name one server in ACTIVATION_REDIS_URL; it may have replicas. Redis Cluster is not supported."
+        found.append(problem("redis cluster", "its keys are spread over several servers", remedy))
     policy = info.get("maxmemory_policy", "noeviction")
     if policy == "noeviction":
         found.append(well("redis policy", "noeviction"))
@@ -73,6 +76,10 @@ def of_redis(info: Mapping[str, Any], ping_seconds: float) -> list[Finding]:
     else:
         found.append(well("redis latency", latency))
     return found
+
+
+def is_cluster(info: Mapping[str, Any]) -> bool:
+    return bool(int(info.get("cluster_enabled", 0)))
 
 
 def _persistence(info: Mapping[str, Any]) -> Finding:

@@ -24,6 +24,7 @@ CARE = replace(WORKER, name="m@h", role="maintenance", queues=("maintenance",))
         ({}, 0.001, {}),
         ({"redis_version": "6.2.1"}, 0.001, {"redis": Level.PROBLEM}),
         ({"maxmemory_policy": "allkeys-lru"}, 0.001, {"redis policy": Level.PROBLEM}),
+        ({"cluster_enabled": 1}, 0.001, {"redis cluster": Level.PROBLEM}),
         ({"aof_enabled": 0}, 0.001, {"redis persistence": Level.PROBLEM}),
         ({"aof_last_write_status": "err"}, 0.001, {"redis persistence": Level.PROBLEM}),
         ({"loading": 1}, 0.001, {"redis persistence": Level.PROBLEM}),
