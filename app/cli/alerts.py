@@ -127,7 +127,8 @@ def unmute_command(kind: str, destination: str) -> None:
 
 @alerts.command("test")
 @click.argument("destination", required=False, type=DESTINATION)
-def test_command(destination: str | None) -> None:
+@json_option
+def test_command(destination: str | None, as_json: bool) -> None:
     """Send a message to every channel of the settings, and to those of DESTINATION; exit 1 if one does not take it."""
     with resources() as made:
         channels = channels_of(made.settings)
@@ -140,13 +141,20 @@ def test_command(destination: str | None) -> None:
             "No channel is set.", remedy="docs/operations.md tells how: ACTIVATION_ALERT_URL and others."
         )
     alert = Alert("run_started", destination or "", "This is a test of the alert channels.", "Nothing is to be done.")
-    failed = 0
+    rows: list[dict[str, Any]] = []
     for name, channel in channels.items():
+        error = ""
         try:
             send(channel, AlertEvent(What.NOTED, now_ms, alert, now_ms), token_hex(8), made.settings)
-            out.print(f"[green]✔[/] {name}")
-        except ChannelFailed as error:
-            failed += 1
-            out.print(f"[red]✘[/] {name}: {error}")
-    if failed:
+        except ChannelFailed as refused:
+            error = str(refused)
+        rows.append({"channel": name, "taken": not error, "error": error})
+        if not as_json:
+            out.print(f"[red]✘[/] {name}: {error}" if error else f"[green]✔[/] {name}")
+    failed = sum(not row["taken"] for row in rows)
+    if as_json:
+        print_json({"ok": not failed, "channels": rows})
+        if failed:
+            raise click.exceptions.Exit(1)
+    elif failed:
         raise WorkHasProblems(f"{failed} of {len(channels)} channels did not take the message.")

@@ -32,6 +32,7 @@ from app.destinations.file import load
 from app.destinations.model import Destination
 from app.durability import find_storage_problems
 from app.errors import SealBroken, UnknownDestination, UsageError, WorkHasProblems
+from app.mapping.problems import Problem
 from app.reporting.destinations import describe_segments, glance
 from app.reporting.losses import find_losses
 from app.reporting.quota import MORE_CALLS
@@ -44,7 +45,8 @@ MOST_BYTES = 1_000_000  # of a destination file; a thousand segments take a tent
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--limits-of-account", is_flag=True, help="Give its limits to every destination of the account.")
 @click.option("--yes", is_flag=True, help="Do not ask before what was delivered to another account is forgotten.")
-def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
+@json_option
+def connect(file: Path, limits_of_account: bool, yes: bool, as_json: bool) -> None:
     """Create or replace a destination from a YAML FILE (- for standard input), after a live test of its credentials."""
     text = _read(file)
     with resources(begin=True) as made:
@@ -62,19 +64,40 @@ def connect(file: Path, limits_of_account: bool, yes: bool) -> None:
         if former is not None and is_elsewhere(former, destination) and sys.stdin and sys.stdin.isatty() and not yes:
             _confirm_move(made, destination.id)
         connection = operating.connect(made, destination, limits_of_account=limits_of_account)
-        print_problems([*connection.problems, *find_storage_problems(made.redis)])
+        problems = [*connection.problems, *find_storage_problems(made.redis)]
+        if connection.connected:
+            note(made, "connect", destination.id, detail=f"version {destination.version}")
+    if as_json:
+        print_json(_as_document(destination, former, connection, problems))
         if not connection.connected:
-            raise WorkHasProblems(
-                f"{destination.id} is not connected.", remedy="Mend what is listed and connect again."
-            )
-        note(made, "connect", destination.id, detail=f"version {destination.version}")
-        for name in connection.given_limits:
-            out.print(f"{name} has the same limits now.", markup=False)
-        if former is not None:
-            _print_changes(former, destination)
-        out.print("[green]✔[/] Connected")
-        if connection.resumed is not None:
-            out.print(f"{destination.id} was {connection.resumed.status}; its backlog is tried again at once.")
+            raise click.exceptions.Exit(1)
+        return
+    print_problems(problems)
+    if not connection.connected:
+        raise WorkHasProblems(f"{destination.id} is not connected.", remedy="Mend what is listed and connect again.")
+    for name in connection.given_limits:
+        out.print(f"{name} has the same limits now.", markup=False)
+    if former is not None:
+        _print_changes(former, destination)
+    out.print("[green]✔[/] Connected")
+    if connection.resumed is not None:
+        out.print(f"{destination.id} was {connection.resumed.status}; its backlog is tried again at once.")
+
+
+def _as_document(
+    destination: Destination, former: Destination | None, connection: operating.Connection, problems: list[Problem]
+) -> dict[str, Any]:
+    replaced = former if connection.connected else None
+    return {
+        "id": destination.id,
+        "connected": connection.connected,
+        "problems": [asdict(item) for item in problems],
+        "replaced": replaced is not None,
+        "changes": [] if replaced is None else [line.strip() for line in changes(replaced, destination)],
+        "warnings": [] if replaced is None else warnings(replaced, destination),
+        "given_limits": list(connection.given_limits),
+        "resumed": connection.resumed is not None,
+    }
 
 
 def _read(file: Path) -> str:

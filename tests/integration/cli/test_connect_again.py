@@ -50,6 +50,27 @@ def test_what_is_added_removed_and_changed(shell: Shell) -> None:
     assert "- mapping: Attribute: Email Demographics.Tier ← xdm: tier" in back.out
 
 
+def test_programs_are_told_of_problems_and_changes(shell: Shell) -> None:
+    first = orjson.loads(shell("connect", shell.file(), "--json").out)
+    assert first == {
+        "id": "camp", "connected": True, "problems": [], "replaced": False, "changes": [], "warnings": [], "given_limits": [],
+        "resumed": False,
+    }  # fmt: skip
+    again = shell("connect", shell.edited("IdentityMap: contactKey", "IdentityMap: crm"), "--json")
+    told = orjson.loads(again.out)
+    assert (again.code, told["replaced"], again.err) == (0, True, "")
+    assert told["changes"][-1] == "account.client_secret: unchanged"
+    assert any("IdentityMap: contactKey → IdentityMap: crm" in line for line in told["changes"])
+    assert ["contacts get new identities" in text for text in told["warnings"]] == [True]
+    refused = shell("connect", shell.edited("salesforce_mc_segment_1", "gone"), "--json")
+    told = orjson.loads(refused.out)
+    assert (refused.code, refused.err, told["connected"], told["changes"]) == (1, "", False, [])
+    (problem,) = told["problems"]
+    assert (problem["level"], problem["where"]) == ("error", "segments[0].mapping_id")
+    assert problem["text"]
+    assert problem["remedy"]
+
+
 def test_alert_channels_are_kept_by_their_place_and_told_of(shell: Shell) -> None:
     text = DESTINATION % {"base": shell.base}
     alerts = "alerts:\n  - {slack: 'https://hooks.test/hidden'}\n  - {email: hidden@mail.test}\n"

@@ -130,6 +130,17 @@ def test_a_channel_that_does_not_answer_is_told_without_its_address(run, redis, 
     assert "hush" not in result.output
 
 
+def test_what_channels_took_is_told_to_programs(run, spring, monkeypatch, closed_port):
+    monkeypatch.setenv("ACTIVATION_ALERT_URL", f"http://127.0.0.1:{closed_port}/hush")
+    result = run("alerts", "test", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert orjson.loads(result.stdout) == {
+        "ok": False,
+        "channels": [{"channel": "webhook", "taken": False, "error": "it does not answer (ConnectionError)"}],
+    }
+    assert "hush" not in result.output
+
+
 def test_a_destination_that_no_key_opens_is_unreadable_wherever_it_is_listed(run, spring, monkeypatch):
     monkeypatch.setenv("ACTIVATION_SECRET_KEYS", make_key())
     assert [row["state"] for row in orjson.loads(run("destinations", "--json").stdout)] == ["unreadable"]
