@@ -1,13 +1,17 @@
 #!lua flags=allow-oom
 -- Ends the hold of a worker that is alive but cannot go on: it does not know what became of its last steps.
 --
--- KEYS  1 lease, 2 wake-up token, 3 window, 4 recovery, 5 crashes, 6 live, 7 backfill
+-- KEYS  1 lease, 2 wake-up token, 3 window, 4 recovery, 5 crashes, 6 live, 7 backfill, 8 epoch
 -- ARGV  1 token of the caller, 2 life of the wake-up token ms, 3 '1' when one of its entries is to blame, '0' when none is
 -- Reply 1 when the lane is free, has work and got a wake-up token: the caller sends the wake-up; else 0
 --
 -- The entries of its window are read again contact by contact (`recovery`). If none of them is to blame, what was taken as evidence
 -- against them, because another worker found the lease run out, is taken back.
--- Safe to repeat: the second run finds neither lease nor evidence.
+-- Safe to repeat: the second run finds neither lease nor evidence. Of a destination that is disconnected nothing is written, or its
+-- keys would outlive it.
+if redis.call('EXISTS', KEYS[8]) == 0 then
+  return 0
+end
 local mine = redis.call('GET', KEYS[1]) == ARGV[1]
 if mine then
   local window = redis.call('HGETALL', KEYS[3])

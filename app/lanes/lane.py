@@ -217,7 +217,16 @@ class Lane:
         keys = self._keys
         self._held_until = 0.0
         reply = script(self._redis, "app.lanes", "abandon")(
-            keys=[keys.lease, keys.wake, keys.window, keys.recovery, keys.crashes, keys.live, keys.backfill],
+            keys=[
+                keys.lease,
+                keys.wake,
+                keys.window,
+                keys.recovery,
+                keys.crashes,
+                keys.live,
+                keys.backfill,
+                self._destination.epoch,
+            ],
             args=[self.token, int(wake_up_seconds * 1000), int(blame)],
         )
         return bool(reply == 1)

@@ -168,6 +168,20 @@ def test_a_worker_that_lost_redis_for_a_while_is_not_dead(bench: Bench, monkeypa
     assert Lane.settling is right
 
 
+def test_a_worker_that_gives_up_a_lane_of_a_disconnected_destination_leaves_no_key(bench: Bench) -> None:
+    enqueue(bench)
+    lane = bench.lane(LANE)
+    assert lane.open()
+    assert lane.read(live=50, backfill=50).live
+    window = bench.redis.dump(bench.keys.lane(LANE).window)
+    bench.resources.destinations.remove("camp")
+    bench.redis.restore(bench.keys.lane(LANE).window, 0, window)  # as before the removal came to it
+    bench.redis.set(bench.keys.lane(LANE).lease, lane.token)
+    assert not lane.abandon(wake_up_seconds=30, blame=False)
+    left = {key.decode() for key in bench.redis.scan_iter(bench.keys.everything)}
+    assert left == {bench.keys.lane(LANE).window, bench.keys.lane(LANE).lease}
+
+
 def test_an_unexpected_error_is_held_against_the_entries_until_the_guilty_one_is_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,7 @@ FULL = {EMAIL: "a@mail.test", FIRST: "Ann", HTML: False}
 )
 def test_what_goes_along_with_a_change(send_email: Any, full: dict[str, Any], post: bool, carries: set[str]) -> None:
     planner = Planner(Options(send_email=send_email, html_enabled="never"), EMAIL, b"pepper", TAGS)
-    merged = Merged({FIRST: "Ann"}, full, [0], [], [], {}, {}, frozenset())
+    merged = Merged({FIRST: "Ann"}, full, [0], [], [], {}, {}, frozenset(), {})
     assert planner.values(merged, {}, post=post) == {name: full[name] for name in carries}
 
 
@@ -95,4 +95,4 @@ def test_whether_a_call_lacks_an_address(
 ) -> None:
     planner = Planner(Options(without_email=without_email), EMAIL, b"pepper", TAGS)
     row = {TAGS[name]: Delivered(digest, Order(1, True, 1, 1)) for name, digest in held.items()}
-    assert planner.lacks_email(Merged(full, full, [0], [], [], {}, row, frozenset()), row) is lacks
+    assert planner.lacks_email(Merged(full, full, [0], [], [], {}, row, frozenset(), {}), row) is lacks
