@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from app.access.roles import Role
+from app.alert_kinds import KINDS
 from app.console import connect_form
 from app.console.visit import page
 from app.destinations import catalogs, operating
@@ -251,7 +252,7 @@ def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
                  *((source, kind) for source, kind in WELL_KNOWN if source not in known)],
         used_by=_used_by(visit), local=visit.resources.settings.local_hosts is not None, variable=SECRET_VARIABLE,
         may_ask=visit.resources.ring.opens(Scope.ACCOUNT), limits_of_account=_of_account(visit),
-        replaces=operating.former(visit.resources, name) is not None,
+        replaces=operating.former(visit.resources, name) is not None, kinds=KINDS,
     )  # fmt: skip
 
 
