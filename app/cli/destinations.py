@@ -43,7 +43,7 @@ MOST_BYTES = 1_000_000  # of a destination file; a thousand segments take a tent
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--limits-of-account", is_flag=True, help="Give its limits to every destination of the account.")
+@click.option("--limits-of-account", is_flag=True, help="Give the limits in FILE to every destination of the account.")
 @click.option("--yes", is_flag=True, help="Do not ask before what was delivered to another account is forgotten.")
 @json_option
 def connect(file: Path, limits_of_account: bool, yes: bool, as_json: bool) -> None:
@@ -227,7 +227,9 @@ def pause(destination: str) -> None:
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
-@click.option("--set-locked-aside", is_flag=True, help="What waits and no key opens becomes failures (`seal_broken`).")
+@click.option(
+    "--set-locked-aside", is_flag=True, help="Turn what waits and no key opens into failures (`seal_broken`)."
+)
 def resume(destination: str, set_locked_aside: bool) -> None:
     """Deliver to DESTINATION again: end a pause, or probe a stopped destination at once."""
     with resources() as made:

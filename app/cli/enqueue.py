@@ -40,14 +40,14 @@ RECORDS_BETWEEN_UPDATES = 500
 )
 @click.option("--excluded", metavar="FILE", help="Write what is excluded to this file: where, and why.")
 @click.option(
-    "--resume", "resumed", metavar="JOB", help="Go on with a load that was interrupted; the other words stay the same."
+    "--resume", "resumed", metavar="JOB", help="Continue an interrupted load; all other arguments must be the same."
 )
 @click.option("--wait", is_flag=True, help="Wait until every profile has its outcome.")
 @click.option(
     "--timeout", "timeout_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
 )
-@click.option("--backfill", is_flag=True, help="Behind all live updates.")
-@click.option("--force", is_flag=True, help="Send even what is delivered already.")
+@click.option("--backfill", is_flag=True, help="Deliver them after all live updates.")
+@click.option("--force", is_flag=True, help="Send even what was already delivered.")
 @click.option(
     "--occurred-at", type=TIME, metavar="TIME", help="RFC 3339: when the profiles became true, if they do not say."
 )

@@ -23,7 +23,13 @@ from app.settings import Settings
 @click.option(
     "--port", default=INTAKE_PORT, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one."
 )
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="As many as cores.")
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that serve it; best as many as there are cores.",
+)
 def intake(host: str, port: int, processes: int) -> None:
     """Take profiles by HTTP until Ctrl-C (`activation up` includes this)."""
     from app.intake.serve import serve
@@ -47,15 +53,21 @@ def source() -> None:
 @source.command()
 @click.argument("name")
 @click.option(
-    "--destination", "destinations", multiple=True, required=True, help="What it may send to; may be given again."
+    "--destination",
+    "destinations",
+    multiple=True,
+    required=True,
+    help="A destination that it may send to; can be repeated.",
 )
 @click.option(
     "--certificate",
     "certificates",
     multiple=True,
-    help="A name that its client certificate must have, as the proxy found.",
+    help="A name that its client certificate must contain, as reported by the proxy.",
 )
-@click.option("--profiles-per-second", type=click.IntRange(min=0), help="The most that it may send; 0 for no limit.")
+@click.option(
+    "--profiles-per-second", type=click.IntRange(min=0), help="Most profiles that it may send; 0 for no limit."
+)
 @json_option
 def add(
     name: str,
@@ -136,7 +148,7 @@ def _print_sources(rows: list[dict[str, Any]], unknown: int) -> None:
 @click.option(
     "--tokens",
     is_flag=True,
-    help="With --key: all access tokens of the source end as well.",
+    help="With --key: revoke all access tokens of the source as well.",
 )
 def revoke(name: str, key_id: str | None, tokens: bool) -> None:
     """Revoke the source NAME with its keys and access tokens, or one of its keys."""

@@ -101,7 +101,7 @@ def job(job: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("destination", required=False, type=DESTINATION)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many jobs to show.")
 @json_option
 def jobs(destination: str | None, limit: int, as_json: bool) -> None:
     """List the newest jobs, of DESTINATION or of all: who began them, what they hold, how far they are."""

@@ -15,8 +15,8 @@ from app.reporting.runs import OUTCOMES, Run, read_backlog, read_runs
 
 @click.command()
 @click.argument("destination", type=DESTINATION)
-@click.option("--segments", is_flag=True, help="Statuses written, by segment and status.")
-@click.option("--details", is_flag=True, help="Reasons of exclusions and failures.")
+@click.option("--segments", is_flag=True, help="Show the statuses written, by segment.")
+@click.option("--details", is_flag=True, help="Show the reasons for exclusions and failures.")
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 840))
 @json_option
 def runs(destination: str, segments: bool, details: bool, hours: int, as_json: bool) -> None:

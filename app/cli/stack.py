@@ -44,13 +44,13 @@ _PORT = click.IntRange(1, 65535)
 
 @click.command()
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-@click.option("--no-flower", is_flag=True, help="Without Flower.")
+@click.option("--no-flower", is_flag=True, help="Do not start Flower.")
 @click.option(
-    "--flower-port", type=_PORT, help=f"Of Flower; without it {FLOWER_PORT} or, when that is taken, a free one."
+    "--flower-port", type=_PORT, help=f"Port of Flower. Default: {FLOWER_PORT} or, if that is taken, a free one."
 )
-@click.option("--metrics-port", type=_PORT, help=f"Of the metrics; without it {METRICS_PORT} or a free one.")
-@click.option("--intake-port", type=_PORT, help=f"Of the HTTP intake; without it {INTAKE_PORT} or a free one.")
-@click.option("--no-console", is_flag=True, help="Without the console.")
+@click.option("--metrics-port", type=_PORT, help=f"Port of the metrics. Default: {METRICS_PORT} or a free one.")
+@click.option("--intake-port", type=_PORT, help=f"Port of the HTTP intake. Default: {INTAKE_PORT} or a free one.")
+@click.option("--no-console", is_flag=True, help="Do not start the console.")
 def up(
     workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None,
     no_console: bool,
@@ -203,7 +203,7 @@ def down() -> None:
 @click.option("--port", default=8025, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
 @click.option("--known-as", default="", help="The host in the printed file, such as a container's name; else --host.")
-@click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="More attributes, to try paging.")
+@click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="Add this many attributes, to try paging.")
 def sandbox(port: int, host: str, known_as: str, seed_attributes: int) -> None:
     """Run a local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
 

@@ -44,9 +44,9 @@ class Look:
 @click.command()
 @click.argument("destination", required=False, type=DESTINATION)
 @click.option(
-    "--every", default=2.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between looks."
+    "--every", default=2.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between updates."
 )
-@click.option("--times", default=0, type=click.IntRange(0), help="End after so many looks; 0 goes on until Ctrl-C.")
+@click.option("--times", default=0, type=click.IntRange(0), help="End after this many updates; 0 goes on until Ctrl-C.")
 def watch(destination: str | None, every: float, times: int) -> None:
     """Show live what comes in, waits and goes out, for DESTINATION or for all; rates are since the previous look."""
     with resources() as made, until_told_to_stop() as told:
