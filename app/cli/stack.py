@@ -203,7 +203,9 @@ def down() -> None:
 @click.option("--port", default=8025, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless in a container.")
 @click.option("--known-as", default="", help="The host in the printed file, such as a container's name; else --host.")
-@click.option("--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="Add this many attributes, to try paging.")
+@click.option(
+    "--seed-attributes", default=0, type=click.IntRange(0, 100_000), help="Add this many attributes, to try paging."
+)
 def sandbox(port: int, host: str, known_as: str, seed_attributes: int) -> None:
     """Run a local Marketing Cloud for development: real HTTP, invented contacts, switches for every fault.
 

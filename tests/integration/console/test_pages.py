@@ -344,6 +344,8 @@ def test_the_form_for_a_key_asks_for_the_name_that_is_taken(console):
 def test_a_time_that_is_none_does_not_end_the_page_of_failures(failing, since):
     answer = failing.client(Role.VIEW).get("/failures", params={"destination": "camp", "since_ms": since})
     assert answer.status_code == 200
+
+
 def test_the_kinds_of_alerts_stand_beside_their_box(console):
     text = console.client(Role.MANAGE).get("/connect").text
     table = unescape(text.partition('id="kinds"')[2].partition("</table>")[0])
