@@ -162,6 +162,8 @@ def test_a_worker_does_all_of_its_work(bench: Bench) -> None:
         ("FLUSHALL",),
         ("CONFIG", "GET", "*"),
         ("SHUTDOWN",),
+        ("ACL", "GETUSER", "console"),
+        ("ACL", "SETUSER", "default", "on", "nopass"),
         ("GET", "elsewhere"),
         ("KEYS", "*"),
         ("CLIENT", "KILL", "TYPE", "normal"),
