@@ -69,7 +69,7 @@ def _eviction(redis: Redis) -> Iterator[Problem]:
             "warning",
             WHERE,
             f"maxmemory-policy is {policy}: when memory is short, Redis drops profiles that wait and what it knows of contacts.",
-            "Set maxmemory-policy noeviction; a cache belongs into another Redis.",
+            "Set maxmemory-policy noeviction; use another Redis as a cache.",
         )
 
 

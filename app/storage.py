@@ -30,7 +30,7 @@ from app.memory import RESERVE
 def full() -> StorageRefuses:
     """Return the error for a Redis without room for more profiles."""
     return StorageRefuses(
-        f"Redis is full but for the last {RESERVE:.0%} of its maxmemory, which are kept for what must get out.",
+        f"Redis is full except for the last {RESERVE:.0%} of its maxmemory, which are reserved for delivering what waits.",
         remedy="Let the backlog drain (`activation destinations`), or give Redis more memory, then try again.",
     )
 

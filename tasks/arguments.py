@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ORDER = ("destination", "profiles", "job_id", "occurred_at", "backfill", "force")
 MOST_PROFILES = 100_000
 _SEALED = frozenset({"profiles", "sealed_at", "job_id", "occurred_at", "backfill", "force"})
-_REMEDY = "Mend the sender; docs/enqueue.md names every argument. `activation refused` shows what it sent."
+_REMEDY = "Fix the sender; docs/enqueue.md names every argument. `activation refused` shows what it sent."
 _WAKE_UP_REMEDY = "Nothing is lost. Wake-ups are sent by this product alone: find what else sends them, and end it."
 
 
@@ -100,10 +100,10 @@ def read_arguments(args: Sequence[Any], kwargs: dict[str, Any], resources: Resou
     Raises: `UsageError` for wrong arguments, and for clear profiles where the installation takes sealed ones only.
     """
     if len(args) > len(ORDER):
-        raise UsageError("It has more arguments than there are.", remedy=_REMEDY)
+        raise UsageError("It has too many arguments.", remedy=_REMEDY)
     given = dict(zip(ORDER, args, strict=False))
     if given.keys() & kwargs.keys():
-        raise UsageError("An argument is given twice, by place and by name.", remedy=_REMEDY)
+        raise UsageError("An argument is given twice, by position and by name.", remedy=_REMEDY)
     loaded = _load(given | kwargs)
     if isinstance(loaded["profiles"], str):
         loaded |= _open(loaded, resources)

@@ -121,10 +121,10 @@ class Users:
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise UsageError(
                 f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.",
-                remedy="A few words that do not belong together are easy to keep in mind.",
+                remedy="A few unrelated words are easy to remember.",
             )
         if password.casefold() == name.casefold():
-            raise UsageError("The password is the name.", remedy="Choose another one.")
+            raise UsageError("The password is the same as the name.", remedy="Choose another one.")
 
     def verify(self, name: str, password: str) -> User | None:
         """Return the user if the password is right. Takes as long for a name that nobody has. Raises: `TooBusy`."""

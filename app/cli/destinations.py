@@ -74,7 +74,7 @@ def connect(file: Path, limits_of_account: bool, yes: bool, as_json: bool) -> No
         return
     print_problems(problems)
     if not connection.connected:
-        raise WorkHasProblems(f"{destination.id} is not connected.", remedy="Mend what is listed and connect again.")
+        raise WorkHasProblems(f"{destination.id} is not connected.", remedy="Fix what is listed and connect again.")
     for name in connection.given_limits:
         out.print(f"{name} has the same limits now.", markup=False)
     if former is not None:

@@ -64,7 +64,7 @@ def enqueue(
     --wait, failed.
     """
     if timeout_seconds is not None and not wait:
-        raise UsageError("--timeout goes with --wait.")
+        raise UsageError("--timeout needs --wait.")
     given = None if columns is None else read_columns(columns)
     with resources() as made:
         target = made.destinations.get(destination)

@@ -72,7 +72,7 @@ class Exclusions:
             return
         err.print(
             f"{self.count:,} {'profile is' if self.count == 1 else 'profiles are'} excluded; the others are enqueued. "
-            "Mend and enqueue again: what is delivered already costs no call.",
+            "Fix them and enqueue them again: what is delivered already costs no call.",
             markup=False,
         )
         for line in self._first:
@@ -92,7 +92,9 @@ class Exclusions:
                 if not stat.S_ISREG(path.lstat().st_mode):
                     raise UsageError(f"--excluded: {path} is not a file.", remedy="Nothing was enqueued.")
                 if any(path.samefile(name) for name in read):
-                    raise UsageError(f"--excluded: {path} is read from as well.", remedy="Nothing was enqueued.")
+                    raise UsageError(
+                        f"--excluded: {path} is also one of the files to read.", remedy="Nothing was enqueued."
+                    )
                 if resumed:
                     self._written = _last_lines(path)
                 else:

@@ -92,7 +92,7 @@ def check(destination: str, new_token: bool, as_json: bool) -> None:
         return
     print_problems(problems)
     if errors:
-        raise WorkHasProblems(f"{len(errors)} problem{'s' * (len(errors) > 1)} to mend.")
+        raise WorkHasProblems(f"{len(errors)} problem{'s' * (len(errors) > 1)} to fix.")
     out.print(f"[green]✔[/] {destination} is ready.")
 
 

@@ -36,7 +36,7 @@ def write_private(path: Path, lines: Iterable[bytes]) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name is not one"
         raise UsageError(
-            f"{path} cannot be written: {reason}.", remedy="Name a file in a folder that is there."
+            f"{path} cannot be written: {reason}.", remedy="Name a file in a folder that exists."
         ) from error
     count = 0
     try:

@@ -153,7 +153,7 @@ def _print_sources(rows: list[dict[str, Any]], unknown: int) -> None:
 def revoke(name: str, key_id: str | None, tokens: bool) -> None:
     """Revoke the source NAME with its keys and access tokens, or one of its keys."""
     if tokens and key_id is None:
-        raise UsageError("--tokens goes with --key; without it all tokens of the source end anyway.")
+        raise UsageError("--tokens needs --key; without --key all tokens of the source end anyway.")
     with resources() as made:
         store = SourceStore(made.redis, made.ring)
         if key_id is None:

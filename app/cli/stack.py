@@ -246,5 +246,5 @@ def listening(host: str, port: int) -> Iterator[None]:
         number = error.errno or 0  # negative for an address that cannot be resolved
         reason = os.strerror(number) if number > 0 else error.strerror
         raise UsageError(
-            f"{host}:{port} cannot be listened on: {reason}.", remedy="Name another --port or --host."
+            f"{host}:{port} cannot be used to listen on: {reason}.", remedy="Name another --port or --host."
         ) from error

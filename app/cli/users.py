@@ -167,7 +167,7 @@ def revoke_key(name: str) -> None:
         if not ApiKeys(made.redis, made.ring).revoke(name):
             raise UsageError(f"There is no key {name[:63]!r}.", remedy="`activation api-key list` names them.")
         note(made, "api-key revoke", detail=name)
-    out.print(f"The key of {name} holds no more.", markup=False)
+    out.print(f"The key of {name} is no longer valid.", markup=False)
 
 
 @click.command()

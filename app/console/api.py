@@ -136,7 +136,7 @@ def _who(operation: Operation, request: Request) -> Actor:
     actor = context.api_keys.find(key.strip()) if scheme.lower() == "bearer" else None
     if actor is None:
         raise Unauthorized(
-            "A key is needed, as `Authorization: Bearer KEY`, and this is none that holds.",
+            "A valid API key is needed, as `Authorization: Bearer KEY`.",
             remedy="`activation api-key add NAME --role ROLE` makes one.",
         )
     if not actor.role.covers(operation.role):
@@ -164,7 +164,7 @@ def _given(operation: Operation, request: Request, raw: bytes) -> dict[str, Any]
         except orjson.JSONDecodeError:
             document = None
         if not isinstance(document, dict):
-            raise UsageError("The body is no JSON object.")
+            raise UsageError("The body is not a JSON object.")
         problems += [f"{name}: is unknown here." for name in document if name not in operation.body]
         for name, kind in operation.body.items():
             if name not in document:

@@ -61,7 +61,7 @@ def connect_destination(ask: Ask) -> Any:
         allow_local_hosts=local is not None, local_names=local or frozenset(), connected=partial(operating.former, ask.resources),
     )  # fmt: skip
     if destination.id != ask.destination_id:
-        raise UsageError("The file has another id than the address.")
+        raise UsageError("The id in the file is not the one in the address.")
     of_account = bool(ask.given.get("limits_of_account"))
     if ask.given.get("test_only"):
         problems = operating.try_destination(ask.resources, destination, limits_of_account=of_account).problems
@@ -71,7 +71,7 @@ def connect_destination(ask: Ask) -> Any:
         if not connection.connected:
             texts = tuple(f"{item.where}: {item.text} {item.remedy}".strip() for item in problems)
             raise UsageError(
-                f"{destination.id} is not connected.", remedy="Mend what is listed and try again.", problems=texts
+                f"{destination.id} is not connected.", remedy="Fix what is listed and try again.", problems=texts
             )
         ask.note("connect", destination.id, f"version {destination.version}")
     return {"connected": not ask.given.get("test_only"), "problems": [asdict(item) for item in problems]}

@@ -129,7 +129,8 @@ class SingleSignOn:
                 raise self._away() from error
             if not complete or str(found.get("issuer", "")).rstrip("/") != self._issuer:
                 raise SignOnRefused(
-                    "The issuer calls itself by another name.", remedy="Check ACTIVATION_CONSOLE_OIDC_ISSUER."
+                    "The issuer describes itself with another address, or incompletely.",
+                    remedy="Check ACTIVATION_CONSOLE_OIDC_ISSUER.",
                 )
             self._metadata, self._metadata_until = found, time.monotonic() + METADATA_SECONDS
             return found

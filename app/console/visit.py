@@ -66,7 +66,7 @@ class StaleForm(ActivationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This form is not of your present session.", remedy="Go back, load the page anew, and try again."
+            "This form does not belong to your current session.", remedy="Go back, reload the page, and try again."
         )
 
 

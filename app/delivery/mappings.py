@@ -63,7 +63,7 @@ class Mappings:
             raise DestinationBroken(
                 "; ".join(error.problems) or str(error),
                 code="mapping_broken",
-                remedy=f"Mend the mapping or make the field in Marketing Cloud; `activation check {destination.id}` "
+                remedy=f"Fix the mapping or create the field in Marketing Cloud; `activation check {destination.id}` "
                 "names each; delivery goes on by itself then.",
             ) from error
 

@@ -118,7 +118,7 @@ def judge(result: Accepted | Exception, *, may_create: bool, catalog_is_newer: b
         TransientFailure(
             f"Unforeseen {type(result).__name__} while calling.",
             code="internal_error",
-            remedy="It is a fault of this product: report it with what the worker logged at that time. Once it is mended, "
+            remedy="It is a fault of this product: report it with what the worker logged at that time. Once it is fixed, "
             "`activation failures DESTINATION --replay`.",
         )
     )

@@ -36,8 +36,8 @@ def find_disagreements(destination: Destination, others: Iterable[Destination]) 
         Problem(
             "error",
             f"limits.{name}",
-            f"{other.id}, of the same account, has {value}, and this file {mine[name]}. A limit is the account's.",
-            "Give both the same; with --limits-of-account those of this file become those of every destination of the account.",
+            f"{other.id}, of the same account, has {value}, and this file has {mine[name]}. Limits belong to the account.",
+            "Give both the same value, or give this file's limits to every destination of the account with --limits-of-account.",
         )
         for other in others
         for name, value in asdict(other.limits).items()

@@ -184,7 +184,7 @@ def _check_date_format(value: str) -> None:
     except ValueError:
         written = set()
     if len(written) < 2:  # two days must be distinguishable
-        raise ValidationError('writes every day alike. Use %Y, %m and %d, such as "%m/%d/%Y".')
+        raise ValidationError('writes the same text for every day. Use %Y, %m and %d, such as "%m/%d/%Y".')
 
 
 def _section(schema: type[Schema], **more: Any) -> fields.Nested:

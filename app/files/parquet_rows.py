@@ -26,7 +26,7 @@ class ParquetRows:
             from pyarrow import parquet
         except ImportError:
             raise UsageError(
-                f"{path} is a Parquet file, and what reads them is not installed.",
+                f"{path} is a Parquet file, and the library that reads such files is not installed.",
                 remedy="pip install 'activation-pipeline[parquet]'.",
             ) from None
         self._arrow = pa

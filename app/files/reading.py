@@ -211,7 +211,9 @@ def _refuse_repeats(names: Sequence[str]) -> None:
         if stat.S_ISREG(about.st_mode):
             continue
         if (about.st_dev, about.st_ino) in seen:
-            raise UsageError(f"{shown(name)} is named twice, and can be read once.", remedy="Nothing was enqueued.")
+            raise UsageError(
+                f"{shown(name)} is named twice, but can be read only once.", remedy="Nothing was enqueued."
+            )
         seen.add((about.st_dev, about.st_ino))
 
 

@@ -143,7 +143,7 @@ def check_destination(source: IntakeSource, destination_id: str, certified: froz
     """
     if source.certificates and not certified.intersection(source.certificates):
         raise RequestRefused(
-            "No client certificate of the name that this source must have was found good by the proxy.",
+            "The proxy reported no valid client certificate with the name that this source must have.",
             status=403,
             code="certificate_needed",
             remedy="Have the proxy ask for the certificate and tell of it; docs/operations.md shows how.",

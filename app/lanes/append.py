@@ -182,7 +182,7 @@ class Appender:
             raise full()
         if head == _ELSEWHERE:
             raise WorkHasProblems(
-                f"Job {job_id} is gone on with elsewhere.",
+                f"Job {job_id} is being continued elsewhere.",
                 remedy="Let the other command end; `activation job` counts both.",
             )
         return {streams[position - 1][0] for position in positions}

@@ -28,12 +28,12 @@ class Reason(StrEnum):
 
 
 _REMEDIES = {
-    Reason.MISSING_CONTACT_KEY: "The profile has no id in the namespace that the contact key is mapped from; mend the sender.",
-    Reason.AMBIGUOUS_CONTACT_KEY: "The profile has several ids in the namespace of the contact key; mend the sender, or set "
+    Reason.MISSING_CONTACT_KEY: "The profile has no id in the namespace that the contact key is mapped from; fix the sender.",
+    Reason.AMBIGUOUS_CONTACT_KEY: "The profile has several ids in the namespace of the contact key; fix the sender, or set "
     "`options.several_identities`.",
     Reason.MISSING_EMAIL: "The contact is new and has no email address; map and send one.",
-    Reason.INVALID_VALUE: "A value does not fit its attribute; mend the sender, or the attribute in Marketing Cloud.",
-    Reason.MALFORMED_PROFILE: "The profile is not of the form that XDM has; mend the sender.",
+    Reason.INVALID_VALUE: "A value does not fit its attribute; fix the sender, or change the attribute in Marketing Cloud.",
+    Reason.MALFORMED_PROFILE: "The profile does not have the form of XDM; fix the sender.",
     Reason.TOO_LARGE: "The profile is too large; send fewer attributes in it.",
     Reason.TOO_DEEP: "The profile is nested too deeply; send fewer levels of lists and objects in each other.",
     Reason.CONSENT: "The person has not consented; nothing is to be done.",

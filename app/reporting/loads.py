@@ -96,11 +96,12 @@ def loaded_before(redis: Redis, destination_id: str, job_id: str, load: Load) ->
         raise unknown_job(redis, job_id, [destination_id])
     if text is None:
         raise UsageError(
-            f"Job {job_id} is no load of files.", remedy="Only what `activation enqueue` began can be gone on with."
+            f"Job {job_id} is not a load of files.",
+            remedy="Only a load that `activation enqueue` began can be continued.",
         )
     if problems := load.differences(orjson.loads(text)):
         raise UsageError(
-            f"Job {job_id} cannot go on: this is not what it began with.",
+            f"Job {job_id} cannot be continued: these are not the files and options that it began with.",
             remedy="Enqueue it as a new job: what is delivered already costs no call.",
             problems=tuple(problems),
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KEPT = 1_000
 MOST_BYTES = 65_536  # of one message; longer ones are cut
 _PURPOSE = b"refused"
-_REMEDY = "Look at it with `activation refused`, mend the sender (docs/enqueue.md) and send again."
+_REMEDY = "Look at it with `activation refused`, fix the sender (docs/enqueue.md) and send again."
 
 log = logging.getLogger(__name__)
 

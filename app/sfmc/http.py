@@ -227,7 +227,7 @@ def _certificates() -> ssl.SSLContext:
         return _context(path)
     except OSError:  # includes ssl.SSLError
         raise UsageError(
-            "The certificates that the environment names are not there, or are none.",
+            "The certificate files that the environment names are missing, or hold no certificate.",
             remedy="Check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
         ) from None
 

@@ -83,7 +83,7 @@ def classify(
     return ContactRefused(
         text,
         code=code,
-        remedy=f"Mend what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if of_html else ''}",
+        remedy=f"Fix what Marketing Cloud names, then {_REPLAY}.{_NEEDS_HTML if of_html else ''}",
         stored_in_part=stored_in_part,
         is_of_form=is_of_form,
         **said,

@@ -100,7 +100,7 @@ def _running(facts: DestinationFacts) -> list[Alert]:
                 "run_failed",
                 facts.id,
                 f"{run.outcomes['failed']:,} of {_settled(run):,} profiles of the last hour failed.",
-                f"`activation failures {facts.id}` tells why; mend it and `--replay`.",
+                f"`activation failures {facts.id}` tells why; fix it and `--replay`.",
             )
         )
     if run is not None and _settled(run) and run.outcomes["excluded"] / _settled(run) > EXCLUDED_SHARE:
@@ -135,7 +135,7 @@ def _keeping(facts: DestinationFacts) -> list[Alert]:
             "failures_filling_up",
             facts.id,
             f"{facts.failures_kept:,} failed profiles are kept, of at most {facts.failures_most:,}; then the oldest are dropped.",
-            f"`activation failures {facts.id}` shows why; mend it and `--replay`.",
+            f"`activation failures {facts.id}` shows why; fix it and `--replay`.",
         )
     ]
 

@@ -154,14 +154,14 @@ def _may_ask(visit: Visit, draft: Draft) -> str:
     if not visit.resources.ring.opens(Scope.ACCOUNT):
         return "This console holds no key for accounts. Download the file and connect it with `activation connect`."
     if draft.destination is None:
-        return "Mend what is marked first."
+        return "Fix what is marked first."
     return "" if draft.secret else "Give the client secret first."
 
 
 def _test(visit: Visit, draft: Draft) -> Draft:
     """Ask the account for a token and for its fields."""
     if any(place.startswith("account.") for place in draft.fields):
-        draft.tested = "Mend the account first."
+        draft.tested = "Fix the account first."
         return draft
     # problems of mapping and segments must not prevent asking the account: its fields help to fix them
     bare = {

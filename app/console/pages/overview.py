@@ -111,7 +111,7 @@ def _reasons(runs: Iterable[Run]) -> list[tuple[str, str, str, int]]:
 
 
 def _remedy(code: str) -> str:
-    return Reason(code).remedy if code in set(Reason) else "Open the failures, mend what they say, and replay them."
+    return Reason(code).remedy if code in set(Reason) else "Open the failures, fix what they name, and replay them."
 
 
 @page(role=Role.ACTIVATE)

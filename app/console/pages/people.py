@@ -46,7 +46,7 @@ def act(visit: Visit) -> Response:
             return _page(visit, link=_link(visit, found.name, found.role))
         case "remove-user":
             if name == visit.actor.name:
-                raise UsageError("You cannot remove yourself.", remedy="Somebody else who may manage can.")
+                raise UsageError("You cannot remove yourself.", remedy="Somebody else with the role manage can.")
             context.users.remove(name)
             visit.note("user remove", detail=name)
             return visit.go("/people", f"{name} is removed.")
@@ -58,7 +58,7 @@ def act(visit: Visit) -> Response:
         case "revoke-key":
             context.api_keys.revoke(name)
             visit.note("api-key revoke", detail=name)
-            return visit.go("/people", f"The key of {name} holds no more.")
+            return visit.go("/people", f"The key of {name} is no longer valid.")
     raise UsageError("There is no such action.")
 
 

@@ -13,8 +13,8 @@ def test_destinations_of_one_account_that_disagree_are_refused_with_both_values(
     refused = shell("connect", other)
     assert refused.code == 1
     assert "limits.calls_per_minute" in refused.said
-    assert "camp, of the same account, has 2400, and this file 1200" in refused.said
-    assert "camp, of the same account, has 10, and this file 4" in refused.said
+    assert "camp, of the same account, has 2400, and this file has 1200" in refused.said
+    assert "camp, of the same account, has 10, and this file has 4" in refused.said
     assert [row["id"] for row in json.loads(shell("destinations", "--json").out)] == ["camp"]
 
 

@@ -39,7 +39,7 @@ def test_an_account_that_refuses(
     assert done.code == 1
     assert text in done.said
     assert remedy in done.said
-    assert "camp is not connected. Mend what is listed and connect again." in done.said
+    assert "camp is not connected. Fix what is listed and connect again." in done.said
     assert "sandbox-secret" not in done.said
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.keys import AccountKeys, DestinationKeys
 
-NOT_CONNECTED = "Error: spring is not connected.\nMend what is listed and connect again.\n"
+NOT_CONNECTED = "Error: spring is not connected.\nFix what is listed and connect again.\n"
 LACKS_WRITE = (
     "error: account: The installed package lacks the scope list_and_subscribers_write (missing_scope). "
     "Add it in Setup > Apps > Installed Packages; it may take 5 minutes to show.\n"
@@ -138,7 +138,7 @@ def test_a_scope_that_was_taken_away(run, text, sandbox):
     assert (checked.exit_code, checked.stdout, checked.stderr) == (
         1,
         "",
-        f"{LACKS_WRITE}Error: 1 problem to mend.\n",
+        f"{LACKS_WRITE}Error: 1 problem to fix.\n",
     )
 
 
@@ -184,7 +184,7 @@ def test_the_number_of_problems_of_a_check(run, text, sandbox):
     assert checked.exit_code == 1
     assert "error: mapping[2].target: " in checked.stderr
     assert "error: segments[0].mapping_id: " in checked.stderr
-    assert checked.stderr.endswith("Error: 2 problems to mend.\n")
+    assert checked.stderr.endswith("Error: 2 problems to fix.\n")
 
 
 def test_an_account_whose_token_names_a_foreign_host(run, text, sandbox, closed_port):

@@ -31,7 +31,7 @@ def test_broken_lines_are_named_and_excluded_and_the_others_go_on(run, enqueue):
         1,
         (
             "2 profiles are excluded; the others are enqueued. "
-            "Mend and enqueue again: what is delivered already costs no call.\n"
+            "Fix them and enqueue them again: what is delivered already costs no call.\n"
             "  profiles.jsonl 2: malformed_profile (no JSON at character 73 of it)\n"
             "  profiles.jsonl 5: malformed_profile (no JSON at character 73 of it)\n"
         ),

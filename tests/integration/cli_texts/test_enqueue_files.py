@@ -129,10 +129,8 @@ def test_parquet_without_what_reads_it(run, spring, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = run("enqueue", "spring", "profiles")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert (
-        "profiles is a Parquet file, and what reads them is not installed. pip install 'activation-pipeline[parquet]'."
-        in done.stderr
-    )
+    assert "profiles is a Parquet file, and the library that reads such files is not installed." in done.stderr
+    assert "pip install 'activation-pipeline[parquet]'." in done.stderr
 
 
 def test_files_and_folders_are_one_job(run, spring, tmp_path, received):
@@ -277,7 +275,7 @@ def test_waiting_where_the_calls_of_the_year_are_used_up_says_so(run, text, tmp_
 
 def test_a_timeout_without_waiting(run, spring):
     done = run("enqueue", "spring", "-", "--timeout", "1", stdin=LINES)
-    assert (done.exit_code, done.stderr) == (2, "Error: --timeout goes with --wait.\n")
+    assert (done.exit_code, done.stderr) == (2, "Error: --timeout needs --wait.\n")
 
 
 def test_the_job_is_named_before_the_end_of_the_input(run, spring, received):

@@ -141,7 +141,7 @@ def test_two_that_load_one_job_double_nothing(run, spring, files, redis):
     first.send_signal(signal.SIGCONT)
     _, stderr = first.communicate(timeout=60)
     assert first.returncode == 1
-    assert f"Error: Job {job_id} is gone on with elsewhere.\n" in stderr.decode()
+    assert f"Error: Job {job_id} is being continued elsewhere.\n" in stderr.decode()
     waiting = tags(redis)
     assert len(waiting) == len(set(waiting)) == RECORDS - RECORDS // 100
 
@@ -198,7 +198,7 @@ def test_another_load_is_refused(run, begun, redis, tmp_path, words, problem):
     done = run("enqueue", "spring", *words, "--resume", begun)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
-        f"Error: Job {begun} cannot go on: this is not what it began with.\n  - {problem}\n"
+        f"Error: Job {begun} cannot be continued: these are not the files and options that it began with.\n  - {problem}\n"
         "Enqueue it as a new job: what is delivered already costs no call.\n"
     )
     assert redis.hget(KEYS.job(begun), "received") == b"500"
@@ -233,7 +233,7 @@ def test_a_job_that_is_not_known(run, begun):
 def test_a_job_that_is_no_load(run, begun, tmp_path):
     job_id = Producer(Resources.from_settings(Settings.from_env())).enqueue("spring", [{}])
     done = run("enqueue", "spring", "a.csv", "--resume", job_id)
-    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, f"Error: Job {job_id} is no load of files.")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, f"Error: Job {job_id} is not a load of files.")
 
 
 def test_jobs_are_listed_with_who_began_them(run, begun, monkeypatch):
@@ -285,7 +285,10 @@ def test_what_is_excluded_is_not_written_over_what_a_folder_links_to(run, spring
     (tmp_path / "a.jsonl").write_bytes(lines(1, 3))
     (tmp_path / "exports" / "a.jsonl").symlink_to("../a.jsonl")
     done = run("enqueue", "spring", "exports", "--excluded", "a.jsonl")
-    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, "Error: --excluded: a.jsonl is read from as well.")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (
+        2,
+        "Error: --excluded: a.jsonl is also one of the files to read.",
+    )
     assert (tmp_path / "a.jsonl").read_bytes() == lines(1, 3)
 
 
@@ -293,13 +296,16 @@ def test_what_is_excluded_is_not_written_over_the_columns(run, spring, tmp_path)
     (tmp_path / "a.csv").write_bytes(table(1, 3))
     (tmp_path / "columns.yaml").write_text("identityMap.crm: identityMap.crm\n")
     done = run("enqueue", "spring", "a.csv", "--columns", "columns.yaml", "--excluded", "columns.yaml")
-    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, "Error: --excluded: columns.yaml is read from as well.")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (
+        2,
+        "Error: --excluded: columns.yaml is also one of the files to read.",
+    )
     assert (tmp_path / "columns.yaml").read_text() == "identityMap.crm: identityMap.crm\n"
 
 
 def test_what_is_excluded_is_not_written_over_what_is_read(run, begun, tmp_path):
     for words, said in (
-        (("--excluded", "a.csv"), "--excluded: a.csv is read from as well."),
+        (("--excluded", "a.csv"), "--excluded: a.csv is also one of the files to read."),
         (("--excluded", "."), "--excluded: . is not a file."),
         (("--excluded", "none/x"), "--excluded: none/x cannot be written: No such file or directory."),
     ):

@@ -72,7 +72,7 @@ def test_a_form_without_the_token_of_the_session_does_nothing(console, path, tok
         path, data={"csrf": token, "name": "mallory", "role": "manage", "key": "k", "destination": "camp"}
     )
     assert answer.status_code == 403
-    assert "not of your present session" in answer.text
+    assert "does not belong to your current session" in answer.text
     assert client.get("/").status_code == 200  # still signed in
     assert console.users.all() == []
 

@@ -239,7 +239,7 @@ def test_a_variable_that_holds_no_text_is_told():
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {status_values: {left: x}}",
          "options.status_values.left: is unknown here."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {date_format: today}",
-         "options.date_format: writes every day alike."),
+         "options.date_format: writes the same text for every day."),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {consent: {source: 'const: a', allowed: [y]}}",
          "options.consent.source: must be an XDM field"),
         ("limits: {calls_per_minute: 600, max_in_flight: 3}", "options: {consent: {source: 'xdm: a', allowed: []}}",

@@ -88,7 +88,7 @@ def test_a_pipe_is_of_no_size_and_no_fingerprint(piped: Callable[[bytes], str]) 
 
 def test_a_pipe_that_is_named_twice_is_refused(piped: Callable[[bytes], str]) -> None:
     name = piped(LINES[:1000])
-    with pytest.raises(UsageError, match="is named twice, and can be read once"):
+    with pytest.raises(UsageError, match="is named twice, but can be read only once"):
         Files([name, name.replace("/dev/fd", "/proc/self/fd")], no_standard_input)
 
 
