@@ -78,7 +78,8 @@ class UnknownDestination(UsageError):
         if destination_id in (known := tuple(connected)):
             text = f"There is a record of destination {destination_id!r}, and this build cannot read it; or it is being disconnected."
             remedy = (
-                "If another build connected it: let all processes run one build, then `activation connect FILE` again."
+                "If another build connected it: let all processes run one build, then `activation connect FILE` again. "
+                f"If its removal was interrupted: `activation disconnect {destination_id}` ends it."
             )
         else:
             text += did_you_mean(destination_id, known)

@@ -106,6 +106,7 @@ def test_a_day_with_a_destination(shell: Shell) -> None:
 def test_a_removal_that_was_interrupted_can_be_repeated(shell: Shell, redis: Redis) -> None:
     shell("connect", shell.file())
     redis.delete(DestinationKeys("camp").epoch, DestinationKeys("camp").config)  # the first step
+    assert "If its removal was interrupted: `activation disconnect camp` ends it." in shell("resume", "camp").said
     assert shell("disconnect", "camp", "--yes").out == "camp is disconnected.\n"
     assert orjson.loads(shell("destinations", "--json").out) == []
     assert list(redis.scan_iter("act:{camp}:*")) == []
