@@ -36,17 +36,24 @@ class Role:
 
 ROLES = (
     Role(
-        "worker", "state", "workers, and the commands of operators", f"~act:* resetchannels {_WORKING} +acl|whoami +acl|dryrun",
+        "worker",
+        "state",
+        "workers, and the commands of operators",
+        f"~act:* resetchannels {_WORKING} +acl|whoami +acl|dryrun",
     ),
     Role(
-        "producer", "state", "whoever enqueues with the Python class",
+        "producer",
+        "state",
+        "whoever enqueues with the Python class",
         "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
         "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* resetchannels "
         f"{_CONNECTING} {_SCRIPTS} +get +mget +exists +time +info +set +xadd +hincrby +hget +hsetnx +hmget +zadd +expire +persist "
         "+incr",
     ),
     Role(
-        "intake", "state", "the HTTP intake",
+        "intake",
+        "state",
+        "the HTTP intake",
         "%R~act:{*}:config %R~act:{*}:pepper %R~act:{*}:secret ~act:{*}:epoch ~act:{*}:lane:*:live ~act:{*}:lane:*:backfill "
         "~act:{*}:lane:*:wake ~act:{*}:lane:*:lease ~act:{*}:chunk:* ~act:{*}:job:* ~act:{*}:jobs ~act:{*}:run:* ~act:{*}:seen:* "
         "%R~act:sources ~act:intake:* resetchannels "
@@ -54,21 +61,34 @@ ROLES = (
         "+hset +hsetnx +hgetall +incrby",
     ),
     Role(
-        "console", "state", "the console", f"~act:* resetchannels {_WORKING}",
+        "console",
+        "state",
+        "the console",
+        f"~act:* resetchannels {_WORKING}",
     ),
     Role(
-        "metrics", "state", "`activation metrics`", f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",
+        "metrics",
+        "state",
+        "`activation metrics`",
+        f"%R~act:* resetchannels {_CONNECTING} +@read +time -@dangerous -keys +info",
     ),
     Role("worker", "broker", "workers", f"~* allchannels {_QUEUES}"),
-    Role("beat", "broker", "beat, and producers, the intake and the console, which wake lanes", f"~* allchannels {_QUEUES}"),
+    Role(
+        "beat",
+        "broker",
+        "beat, and producers, the intake and the console, which wake lanes",
+        f"~* allchannels {_QUEUES}",
+    ),
     Role("flower", "broker", "Flower", f"~* allchannels {_QUEUES}"),
     Role(
-        "sender", "broker", "other programs that send `activation.enqueue`",
+        "sender",
+        "broker",
+        "other programs that send `activation.enqueue`",
         # before it sends, a Celery client binds the queue and counts its messages in each priority
         f"~activation %R~activation* ~_kombu.binding.activation ~_kombu.binding_permanent.activation resetchannels {_CONNECTING} "
         "+llen +lpush +sadd +smembers +multi +exec +info",
     ),
-)  # fmt: skip
+)
 
 
 def rule_of(role: Role, password: str) -> str:

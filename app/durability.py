@@ -24,9 +24,19 @@ _APPEND_ONLY = (
 )
 # what the pipeline's scripts write with
 _WRITES = (
-    "SET {} x", "DEL {}", "HSET {} x x", "HDEL {} x", "HINCRBY {} x 1", "SADD {} x", "ZADD {} 0 x", "ZREM {} x", "XADD {} * x x",
-    "XDEL {} 0", "PEXPIREAT {} 1", "PERSIST {}",
-)  # fmt: skip
+    "SET {} x",
+    "DEL {}",
+    "HSET {} x x",
+    "HDEL {} x",
+    "HINCRBY {} x 1",
+    "SADD {} x",
+    "ZADD {} 0 x",
+    "ZREM {} x",
+    "XADD {} * x x",
+    "XDEL {} 0",
+    "PEXPIREAT {} 1",
+    "PERSIST {}",
+)
 LOSES = "Redis would lose most of its append-only file when it starts anew: its user `default` may not write what stands there."
 GIVE_RIGHTS = (
     f"`redis-cli acl setuser {DEFAULT_USER}` gives it the rights at once and lets nobody sign in as it; the line of "

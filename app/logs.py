@@ -20,15 +20,36 @@ from typing import Any
 import orjson
 
 SAY_AGAIN_SECONDS = 60.0
-LIBRARIES = ("celery", "kombu", "amqp", "redis", "urllib3", "requests", "billiard", "vine", "tornado", "asyncio",
-             "aiohttp", "uvicorn", "starlette")  # fmt: skip
+LIBRARIES = (
+    "celery",
+    "kombu",
+    "amqp",
+    "redis",
+    "urllib3",
+    "requests",
+    "billiard",
+    "vine",
+    "tornado",
+    "asyncio",
+    "aiohttp",
+    "uvicorn",
+    "starlette",
+)
 _FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 _SAFE_LENGTH = 200
 # beginnings of library texts whose arguments describe processes and queues, never a message
 _TELLING = (
-    "Task %(name)s[%(id)s] received", "Task %(name)s[%(id)s] succeeded", "Task %(name)s[%(id)s] retry", "%s ready.",
-    "Connected to %s", "consumer: Cannot connect to %s", "Scheduler: Sending due task %s", "beat:", "mingle:", "sync with",
-)  # fmt: skip
+    "Task %(name)s[%(id)s] received",
+    "Task %(name)s[%(id)s] succeeded",
+    "Task %(name)s[%(id)s] retry",
+    "%s ready.",
+    "Connected to %s",
+    "consumer: Cannot connect to %s",
+    "Scheduler: Sending due task %s",
+    "beat:",
+    "mingle:",
+    "sync with",
+)
 
 _WARNING = re.compile(r"(.{1,500}?:\d+: \w+):")  # file, line and kind, as `warnings.formatwarning` writes them
 

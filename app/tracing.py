@@ -96,9 +96,13 @@ class Traces:
         attributes = {"activation.destination": destination_id, "activation.job": job_id}
         # an exception from the caller's iterable may quote its rows, so only its kind is recorded
         with self._tracer.start_as_current_span(
-            "activation.enqueue", context=_context(job_id), links=links, attributes=attributes, record_exception=False,
+            "activation.enqueue",
+            context=_context(job_id),
+            links=links,
+            attributes=attributes,
+            record_exception=False,
             set_status_on_exception=False,
-        ) as span:  # fmt: skip
+        ) as span:
             try:
                 yield
             except Exception as error:
@@ -115,11 +119,18 @@ class Traces:
 
         # an exception's text may quote the other end, so only its code is recorded
         with self._tracer.start_as_current_span(
-            "activation.call", context=_context(jobs[0]), kind=SpanKind.CLIENT, record_exception=False,
-            set_status_on_exception=False, links=[Link(_span_context(job)) for job in jobs[1:]],
-            attributes={"activation.destination": destination_id, "activation.job": jobs[0],
-                        "activation.profiles": len(job_ids)},
-        ) as span:  # fmt: skip
+            "activation.call",
+            context=_context(jobs[0]),
+            kind=SpanKind.CLIENT,
+            record_exception=False,
+            set_status_on_exception=False,
+            links=[Link(_span_context(job)) for job in jobs[1:]],
+            attributes={
+                "activation.destination": destination_id,
+                "activation.job": jobs[0],
+                "activation.profiles": len(job_ids),
+            },
+        ) as span:
             try:
                 yield
             except CallError as error:

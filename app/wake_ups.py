@@ -53,8 +53,12 @@ class Waker:
                         DELIVER_TASK, args=(destination, number), queue=queue, producer=producer, retry=False
                     )
         except Exception as error:  # noqa: BLE001  # any error of the client: the profiles are durable already
-            say_once(log, f"broker:{type(error).__name__}", "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
-                     type(error).__name__)  # fmt: skip
+            say_once(
+                log,
+                f"broker:{type(error).__name__}",
+                "The broker does not take wake-ups (%s); the sweep will wake the lanes.",
+                type(error).__name__,
+            )
 
 
 @cache

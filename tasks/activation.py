@@ -30,9 +30,15 @@ class EnqueueTask(ActivationTask):
         """Requeue the sender's own message and pause the queue in this worker; a retry would publish the profiles anew."""
         seconds = pause_queue(ENQUEUE_QUEUE)
         say_once(
-            log, f"enqueue:{error}", "%s %s No messages of %s are taken for %.0f s; they wait on the broker.",
-            error, error.remedy, ENQUEUE_QUEUE, seconds, level=logging.ERROR,
-        )  # fmt: skip
+            log,
+            f"enqueue:{error}",
+            "%s %s No messages of %s are taken for %.0f s; they wait on the broker.",
+            error,
+            error.remedy,
+            ENQUEUE_QUEUE,
+            seconds,
+            level=logging.ERROR,
+        )
         raise Reject(type(error).__name__, requeue=True)
 
     def unforeseen(self, error: Exception) -> None:

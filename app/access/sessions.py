@@ -106,8 +106,11 @@ class Sessions:
         key = sign_in_link(_digest(token))
         user = self._users.get(name) if asks_password else None
         document = {
-            "name": name, "role": role, "asks_password": asks_password, "generation": user.generation if user else None,
-        }  # fmt: skip
+            "name": name,
+            "role": role,
+            "asks_password": asks_password,
+            "generation": user.generation if user else None,
+        }
         self._redis.set(key, self._ring.seal(orjson.dumps(document), key.encode()), ex=LINK_SECONDS)
         return token
 

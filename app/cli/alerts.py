@@ -31,8 +31,12 @@ def alerts(context: click.Context, as_json: bool) -> None:
         print_json(
             {
                 "open": [
-                    {**asdict(item.alert), "severity": item.alert.severity, "opened_at": rfc3339(item.opened_ms),
-                     "told_at": rfc3339(item.told_ms)}
+                    {
+                        **asdict(item.alert),
+                        "severity": item.alert.severity,
+                        "opened_at": rfc3339(item.opened_ms),
+                        "told_at": rfc3339(item.told_ms),
+                    }
                     for item in found.open
                 ],
                 "events": [
@@ -44,7 +48,7 @@ def alerts(context: click.Context, as_json: bool) -> None:
                     for item in found.muted
                 ],
             }
-        )  # fmt: skip
+        )
         return
     for item in found.open:
         where = item.alert.destination or "installation"

@@ -30,13 +30,19 @@ def contact(destination: str, key: str, account: bool, as_json: bool) -> None:
                 "delivered": [asdict(item) for item in found.delivered],
                 "waiting": [asdict(item) for item in found.waiting],
                 "failed": [
-                    {"id": item.id, "failed_at_ms": item.failed_at_ms, "code": item.code, "text": item.text, "remedy": item.remedy}
+                    {
+                        "id": item.id,
+                        "failed_at_ms": item.failed_at_ms,
+                        "code": item.code,
+                        "text": item.text,
+                        "remedy": item.remedy,
+                    }
                     for item in found.failed
                 ],
                 "incomplete": found.incomplete,
                 **({"account": copy} if account else {}),
             }
-        )  # fmt: skip
+        )
         return
     held = {} if copy is None else copy
     names = dict.fromkeys([*(item.name for item in found.delivered), *held])
@@ -46,13 +52,16 @@ def contact(destination: str, key: str, account: bool, as_json: bool) -> None:
             f"Delivered to this contact of {destination}",
             ["attribute", "true since", "enqueued", "certain", *(["in the account now"] if account else [])],
             [
-                (name,
-                 moment(known[name].version_ms) if name in known else "-", moment(known[name].enqueued_ms) if name in known else "-",
-                 ("yes" if known[name].certain else "no, its call was not answered") if name in known else "-",
-                 *([held.get(name) or "-"] if account else []))
+                (
+                    name,
+                    moment(known[name].version_ms) if name in known else "-",
+                    moment(known[name].enqueued_ms) if name in known else "-",
+                    ("yes" if known[name].certain else "no, its call was not answered") if name in known else "-",
+                    *([held.get(name) or "-"] if account else []),
+                )
                 for name in names
             ],
-        )  # fmt: skip
+        )
     else:
         out.print("Nothing is noted as delivered to this contact.")
     if account and copy is None:

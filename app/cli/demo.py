@@ -45,9 +45,14 @@ def run_demo(count: int) -> list[str]:
     """Run the demo. Returns the differences from what was expected."""
     home = Path(tempfile.mkdtemp(prefix="activation-demo-"))
     settings = replace(
-        Settings.from_env(), home=home, redis_url="", broker_url="", secret_keys="", clear_messages="accept",
+        Settings.from_env(),
+        home=home,
+        redis_url="",
+        broker_url="",
+        secret_keys="",
+        clear_messages="accept",
         allow_local_hosts="true",
-    )  # fmt: skip
+    )
     differences = ["it did not get that far"]
     try:
         with Stack(settings) as stack:

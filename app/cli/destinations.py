@@ -162,11 +162,20 @@ def destinations(as_json: bool) -> None:
         "",
         ["id", "name", "state", "since", "waiting", "failed", "calls/min", "calls", "of"],
         [
-            (row["id"], row["name"], row["state"], moment(row["since_ms"]), row["waiting"], row["failures"], _pace(row["pace"]),
-             row["calls_this_year"], row["calls_per_year"])
+            (
+                row["id"],
+                row["name"],
+                row["state"],
+                moment(row["since_ms"]),
+                row["waiting"],
+                row["failures"],
+                _pace(row["pace"]),
+                row["calls_this_year"],
+                row["calls_per_year"],
+            )
             for row in rows
         ],
-    )  # fmt: skip
+    )
     for row in rows:
         if row["code"]:
             out.print(f"{row['id']}: {row['text']} ({row['code']}) {row['remedy']}", markup=False)

@@ -53,9 +53,18 @@ RECORDS_BETWEEN_UPDATES = 500
 )
 @json_option
 def enqueue(
-    destination: str, files: tuple[str, ...], columns: str | None, excluded: str | None, resumed: str | None, wait: bool,
-    timeout_seconds: float | None, backfill: bool, force: bool, occurred_at: int | None, as_json: bool,
-) -> None:  # fmt: skip
+    destination: str,
+    files: tuple[str, ...],
+    columns: str | None,
+    excluded: str | None,
+    resumed: str | None,
+    wait: bool,
+    timeout_seconds: float | None,
+    backfill: bool,
+    force: bool,
+    occurred_at: int | None,
+    as_json: bool,
+) -> None:
     """Enqueue the profiles in FILEs (- for standard input) to DESTINATION; prints the job id first.
 
     A FILE holds JSON Lines, JSON, CSV or Parquet, plain or compressed with gzip or zstd, recognised by its content; a
@@ -88,10 +97,16 @@ def enqueue(
                 try:
                     with interrupts:
                         Producer(made).load(
-                            destination, interrupts.between(_shown(found, found.records(skip=skip), skip)), exclusions.add,
-                            job_id=job_id, loaded=skip, about={"source": "cli", "load": load.text}, occurred_at=occurred_at,
-                            backfill=backfill, force=force,
-                        )  # fmt: skip
+                            destination,
+                            interrupts.between(_shown(found, found.records(skip=skip), skip)),
+                            exclusions.add,
+                            job_id=job_id,
+                            loaded=skip,
+                            about={"source": "cli", "load": load.text},
+                            occurred_at=occurred_at,
+                            backfill=backfill,
+                            force=force,
+                        )
                 except WorkHasProblems as error:
                     # what came before is enqueued, so there is a job to wait for and to print
                     is_whole = False
@@ -149,9 +164,13 @@ def _say_how_to_go_on(job_id: str, resumed: str | None) -> None:
 def _shown(files: Files, records: Iterable[Record], skipped: int) -> Iterator[Record]:
     """Pass the records on, with a progress bar on a terminal."""
     columns = (
-        TextColumn("Enqueueing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[count]:,} profiles"),
-        TextColumn("{task.fields[rate]:,.0f}/s"), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
+        TextColumn("Enqueueing"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]:,} profiles"),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(compact=True),
+    )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task_id = progress.add_task("", total=files.size, count=skipped, rate=0.0)
         [task] = progress.tasks

@@ -56,9 +56,20 @@ def _check_code(store: FailureStore, code: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before discarding.")
 @json_option
 def failures(
-    destination: str, replay: bool, discard: bool, export: Path | None, code: str | None, field: str, segment: str, job: str,
-    since: int | None, until: int | None, reveal: bool, yes: bool, as_json: bool,
-) -> None:  # fmt: skip
+    destination: str,
+    replay: bool,
+    discard: bool,
+    export: Path | None,
+    code: str | None,
+    field: str,
+    segment: str,
+    job: str,
+    since: int | None,
+    until: int | None,
+    reveal: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Show the failed profiles of DESTINATION with personal data masked, or --replay, --discard or --export them."""
     if replay + discard + (export is not None) > 1:
         raise UsageError(
@@ -149,10 +160,27 @@ def _describe(
 def _print(destination: str, found: list[Failure], made: Resources, *, reveal: bool) -> None:
     print_table(
         f"{len(found):,} failed profiles of {destination}" + (f", the first {SHOWN}" if len(found) > SHOWN else ""),
-        ["failed at", "code", "tries", "why", "remedy", "request id", "job", *(["Marketing Cloud said", "profile"] if reveal else [])],
         [
-            (moment(item.failed_at_ms), item.code, item.attempts, item.text, item.remedy, item.request_id, item.origin.job_id,
-             *([item.service_message, orjson.dumps(_profile(item, made, destination)).decode()] if reveal else []))
+            "failed at",
+            "code",
+            "tries",
+            "why",
+            "remedy",
+            "request id",
+            "job",
+            *(["Marketing Cloud said", "profile"] if reveal else []),
+        ],
+        [
+            (
+                moment(item.failed_at_ms),
+                item.code,
+                item.attempts,
+                item.text,
+                item.remedy,
+                item.request_id,
+                item.origin.job_id,
+                *([item.service_message, orjson.dumps(_profile(item, made, destination)).decode()] if reveal else []),
+            )
             for item in found[:SHOWN]
         ],
-    )  # fmt: skip
+    )

@@ -55,11 +55,16 @@ def fields(destination: str, refresh: bool, as_json: bool) -> None:
         f"Fields of {destination}, fetched {moment(found.fetched_at_ms)}",
         ["target", "type", "length", "Mapping ID?", "allowed values"],
         [
-            (row["target"], row["type"], "" if row["length"] is None else str(row["length"]),
-             "yes" if row["mapping_id"] else "", ", ".join(row["values"]))
+            (
+                row["target"],
+                row["type"],
+                "" if row["length"] is None else str(row["length"]),
+                "yes" if row["mapping_id"] else "",
+                ", ".join(row["values"]),
+            )
             for row in rows
         ],
-    )  # fmt: skip
+    )
     if failure is not None:
         err.print(f"The last refresh failed at {moment(failure.at_ms)}: {failure.text}", markup=False)
 

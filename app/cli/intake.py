@@ -133,12 +133,18 @@ def _print_sources(rows: list[dict[str, Any]], unknown: int) -> None:
         "",
         ["source", "destinations", "keys", "last seen", "accepted", "excluded", "refused"],
         [
-            (row["source"], ", ".join(row["destinations"]),
-             ", ".join(f"{key['id']} ({moment(key['created_ms'])[:10]})" for key in row["keys"]), moment(row["seen_ms"]),
-             row["accepted"], row["excluded"], sum(count for status, count in row["answers"].items() if status != "202"))
+            (
+                row["source"],
+                ", ".join(row["destinations"]),
+                ", ".join(f"{key['id']} ({moment(key['created_ms'])[:10]})" for key in row["keys"]),
+                moment(row["seen_ms"]),
+                row["accepted"],
+                row["excluded"],
+                sum(count for status, count in row["answers"].items() if status != "202"),
+            )
             for row in rows
         ],
-    )  # fmt: skip
+    )
     out.print(f"{unknown:,} requests had no key that is known.")
 
 

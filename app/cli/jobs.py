@@ -114,21 +114,38 @@ def jobs(destination: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"job": one.id, "destination": one.destinations[0], "source": one.source, "last_ms": one.last_ms, "state": state,
-                 "received": one.received, **one.outcomes, "pending": one.pending}
+                {
+                    "job": one.id,
+                    "destination": one.destinations[0],
+                    "source": one.source,
+                    "last_ms": one.last_ms,
+                    "state": state,
+                    "received": one.received,
+                    **one.outcomes,
+                    "pending": one.pending,
+                }
                 for one, state in rows
             ]
-        )  # fmt: skip
+        )
         return
     print_table(
         "",
         ["last profiles", "job", "destination", "source", "state", "received", "pending", "excluded", "failed"],
         [
-            (moment(one.last_ms), one.id, one.destinations[0], one.source or "-", state, one.received, one.pending,
-             one.outcomes["excluded"], one.outcomes["failed"])
+            (
+                moment(one.last_ms),
+                one.id,
+                one.destinations[0],
+                one.source or "-",
+                state,
+                one.received,
+                one.pending,
+                one.outcomes["excluded"],
+                one.outcomes["failed"],
+            )
             for one, state in rows
         ],
-    )  # fmt: skip
+    )
 
 
 def _state(job: Job, status: Status) -> str:
@@ -143,9 +160,16 @@ def _state(job: Job, status: Status) -> str:
 def print_job(result: Job, as_json: bool) -> None:
     if as_json:
         print_json(
-            {"job": result.id, "destinations": list(result.destinations), "source": result.source,
-             "received": result.received, **result.outcomes, "pending": result.pending, "reasons": result.reasons}
-        )  # fmt: skip
+            {
+                "job": result.id,
+                "destinations": list(result.destinations),
+                "source": result.source,
+                "received": result.received,
+                **result.outcomes,
+                "pending": result.pending,
+                "reasons": result.reasons,
+            }
+        )
         return
     print_table(
         f"Job {result.id} to {', '.join(result.destinations)}",

@@ -48,9 +48,16 @@ _SAID = {
 @click.option("--shown", default=SHOWN, show_default=True, type=click.IntRange(0), help="Profiles to show one by one.")
 @json_option
 def preview(
-    destination: str, files: tuple[str, ...], columns: str | None, backfill: bool, force: bool, occurred_at: int | None,
-    reveal: bool, shown: int, as_json: bool,
-) -> None:  # fmt: skip
+    destination: str,
+    files: tuple[str, ...],
+    columns: str | None,
+    backfill: bool,
+    force: bool,
+    occurred_at: int | None,
+    reveal: bool,
+    shown: int,
+    as_json: bool,
+) -> None:
     """Show what enqueueing FILEs (- for standard input) to DESTINATION would send, and change nothing.
 
     For each profile: its contact, each value with its source, what is left out and why, and the call; then the totals.
@@ -62,9 +69,15 @@ def preview(
         read = Files(files, standard_input, given=given, leads_to_contact=leads_to_contact(target))
         warn_of_unread(read, target)
         found = preview_profiles(
-            made, destination, _profiles(read.records()), reveal=reveal, occurred_at_ms=occurred_at,
-            backfill=backfill, force=force, shown=shown,
-        )  # fmt: skip
+            made,
+            destination,
+            _profiles(read.records()),
+            reveal=reveal,
+            occurred_at_ms=occurred_at,
+            backfill=backfill,
+            force=force,
+            shown=shown,
+        )
     if as_json:
         print_json(preview_as_json(found))
         return
@@ -84,8 +97,11 @@ def _print_profile(profile: PreviewedProfile, call: PreviewedCall | None, *, rev
     why = f": {profile.reason} {profile.detail}".rstrip() if profile.reason else ""
     out.print(f"Profile {profile.number}{contact}: {profile.outcome}{why}", markup=False)
     for value in profile.values:
-        out.print(f"  {value.attribute} = {_shown(value, reveal)}  from {_origin(value)}  "
-                  f"as of {moment(value.version_ms)}  {_SAID[value.verdict]}", markup=False)  # fmt: skip
+        out.print(
+            f"  {value.attribute} = {_shown(value, reveal)}  from {_origin(value)}  "
+            f"as of {moment(value.version_ms)}  {_SAID[value.verdict]}",
+            markup=False,
+        )
     for left_out in profile.left_out:
         out.print(f"  left out: {left_out}", markup=False)
     if call is not None and call.profiles[0] == profile.number:

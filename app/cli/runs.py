@@ -44,11 +44,16 @@ def runs(destination: str, segments: bool, details: bool, hours: int, as_json: b
         f"Runs of {destination}, hours in UTC",
         ["hour", "received", *OUTCOMES, "calls", "rate"],
         [
-            (_hour(run), run.received, *run.outcomes.values(), run.calls,
-             "-" if run.activation_rate is None else f"{run.activation_rate:.1%}")
+            (
+                _hour(run),
+                run.received,
+                *run.outcomes.values(),
+                run.calls,
+                "-" if run.activation_rate is None else f"{run.activation_rate:.1%}",
+            )
             for run in found
         ],
-    )  # fmt: skip
+    )
     if segments:
         names = {segment.id: segment.name or segment.mapping_id for segment in target.segments}
         print_table(

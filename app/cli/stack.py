@@ -52,9 +52,13 @@ _PORT = click.IntRange(1, 65535)
 @click.option("--intake-port", type=_PORT, help=f"Port of the HTTP intake. Default: {INTAKE_PORT} or a free one.")
 @click.option("--no-console", is_flag=True, help="Do not start the console.")
 def up(
-    workers: int, no_flower: bool, flower_port: int | None, metrics_port: int | None, intake_port: int | None,
+    workers: int,
+    no_flower: bool,
+    flower_port: int | None,
+    metrics_port: int | None,
+    intake_port: int | None,
     no_console: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Run the whole stack in the foreground until Ctrl-C; a process that dies is restarted."""
     with until_told_to_stop() as told, Stack(Settings.from_env()) as stack:
         for name in stack.end_leftovers():

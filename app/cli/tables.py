@@ -19,10 +19,23 @@ from app.cli.visible import visible
 
 _BOXED, _BARE = 3, 1  # what each column costs besides its content
 _PROSE = 10  # no cell is wrapped to a smaller width
-_PROSE_COLUMNS = frozenset({
-    "name", "since", "failed at", "last profiles", "time", "why", "remedy", "what", "where or why", "where and why",
-    "allowed values", "Marketing Cloud said", "profile",
-})  # fmt: skip
+_PROSE_COLUMNS = frozenset(
+    {
+        "name",
+        "since",
+        "failed at",
+        "last profiles",
+        "time",
+        "why",
+        "remedy",
+        "what",
+        "where or why",
+        "where and why",
+        "allowed values",
+        "Marketing Cloud said",
+        "profile",
+    }
+)
 # the name of a field, which may contain spaces
 _FIELD = re.compile(r"(?:mapping\[\d+\] )?\bEmail (?:Demographics|Addresses)\.[^:,;()\"]+")
 _STAYS = "\u00a0"
@@ -95,8 +108,14 @@ def _shown(text: str, width: int, *, escaped: bool = True) -> str:
 
 
 def _table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], widths: Sequence[int], *, boxed: bool
-) -> Table:  # fmt: skip
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    widths: Sequence[int],
+    *,
+    boxed: bool,
+) -> Table:
     look: dict[str, Any] = {} if boxed else {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False}
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold", **look)
     for column, right, width in zip(columns, numeric, widths, strict=True):

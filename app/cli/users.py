@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 _ROLE = click.option(
-    "--role", type=click.Choice([str(role) for role in Role]), default="view", show_default=True,
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    default="view",
+    show_default=True,
     help="view looks; activate enqueues, replays, pauses; manage does everything.",
-)  # fmt: skip
+)
 
 
 def _print_link(made: Resources, name: str, role: Role, *, asks_password: bool, as_json: bool) -> None:
@@ -73,16 +76,24 @@ def list_users(as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"user": one.name, "role": one.role, "created_ms": one.created_ms, "has_password": bool(one.password_hash)}
+                {
+                    "user": one.name,
+                    "role": one.role,
+                    "created_ms": one.created_ms,
+                    "has_password": bool(one.password_hash),
+                }
                 for one in found
             ]
-        )  # fmt: skip
+        )
         return
     print_table(
         "",
         ["user", "role", "since", "password"],
-        [(one.name, one.role, moment(one.created_ms), "yes" if one.password_hash else "not chosen yet") for one in found],
-    )  # fmt: skip
+        [
+            (one.name, one.role, moment(one.created_ms), "yes" if one.password_hash else "not chosen yet")
+            for one in found
+        ],
+    )
 
 
 @user.command("remove")

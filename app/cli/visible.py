@@ -6,8 +6,12 @@ from __future__ import annotations
 _ENDS_A_LINE = 0x0A
 _CONTROLS = (
     *(code for code in (*range(0x20), *range(0x7F, 0xA0)) if code != _ENDS_A_LINE),
-    0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A),
-)  # fmt: skip
+    0x061C,
+    0x200E,
+    0x200F,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+)
 _SPELT = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
 _SPELT_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS}
 

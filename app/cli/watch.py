@@ -108,21 +108,24 @@ def _status(made: Resources, name: str) -> str:
 def row_of(name: str, now: Look, before: Look | None) -> tuple[str | int, ...]:
     """Return one row; rates need a previous look. `done` counts all outcomes except failures. Pure."""
     seconds = now.at - before.at if before else 0.0
-    grown = {
-        field: count - (before.counts.get(field, 0) if before else 0)
-        for field, count in now.counts.items()
-    }  # fmt: skip
+    grown = {field: count - (before.counts.get(field, 0) if before else 0) for field, count in now.counts.items()}
 
     def rate(*fields: str) -> str:
         return f"{sum(grown.get(field, 0) for field in fields) / seconds:.1f}" if seconds else "-"
 
     p95 = read_histogram(Timed.CALL, grown).quantile(0.95) if seconds else None
     return (
-        name, now.state, now.live, now.backfill, now.parked,
+        name,
+        now.state,
+        now.live,
+        now.backfill,
+        now.parked,
         "-" if now.oldest_seconds is None else span(now.oldest_seconds),
-        rate("delivered", "unchanged", "superseded", "excluded"), rate("failed"), rate("calls"),
+        rate("delivered", "unchanged", "superseded", "excluded"),
+        rate("failed"),
+        rate("calls"),
         "-" if p95 is None else f"{p95 * 1000:.0f}ms",
-    )  # fmt: skip
+    )
 
 
 def span(seconds: float) -> str:

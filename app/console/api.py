@@ -251,9 +251,11 @@ def openapi(operations: list[Operation]) -> dict[str, Any]:
                 "Problem": {
                     "type": "object",
                     "properties": {
-                        **problem, "status": TYPES["number"], "problems": {"type": "array", "items": TYPES["text"]},
+                        **problem,
+                        "status": TYPES["number"],
+                        "problems": {"type": "array", "items": TYPES["text"]},
                     },
                 }
             },
         },
-    }  # fmt: skip
+    }

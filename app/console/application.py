@@ -86,9 +86,11 @@ def make_application(context: Context) -> Starlette:
         Mount("/static", StaticFiles(directory=str(files("app.console") / "static"))),
     ]
     made = Starlette(
-        routes=routes, middleware=[Middleware(SafeHeaders, secure=context.secure)],
-        lifespan=_in_a_loop, exception_handlers={404: _not_found},
-    )  # fmt: skip
+        routes=routes,
+        middleware=[Middleware(SafeHeaders, secure=context.secure)],
+        lifespan=_in_a_loop,
+        exception_handlers={404: _not_found},
+    )
     made.router.redirect_slashes = False  # a redirect would lead to whatever host the request names
     made.state.context = context
     made.state.watch = Watch(context)

@@ -31,9 +31,11 @@ KINDS = (
 
 def _markup(elements: Sequence[svg.Element], *, width: float, height: float, label: str, css: str) -> Markup:
     drawn = svg.SVG(
-        viewBox=svg.ViewBoxSpec(0, 0, width, height), class_=["chart", css], extra={"role": "img", "aria-label": label},
+        viewBox=svg.ViewBoxSpec(0, 0, width, height),
+        class_=["chart", css],
+        extra={"role": "img", "aria-label": label},
         elements=list(elements),
-    )  # fmt: skip
+    )
     return Markup(drawn.as_str())  # noqa: S704  # svg.py escapes attributes and texts, which are ours anyway
 
 
@@ -87,18 +89,24 @@ def outcome_columns(runs: Sequence[Run], first: int, count: int, *, unit_hours: 
                 y -= tall
                 elements.append(
                     svg.Rect(
-                        x=round(left + place * step + step * 0.1, 2), y=round(y, 2), width=round(step * 0.8, 2),
-                        height=round(max(tall, 0.75), 2), class_=[css],
+                        x=round(left + place * step + step * 0.1, 2),
+                        y=round(y, 2),
+                        width=round(step * 0.8, 2),
+                        height=round(max(tall, 0.75), 2),
+                        class_=[css],
                     )
-                )  # fmt: skip
+                )
         if place % -(-count // 8) == 0:
             hour = first + place * unit_hours
             elements.append(
                 svg.Text(
-                    x=round(left + (place + 0.5) * step, 2), y=height - 6, text=_tick(hour, unit_hours), class_=["tick"],
+                    x=round(left + (place + 0.5) * step, 2),
+                    y=height - 6,
+                    text=_tick(hour, unit_hours),
+                    class_=["tick"],
                     text_anchor="middle",
                 )
-            )  # fmt: skip
+            )
     total = sum(sum(column.values()) for column in sums)
     unit = "hour" if unit_hours == 1 else "day"
     return _markup(

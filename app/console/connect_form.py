@@ -78,8 +78,14 @@ def read_document(text: str) -> dict[str, Any]:
         raise UsageError(
             "This is no destination file.", remedy="Open a YAML file as `activation connect` takes it, or begin anew."
         )
-    for name, kind in (("account", dict), ("mapping", list), ("segments", list), ("limits", dict), ("options", dict),
-                       ("alerts", list)):  # fmt: skip
+    for name, kind in (
+        ("account", dict),
+        ("mapping", list),
+        ("segments", list),
+        ("limits", dict),
+        ("options", dict),
+        ("alerts", list),
+    ):
         value = document.get(name)
         if value in (None, "") or not isinstance(value, kind):
             document.pop(name, None)
@@ -168,17 +174,24 @@ def places(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 def as_destination(
-    form: Mapping[str, Any], *, secret: str, allow_local_hosts: bool, local_names: frozenset[str],
+    form: Mapping[str, Any],
+    *,
+    secret: str,
+    allow_local_hosts: bool,
+    local_names: frozenset[str],
     connected: Callable[[str], Destination | None],
-) -> Destination:  # fmt: skip
+) -> Destination:
     """Return the destination that the form describes. Reads no variable of this process.
 
     Raises: `UsageError` with a line for each problem, like the command for a file.
     """
     return load(
-        to_yaml(to_document(form)), environ={SECRET_VARIABLE: secret or "-"}, allow_local_hosts=allow_local_hosts,
-        local_names=local_names, connected=connected,
-    )  # fmt: skip
+        to_yaml(to_document(form)),
+        environ={SECRET_VARIABLE: secret or "-"},
+        allow_local_hosts=allow_local_hosts,
+        local_names=local_names,
+        connected=connected,
+    )
 
 
 def sort_problems(problems: Iterable[tuple[str, str]], form: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:

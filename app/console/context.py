@@ -63,8 +63,12 @@ def make_context(resources: Resources, url: str, single_sign_on: SingleSignOn | 
 
 def _templates() -> Environment:
     made = Environment(
-        loader=PackageLoader("app.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
+        loader=PackageLoader("app.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.filters |= {"number": number, "moment": moment, "percent": percent, "ago": ago, "marked": marked}
     made.globals["charts"] = charts
     return made

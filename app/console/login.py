@@ -126,9 +126,12 @@ class _LinkIsGone(Exception):
 
 def _link_is_gone(visit: Visit) -> Response:
     return visit.page(
-        "error.html", status=410, text="This link was used already, or is too old.", problems=(),
+        "error.html",
+        status=410,
+        text="This link was used already, or is too old.",
+        problems=(),
         remedy="`activation user link NAME` prints another one; without a name, one for whoever runs this installation.",
-    )  # fmt: skip
+    )
 
 
 @page(role=Role.VIEW)

@@ -34,9 +34,14 @@ def start(visit: Visit) -> Response:
     sealed = visit.resources.ring.seal(orjson.dumps(kept), _PURPOSE)
     answer = RedirectResponse(address, 303)
     answer.set_cookie(
-        COOKIE, base64.urlsafe_b64encode(sealed).decode(), max_age=AWAY_SECONDS, httponly=True, samesite="lax",
-        secure=visit.context.secure, path="/oidc",
-    )  # fmt: skip
+        COOKIE,
+        base64.urlsafe_b64encode(sealed).decode(),
+        max_age=AWAY_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=visit.context.secure,
+        path="/oidc",
+    )
     return answer
 
 

@@ -35,13 +35,20 @@ FILTER = {"code": "text", "field": "text", "segment": "text", "job": "text", "si
 
 
 def _told(item: Glance) -> dict[str, Any]:
-    pace = None if item.pace is None else asdict(item.pace)
     return {
-        "id": item.id, "name": item.name, "state": asdict(item.state) | {"status": item.status}, "waiting": asdict(item.waiting),
-        "oldest_waiting_seconds": item.oldest_seconds, "failures": item.failures, "success": item.success,
-        "quota": asdict(item.quota), "pace": pace, "catalog_failure": item.catalog_failure, "problem": item.problem,
+        "id": item.id,
+        "name": item.name,
+        "state": asdict(item.state) | {"status": item.status},
+        "waiting": asdict(item.waiting),
+        "oldest_waiting_seconds": item.oldest_seconds,
+        "failures": item.failures,
+        "success": item.success,
+        "quota": asdict(item.quota),
+        "pace": None if item.pace is None else asdict(item.pace),
+        "catalog_failure": item.catalog_failure,
+        "problem": item.problem,
         "segments": describe_segments(item.destination),
-    }  # fmt: skip
+    }
 
 
 def list_destinations(ask: Ask) -> Any:
@@ -57,9 +64,13 @@ def get_destination(ask: Ask) -> Any:
 def connect_destination(ask: Ask) -> Any:
     local = ask.resources.settings.local_hosts
     destination = load(
-        ask.given["file"], environ={SECRET_VARIABLE: ask.given.get("client_secret", "")}, where="file",
-        allow_local_hosts=local is not None, local_names=local or frozenset(), connected=partial(operating.former, ask.resources),
-    )  # fmt: skip
+        ask.given["file"],
+        environ={SECRET_VARIABLE: ask.given.get("client_secret", "")},
+        where="file",
+        allow_local_hosts=local is not None,
+        local_names=local or frozenset(),
+        connected=partial(operating.former, ask.resources),
+    )
     if destination.id != ask.destination_id:
         raise UsageError("The id in the file is not the one in the address.")
     of_account = bool(ask.given.get("limits_of_account"))
@@ -107,29 +118,32 @@ def list_fields(ask: Ask) -> Any:
     found = ask.resources.catalogs.get(ask.destination_id)
     if found is None:
         return {"fetched_at_ms": 0, "fields": []}
-    candidates = {attribute.qualified for attribute in found.mapping_id_candidates()}
+    candidates = {one.qualified for one in found.mapping_id_candidates()}
     return {
         "fetched_at_ms": found.fetched_at_ms,
         "fields": [
             {
-                "target": spell_target(one.set_name, one.name), "type": one.data_type, "length": one.length,
-                "required": not one.is_nullable, "values": one.restricted_values, "mapping_id": one.qualified in candidates,
+                "target": spell_target(one.set_name, one.name),
+                "type": one.data_type,
+                "length": one.length,
+                "required": not one.is_nullable,
+                "values": one.restricted_values,
+                "mapping_id": one.qualified in candidates,
             }
             for one in found.selectable()
         ],
-    }  # fmt: skip
+    }
 
 
 def list_runs(ask: Ask) -> Any:
     ask.resources.destinations.about(ask.destination_id)
     hours = min(max(1, ask.given.get("hours", 24)), MOST_HOURS)
-    found = read_runs(ask.resources.redis, ask.destination_id, hours=hours)
-    return {"runs": [{"start_ms": run.start_ms, **asdict(run)} for run in found]}
+    runs = read_runs(ask.resources.redis, ask.destination_id, hours=hours)
+    return {"runs": [{"start_ms": run.start_ms, **asdict(run)} for run in runs]}
 
 
 def enqueue_profiles(ask: Ask) -> Any:
-    problems = []
-    job, occurred_at = ask.given.get("job"), ask.given.get("occurred_at")
+    problems, job, occurred_at = [], ask.given.get("job"), ask.given.get("occurred_at")
     if job is not None and not JOB_ID.allows(job):
         problems.append(f"job: {JOB_ID.must}.")
     if occurred_at is not None:
@@ -140,9 +154,12 @@ def enqueue_profiles(ask: Ask) -> Any:
     if problems:
         raise UsageError("The request has problems.", problems=tuple(problems))
     job = Producer(ask.resources).enqueue(
-        ask.destination_id, ask.given["profiles"], occurred_at=occurred_at, job_id=job,
+        ask.destination_id,
+        ask.given["profiles"],
+        occurred_at=occurred_at,
+        job_id=job,
         backfill=ask.given.get("backfill", False),
-    )  # fmt: skip
+    )
     ask.note("enqueue", ask.destination_id, f"{len(ask.given['profiles'])} as job {job}")
     return {"job": job}
 
@@ -150,9 +167,13 @@ def enqueue_profiles(ask: Ask) -> Any:
 def preview(ask: Ask) -> Any:
     manages = ask.actor.role.covers(Role.MANAGE)
     found = preview_profiles(
-        ask.resources, ask.destination_id, ask.given["profiles"], backfill=ask.given.get("backfill", False),
-        reveal=manages, delivered_counts=manages,
-    )  # fmt: skip
+        ask.resources,
+        ask.destination_id,
+        ask.given["profiles"],
+        backfill=ask.given.get("backfill", False),
+        reveal=manages,
+        delivered_counts=manages,
+    )
     if found.delivered_counts:
         ask.note("preview", ask.destination_id, f"{len(ask.given['profiles'])} profiles")
     return preview_as_json(found)
@@ -253,15 +274,31 @@ def list_acts(ask: Ask) -> Any:
 
 _D = "/v1/destinations/{destination}"
 OPERATIONS = [
-    Operation("GET", "/v1/destinations", Role.VIEW, "Every destination with state, backlog, quota and pace", list_destinations),
-    Operation("GET", _D, Role.VIEW, "One destination, with its file (without secrets and addresses of alerts)", get_destination),
     Operation(
-        "PUT", _D, Role.MANAGE, "Connect or replace after a live test; `test_only` changes nothing", connect_destination,
-        body={"file": "text", "client_secret": "text", "test_only": "flag", "limits_of_account": "flag"}, needed=("file",),
+        "GET", "/v1/destinations", Role.VIEW, "Every destination with state, backlog, quota and pace", list_destinations
     ),
     Operation(
-        "DELETE", _D, Role.MANAGE,
-        "Disconnect: its backlog, failures and delivered state are lost; contacts in Marketing Cloud stay", disconnect_destination,
+        "GET",
+        _D,
+        Role.VIEW,
+        "One destination, with its file (without secrets and addresses of alerts)",
+        get_destination,
+    ),
+    Operation(
+        "PUT",
+        _D,
+        Role.MANAGE,
+        "Connect or replace after a live test; `test_only` changes nothing",
+        connect_destination,
+        body={"file": "text", "client_secret": "text", "test_only": "flag", "limits_of_account": "flag"},
+        needed=("file",),
+    ),
+    Operation(
+        "DELETE",
+        _D,
+        Role.MANAGE,
+        "Disconnect: its backlog, failures and delivered state are lost; contacts in Marketing Cloud stay",
+        disconnect_destination,
     ),
     Operation("POST", f"{_D}/pause", Role.ACTIVATE, "Stop delivering; profiles wait", pause_destination),
     Operation("POST", f"{_D}/resume", Role.ACTIVATE, "Deliver again, or probe at once", resume_destination),
@@ -269,27 +306,45 @@ OPERATIONS = [
     Operation("POST", f"{_D}/fields/refresh", Role.ACTIVATE, "Fetch the fields now", refresh_fields),
     Operation("GET", f"{_D}/runs", Role.VIEW, "Hourly counts, newest first", list_runs, query={"hours": "number"}),
     Operation(
-        "POST", f"{_D}/profiles", Role.ACTIVATE, "Enqueue profiles", enqueue_profiles,
-        body={"profiles": "list", "job": "text", "backfill": "flag", "occurred_at": "text"}, needed=("profiles",),
+        "POST",
+        f"{_D}/profiles",
+        Role.ACTIVATE,
+        "Enqueue profiles",
+        enqueue_profiles,
+        body={"profiles": "list", "job": "text", "backfill": "flag", "occurred_at": "text"},
+        needed=("profiles",),
     ),
     Operation(
-        "POST", f"{_D}/preview", Role.VIEW,
-        "What would be sent for profiles, and why not; changes nothing. Below `manage` as if nothing had been delivered", preview,
-        body={"profiles": "list", "backfill": "flag"}, needed=("profiles",),
+        "POST",
+        f"{_D}/preview",
+        Role.VIEW,
+        "What would be sent for profiles, and why not; changes nothing. Below `manage` as if nothing had been delivered",
+        preview,
+        body={"profiles": "list", "backfill": "flag"},
+        needed=("profiles",),
     ),
     Operation(
-        "GET", f"{_D}/failures", Role.VIEW, "Failures without their profiles, newest first", list_failures,
+        "GET",
+        f"{_D}/failures",
+        Role.VIEW,
+        "Failures without their profiles, newest first",
+        list_failures,
         query={**FILTER, "limit": "number"},
     ),
     Operation("POST", f"{_D}/failures/replay", Role.ACTIVATE, "Enqueue failures again", replay_failures, body=FILTER),
     Operation("POST", f"{_D}/failures/discard", Role.ACTIVATE, "Drop failures for good", discard_failures, body=FILTER),
     Operation(
-        "POST", f"{_D}/contact", Role.VIEW, "One contact by key: delivered, waiting, failed", look_up_contact,
-        body={"key": "text", "account": "flag"}, needed=("key",),
+        "POST",
+        f"{_D}/contact",
+        Role.VIEW,
+        "One contact by key: delivered, waiting, failed",
+        look_up_contact,
+        body={"key": "text", "account": "flag"},
+        needed=("key",),
     ),
     Operation("GET", "/v1/jobs", Role.VIEW, "The newest jobs", list_jobs, query={"limit": "number"}),
     Operation("GET", "/v1/sources", Role.VIEW, "Who may send by HTTP, and what came of it", list_sources),
     Operation("GET", "/v1/jobs/{job}", Role.VIEW, "One job's counts", get_job),
     Operation("GET", "/v1/alerts", Role.VIEW, "Alerts: open, of late, muted", list_alerts),
     Operation("GET", "/v1/audit", Role.MANAGE, "Who did what when, newest first", list_acts, query={"limit": "number"}),
-]  # fmt: skip
+]

@@ -21,9 +21,17 @@ def make_server(resources: Resources, host: str, port: int, *, url: str) -> uvic
     """Return a server that has not been started. Raises: `UsageError` for settings that do not fit together."""
     sign_on = SingleSignOn(resources.settings, url) if resources.settings.console_oidc_issuer else None
     config = uvicorn.Config(
-        make_application(make_context(resources, url, sign_on)), host=host, port=port, log_level="warning", access_log=False,
-               date_header=False, timeout_graceful_shutdown=STOP_SECONDS, http=Connection, ws="none", lifespan="on",
-               timeout_keep_alive=KEEP_ALIVE_SECONDS,
-               proxy_headers=False,  # app.console.client_address decides which proxies to trust
-    )  # fmt: skip  # no access log: an address may contain a one-time link
+        make_application(make_context(resources, url, sign_on)),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        date_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        proxy_headers=False,  # app.console.client_address decides which proxies to trust
+    )  # no access log: an address may contain a one-time link
     return uvicorn.Server(config)

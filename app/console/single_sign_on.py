@@ -85,9 +85,12 @@ class SingleSignOn:
             claims = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS).claims
             jwt.JWTClaimsRegistry(
                 leeway=LEEWAY_SECONDS,
-                iss={"essential": True, "value": known["issuer"]}, aud={"essential": True, "value": self._client_id},
-                exp={"essential": True}, nonce={"essential": True, "value": kept["nonce"]}, sub={"essential": True},
-            ).validate(claims)  # fmt: skip
+                iss={"essential": True, "value": known["issuer"]},
+                aud={"essential": True, "value": self._client_id},
+                exp={"essential": True},
+                nonce={"essential": True, "value": kept["nonce"]},
+                sub={"essential": True},
+            ).validate(claims)
         except requests.RequestException as error:
             raise self._away() from error
         except (AuthlibBaseError, JoseError, KeyError, ValueError) as error:
@@ -111,9 +114,12 @@ class SingleSignOn:
 
     def _session(self) -> OAuth2Session:
         return OAuth2Session(
-            self._client_id, self._client_secret, scope="openid profile email", redirect_uri=self._redirect_uri,
+            self._client_id,
+            self._client_secret,
+            scope="openid profile email",
+            redirect_uri=self._redirect_uri,
             code_challenge_method="S256",
-        )  # fmt: skip
+        )
 
     def _known(self) -> dict[str, Any]:
         """Return the issuer's metadata."""

@@ -69,7 +69,7 @@ class LaneSession:
             self._error is None
             and self.contacts.waiting > 0
             and machine.may_start_calls(self._state, self._in_hand(), self._rules)
-        )  # fmt: skip
+        )
 
     async def may_stay(self, batch: Batch) -> bool:
         """Return whether this process is to work on a batch; a long one may be another process's work."""
@@ -94,9 +94,13 @@ class LaneSession:
         """Note that the command read this batch and that its contacts have it."""
         self._read += batch.size
         self._state = machine.read_done(
-            self._state, command, live=len(batch.live), backfill=len(batch.backfill), recovered=batch.recovered,
+            self._state,
+            command,
+            live=len(batch.live),
+            backfill=len(batch.backfill),
+            recovered=batch.recovered,
             now=time.monotonic(),
-        )  # fmt: skip
+        )
 
     def settled(self) -> None:
         """Note that outcomes were written."""
@@ -184,9 +188,11 @@ class LaneSession:
 def _rules(work: Work) -> machine.Rules:
     settings = work.shared.settings
     return machine.Rules(
-        settings.window_size, settings.slice_seconds, is_probe=work.is_probe,
+        settings.window_size,
+        settings.slice_seconds,
+        is_probe=work.is_probe,
         # lanes that began together must not end together: nothing would be called while all wait for calls in flight
         reads_seconds=random.uniform(machine.READS_SECONDS_AT_LEAST, machine.READS_SECONDS_AT_MOST),  # noqa: S311  # spread, not a secret
         # a lease is renewed after a third of its life, and nothing is sent near its end
         rest_seconds=min(machine.REST_SECONDS, settings.lease_seconds / 20),
-    )  # fmt: skip
+    )

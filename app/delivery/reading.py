@@ -71,9 +71,14 @@ async def _open(session: LaneSession, batch: Batch) -> tuple[list[Pair], list[En
         for entry in batch.entries():
             try:
                 update = open_entry(
-                    entry, batch, mapping, ledger, work.shared.ring, work.destination.id,
+                    entry,
+                    batch,
+                    mapping,
+                    ledger,
+                    work.shared.ring,
+                    work.destination.id,
                     crashes_allowed=work.shared.settings.crashes_allowed,
-                )  # fmt: skip
+                )
             except SealBroken:
                 unopened.append(entry)
             else:

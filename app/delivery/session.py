@@ -252,8 +252,14 @@ def read_done(
     found = live + backfill > 0
     dry = not found and command.backfill > 0
     return replace(
-        state, read_at=now, found=found, dry=dry, recovering=recovered, backfill_batch=min(batch, 1_000), backfill_read_at=read_at
-    )  # fmt: skip
+        state,
+        read_at=now,
+        found=found,
+        dry=dry,
+        recovering=recovered,
+        backfill_batch=min(batch, 1_000),
+        backfill_read_at=read_at,
+    )
 
 
 def settled(state: SessionState, now: float) -> SessionState:

@@ -57,17 +57,27 @@ class Delivery:
         trips = RoundTrips(resources.redis)
         self._gates = Gates(trips, resources.settings.calls_at_once)
         self.leads = Leads(
-            resources.redis, lease_seconds=self._settings.lease_seconds, lanes=self._settings.worker_concurrency,
-            calls_share=self._gates.room_used_share, cpu_share=Cpu().share,
-        )  # fmt: skip
+            resources.redis,
+            lease_seconds=self._settings.lease_seconds,
+            lanes=self._settings.worker_concurrency,
+            calls_share=self._gates.room_used_share,
+            cpu_share=Cpu().share,
+        )
         clients = Clients(resources.client)
         self.mappings = Mappings(resources, clients)
         self.client, self.mapping = clients.of, self.mappings.of
         self.staying = Staying(resources, self.leads)
         self._shared = Shared(
-            settings=self._settings, ring=resources.ring, measures=resources.measures, trips=trips, mappings=self.mappings,
-            staying=self.staying, doubts=InARow(), refused_forms=InARow(), stopping=self.stopping,
-        )  # fmt: skip
+            settings=self._settings,
+            ring=resources.ring,
+            measures=resources.measures,
+            trips=trips,
+            mappings=self.mappings,
+            staying=self.staying,
+            doubts=InARow(),
+            refused_forms=InARow(),
+            stopping=self.stopping,
+        )
         self._abandoned = Abandoned(wake_up_seconds=self._settings.wake_up_seconds)
         self._conclusion = Conclusion(resources, self.leads, self._abandoned)
 
@@ -112,9 +122,14 @@ class Delivery:
     def _lane(self, connected: Connected, number: int) -> Lane:
         destination, settings = connected.destination, self._settings
         return Lane(
-            self._r.redis, destination.id, number, epoch=connected.epoch, holdings=destination.holdings,
-            lease_seconds=settings.lease_seconds, margin_seconds=settings.lease_margin_seconds,
-        )  # fmt: skip
+            self._r.redis,
+            destination.id,
+            number,
+            epoch=connected.epoch,
+            holdings=destination.holdings,
+            lease_seconds=settings.lease_seconds,
+            margin_seconds=settings.lease_margin_seconds,
+        )
 
     def _probe(self, lane: Lane, connected: Connected, state: State, wake_up_token: str) -> WakeUpResult:
         """Run a session of one call, if it is due, nobody else makes it and the account is not paused."""
@@ -177,8 +192,14 @@ class Delivery:
     ) -> Result:
         destination = connected.destination
         work = Work(
-            shared=self._shared, lane=lane, connected=connected, generation=f"{connected.epoch} {state.generation}",
-            mapping=mapping, client=self.client(destination),
-            gate=self._gates.of(destination.account.key, destination.limits), is_probe=is_probe, trouble_code=state.code,
-        )  # fmt: skip
+            shared=self._shared,
+            lane=lane,
+            connected=connected,
+            generation=f"{connected.epoch} {state.generation}",
+            mapping=mapping,
+            client=self.client(destination),
+            gate=self._gates.of(destination.account.key, destination.limits),
+            is_probe=is_probe,
+            trouble_code=state.code,
+        )
         return EVENT_LOOP.run(carry_out(work))

@@ -65,9 +65,12 @@ class CatalogStore:
         )
         keys = DestinationKeys(destination_id)
         write(
-            self._redis, ("SET", keys.catalog, raw), ("DEL", keys.catalog_failure),
-            keys=[keys.catalog, keys.catalog_failure], only_with=keys.epoch if if_connected else "",
-        )  # fmt: skip
+            self._redis,
+            ("SET", keys.catalog, raw),
+            ("DEL", keys.catalog_failure),
+            keys=[keys.catalog, keys.catalog_failure],
+            only_with=keys.epoch if if_connected else "",
+        )
         write(self._redis, ("ZADD", CATALOGS, catalog.fetched_at_ms, destination_id), keys=[CATALOGS])
         self._read[destination_id] = (time.monotonic(), raw, catalog)
 

@@ -99,9 +99,11 @@ def check(resources: Resources, destination_id: str, *, new_token: bool = False)
 
 def _preflight(resources: Resources, destination: Destination, *, new_token: bool = False) -> Preflight:
     return preflight(
-        destination, resources.client(destination), now_ms=resources.clock.now_ms(),
+        destination,
+        resources.client(destination),
+        now_ms=resources.clock.now_ms(),
         new_token=new_token or distrusts_token(resources, destination.id),
-    )  # fmt: skip
+    )
 
 
 def distrusts_token(resources: Resources, destination_id: str) -> bool:

@@ -106,11 +106,19 @@ class StateStore:
         """
         base, cap = self._delays[status]
         return self._ask(
-            destination_id, "fail", probe, generation, str(status), error.code, str(error), error.remedy,
+            destination_id,
+            "fail",
+            probe,
+            generation,
+            str(status),
+            error.code,
+            str(error),
+            error.remedy,
             int((error.wait_seconds or 0) * 1000),
             random.random(),  # noqa: S311  # jitter, not a secret
-            base * 1000, cap * 1000,
-        )  # fmt: skip
+            base * 1000,
+            cap * 1000,
+        )
 
     def take_probe(self, destination_id: str, token: str) -> tuple[State, bool]:
         """Ask to probe now. Returns the state, and True for the one worker that may."""

@@ -177,8 +177,12 @@ class PrivateRedis:
             )
         with uninterrupted():  # the lock must name its holder
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                [server, str(config.resolve())], start_new_session=True, stdout=subprocess.DEVNULL, pass_fds=[held], umask=0o077,
-            )  # fmt: skip
+                [server, str(config.resolve())],
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[held],
+                umask=0o077,
+            )
             self._home.lock(self._name).name_holder(held, self._process.pid)
 
     def _check_version(self, server: str) -> None:

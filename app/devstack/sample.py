@@ -73,9 +73,13 @@ def make_sample(count: int) -> Sample:
         expected["unchanged"] += 1
         # an older name that arrives late
         sample.second.append(
-            _profile(key, "2026-01-01T00:00:00Z", person={"name": {"firstName": "Older", "lastName": "Older"}},
-                     loyalty={"points": 1})
-        )  # fmt: skip
+            _profile(
+                key,
+                "2026-01-01T00:00:00Z",
+                person={"name": {"firstName": "Older", "lastName": "Older"}},
+                loyalty={"points": 1},
+            )
+        )
         expected["superseded"] += 1
         # a partial update: what it does not mention stays
         points = dice.randrange(5_000)

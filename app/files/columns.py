@@ -239,5 +239,8 @@ def _json(text: str) -> Any:
 
 
 _READERS: dict[Type, Callable[[str], Any]] = {
-    Type.TEXT: lambda text: text, Type.NUMBER: _number, Type.BOOLEAN: _boolean, Type.JSON: _json,
-}  # fmt: skip
+    Type.TEXT: lambda text: text,
+    Type.NUMBER: _number,
+    Type.BOOLEAN: _boolean,
+    Type.JSON: _json,
+}

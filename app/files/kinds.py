@@ -39,7 +39,11 @@ class Unrecognised(ValueError):
 _COMPRESSED = ((b"\x1f\x8b", Compression.GZIP), (b"\x28\xb5\x2f\xfd", Compression.ZSTD))
 _OTHERS = (
     (b"%PDF", "a PDF document", ""),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (xls) or another old Office document", "Save the sheet as CSV UTF-8."),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an Excel workbook (xls) or another old Office document",
+        "Save the sheet as CSV UTF-8.",
+    ),
     (b"\x1f\x8b", "packed with gzip twice", UNPACK),
     (b"\x28\xb5\x2f\xfd", "packed with zstd twice", UNPACK),
     (b"BZh", "packed with bzip2", UNPACK),
@@ -50,7 +54,7 @@ _OTHERS = (
     (b"SQLite format 3\x00", "an SQLite database", "Export the table as CSV."),
     (b"\x89PNG", "an image", ""),
     (b"\xff\xd8\xff", "an image", ""),
-)  # fmt: skip
+)
 _UTF_16 = "Make it UTF-8: `iconv -f {} -t UTF-8 FILE`."
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _WRAPPED = re.compile(rb'\{\s*"profiles"\s*:\s*\[')

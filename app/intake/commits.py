@@ -216,9 +216,12 @@ class Commits:
         chunk = appender.sort((readied, _origin(job, post, place)) for (post, place), readied in items)
         (first, _), _ = items[0]
         asleep = appender.append(
-            chunk, job_id=job, chunk_id=f"intake:{uuid4().hex}", about={"source": f"intake {first.source}"},
+            chunk,
+            job_id=job,
+            chunk_id=f"intake:{uuid4().hex}",
+            about={"source": f"intake {first.source}"},
             chunk_life_seconds=INTAKE_CHUNK_LIFE_SECONDS,
-        )  # fmt: skip
+        )
         for ((post, _), _), excluded in zip(items, chunk.exclusions, strict=True):
             post.excluded += excluded is not None
             post.accepted += excluded is None

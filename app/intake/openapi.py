@@ -54,7 +54,11 @@ _PROFILES = {
                     "anyOf": [
                         _PROFILE,
                         {"type": "array", "items": _PROFILE},
-                        {"type": "object", "required": ["profiles"], "properties": {"profiles": {"type": "array", "items": _PROFILE}}},
+                        {
+                            "type": "object",
+                            "required": ["profiles"],
+                            "properties": {"profiles": {"type": "array", "items": _PROFILE}},
+                        },
                     ]
                 }
             },
@@ -66,10 +70,16 @@ _PROFILES = {
             "description": "The profiles are durable.",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
         },
-        "400": _PROBLEM, "401": _PROBLEM, "403": _PROBLEM, "408": _PROBLEM, "413": _PROBLEM, "415": _PROBLEM,
-        "429": _LATER, "503": _LATER,
+        "400": _PROBLEM,
+        "401": _PROBLEM,
+        "403": _PROBLEM,
+        "408": _PROBLEM,
+        "413": _PROBLEM,
+        "415": _PROBLEM,
+        "429": _LATER,
+        "503": _LATER,
     },
-}  # fmt: skip
+}
 
 _TOKEN = {
     "summary": "Get an access token",

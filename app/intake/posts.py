@@ -73,9 +73,12 @@ class Profiles:
         except _Gone:
             status = 499  # nobody is left to answer
         self._counts.answered(
-            source, status, time.monotonic() - first_byte,
-            accepted=post.accepted if post else 0, excluded=post.excluded if post else 0,
-        )  # fmt: skip
+            source,
+            status,
+            time.monotonic() - first_byte,
+            accepted=post.accepted if post else 0,
+            excluded=post.excluded if post else 0,
+        )
         if status != 499:
             await answer(send, status, body, more)
 
@@ -171,9 +174,13 @@ class Profiles:
     def _say(self, source: str, scope: Scope, refused: RequestRefused) -> None:
         if refused.status == 401:
             say_once(
-                log, f"401:{_peer(scope)}", "A request from %s was refused: %s Senders may lose what they send.",
-                _peer(scope), refused, level=logging.ERROR,
-            )  # fmt: skip
+                log,
+                f"401:{_peer(scope)}",
+                "A request from %s was refused: %s Senders may lose what they send.",
+                _peer(scope),
+                refused,
+                level=logging.ERROR,
+            )
         else:
             say_once(log, f"{refused.code}:{source}", "%s was answered %d: %s", source, refused.status, refused)
 

@@ -131,9 +131,14 @@ class Appender:
         self.append(Chunk((), -1), job_id=job_id, chunk_id=f"{job_id}:begun", about=about)
 
     def append(
-        self, chunk: Chunk, *, job_id: str, chunk_id: str, about: Mapping[str, str] = _NOTHING,
+        self,
+        chunk: Chunk,
+        *,
+        job_id: str,
+        chunk_id: str,
+        about: Mapping[str, str] = _NOTHING,
         chunk_life_seconds: int = CHUNK_LIFE_SECONDS,
-    ) -> set[int]:  # fmt: skip
+    ) -> set[int]:
         """Append a chunk in one step in Redis. The same chunk id adds nothing again for `chunk_life_seconds`.
 
         `about`: fields that describe the job; those already stored stay.
@@ -157,9 +162,19 @@ class Appender:
         hour = hour_of(self._clock.now_ms())
         names = [keys.epoch, keys.chunk(chunk_id), keys.job(job_id), keys.jobs, keys.run(hour)]
         args: list[Any] = [
-            self._epoch, chunk_life_seconds, JOB_LIFE_SECONDS, RUN_LIFE_SECONDS, self._wake_up_ms, job_id,
-            chunk.received, RESERVE, chunk.received_before, chunk.more, MOST_DETAILS, len(about),
-        ]  # fmt: skip
+            self._epoch,
+            chunk_life_seconds,
+            JOB_LIFE_SECONDS,
+            RUN_LIFE_SECONDS,
+            self._wake_up_ms,
+            job_id,
+            chunk.received,
+            RESERVE,
+            chunk.received_before,
+            chunk.more,
+            MOST_DETAILS,
+            len(about),
+        ]
         for name, word in about.items():
             args += [name, word]
         args.append(len(chunk.excluded))

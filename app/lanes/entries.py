@@ -65,9 +65,19 @@ class Origin:
     def fields(self, sealed: bytes) -> list[bytes | str | int]:
         """Return the stream entry: names and values in turn."""
         return [
-            "j", self.job_id, "o", self.occurred_at_ms, "s", f"{self.stamp_ms}-{self.stamp_number}", "f", self.flags,
-            "c", self.tag, "p", sealed,
-        ]  # fmt: skip
+            "j",
+            self.job_id,
+            "o",
+            self.occurred_at_ms,
+            "s",
+            f"{self.stamp_ms}-{self.stamp_number}",
+            "f",
+            self.flags,
+            "c",
+            self.tag,
+            "p",
+            sealed,
+        ]
 
 
 @dataclass(frozen=True, slots=True)

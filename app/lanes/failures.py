@@ -72,13 +72,17 @@ def seal_failure(entry: Entry, error: CallError, destination_id: str, ring: KeyR
                 "attempts": entry.attempts + 1,
                 "first_tried_at_ms": entry.first_tried_at_ms or now_ms,
                 "origin": [
-                    origin.job_id, origin.occurred_at_ms, origin.stamp_ms, origin.stamp_number, origin.flags,
+                    origin.job_id,
+                    origin.occurred_at_ms,
+                    origin.stamp_ms,
+                    origin.stamp_number,
+                    origin.flags,
                     origin.tag.hex(),
                 ],
             }
         ),
         _purpose(destination_id),
-    )  # fmt: skip
+    )
     return len(head).to_bytes(_LENGTH) + head + entry.sealed
 
 
@@ -128,9 +132,16 @@ class FailureStore:
             head = orjson.loads(self._ring.open(record[_LENGTH:end], _purpose(self._destination_id)))
         except SealBroken as error:
             head = {
-                "code": "seal_broken", "text": str(error), "remedy": error.remedy, "service_message": "", "request_id": "",
-                "http_status": None, "attempts": 0, "first_tried_at_ms": 0, "origin": ["", 0, 0, 0, "", ""],
-            }  # fmt: skip
+                "code": "seal_broken",
+                "text": str(error),
+                "remedy": error.remedy,
+                "service_message": "",
+                "request_id": "",
+                "http_status": None,
+                "attempts": 0,
+                "first_tried_at_ms": 0,
+                "origin": ["", 0, 0, 0, "", ""],
+            }
         *origin, tag = head.pop("origin")
         return Failure(
             id=failure_id,

@@ -154,17 +154,31 @@ class Lane:
             return Batch(head, bool(recovered), deaths, deaths_alone, live_entries, backfill_entries)
 
         return Step(
-            "app.lanes", "read",
+            "app.lanes",
+            "read",
             [
-                keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery, keys.crashes,
+                keys.lease,
+                keys.live,
+                keys.backfill,
+                keys.later,
+                keys.parked,
+                keys.window,
+                keys.recovery,
+                keys.crashes,
                 self._destination.epoch,
             ],
             [
-                self.token, self._lease_ms, self._epoch, self._cursor_live, self._cursor_backfill, live, backfill,
+                self.token,
+                self._lease_ms,
+                self._epoch,
+                self._cursor_live,
+                self._cursor_backfill,
+                live,
+                backfill,
                 WINDOW_BYTES,
             ],
             read,
-        )  # fmt: skip
+        )
 
     def waiting(self, *, most: int) -> list[Entry]:
         """Return the oldest entries of both streams, without taking them into a window."""
@@ -184,18 +198,36 @@ class Lane:
         keys, destination = self._keys, self._destination
         streams = [destination.lane(lane).stream(backfill=backfill) for lane, backfill in settlement.targets()]
         return Step(
-            "app.lanes", "settle",
+            "app.lanes",
+            "settle",
             [
-                keys.lease, keys.live, keys.backfill, keys.later, keys.parked, keys.window, keys.recovery,
-                keys.settled, self._delivered, destination.failures, destination.failed, destination.run(hour),
-                destination.epoch, *streams, *(destination.job(job_id) for job_id in settlement.jobs),
+                keys.lease,
+                keys.live,
+                keys.backfill,
+                keys.later,
+                keys.parked,
+                keys.window,
+                keys.recovery,
+                keys.settled,
+                self._delivered,
+                destination.failures,
+                destination.failed,
+                destination.run(hour),
+                destination.epoch,
+                *streams,
+                *(destination.job(job_id) for job_id in settlement.jobs),
             ],
             [
-                self.token, self._lease_ms, self._epoch, next(self._numbers), RUN_LIFE_SECONDS, JOB_LIFE_SECONDS,
+                self.token,
+                self._lease_ms,
+                self._epoch,
+                next(self._numbers),
+                RUN_LIFE_SECONDS,
+                JOB_LIFE_SECONDS,
                 *settlement.arguments(),
             ],
             lambda reply: self._kept(asked, reply=reply),
-        )  # fmt: skip
+        )
 
     def release(self, *, wake_up_seconds: float, wake_up_token: str = ANY_WAKE_UP) -> bool:
         """Let go. Returns True if entries are left: the token is set and the caller must send the wake-up."""

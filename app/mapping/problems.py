@@ -71,14 +71,18 @@ def _missing_rows(destination: Destination) -> Iterator[Problem]:
     targets = [row.target for row in destination.mapping]
     if not any(target.kind == "contact_key" for target in targets):
         yield Problem(
-            "error", "mapping", "No row gives the contact key.",
+            "error",
+            "mapping",
+            "No row gives the contact key.",
             'Add {source: "IdentityMap: contactKey", target: "Identity: salesforceContactKey"}.',
-        )  # fmt: skip
+        )
     if not any(target.qualified == EMAIL_ADDRESS.qualified for target in targets):
         yield Problem(
-            "error", "mapping", "No row gives the email address.",
+            "error",
+            "mapping",
+            "No row gives the email address.",
             'Add {source: "xdm: personalEmail.address", target: "Attribute: Email Addresses.Email Address"}.',
-        )  # fmt: skip
+        )
 
 
 def _doubles(destination: Destination) -> Iterator[Problem]:
@@ -90,9 +94,11 @@ def _doubles(destination: Destination) -> Iterator[Problem]:
     for number, segment in enumerate(destination.segments):
         if segment.qualified in mapped:
             yield Problem(
-                "error", f"segments[{number}].mapping_id",
-                f"{segment.mapping_id!r} is the target of a mapping row as well.", "Give the segment a field of its own.",
-            )  # fmt: skip
+                "error",
+                f"segments[{number}].mapping_id",
+                f"{segment.mapping_id!r} is the target of a mapping row as well.",
+                "Give the segment a field of its own.",
+            )
 
 
 def _form_of_mapping_ids(destination: Destination) -> Iterator[Problem]:
@@ -112,9 +118,11 @@ def _targets(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
         if target.set_name not in (DEMOGRAPHICS, ADDRESSES):
             likely = nearest(target.set_name, (DEMOGRAPHICS, ADDRESSES))
             yield Problem(
-                "error", where, f"Attributes of the set {target.set_name!r} cannot be written.",
+                "error",
+                where,
+                f"Attributes of the set {target.set_name!r} cannot be written.",
                 f"Did you mean {likely!r}?" if likely else f"Only {DEMOGRAPHICS}, and {EMAIL_ADDRESS.qualified}, can.",
-            )  # fmt: skip
+            )
             continue
         if target.set_name == ADDRESSES and target.qualified not in ALWAYS_THERE:
             yield Problem(
@@ -145,9 +153,11 @@ def _constants(destination: Destination, number: int, row: MappingRow, attribute
                 check(source.name)
             except BadValue as problem:
                 yield Problem(
-                    "error", f"mapping[{number}].source", f"The constant for {attribute.qualified!r} {problem}.",
+                    "error",
+                    f"mapping[{number}].source",
+                    f"The constant for {attribute.qualified!r} {problem}.",
                     f"The attribute is of type {attribute.data_type}: `activation fields {destination.id}`.",
-                )  # fmt: skip
+                )
 
 
 def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem]:
@@ -157,10 +167,12 @@ def _mapping_ids(destination: Destination, catalog: Catalog) -> Iterator[Problem
         attribute = catalog.attributes.get(segment.qualified)
         if attribute is None:
             yield Problem(
-                "error", where, f"The Mapping ID {name!r} names no field of {DEMOGRAPHICS}.",
+                "error",
+                where,
+                f"The Mapping ID {name!r} names no field of {DEMOGRAPHICS}.",
                 near_miss(name, demographics)
                 or f"Create it in Contact Builder: type Text, length {SHORTEST} to {LONGEST}, exactly this name.",
-            )  # fmt: skip
+            )
             continue
         if found := not_a_mapping_id(attribute):
             why, remedy = found
@@ -177,9 +189,11 @@ def _statuses(destination: Destination, where: str, attribute: Attribute) -> Ite
             check(value)
         except BadValue as problem:
             yield Problem(
-                "warning", where, f"The field {attribute.name!r} does not take the status {value!r}, which is left out: it {problem}.",
+                "warning",
+                where,
+                f"The field {attribute.name!r} does not take the status {value!r}, which is left out: it {problem}.",
                 "Change the field in Contact Builder, or options.status_values.",
-            )  # fmt: skip
+            )
 
 
 def _check_of(destination: Destination, attribute: Attribute) -> Check:

@@ -77,20 +77,36 @@ class AccountPace:
             self._server.learn(asked_at, heard_at, answered_us / 1e6)
             answered_at = min(heard_at, max(asked_at, answered_us / 1e6 - self._server.ahead_seconds))
             return Starts(
-                count, answered_at, first_us / 1e6, interval_us / 1e6, wait_us / 1e6, Why(why.decode()), bool(learns),
+                count,
+                answered_at,
+                first_us / 1e6,
+                interval_us / 1e6,
+                wait_us / 1e6,
+                Why(why.decode()),
+                bool(learns),
                 bool(scarce),
-            )  # fmt: skip
+            )
 
         return Step(
-            "app.pacing", "starts",
+            "app.pacing",
+            "starts",
             [self._keys.pace, self._keys.shares, self._keys.calls, self._keys.observed],
             [
-                now_us, self._holder, wanted, interval_us, max(REACH_SECONDS * 1e6, 1.5 * interval_us), kind,
-                limits.calls_per_year if limits.stop_at_yearly_quota else 0, CALLS_LIFE_SECONDS, unused,
-                int(LEARN_SECONDS * 1e6), int(lead_seconds * 1e6), *pairs,
+                now_us,
+                self._holder,
+                wanted,
+                interval_us,
+                max(REACH_SECONDS * 1e6, 1.5 * interval_us),
+                kind,
+                limits.calls_per_year if limits.stop_at_yearly_quota else 0,
+                CALLS_LIFE_SECONDS,
+                unused,
+                int(LEARN_SECONDS * 1e6),
+                int(lead_seconds * 1e6),
+                *pairs,
             ],
             read,
-        )  # fmt: skip
+        )
 
     def lease(self, wanted: int, *, in_use: int, now_us: int = 0) -> Step[tuple[int, int]]:
         """Return the step that asks for `wanted` permits in total.
@@ -98,24 +114,30 @@ class AccountPace:
         Its reply is (permits held from now on, permits of the account).
         """
         return Step(
-            "app.pacing", "permits",
+            "app.pacing",
+            "permits",
             [self._keys.permits, self._keys.pace],
             [now_us, self._holder, wanted, in_use, self._limits.max_in_flight, int(PERMIT_LIFE_SECONDS * 1e6)],
             lambda reply: (int(reply[0]), int(reply[1])),
-        )  # fmt: skip
+        )
 
     def back_off(self, kind: Throttle, wait_seconds: float | None, *, now_us: int = 0) -> Step[float]:
         """Return the step that makes the whole account wait; its reply is for how many seconds."""
         first, most = WAITS[kind]
         return Step(
-            "app.pacing", "back_off",
+            "app.pacing",
+            "back_off",
             [self._keys.pace, self._keys.observed],
             [
-                now_us, str(kind), int((wait_seconds or 0) * 1e6), random.random(),  # noqa: S311  # jitter, not a secret
-                int(first * 1e6), int(most * 1e6),
+                now_us,
+                str(kind),
+                int((wait_seconds or 0) * 1e6),
+                random.random(),  # noqa: S311  # jitter, not a secret
+                int(first * 1e6),
+                int(most * 1e6),
             ],
             lambda wait_us: float(wait_us) / 1e6,
-        )  # fmt: skip
+        )
 
     def learn(self) -> None:
         """Learn the pace from what all processes observed since the last time.
@@ -134,8 +156,10 @@ class AccountPace:
             observed, _, _, _, (state, since, blocked) = pipeline.execute()
         seen = Observations.of(
             {name.decode(): int(value) for name, value in observed.items()},
-            waits_since_us=float(since or 0), waits_until_us=float(blocked or 0), now_us=now_us,
-        )  # fmt: skip
+            waits_since_us=float(since or 0),
+            waits_until_us=float(blocked or 0),
+            now_us=now_us,
+        )
         before = from_bytes(state, self._limits)
         pace = next_pace(before, seen, self._limits)
         if pace != before:

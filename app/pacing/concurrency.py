@@ -94,7 +94,7 @@ def _after_too_many(known: Concurrency) -> Concurrency:
     fewer = float(known.fits) if tries_one_more else max(1.0, known.permits / 2)
     return replace(
         known, permits=min(known.permits, fewer), trial=None, fits=max(1, int(known.permits) - 1), fits_seconds=0.0
-    )  # fmt: skip
+    )
 
 
 def _grown(known: Concurrency, max_in_flight: int) -> Concurrency:
@@ -116,10 +116,17 @@ def _judged(known: Concurrency, trial: Trial, seen: Observations) -> Concurrency
     if through >= AS_MUCH:
         # the next trial follows at once
         return replace(
-            known, ease_seconds=seen.call_seconds, trial=None, bound_seconds=FIRST_TRIAL_SECONDS,
+            known,
+            ease_seconds=seen.call_seconds,
+            trial=None,
+            bound_seconds=FIRST_TRIAL_SECONDS,
             trial_after_seconds=FIRST_TRIAL_SECONDS,
-        )  # fmt: skip
+        )
     return replace(
-        known, permits=trial.permits_before, ease_seconds=seen.call_seconds, trial=None, bound_seconds=0.0,
+        known,
+        permits=trial.permits_before,
+        ease_seconds=seen.call_seconds,
+        trial=None,
+        bound_seconds=0.0,
         trial_after_seconds=min(RAREST_TRIAL_SECONDS, 2 * known.trial_after_seconds),
-    )  # fmt: skip
+    )

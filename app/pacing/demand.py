@@ -169,6 +169,10 @@ def _worth_having(situation: Situation, usable: int) -> int:
     first = in_hand[-1] + interval_seconds if in_hand else situation.now + TICK_SECONDS
     coming = [first + number * interval_seconds for number in range(usable - len(in_hand))]
     return starts_worth_having(
-        situation.begun, [*in_hand, *coming], situation.call_seconds,
-        permits=situation.permits, used_share=min(1.0, situation.ahead_seconds / FULL_SECONDS), now=situation.now,
-    )  # fmt: skip
+        situation.begun,
+        [*in_hand, *coming],
+        situation.call_seconds,
+        permits=situation.permits,
+        used_share=min(1.0, situation.ahead_seconds / FULL_SECONDS),
+        now=situation.now,
+    )

@@ -114,9 +114,16 @@ def _after_refusal(rate: Rate) -> Rate:
     waits_long = is_measured and rate.waited_seconds > rate.active_seconds / 2
     window = rate.accepted / (rate.active_seconds + rate.waited_seconds) if waits_long else 0.0
     return replace(
-        _measured(rate, window) if is_measured else _guessed(rate), window=window, cost_seconds=rate.waited_seconds,
-        seconds=0.0, active_seconds=0.0, waited_seconds=0.0, accepted=0, recent=0.0, bound=0.0,
-    )  # fmt: skip
+        _measured(rate, window) if is_measured else _guessed(rate),
+        window=window,
+        cost_seconds=rate.waited_seconds,
+        seconds=0.0,
+        active_seconds=0.0,
+        waited_seconds=0.0,
+        accepted=0,
+        recent=0.0,
+        bound=0.0,
+    )
 
 
 def _guessed(rate: Rate) -> Rate:
@@ -127,7 +134,7 @@ def _guessed(rate: Rate) -> Rate:
     calls_per_second = rate.calls_per_second * (far if guessed else NEAR_CUTS[rate.near])
     return replace(
         rate, calls_per_second=calls_per_second, found=calls_per_second / BACK_TO, near=rate.near + 1, guessed=guessed
-    )  # fmt: skip
+    )
 
 
 def _measured(rate: Rate, window: float) -> Rate:

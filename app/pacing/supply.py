@@ -164,8 +164,13 @@ class Supply:
             observed, self._observed = self._observed, observed
         lead_seconds = self._schedule.delay_seconds
         asked = self._account.ask(
-            wanted, backfill=not live, urgent=question.urgent, unused=unused, observed=observed, lead_seconds=lead_seconds
-        )  # fmt: skip
+            wanted,
+            backfill=not live,
+            urgent=question.urgent,
+            unused=unused,
+            observed=observed,
+            lead_seconds=lead_seconds,
+        )
         try:
             starts = await self._trips.run(asked)
         except RedisError:

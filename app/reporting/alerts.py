@@ -213,9 +213,10 @@ def _alter(
 def raise_alert(redis: Redis, alert: Alert, *, now_ms: int) -> None:
     """Report an incident that calls for an alert. The next sweep opens it; it closes an hour after the last incident."""
     write(
-        redis, ("HSET", ALERTS_SIGNALS, alert.field, orjson.dumps({"at_ms": now_ms, **asdict(alert)})),
+        redis,
+        ("HSET", ALERTS_SIGNALS, alert.field, orjson.dumps({"at_ms": now_ms, **asdict(alert)})),
         keys=[ALERTS_SIGNALS],
-    )  # fmt: skip
+    )
 
 
 def note_count(redis: Redis, alert: Alert, count: int, *, now_ms: int) -> None:

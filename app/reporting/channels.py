@@ -108,9 +108,13 @@ def title_of(event: AlertEvent) -> str:
 def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
     try:
         with requests.post(
-            url, data=body, headers={"content-type": "application/json", **headers}, timeout=TIMEOUT_SECONDS,
-            allow_redirects=False, stream=True,
-        ) as answer:  # fmt: skip
+            url,
+            data=body,
+            headers={"content-type": "application/json", **headers},
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
             status = answer.status_code
     except requests.RequestException as error:
         raise ChannelFailed(f"it does not answer ({type(error).__name__})") from None

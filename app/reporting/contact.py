@@ -84,10 +84,13 @@ def read_contact(resources: Resources, destination_id: str, contact_key: str) ->
     delivered = (
         DeliveredAttribute(
             names.get(attribute, f"(a field that is gone: {attribute.hex()})"),
-            item.order.version_ms, item.order.stamp_ms, item.order.live, item.certain,
+            item.order.version_ms,
+            item.order.stamp_ms,
+            item.order.live,
+            item.certain,
         )
         for attribute, item in decode(row).items()
-    )  # fmt: skip
+    )
     mapping = _mapping(resources, destination)
     waiting, incomplete = [], False
     for kind, stream in (("live", keys.live), ("backfill", keys.backfill), ("parked", keys.parked)):
@@ -100,9 +103,13 @@ def read_contact(resources: Resources, destination_id: str, contact_key: str) ->
         incomplete |= looked_at >= LOOKED_AT
     failed = [item for item in resources.failures(destination_id).all() if item.origin.tag == tag]
     return Contact(
-        lane, tag.hex(), tuple(sorted(delivered, key=lambda item: item.name)), tuple(waiting),
-        tuple(failed[-FAILURES_SHOWN:]), incomplete,
-    )  # fmt: skip
+        lane,
+        tag.hex(),
+        tuple(sorted(delivered, key=lambda item: item.name)),
+        tuple(waiting),
+        tuple(failed[-FAILURES_SHOWN:]),
+        incomplete,
+    )
 
 
 def account_copy(resources: Resources, destination_id: str, contact_key: str) -> dict[str, Any] | None:
@@ -161,8 +168,10 @@ def _waiting(
         try:
             found = mapping.resolve(
                 entry.open(resources.ring, destination.id),
-                occurred_at_ms=origin.occurred_at_ms, arrived_at_ms=origin.stamp_ms, now_ms=resources.clock.now_ms(),
-            )  # fmt: skip
+                occurred_at_ms=origin.occurred_at_ms,
+                arrived_at_ms=origin.stamp_ms,
+                now_ms=resources.clock.now_ms(),
+            )
             names = tuple(sorted(found.values)) if isinstance(found, ContactUpdate) else ()
         except SealBroken:
             names = ()

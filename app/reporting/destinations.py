@@ -96,12 +96,15 @@ def describe_segments(destination: Destination | None) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "id": one.id, "namespace": one.namespace, "name": one.name, "mapping_id": one.mapping_id,
+            "id": one.id,
+            "namespace": one.namespace,
+            "name": one.name,
+            "mapping_id": one.mapping_id,
             "start": None if one.start is None else one.start.isoformat(),
             "end": None if one.end is None else one.end.isoformat(),
         }
         for one in destination.segments
-    ]  # fmt: skip
+    ]
 
 
 def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Glance:
@@ -112,10 +115,18 @@ def glance(resources: Resources, destination_id: str, *, hours: int = 24) -> Gla
         destination = resources.destinations.get(destination_id)
     except (SealBroken, UnknownDestination) as error:
         return Glance(
-            destination_id, destination_id, State(Status.STOPPED, code=UNREADABLE), waiting, failures, Quota(0, 0, 0), "", (),
-            problem=str(error), problem_code="seal_broken" if isinstance(error, SealBroken) else "disconnected",
+            destination_id,
+            destination_id,
+            State(Status.STOPPED, code=UNREADABLE),
+            waiting,
+            failures,
+            Quota(0, 0, 0),
+            "",
+            (),
+            problem=str(error),
+            problem_code="seal_broken" if isinstance(error, SealBroken) else "disconnected",
             remedy=error.remedy,
-        )  # fmt: skip
+        )
     failure = resources.catalogs.last_failure(destination_id)
     account, limits = destination.account.key, destination.limits
     oldest = oldest_waiting_age_seconds(redis, destination_id)

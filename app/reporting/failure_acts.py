@@ -31,10 +31,16 @@ def discard(resources: Resources, destination_id: str, wanted: Wanted) -> int:
 def describe(failure: Failure, resources: Resources, name: str, *, reveal: bool) -> dict[str, object]:
     """For programs, and for files. Without `reveal` the profile is left out."""
     found: dict[str, object] = {
-        "id": failure.id, "failed_at_ms": failure.failed_at_ms, "code": failure.code, "text": failure.text,
-        "remedy": failure.remedy, "request_id": failure.request_id, "http_status": failure.http_status,
-        "attempts": failure.attempts, "job": failure.origin.job_id,
-    }  # fmt: skip
+        "id": failure.id,
+        "failed_at_ms": failure.failed_at_ms,
+        "code": failure.code,
+        "text": failure.text,
+        "remedy": failure.remedy,
+        "request_id": failure.request_id,
+        "http_status": failure.http_status,
+        "attempts": failure.attempts,
+        "job": failure.origin.job_id,
+    }
     if reveal:
         try:
             profile = failure.open(resources.ring, name)

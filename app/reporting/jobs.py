@@ -68,10 +68,13 @@ def read_jobs(redis: Redis, destination_ids: Sequence[str] = (), *, limit: int) 
             pipeline.zrange(DestinationKeys(destination_id).jobs, 0, limit - 1, desc=True, withscores=True)
         listed: list[Any] = pipeline.execute()
     newest = sorted(
-        ((int(last_ms), job_id.decode(), destination_id)
-         for destination_id, jobs in zip(ids, listed, strict=True) for job_id, last_ms in jobs),
+        (
+            (int(last_ms), job_id.decode(), destination_id)
+            for destination_id, jobs in zip(ids, listed, strict=True)
+            for job_id, last_ms in jobs
+        ),
         reverse=True,
-    )[:limit]  # fmt: skip
+    )[:limit]
     with redis.pipeline(transaction=False) as pipeline:
         for _, job_id, destination_id in newest:
             pipeline.hgetall(DestinationKeys(destination_id).job(job_id))

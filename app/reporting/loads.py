@@ -40,12 +40,21 @@ class Load:
 
     @classmethod
     def of(
-        cls, files: Sequence[RecognisedFile], given: Mapping[str, Column] | None, *, occurred_at_ms: int | None, backfill: bool,
+        cls,
+        files: Sequence[RecognisedFile],
+        given: Mapping[str, Column] | None,
+        *,
+        occurred_at_ms: int | None,
+        backfill: bool,
         force: bool,
-    ) -> Self:  # fmt: skip
-        named = None if given is None else orjson.dumps(
-            {name: [column.path, column.type] for name, column in given.items()}, option=orjson.OPT_SORT_KEYS
-        )  # fmt: skip
+    ) -> Self:
+        named = (
+            None
+            if given is None
+            else orjson.dumps(
+                {name: [column.path, column.type] for name, column in given.items()}, option=orjson.OPT_SORT_KEYS
+            )
+        )
         columns = "" if named is None else blake2b(named, digest_size=16).hexdigest()
         return cls(tuple(file.fingerprint for file in files), columns, occurred_at_ms, backfill, force)
 

@@ -8,10 +8,28 @@ if TYPE_CHECKING:
     from app.destinations.model import Destination
 
 MASK = "***"
-XDM_NAMES = frozenset({
-    "identityMap", "segmentMembership", "ups", "id", "primary", "authenticatedState", "status", "lastQualificationTime",
-    "occurredAt", "person", "name", "firstName", "lastName", "personalEmail", "address", "version", "validUntil", "payload",
-})  # fmt: skip
+XDM_NAMES = frozenset(
+    {
+        "identityMap",
+        "segmentMembership",
+        "ups",
+        "id",
+        "primary",
+        "authenticatedState",
+        "status",
+        "lastQualificationTime",
+        "occurredAt",
+        "person",
+        "name",
+        "firstName",
+        "lastName",
+        "personalEmail",
+        "address",
+        "version",
+        "validUntil",
+        "payload",
+    }
+)
 
 
 def mask(value: object, known: frozenset[str]) -> object:

@@ -32,37 +32,64 @@ _D, _A, _P = "destination", "account", ("process", "role", "version")
 METRICS = {
     "activation_profiles": _counter("Profiles by outcome, and received.", _D, "outcome"),
     "activation_calls": _counter("Calls that were answered or lost.", _D),
-    "activation_answers": _counter("Calls by result: accepted, contact_refused, transient_failure, throttled_rate, throttled_blocked, throttled_unavailable, token_refused, destination_broken, unreachable.", _D, "answer"),
-    "activation_throttles": _counter("Calls that Marketing Cloud throttled, by kind: rate, blocked, unavailable.", _D, "kind"),
+    "activation_answers": _counter(
+        "Calls by result: accepted, contact_refused, transient_failure, throttled_rate, throttled_blocked, throttled_unavailable, token_refused, destination_broken, unreachable.",
+        _D,
+        "answer",
+    ),
+    "activation_throttles": _counter(
+        "Calls that Marketing Cloud throttled, by kind: rate, blocked, unavailable.", _D, "kind"
+    ),
     "activation_retries": _counter("Profiles parked for another try.", _D),
     "activation_reasons": _counter("Excluded and failed profiles by code.", _D, "code"),
-    "activation_segment_deliveries": _counter("Statuses written to a segment's field, by segment and status; one that a contact has already counts nothing.", _D, "segment", "status"),
+    "activation_segment_deliveries": _counter(
+        "Statuses written to a segment's field, by segment and status; one that a contact has already counts nothing.",
+        _D,
+        "segment",
+        "status",
+    ),
     "activation_call_seconds": _histogram("How long one call for a contact took."),
     "activation_acceptance_seconds": _histogram("From enqueueing a profile to its acceptance by Marketing Cloud."),
     "activation_enqueue_seconds": _histogram("How long one call of a producer took."),
     "activation_backlog_profiles": _gauge("Profiles waiting, by kind: live, backfill, parked.", _D, "kind"),
-    "activation_oldest_waiting_seconds": _gauge("Age of the oldest waiting profile, by kind; a parked one also counts as live or backfill; 0 if none waits.", _D, "kind"),
-    "activation_destination_state": _gauge("1 for the state that the destination is in: enabled, paused, degraded, stopped, or unreadable if no key opened it in the last sweep.", _D, "state"),
+    "activation_oldest_waiting_seconds": _gauge(
+        "Age of the oldest waiting profile, by kind; a parked one also counts as live or backfill; 0 if none waits.",
+        _D,
+        "kind",
+    ),
+    "activation_destination_state": _gauge(
+        "1 for the state that the destination is in: enabled, paused, degraded, stopped, or unreadable if no key opened it in the last sweep.",
+        _D,
+        "state",
+    ),
     "activation_failures_kept": _gauge("Failed profiles kept for replay.", _D),
     "activation_account_calls": _counter("Calls of this year.", _A),
     "activation_account_calls_allowed": _gauge("Calls allowed a year.", _A),
     "activation_account_rate_allowed": _gauge("Calls a second that the configuration allows.", _A),
-    "activation_account_rate_learned": _gauge("Calls a second that the account is found to take, at most what is allowed.", _A),
+    "activation_account_rate_learned": _gauge(
+        "Calls a second that the account is found to take, at most what is allowed.", _A
+    ),
     "activation_account_rate_used": _gauge("Calls a second that were recently accepted.", _A),
     "activation_account_permits": _gauge("Calls that may be in flight at once at the moment.", _A),
     "activation_account_permits_allowed": _gauge("Calls that the configuration allows to be in flight at once.", _A),
-    "activation_account_wait_seconds": _gauge("How much longer no calls are made to the account, because it asked to wait.", _A),
+    "activation_account_wait_seconds": _gauge(
+        "How much longer no calls are made to the account, because it asked to wait.", _A
+    ),
     "activation_token_requests": _counter("Token requests by result: granted, refused.", _A, "result"),
     "activation_process_up": _gauge("1 while a process reports that it is alive.", *_P),
     "activation_process_silent_seconds": _gauge("Time since a process last reported that it is alive.", *_P),
     "activation_process_clock_ahead_seconds": _gauge("How far the clock of a process is ahead of that of Redis.", *_P),
-    "activation_sweep_age_seconds": _gauge("Time since the last sweep began; while it is small, beat and a maintenance worker are alive."),
+    "activation_sweep_age_seconds": _gauge(
+        "Time since the last sweep began; while it is small, beat and a maintenance worker are alive."
+    ),
     "activation_redis_memory_used_bytes": _gauge("Memory that Redis uses, as far as it counts towards its maxmemory."),
-    "activation_redis_memory_max_bytes": _gauge("Redis' maxmemory; 0 if it has no limit. From 90 % of it on, no profile is accepted."),
+    "activation_redis_memory_max_bytes": _gauge(
+        "Redis' maxmemory; 0 if it has no limit. From 90 % of it on, no profile is accepted."
+    ),
     "activation_refused_messages": _counter("Messages from which no profile could be read."),
     "activation_alert_open": _gauge("1 for each open alert.", "kind", _D, "severity"),
     "activation_build_info": _gauge("1; the version that serves these metrics.", "version", "python"),
-}  # fmt: skip
+}
 
 _INTRODUCTION = """\
 # Metrics

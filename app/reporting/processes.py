@@ -53,9 +53,16 @@ class Process:
 def this_process(name: str, role: str, *, now_ms: int, queues: tuple[str, ...] = ()) -> Process:
     """Describe the running process."""
     return Process(
-        name=name, role=role, version=installed_version(), python=platform.python_version(), host=socket.gethostname(),
-        pid=os.getpid(), started_ms=now_ms, queues=queues, build=installed_build(),
-    )  # fmt: skip
+        name=name,
+        role=role,
+        version=installed_version(),
+        python=platform.python_version(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_ms=now_ms,
+        queues=queues,
+        build=installed_build(),
+    )
 
 
 def note_process(redis: Redis, process: Process, *, now_ms: int) -> None:

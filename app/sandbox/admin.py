@@ -19,10 +19,18 @@ from app.sandbox.tenants import Call
 PREFIX = "/_sandbox"
 _ATTRIBUTE_MEMBERS = frozenset(
     {
-        "name", "key", "dataType", "length", "isNullable", "isReadOnly", "isHidden", "isPrimaryKey", "isUpdateable",
+        "name",
+        "key",
+        "dataType",
+        "length",
+        "isNullable",
+        "isReadOnly",
+        "isHidden",
+        "isPrimaryKey",
+        "isUpdateable",
         "restrictedValues",
     }
-)  # fmt: skip
+)
 
 
 class BadRequest(ValueError):

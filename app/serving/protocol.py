@@ -143,9 +143,12 @@ class Connection(HttpToolsProtocol):
     def _make_room(self) -> None:
         """This one is new, and one too many: close the one whose client is waited for longest, which may be this."""
         say_once(
-            log, "connections", "All %d connections are taken: those whose clients send nothing are closed.", self.most,
+            log,
+            "connections",
+            "All %d connections are taken: those whose clients send nothing are closed.",
+            self.most,
             level=logging.WARNING,
-        )  # fmt: skip
+        )
         waiting = [one for one in cast("set[Connection]", self.connections) if one.waits_since is not None]
         longest = min(waiting, key=lambda one: one.waits_since or 0.0)
         longest.waits_since = None  # it is about to be gone

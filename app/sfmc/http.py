@@ -97,9 +97,15 @@ class Transport:
             headers["Content-Type"] = "application/json"
         try:
             async with _session().request(
-                method, _url(self.base_url, path), data=body, headers=headers, allow_redirects=False,
-                proxy=self._proxy, ssl=self._tls, timeout=self._timeout,
-            ) as response:  # fmt: skip
+                method,
+                _url(self.base_url, path),
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._tls,
+                timeout=self._timeout,
+            ) as response:
                 content = await _read(response, MOST_BYTES_TO_READ if method == "GET" else MOST_BYTES)
                 return Answer(response.status, response.headers, content)
         except (aiohttp.ClientError, OSError, ValueError, _TooLarge, _Unreadable) as error:

@@ -272,9 +272,11 @@ class TokenSource:
             }
             sealed = self._ring.seal(orjson.dumps(clear), self._purpose)
             lua.write(
-                self._redis, ("SET", self._key, sealed, "PX", left_ms), ("DEL", self._refused_key),
+                self._redis,
+                ("SET", self._key, sealed, "PX", left_ms),
+                ("DEL", self._refused_key),
                 keys=[self._key, self._refused_key],
-            )  # fmt: skip
+            )
 
     def _count(self, what: str) -> None:
         """Count a token request. They are few, so each is counted at once."""
@@ -298,9 +300,13 @@ class TokenSource:
         token = Token(clear["token"], clear["url"], frozenset(clear["scopes"]))
         to_refresh_ms = left_ms - clear["life_ms"] * (_SHARED_LIFE - _REFRESH_AT)
         return _Held(
-            token, now + (left_ms - clear["life_ms"] * _SHARED_LIFE) / 1000, now + to_refresh_ms / 1000, now + left_ms / 1000,
-            clear.get("secret", ""), is_due=to_refresh_ms <= 0,
-        )  # fmt: skip
+            token,
+            now + (left_ms - clear["life_ms"] * _SHARED_LIFE) / 1000,
+            now + to_refresh_ms / 1000,
+            now + left_ms / 1000,
+            clear.get("secret", ""),
+            is_due=to_refresh_ms <= 0,
+        )
 
     def _open(self, sealed: bytes) -> dict[str, Any] | None:
         """Return the content, or None if no key opens it: a token, unlike everything else that is sealed, is simply replaced."""

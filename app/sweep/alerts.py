@@ -97,9 +97,12 @@ class Judgement:
             field
             for field, item in known.items()
             if item.alert.kind not in unjudged
-            and (not item.alert.destination or item.alert.destination in self._looked_at
-                 or item.alert.destination not in connected)
-        ]  # fmt: skip
+            and (
+                not item.alert.destination
+                or item.alert.destination in self._looked_at
+                or item.alert.destination not in connected
+            )
+        ]
         self._carry_out(known, self._found, judged)
 
     def watch(self, *, up_seconds: float) -> bool:

@@ -53,9 +53,11 @@ def clean_lane(resources: Resources, destination: Destination) -> None:
     key = keys.lane(number).delivered(destination.holdings)
     found: Any = redis.hscan(key, cursor=cursor, count=ROWS_AT_ONCE)
     cursor, rows = found
-    drop_rows(redis, key, {
-        tag: row for tag, row in rows.items() if age_days(row, now_ms) > resources.settings.delivered_life_days
-    })  # fmt: skip
+    drop_rows(
+        redis,
+        key,
+        {tag: row for tag, row in rows.items() if age_days(row, now_ms) > resources.settings.delivered_life_days},
+    )
     following = number if cursor else (number + 1) % LANES
     write(redis, ("SET", keys.cleaned, f"{following} {cursor}"), keys=[keys.cleaned], only_with=keys.epoch)
 

@@ -32,11 +32,17 @@ if TYPE_CHECKING:
 
 _PURPOSE = b"account:draft:"
 WELL_KNOWN = (
-    ("IdentityMap: contactKey", "identity"), ("IdentityMap: email", "identity"), ("xdm: personalEmail.address", "text"),
-    ("xdm: person.name.firstName", "text"), ("xdm: person.name.lastName", "text"), ("xdm: person.birthDate", "text"),
-    ("xdm: mobilePhone.number", "text"), ("xdm: homeAddress.city", "text"), ("xdm: homeAddress.postalCode", "text"),
+    ("IdentityMap: contactKey", "identity"),
+    ("IdentityMap: email", "identity"),
+    ("xdm: personalEmail.address", "text"),
+    ("xdm: person.name.firstName", "text"),
+    ("xdm: person.name.lastName", "text"),
+    ("xdm: person.birthDate", "text"),
+    ("xdm: mobilePhone.number", "text"),
+    ("xdm: homeAddress.city", "text"),
+    ("xdm: homeAddress.postalCode", "text"),
     ("xdm: homeAddress.countryCode", "text"),
-)  # fmt: skip
+)
 
 
 @dataclass(slots=True)
@@ -66,9 +72,12 @@ def _check(visit: Visit, form: dict[str, Any], secret: str) -> Draft:
     local = visit.resources.settings.local_hosts
     try:
         draft.destination = connect_form.as_destination(
-            form, secret=secret, allow_local_hosts=local is not None, local_names=local or frozenset(),
+            form,
+            secret=secret,
+            allow_local_hosts=local is not None,
+            local_names=local or frozenset(),
             connected=partial(operating.former, visit.resources),
-        )  # fmt: skip
+        )
     except UsageError as error:
         draft.fields, draft.others = connect_form.sort_problems(map(connect_form.split, error.problems), form)
         return draft
@@ -141,9 +150,10 @@ def connect(visit: Visit) -> Response:
             draft = _read(visit)
             name = draft.destination.id if draft.destination else "destination"
             return Response(
-                draft.yaml, media_type="application/yaml",
+                draft.yaml,
+                media_type="application/yaml",
                 headers={"content-disposition": f'attachment; filename="{name}.yaml"'},
-            )  # fmt: skip
+            )
         case "connect":
             return _connect(visit, _read(visit))
     return _page(visit, _read(visit))
@@ -207,10 +217,15 @@ def _review(visit: Visit, draft: Draft) -> Response:
     before = operating.former(visit.resources, draft.destination.id)
     means = warnings(before, draft.destination) if before is not None else []
     return visit.page(
-        "connect_review.html", draft=draft, before=before, lines=diff(before, draft.destination), sealed=_seal(visit, draft),
+        "connect_review.html",
+        draft=draft,
+        before=before,
+        lines=diff(before, draft.destination),
+        sealed=_seal(visit, draft),
         means=means,
-        ok=found.ok, fields=list(visit.form.multi_items()),
-    )  # fmt: skip
+        ok=found.ok,
+        fields=list(visit.form.multi_items()),
+    )
 
 
 def _of_account(visit: Visit) -> bool:
@@ -247,13 +262,23 @@ def _page(visit: Visit, draft: Draft, *, status: int = 200) -> Response:
     seen = read_sources(visit.resources, name) if name and operating.former(visit.resources, name) is not None else []
     known = {source for source, _, _ in seen}
     return visit.page(
-        "connect.html", status=status, draft=draft, form=draft.form, sealed=_seal(visit, draft),
-        sources=[*((source, f"{kind}, in {count} of the profiles of late") for source, kind, count in seen),
-                 *((source, kind) for source, kind in WELL_KNOWN if source not in known)],
-        used_by=_used_by(visit), local=visit.resources.settings.local_hosts is not None, variable=SECRET_VARIABLE,
-        may_ask=visit.resources.ring.opens(Scope.ACCOUNT), limits_of_account=_of_account(visit),
-        replaces=operating.former(visit.resources, name) is not None, kinds=KINDS,
-    )  # fmt: skip
+        "connect.html",
+        status=status,
+        draft=draft,
+        form=draft.form,
+        sealed=_seal(visit, draft),
+        sources=[
+            *((source, f"{kind}, in {count} of the profiles of late") for source, kind, count in seen),
+            *((source, kind) for source, kind in WELL_KNOWN if source not in known),
+        ],
+        used_by=_used_by(visit),
+        local=visit.resources.settings.local_hosts is not None,
+        variable=SECRET_VARIABLE,
+        may_ask=visit.resources.ring.opens(Scope.ACCOUNT),
+        limits_of_account=_of_account(visit),
+        replaces=operating.former(visit.resources, name) is not None,
+        kinds=KINDS,
+    )
 
 
 def _used_by(visit: Visit) -> dict[str, int]:

@@ -33,9 +33,13 @@ def _wanted(visit: Visit, until_ms: int | None = None) -> Wanted:
     hours = visit.text("hours")
     since_ms = visit.resources.clock.now_ms() - int(hours) * HOUR_MS if hours in AGES and hours else None
     return Wanted(
-        visit.text("code"), visit.text("field"), visit.text("segment"), visit.text("job"),
-        read_epoch_ms(visit.text("since_ms")) if visit.text("since_ms") else since_ms, until_ms,
-    )  # fmt: skip
+        visit.text("code"),
+        visit.text("field"),
+        visit.text("segment"),
+        visit.text("job"),
+        read_epoch_ms(visit.text("since_ms")) if visit.text("since_ms") else since_ms,
+        until_ms,
+    )
 
 
 @page()
@@ -59,9 +63,17 @@ def failures(visit: Visit) -> Response:
         except SealBroken:
             segments = []
     return visit.page(
-        "failures.html", counts=counts, chosen=chosen, groups=group(found), found=found[::-1][:SHOWN], total=len(found), ages=AGES,
-        codes=codes, segments=segments, query=_query(visit),
-    )  # fmt: skip
+        "failures.html",
+        counts=counts,
+        chosen=chosen,
+        groups=group(found),
+        found=found[::-1][:SHOWN],
+        total=len(found),
+        ages=AGES,
+        codes=codes,
+        segments=segments,
+        query=_query(visit),
+    )
 
 
 def _query(visit: Visit) -> dict[str, str]:
@@ -117,9 +129,10 @@ def act(visit: Visit) -> Response:
         case _:
             visit.note("export", name, detail)
             return StreamingResponse(
-                _lines(visit.resources, name, wanted), media_type="application/x-ndjson",
+                _lines(visit.resources, name, wanted),
+                media_type="application/x-ndjson",
                 headers={"content-disposition": f'attachment; filename="failures-{name}.jsonl"'},
-            )  # fmt: skip
+            )
 
 
 def _lines(resources: Resources, name: str, wanted: Wanted) -> Iterator[bytes]:

@@ -46,9 +46,14 @@ def overview(visit: Visit) -> Response:
         for key, (name, allowed) in sorted(accounts.items())
     ]
     return visit.page(
-        "overview.html", found=found, burns=burns, now_hour=hour_of(visit.resources.clock.now_ms()), more_calls=MORE_CALLS,
-        alerts=_alerts(visit, ""), open_alerts=len(read_open(visit.resources.redis)),
-    )  # fmt: skip
+        "overview.html",
+        found=found,
+        burns=burns,
+        now_hour=hour_of(visit.resources.clock.now_ms()),
+        more_calls=MORE_CALLS,
+        alerts=_alerts(visit, ""),
+        open_alerts=len(read_open(visit.resources.redis)),
+    )
 
 
 @page()
@@ -61,12 +66,22 @@ def destination(visit: Visit) -> Response:
     first = (now_hour // unit - hours // unit + 1) * unit
     found = glance(visit.resources, visit.destination_id, hours=now_hour - first + 1)
     return visit.page(
-        "destination.html", item=found, span=span, spans=SPANS, first=first, count=hours // unit, unit=unit, now_hour=now_hour,
-        totals=_totals(found.runs), segments=_segments(found), reasons=_reasons(found.runs),
-        today=datetime.fromtimestamp(now_ms / 1000, UTC).date(), more_calls=MORE_CALLS,
+        "destination.html",
+        item=found,
+        span=span,
+        spans=SPANS,
+        first=first,
+        count=hours // unit,
+        unit=unit,
+        now_hour=now_hour,
+        totals=_totals(found.runs),
+        segments=_segments(found),
+        reasons=_reasons(found.runs),
+        today=datetime.fromtimestamp(now_ms / 1000, UTC).date(),
+        more_calls=MORE_CALLS,
         alerts=_alerts(visit, visit.destination_id),
         fields=None if found.destination is None else visit.resources.catalogs.get(visit.destination_id),
-    )  # fmt: skip
+    )
 
 
 def _alerts(visit: Visit, destination: str) -> list[Alert]:
@@ -95,7 +110,7 @@ def _segments(item: Glance) -> list[tuple[str, Segment | None, dict[str, int]]]:
     return [
         (known[name].name or name if name in known else name, known.get(name), dict(counts.get(name, {})))
         for name in dict.fromkeys([*known, *sorted(counts)])
-    ]  # fmt: skip
+    ]
 
 
 def _reasons(runs: Iterable[Run]) -> list[tuple[str, str, str, int]]:

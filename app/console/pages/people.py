@@ -23,9 +23,15 @@ def people(visit: Visit) -> Response:
 def _page(visit: Visit, link: str = "", key: str = "") -> Response:
     context = visit.context
     return visit.page(
-        "people.html", users=context.users.all(), keys=context.api_keys.all(), roles=list(Role), link=link, key=key,
-        single_sign_on=context.single_sign_on, key_name=KEY_NAME,
-    )  # fmt: skip
+        "people.html",
+        users=context.users.all(),
+        keys=context.api_keys.all(),
+        roles=list(Role),
+        link=link,
+        key=key,
+        single_sign_on=context.single_sign_on,
+        key_name=KEY_NAME,
+    )
 
 
 @page(role=Role.MANAGE)

@@ -35,9 +35,11 @@ def jobs(visit: Visit) -> Response:
     known, locked = store.all()
     counted = read_counts(redis).sources
     return visit.page(
-        "jobs.html", jobs=read_jobs(redis, limit=JOBS_SHOWN), locked=locked,
+        "jobs.html",
+        jobs=read_jobs(redis, limit=JOBS_SHOWN),
+        locked=locked,
         sources=[(one, counted.get(one.name, SourceCounts())) for one in known],
-    )  # fmt: skip
+    )
 
 
 @page()
