@@ -1,6 +1,6 @@
-"""What may be an id or a name: one rule for each kind, wherever it is given or described. Pure.
+"""The rules for ids and names: one for each kind, wherever it is given or described. Pure.
 
-A rule is for what is given. What is stored is read as it is, so that a stricter rule would lock no record.
+A rule applies to what is given. What is stored is read as it is, so that a stricter rule makes no record unreadable.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from app.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class IdRule:
-    """`pattern` is for all of a text, as OpenAPI and HTML forms take it; `allowed` is the same in words.
+    """The rule for one kind of id or name. No error quotes what was given.
 
-    `called` is what has to follow the rule, where nobody has another name for it. No error quotes what was given.
+    `called`: what has to follow the rule, for texts that have no other name for it. `pattern`: for the whole text, in the
+      form that OpenAPI and HTML forms take. `allowed`: the same in words.
     """
 
     called: str
@@ -25,7 +26,7 @@ class IdRule:
 
     @property
     def whole(self) -> str:
-        """The pattern for who looks at the beginning of a text alone, as marshmallow does."""
+        """The pattern with an end, for libraries that match only the beginning of a text, such as marshmallow."""
         return rf"{self.pattern}\Z"
 
     @property
@@ -36,12 +37,12 @@ class IdRule:
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
 
     def check(self, value: object) -> None:
-        """Raises `UsageError`."""
+        """Check that a value follows the rule. Raises: `UsageError`."""
         if not self.allows(value):
             raise UsageError(f"{self.called}: {self.must}.", remedy=f"Choose one such as {self.example}.")
 
 
-# a part of keys, and some are of logs and metrics; the hyphen is escaped for browsers, which take it no other way
+# part of Redis keys, some also of logs and metrics; browsers accept the hyphen only when it is escaped
 _SLUG = r"[a-z0-9][a-z0-9\-]{0,62}"
 _SLUG_ALLOWED = "1 to 63 of a-z, 0-9 and -, with a letter or digit first"
 
@@ -55,7 +56,7 @@ USER_NAME = IdRule(
     "1 to 100 letters, digits and . _ @ + -, with a letter or digit first",
     "ann or ann@mail.test",
 )
-# a part of keys, and shown
+# part of Redis keys, and displayed
 JOB_ID = IdRule("job_id", r"[A-Za-z0-9_.:+\-]{1,128}", "1 to 128 letters, digits and _ . : + -", "crm-2026-11-22")
-# Celery logs it and tells it to Flower; a job that is named by a longer one than a job's has its digest
+# Celery logs it and shows it in Flower; if it is too long for a job id, its digest names the job
 MESSAGE_ID = IdRule("id", r"[A-Za-z0-9_.:+\-]{1,255}", "1 to 255 letters, digits and _ . : + -", "crm-2026-11-22")

@@ -228,8 +228,8 @@ class Replayed:
 def _check_kinds(
     destination: object, profiles: object, repeat_id: object, source: object, *, backfill: object, force: object
 ) -> None:
-    """Raises `UsageError` for an argument of another kind. None is quoted, for it may be a profile in the place of another."""
-    # one profile can be gone through as well, by keys or letters
+    """Check the arguments' kinds. Raises: `UsageError`, which quotes none of them: any may be a profile in the wrong place."""
+    # a single profile is iterable too, by keys or letters
     several = isinstance(profiles, Iterable) and not isinstance(profiles, Mapping | str | bytes | bytearray)
     for name, given, fits, remedy in (
         ("destination", destination, isinstance(destination, str), "Give the id of a connected destination."),

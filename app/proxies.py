@@ -1,4 +1,4 @@
-"""Proxies whose word counts, and the addresses of those who connect. Pure."""
+"""Proxies that are trusted, and the addresses of those who connect. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Those in the networks that a setting names."""
+    """The proxies that a setting names, as networks."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
     def named(cls, setting: str) -> Proxies:
-        """From addresses and networks with commas between, in which there is no fault."""
+        """Read comma-separated addresses and networks in which `fault_in_proxies` finds nothing wrong."""
         return cls(tuple(ip_network(word) for word in _words(setting)))
 
     def __contains__(self, address: Address) -> bool:
@@ -24,9 +24,9 @@ class Proxies:
 
 
 def fault_in_proxies(setting: str) -> str:
-    """What is wrong with it, and how to write it; '' for nothing.
+    """Return what is wrong with a setting, and how to write it; '' if nothing is.
 
-    A network has no bits of a host: `10.0.0.7/8` may have been meant for one address, and would believe sixteen million.
+    A network with host bits is refused: `10.0.0.7/8` may be meant as one address, and would trust sixteen million.
     """
     for place, word in enumerate(_words(setting), 1):
         try:
@@ -48,7 +48,7 @@ def _words(setting: str) -> list[str]:
 
 
 def read_address(text: str) -> Address | None:
-    """Of a peer, or as a proxy writes it, with a port or without; None for what is none, such as that of a Unix socket."""
+    """Return the address of a peer or as a proxy wrote it, with or without a port; None if it is none, as of a Unix socket."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -107,7 +107,7 @@ def _redis(made: Resources) -> Generator[Finding, None, dict[str, Any]]:
 
 
 def _disk(made: Resources) -> Iterator[Finding]:
-    """Of what this home holds: the file of its private Redis, and logs."""
+    """Judge the disk of the home, which holds the logs and the append-only file of the private Redis."""
     home = Home(made.settings.home)
     if home.exists:
         disk = shutil.disk_usage(home.path)

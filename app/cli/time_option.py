@@ -1,4 +1,4 @@
-"""A time in an option, such as `--since`: RFC 3339."""
+"""The type of options that take an RFC 3339 time, such as `--since`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Time(click.ParamType[int]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002  # click's interface
-        """In epoch ms. Raises `UsageError`."""
+        """Convert an option's text to epoch milliseconds. Raises: `UsageError`."""
         try:
             return parse_time(value)
         except ValueError as error:

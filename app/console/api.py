@@ -112,7 +112,7 @@ def _answer(operation: Operation, request: Request, raw: bytes) -> Response:
 
 
 def _refusal(operation: Operation, request: Request) -> Response | None:
-    """Of a request whose body need not be read: a thousand strangers shall not have this process hold theirs."""
+    """Return the answer to a request whose body need not be read, or strangers could fill the memory; None for any other."""
     try:
         _who(operation, request)
     except (RedisError, ActivationError) as error:
@@ -130,7 +130,7 @@ def _told(error: RedisError | ActivationError) -> Response:
 
 
 def _who(operation: Operation, request: Request) -> Actor:
-    """Who asks, and may. Raises `Unauthorized` and `Forbidden`."""
+    """Return who makes the request. Raises: `Unauthorized`; `Forbidden`."""
     context: Context = request.app.state.context
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     actor = context.api_keys.find(key.strip()) if scheme.lower() == "bearer" else None

@@ -156,7 +156,7 @@ def burn_up_lines(burn: BurnUp) -> Markup:
 
 
 def shows_allowed(burn: BurnUp) -> bool:
-    """Whether what is allowed is in the picture: beside a small part of it, it would press the rest to the ground."""
+    """Return whether the chart shows what is allowed. Far above the rest, it would flatten everything else."""
     return burn.allowed <= _top(burn)
 
 

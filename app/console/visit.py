@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from app.resources import Resources
 
 MOST_BYTES = 2_000_000  # of a form
-MOST_BYTES_OF_ANYBODY = 16_000  # who has not signed in sends a name and a password
+MOST_BYTES_OF_ANYBODY = 16_000  # those who have not signed in send a name and a password
 LATE = f"The body did not come within {BODY_SECONDS:g} s."
 COOKIE = "activation_session"
 DONE = "activation_done"
@@ -160,7 +160,7 @@ def page(*, role: Role | None = Role.VIEW) -> Callable[[View], Callable[[Request
                 try:
                     with request.state.body_time.limit():
                         form = await request.form(max_files=1, max_fields=20_000, max_part_size=MOST_BYTES)
-                except (TimeoutError, ClientDisconnect):  # who is gone reads no answer
+                except (TimeoutError, ClientDisconnect):  # a client that is gone reads no answer
                     return Response(f"{LATE}\n", 408, {"connection": "close"}, media_type="text/plain")
                 form = await _read_files(form)
             return await run_in_threadpool(_answer, view, role, request, form)
@@ -189,7 +189,7 @@ async def _read_files(form: FormData) -> FormData:
 
 
 def _refusal(request: Request) -> Response | None:
-    """Of a form that need not be read: a thousand strangers shall not have this process hold theirs."""
+    """Return the answer to a form that need not be read, or strangers could fill the memory; None for any other."""
     context: Context = request.app.state.context
     visit = Visit(request, context, None)
     try:

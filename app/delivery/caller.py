@@ -198,7 +198,7 @@ class Caller:
             self._contacts.mapping = await self._session.outlast(
                 lambda: self._work.shared.mappings.reload(self._work.destination)
             )
-        except AccountThrottled as throttled:  # told to the account already
+        except AccountThrottled as throttled:  # the account knows already
             seconds = throttled.wait_seconds or 0.0
             self._work.gate.pause(seconds)
             self._session.held(seconds)
@@ -208,7 +208,7 @@ class Caller:
         return True
 
     def _refuse(self, contact: PendingContact, error: ContactRefused) -> None:
-        """A call was refused, for what its contact carries or for what all calls have alike."""
+        """Note a call that was refused, for what its contact carries or for what all calls have in common."""
         self._contacts.refuse(contact, error)
         if not error.is_of_form:
             return

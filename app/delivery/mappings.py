@@ -37,7 +37,7 @@ class Mappings:
         """
         found = None if refresh else self._r.catalogs.get(destination.id)
         if found is not None:
-            with suppress(UsageError):  # the field may have been made since
+            with suppress(UsageError):  # the field may have been created since
                 return self._compiled(destination, found)
         return EVENT_LOOP.run(self.reload(destination))
 

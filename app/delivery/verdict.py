@@ -135,9 +135,9 @@ def outage(last: TransientFailure, in_a_row: int, *, is_probe: bool) -> Destinat
 
 
 def refused_form(last: ContactRefused, in_a_row: int, *, trouble_code: str) -> DestinationBroken | None:
-    """The destination's trouble, once calls for enough contacts `in_a_row` are refused for their form; None before.
+    """Return the destination's failure once calls for enough contacts `in_a_row` are refused for their form; None before.
 
-    `trouble_code`: of the destination; one that is probed for this trouble still has it.
+    `trouble_code`: what the destination is probed for; if it is this, one refused call is enough.
     """
     if trouble_code != CALLS_REFUSED and in_a_row < REFUSED_IN_A_ROW:
         return None

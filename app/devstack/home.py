@@ -47,10 +47,10 @@ class Home:
 
     @property
     def written_bytes(self) -> int:
-        """Of the private Redis' append-only file, which is several files."""
+        """The size of the private Redis's append-only file, which is several files."""
         total = 0
         for path in (self.path / "redis" / "appendonlydir").glob("*"):
-            with suppress(FileNotFoundError):  # it was written anew meanwhile
+            with suppress(FileNotFoundError):  # it was rewritten meanwhile
                 total += path.stat().st_size
         return total
 

@@ -30,7 +30,7 @@ def is_local(peer: str, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def certified(peer: str, headers: Mapping[bytes, bytes], proxies: Proxies) -> frozenset[str]:
-    """Return the names in the client's certificate if a proxy, on loopback or named, verified it; none otherwise."""
+    """Return the names in the client's certificate if a proxy on loopback or one of `proxies` verified it; none otherwise."""
     if headers.get(VERDICT_HEADER, b"") != b"SUCCESS":
         return frozenset()
     address = read_address(peer)

@@ -100,7 +100,7 @@ def identities(profile: Profile, namespace: str) -> tuple[str, ...]:
 
 
 def id_text(raw: Any) -> str | None:
-    """An id as text; None for what is none. A whole number may come as a float, from programs that know no other kind."""
+    """Return an id as text; None if it is none. A whole number may be a float: some programs know only floats."""
     if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT:
         raw = int(raw)
     return None if isinstance(raw, bool) or not isinstance(raw, str | int) else str(raw)

@@ -73,7 +73,7 @@ class Gate:
         return seconds
 
     def pause(self, seconds: float) -> None:
-        """The account is left alone for so long: what was told already, by a question about the account."""
+        """Make no calls for `seconds`. The account knows already, from a request that passed no gate."""
         self._supply.pause(seconds)
         self._room.leave(self)
 

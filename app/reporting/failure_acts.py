@@ -1,4 +1,4 @@
-"""What is done about failures, from the command line and the console alike: they are described, enqueued again or dropped."""
+"""Describes failures, enqueues them again and drops them, for the command line and the console alike."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def replay(resources: Resources, destination_id: str, wanted: Wanted) -> Replayed:
-    """Enqueue them again. Raises as `Producer.replay` does."""
+    """Enqueue failures again. Raises: as `Producer.replay`."""
     found = find_failures(resources, destination_id, wanted)
     return Producer(resources).replay(destination_id, resources.failures(destination_id), found)
 
 
 def discard(resources: Resources, destination_id: str, wanted: Wanted) -> int:
-    """Drop them; how many they were."""
+    """Drop failures. Returns how many there were."""
     ids = [failure.id for failure in find_failures(resources, destination_id, wanted)]
     resources.failures(destination_id).remove(ids)
     return len(ids)
 
 
 def describe(failure: Failure, resources: Resources, name: str, *, reveal: bool) -> dict[str, object]:
-    """For programs, and for files. Without `reveal` the profile is left out."""
+    """Describe a failure for programs and files; without `reveal` the profile is left out."""
     found: dict[str, object] = {
         "id": failure.id,
         "failed_at_ms": failure.failed_at_ms,

@@ -19,7 +19,7 @@ SLOW_REDIS_SECONDS = 0.02
 CLOCK_SECONDS = 2.0
 LONG_QUEUE = 1_000
 GIB = 2**30
-# of a disk's free bytes: the smaller of an amount and a share, so that neither a small disk nor a large one is told for nothing
+# free space of a disk: the smaller of an amount and a share, so that there is no false alarm for small or large disks
 LITTLE_BYTES, LITTLE_SHARE = 5 * GIB, 0.2
 HARDLY_BYTES, HARDLY_SHARE = GIB, 0.05
 
@@ -111,7 +111,7 @@ def _memory(info: Mapping[str, Any]) -> Finding:
 
 
 def of_disk(*, free: int, size: int, written: int, logs: str) -> Finding:
-    """Of the disk of a home, in bytes; `written` is what the append-only file has, and needs again when it is written anew."""
+    """Judge the disk of a home; sizes in bytes. `written`: the append-only file, which takes as much again while it is rewritten."""
     text = f"{free / GIB:,.1f} of {size / GIB:,.1f} GiB free, {written / GIB:,.1f} GiB in the append-only file"
     remedy = (
         f"Make room (former logs: {logs}/*.log.*), or `activation down`, move the folder to a larger disk and name it in "

@@ -1,4 +1,4 @@
-"""What disconnecting a destination drops."""
+"""Counts what is lost when a destination is disconnected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Numbers of profiles."""
+    """Numbers of profiles that would be lost."""
 
     waiting: int
     failed: int
@@ -29,7 +29,7 @@ class Losses:
 
 
 def find_losses(resources: Resources, destination_id: str) -> Losses:
-    """Return what is lost with a destination, also with one that no key opens or whose removal was interrupted.
+    """Return what would be lost with a destination, even if no key opens it or its removal was interrupted.
 
     Raises: `UnknownDestination` if it is not listed.
     """

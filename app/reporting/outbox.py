@@ -53,7 +53,7 @@ def messages_for(event: AlertEvent, resources: Resources, destination: Destinati
 
 
 def _name(channel: AlertChannel, destination_id: str, key: bytes) -> str:
-    """A keyed digest: it tells nothing of the address, and means no other when channels come, go or change places."""
+    """Name a channel by a keyed digest, which reveals nothing of its address and stays the same wherever it stands in the list."""
     address = f"alert channel:{channel.channel}:{channel.target}".encode(errors="surrogatepass")
     digest = hmac.new(key, address, hashlib.sha256).hexdigest()[:24]
     return f"{destination_id}{'/' if destination_id else ''}{channel.channel}-{digest}"
@@ -148,7 +148,7 @@ def _deliver(resources: Resources, name: str, message: Mapping[str, Any], claime
 
 
 def _channel(resources: Resources, name: str, kind: str) -> AlertChannel:
-    """The channel of this name. Raises `ChannelFailed` where there is none: it may come back, or another process may have it."""
+    """Return the channel of this name. Raises: `ChannelFailed` if there is none: it may return, or another process may have it."""
     destination_id, _, own_name = name.rpartition("/")
     try:
         channels = _by_place(resources, destination_id)
@@ -167,7 +167,7 @@ def _channel(resources: Resources, name: str, kind: str) -> AlertChannel:
 
 
 def _by_place(resources: Resources, destination_id: str) -> Mapping[str, AlertChannel]:
-    """The channels of a destination, or those for all. Raises `UnknownDestination` and `SealBroken`."""
+    """Return the channels of a destination, or those for all. Raises: `UnknownDestination`; `SealBroken`."""
     if not destination_id:
         return channels_of(resources.settings)
     return {str(place): channel for place, channel in enumerate(resources.destinations.get(destination_id).alerts)}

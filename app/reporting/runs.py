@@ -23,9 +23,9 @@ class Run:
 
     `hour`: in epoch hours. Profiles count as `received` in the hour they came, in `outcomes` in the hour they were settled.
 
-    `segments`: segment id -> status -> deliveries. `reasons`: counts by code and place. `left_out`: by field and reason,
-      values that could not be written while the rest of their profile was. `answers`: calls by result. `matched`: delivered
-      profiles by each field that they had a value for.
+    `segments`: segment id -> status -> how often it was written. `reasons`: counts by code and place. `left_out`: by field
+      and reason, values that could not be written while the rest of their profile was. `answers`: calls by result.
+      `matched`: delivered profiles by each field that they had a value for.
     """
 
     hour: int

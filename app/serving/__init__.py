@@ -1,1 +1,1 @@
-"""What both HTTP faces, the intake and the console, are served with: connections that nobody can hold for nothing."""
+"""Serves HTTP for the intake and the console, with connections that nobody can hold without using them."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
-BODY_TIME = "body_time"  # where an application has it in its state
+BODY_TIME = "body_time"  # its name in an application's state
 BODY_SECONDS = 30.0
 STOPPING_SECONDS = 3.0
 

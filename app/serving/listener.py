@@ -8,7 +8,7 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The bound socket, for an address of either family. Raises OSError."""
+    """Return the bound socket, for an address of either family. Raises: `OSError`."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol with what it leaves out: an end to heads that do not come, a bound on connections, upgrades not heard."""
+"""Uvicorn's HTTP protocol plus what it lacks: limits on unfinished heads and on connections, and ignoring upgrades."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from app.serving.parser import RequestParser
 if TYPE_CHECKING:
     from asyncio import TimerHandle, Transport
 
-# longer than proxies, senders and browsers keep a connection that is idle: who closes it must not be the one who does not know of a
-# request
+# longer than proxies, senders and browsers keep an idle connection, so that we never close one on which a request is on its way
 KEEP_ALIVE_SECONDS = 120
 HEAD_SECONDS = 20.0
 MOST_HEAD_BYTES = 65_536
-_OTHER_FILES = 100  # that a process has open besides: to Redis, logs, what it runs
+_OTHER_FILES = 100  # open besides: connections to Redis, logs, and the like
 _BARE = b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout" + _BARE
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _BARE
@@ -30,25 +29,25 @@ log = logging.getLogger(__name__)
 
 
 def connections_of(most: int) -> int:
-    """So many, or as many as the process may have files open beside its others."""
+    """Return `most`, or fewer if the process may not have that many files open besides its others."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if files == resource.RLIM_INFINITY else min(most, max(files - _OTHER_FILES, files // 2))
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. It waits for its client, for a head or a body, for so long and for so many bytes and no more.
+    """A connection that waits for its client's next head only for a limited time and a limited number of bytes.
 
-    Where all that there may be are taken, the client that has kept its own waiting longest has to go: who only holds connections
-    cannot keep out those who use theirs. For how long a body may come is up to the application (`BodyTime`).
+    Once all allowed connections are taken, the one that has waited for its client longest is closed: clients that only hold
+    connections cannot keep out those that use theirs. How long a body may take is up to the application (`BodyTime`).
     """
 
     most: ClassVar[int] = connections_of(1_000)
-    _waiting: TimerHandle | None = None  # for the head of a request
-    waits_since: float | None = None  # for its client, by time.monotonic(); None while it is answered
-    _begun = False  # a head has begun and is not complete
+    _waiting: TimerHandle | None = None  # until a request's head must be complete
+    waits_since: float | None = None  # since when it waits for its client (time.monotonic()); None while it answers
+    _begun = False  # a head has begun but is not complete
     _stopping = False
-    _moved = False  # what came last has completed a head, brought a part of a body, or ended a request
-    # Of what came since something moved: of a head, of a body's framing or of trailers, which the parser keeps
+    _moved = False  # the last data completed a head, brought part of a body, or ended a request
+    # Bytes since something moved (of a head, a body's framing or trailers), all of which the parser keeps
     _kept_bytes = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +62,7 @@ class Connection(HttpToolsProtocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting is None and self._is_idle():  # whatever comes now, a head is to follow
+        if self._waiting is None and self._is_idle():  # what comes now must begin a head
             self._wait()
         self._moved = False
         super().data_received(data)
@@ -72,7 +71,7 @@ class Connection(HttpToolsProtocol):
             self._end_with(_TOO_LARGE)
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # it begins with None
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # initially None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -96,7 +95,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._moved = True
         super().on_message_complete()
-        if self._is_idle():  # it was answered before its body had come
+        if self._is_idle():  # answered before its body had come
             self._wait_no_more()
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -115,7 +114,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """What has begun is answered first."""
+        """Stop, but answer requests that have begun first."""
         self.app_state[BODY_TIME].begin_to_stop()
         self._stopping = True
         if not self._begun:
@@ -134,14 +133,14 @@ class Connection(HttpToolsProtocol):
         self._end_with(_TOO_SLOW)
 
     def _end_with(self, answer: bytes) -> None:
-        """Close the connection; a head that has begun is answered."""
+        """Close the connection, answering a head that has begun."""
         if not self.transport.is_closing():
             if self._begun:
                 self.transport.write(answer)
             self.transport.close()
 
     def _make_room(self) -> None:
-        """This one is new, and one too many: close the one whose client is waited for longest, which may be this."""
+        """Close the connection that has waited for its client longest; it may be this one, which is new and one too many."""
         say_once(
             log,
             "connections",

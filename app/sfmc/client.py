@@ -192,7 +192,7 @@ class MarketingCloud:
         return token if token is not None else await asyncio.shield(self._fetching)
 
     def _host(self, token: Token) -> Transport:
-        """The connections to where this token is good."""
+        """Return the connections to the host at which this token is valid."""
         host = self._hosts.get(token.rest_base_url)
         if host is None:
             host = self._hosts[token.rest_base_url] = Transport(

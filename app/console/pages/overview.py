@@ -85,7 +85,7 @@ def destination(visit: Visit) -> Response:
 
 
 def _alerts(visit: Visit, destination: str) -> list[Alert]:
-    """Those that are open of one, or of the installation; what its state is, the page says itself."""
+    """Return the open alerts of a destination ('': the installation), except those about its state, which the page shows itself."""
     found = [one.alert for one in read_open(visit.resources.redis).values()]
     return [alert for alert in found if alert.destination == destination and alert.kind not in _STATES]
 
@@ -101,7 +101,7 @@ def _totals(runs: Iterable[Run]) -> Counter[str]:
 
 
 def _segments(item: Glance) -> list[tuple[str, Segment | None, dict[str, int]]]:
-    """Return name, segment and deliveries by status for each one, including those without any, and those gone from the file."""
+    """Return name, segment and counts by status for each one, including those without any, and those gone from the file."""
     counts: dict[str, Counter[str]] = {}
     for run in item.runs:
         for segment, statuses in run.segments.items():

@@ -212,6 +212,17 @@ def test_a_contact_that_may_be_unknown_is_created_with_all_that_is_known_of_it(f
     )
 
 
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_what_was_delivered_counts_for_nothing_only_where_the_contact_is_surely_unknown(is_sure: bool) -> None:
+    """The update is older than what was delivered."""
+    hand = delivered()
+    hand.arrive(KEYS[0], "Old", points=7, occurred_at_ms=NOW - 10_000)
+    contact = hand.call()
+    hand.end(contact)
+    hand.contacts.create(contact, is_sure=is_sure)
+    assert hand.call().merged.full.keys() == {EMAIL, POINTS, *([FIRST] if is_sure else [])}
+
+
 @pytest.mark.parametrize("is_refused", [True, False])
 def test_an_address_that_has_failed_is_not_waited_for(is_refused: bool) -> None:
     """Its answer was lost. Then it is tried again and refused, or its tries are used up."""
