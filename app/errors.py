@@ -215,7 +215,11 @@ class ContactUnknown(ContactRefused):
 
 
 class AddressRequired(ContactRefused):
-    """A contact can only be created with an email address, and none was sent."""
+    """A contact can only be created with an email address, and none was sent. `is_sure`: a code says so, not free words."""
+
+    def __init__(self, text: str, *, code: str, is_sure: bool = True, **more: Any) -> None:
+        super().__init__(text, code=code, **more)
+        self.is_sure = is_sure
 
 
 class AttributeRefused(ContactRefused):

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from app.delivery.redis_away import AWAY
 from app.delivery.reloading import Reloading
 from app.delivery.verdict import (
+    CALLS_REFUSED,
     Accept,
     Answered,
     CallAgain,
@@ -36,7 +37,7 @@ from app.tracing import TRACES
 
 if TYPE_CHECKING:
     from app.delivery.lane_session import LaneSession
-    from app.delivery.working_set import PendingContact
+    from app.delivery.pending_contact import PendingContact
     from app.sfmc.responses import Accepted
 
 # How many starts in a row may be missed: fetching a token for every call must not keep all calls from going out
@@ -157,13 +158,14 @@ class Caller:
         elif isinstance(verdict, ReloadCatalog):
             await self._reloading.wait()
         del contacts.in_flight[contact.key]
-        if isinstance(verdict, Silence):
+        is_on_the_way = isinstance(verdict, Create) and self._work.trouble_code == CALLS_REFUSED  # its POST will tell
+        if isinstance(verdict, Silence) or is_on_the_way:
             session.call_told_nothing()
         elif isinstance(verdict, Answered):
             session.call_answered()
             self._work.shared.doubts.forget(self._work.destination.id)
             contacts.park_doubtful()
-            if not (isinstance(verdict, Refuse) and verdict.error.is_of_form):
+            if isinstance(verdict, Accept) or (isinstance(verdict, Refuse) and not verdict.error.is_of_form):
                 self._work.shared.refused_forms.forget(self._work.destination.id)
         match verdict:
             case Accept():
@@ -209,12 +211,16 @@ class Caller:
 
     def _refuse(self, contact: PendingContact, error: ContactRefused) -> None:
         """Note a call that was refused, for what its contact carries or for what all calls have in common."""
-        self._contacts.refuse(contact, error)
-        if not error.is_of_form:
-            return
         work, rows = self._work, self._work.shared.refused_forms
-        in_a_row = rows.note(work.destination.id, work.generation, contact.key, time.monotonic())
-        if (trouble := refused_form(error, in_a_row, trouble_code=work.trouble_code)) is not None:
+        trouble = None
+        if error.is_of_form:
+            in_a_row = rows.note(work.destination.id, work.generation, contact.key, time.monotonic())
+            trouble = refused_form(error, in_a_row, trouble_code=work.trouble_code)
+        if trouble is not None and work.is_probe:
+            self._contacts.put_off(contact, error)  # the next probe takes another contact
+        else:
+            self._contacts.refuse(contact, error)
+        if trouble is not None:
             rows.forget(work.destination.id)
             self._session.failed(trouble)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.lanes.delivered import GIVEN_UP, UNKNOWN, Delivered, Order
+from app.lanes.delivered import Delivered, Order, value_digest
 from app.lanes.merge import Merged, Tags, Update, merge
 from app.mapping.catalog import HTML_ENABLED
-from app.mapping.update import ContactUpdate
+from app.mapping.update import ContactUpdate, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +33,7 @@ class Planner:
     tags: Tags = field(default_factory=Tags)
 
     def merge(self, group: Group, row: Row) -> Merged:
-        updates = [
-            Update(update.values, entry.origin.stamp, entry.origin.force, entry.recovered) for entry, update in group
-        ]
+        updates = [Update(update.values, entry.origin.stamp, entry.origin.force) for entry, update in group]
         return merge(updates, row, pepper=self.pepper, tags=self.tags)
 
     def lacks_email(self, merged: Merged, row: Row) -> bool:
@@ -60,12 +58,31 @@ class Planner:
         return known is not None and known.is_tried_again
 
     def without_address_of(self, pair: Pair, row: Row) -> Row:
-        """Return the row once an entry has failed whose address may have been stored: it is not tried again."""
-        entry, update = pair
-        known, value = row.get(self.tags[self.email]), update.values.get(self.email)
-        if known is None or value is None or known != Delivered(UNKNOWN, Order(value.version_ms, *entry.origin.stamp)):
+        """Return the row once an entry has failed: an address of it that may have been stored is not tried again."""
+        tag = self.tags[self.email]
+        known, value = row.get(tag), pair[1].values.get(self.email)
+        if known is None or value is None or not known.is_tried_again:
             return row
-        return row | {self.tags[self.email]: Delivered(GIVEN_UP, known.order)}
+        # that of another entry may still be tried again
+        is_of_this = known.order == _order(pair[0], value) or (pair[0].recovered and known.was_delivered)
+        return row | {tag: known.given_up()} if is_of_this else row
+
+    def without_what_these_replace(self, group: Group, row: Row) -> Row:
+        """Return the row where a call with these entries may have been accepted, and nobody knows: what they replace is unknown.
+
+        What is left out of an entry by now may have been in that call.
+        """
+        if any(update.left_out for _, update in group):
+            return all_unknown(row)
+        unknown: Row = {}
+        for entry, update in group:
+            for name, value in update.values.items():
+                known = row.get(self.tags[name])
+                if known is None or not known.certain or _order(entry, value) <= known.order:
+                    continue
+                if value_digest(value.value, self.pepper) != known.digest:
+                    unknown[self.tags[name]] = known.unanswered(known.order)
+        return row | unknown
 
     def carried(self, merged: Merged) -> frozenset[bytes]:
         """Return the tags of what a POST of the contact carries."""
@@ -93,6 +110,15 @@ class Planner:
                 return True
             case "never":
                 return False
+
+
+def _order(entry: Entry, value: Value) -> Order:
+    return Order(value.version_ms, *entry.origin.stamp)
+
+
+def all_unknown(row: Row) -> Row:
+    """Return the row where nobody knows what is there by now; nothing older replaces it all the same."""
+    return {tag: item.given_up() if item.certain else item for tag, item in row.items()}
 
 
 def was_delivered(row: Row) -> bool:

@@ -42,7 +42,9 @@ async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
     """Give a batch to its contacts. Returns the destination's error when no key opens the entries."""
     work, contacts = session.work, session.contacts
     contacts.told_time(batch.now_ms)
-    updates, unopened = await _open(session, batch)
+    updates, unopened, closed = await _open(session, batch)
+    if tags := {entry.origin.tag for entry in (*closed, *unopened) if entry.recovered}:
+        contacts.distrust(await session.run(work.lane.delivered([*tags])))
     if unopened:
         destination_id = work.destination.id
         aside_ms = await session.outlast(
@@ -62,11 +64,12 @@ async def _take_in(session: LaneSession, batch: Batch) -> CallError | None:
     return None
 
 
-async def _open(session: LaneSession, batch: Batch) -> tuple[list[Pair], list[Entry]]:
-    """Return what the entries would set, and those that no key opens."""
+async def _open(session: LaneSession, batch: Batch) -> tuple[list[Pair], list[Entry], list[Entry]]:
+    """Return what the entries would set, those that no key opens, and those that have their outcome already."""
     work, mapping, ledger = session.work, session.contacts.mapping, session.ledger
     updates: list[Pair] = []
     unopened: list[Entry] = []
+    closed: list[Entry] = []
     async with LongComputation() as computation:
         for entry in batch.entries():
             try:
@@ -82,7 +85,9 @@ async def _open(session: LaneSession, batch: Batch) -> tuple[list[Pair], list[En
             except SealBroken:
                 unopened.append(entry)
             else:
-                if update is not None:
+                if update is None:
+                    closed.append(entry)
+                else:
                     updates.append((entry, update))
             await computation.pause()
-    return updates, unopened
+    return updates, unopened, closed

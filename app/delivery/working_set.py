@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.delivery.plan import Group, Pair, Planner, Row, was_delivered
-from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
+from app.delivery.pending_contact import PendingContact
+from app.delivery.plan import Group, Pair, Planner, Row, all_unknown, was_delivered
+from app.errors import AddressRequired, CallError, ContactRefused, ContactUnknown, TransientFailure
 from app.lanes import counters
 from app.lanes.delivered import contact_tag, decode, encode
 from app.lanes.lane import lane_of
-from app.lanes.merge import Merged
 from app.lanes.outcomes import Ledger, Outcome
 from app.mapping.compiled import CompiledMapping
 from app.mapping.update import Reason
@@ -23,45 +23,10 @@ if TYPE_CHECKING:
 
     from app.destinations.model import Destination
     from app.lanes.entries import Entry
+    from app.lanes.merge import Merged
 
 
-NOTHING = Merged({}, {}, [], [], [], {}, {}, frozenset(), {})
 MOST_ROWS = 500  # remembered for contacts that are finished
-
-
-@dataclass(slots=True)
-class PendingContact:
-    """What waits or is in flight for one contact.
-
-    `group`: the entries of its next call; `merged`: that call, once planned. `post`: the contact is to be created. `apart`:
-      entries of a refused call, each to be sent alone. `behind`: entries that came in meanwhile; they become one call when
-      everything before them is done.
-    """
-
-    key: str
-    tag: bytes
-    group: Group
-    merged: Merged = NOTHING
-    post: bool = False
-    apart: tuple[Group, ...] = ()
-    behind: Group = field(default_factory=list)
-
-    @property
-    def backfill(self) -> bool:
-        """Whether nothing live waits for the contact, whatever its next call carries."""
-        return all(entry.backfill for group in (self.group, *self.apart, self.behind) for entry, _ in group)
-
-    def rest(self, *, post: bool) -> PendingContact | None:
-        """Return what follows once `group` is done; None if nothing. `post`: the contact still has to be created."""
-        if self.apart:
-            return replace(self, group=self.apart[0], apart=self.apart[1:], post=post)
-        if self.behind:
-            return replace(self, group=self.behind, behind=[], post=post)
-        return None
-
-    def with_behind(self) -> PendingContact:
-        """Return the contact with its next call merged with what came in meanwhile."""
-        return replace(self, group=[*self.group, *self.behind], behind=[])
 
 
 class Arrival(NamedTuple):
@@ -160,6 +125,9 @@ class WorkingSet:
     def take_in(self, arrival: Arrival) -> None:
         """Give a contact what came in for it, and plan its call if it is free."""
         key, tag, group = arrival
+        if recovered := [pair for pair in group if pair[0].recovered]:
+            # a worker that is gone may have called with them
+            self._renote(tag, self._planner.without_what_these_replace(recovered, self._rows[tag]))
         busy = self.in_flight.get(key) or self._in_doubt(key)
         if busy is not None:
             busy.behind += group
@@ -220,8 +188,6 @@ class WorkingSet:
 
         Entries with an address go first, as Marketing Cloud creates no contact without one.
         """
-        if any(entry.recovered for entry, _ in contact.group):
-            self.fence(contact)  # a worker that is gone may have called with the newest, and that may be stored
         if len(contact.group) > 1:
             first, *others = (
                 [pair] for pair in sorted(contact.group, key=lambda pair: not self._planner.brings_email(pair))
@@ -230,7 +196,7 @@ class WorkingSet:
             return
         pair = entry, _ = contact.group[0]
         row = self._rows[contact.tag]
-        is_sure = not isinstance(error, ContactUnknown) or error.is_sure
+        is_sure = not isinstance(error, AddressRequired | ContactUnknown) or error.is_sure
         misread = was_delivered(row) and (contact.post or not is_sure)
         address_lacks = (
             isinstance(error, AddressRequired | ContactUnknown)
@@ -260,7 +226,7 @@ class WorkingSet:
         If `is_sure` is False, what was delivered still counts, so that nothing older replaces it.
         """
         if is_sure:
-            self._rows[contact.tag] = {}
+            self._note(contact.tag, {})
         self._plan(replace(contact, post=True))
 
     def doubt(self, contact: PendingContact, error: TransientFailure) -> None:
@@ -275,10 +241,7 @@ class WorkingSet:
         doubtful, self.doubtful = self.doubtful, {}
         for contact, error in doubtful.values():
             self.fence(contact)
-            given_up = self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
-            for pair in contact.group:
-                if pair[0] in given_up:
-                    self._give_up_address(contact.tag, pair)
+            self._retry_later(contact, error)
             self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
@@ -290,17 +253,28 @@ class WorkingSet:
     def fence(self, contact: PendingContact) -> None:
         """Note that nothing older than this call may be sent: it may or may not have been carried out, in whole or in part."""
         row = contact.merged.uncertain
-        if contact.post:
-            row = {tag: item.unanswered(item.order) for tag, item in row.items()}
-        self._note(contact.tag, row)
+        self._note(contact.tag, all_unknown(row) if contact.post else row)
+
+    def put_off(self, contact: PendingContact, error: ContactRefused) -> None:
+        """Try the contact's entries again later, though they were refused: so would others be, as things stand."""
+        self._retry_later(contact, error)
+
+    def distrust(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Note that a worker that is gone may have called for these contacts, nobody knows with what."""
+        for tag, row in rows.items():
+            self._renote(tag, all_unknown(self._rows[tag] if tag in self._rows else decode(row)))
 
     # -- planning ------------------------------------------------------------------------------------------------------
 
+    def _retry_later(self, contact: PendingContact, error: CallError) -> None:
+        given_up = self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
+        for pair in contact.group:
+            if pair[0] in given_up:
+                self._give_up_address(contact.tag, pair)
+
     def _give_up_address(self, tag: bytes, pair: Pair) -> None:
         """Note that an entry has failed: profiles without an address no longer wait for the one that it may have brought."""
-        row = self._rows[tag]
-        if (after := self._planner.without_address_of(pair, row)) is not row:
-            self._note(tag, after)
+        self._renote(tag, self._planner.without_address_of(pair, self._rows[tag]))
 
     def _in_doubt(self, key: str) -> PendingContact | None:
         known = self.doubtful.get(key)
@@ -332,6 +306,11 @@ class WorkingSet:
     def _close_the_rest(self, group: Group, merged: Merged) -> None:
         self._ledger.close_all((group[position][0] for position in merged.unchanged), Outcome.UNCHANGED)
         self._ledger.close_all((group[position][0] for position in merged.superseded), Outcome.SUPERSEDED)
+
+    def _renote(self, tag: bytes, after: Row) -> None:
+        """Note a row if that changes anything."""
+        if after != self._rows.get(tag, {}):
+            self._note(tag, after)
 
     def _note(self, tag: bytes, after: Row) -> None:
         self._rows[tag] = after

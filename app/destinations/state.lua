@@ -63,6 +63,10 @@ elseif act == 'fail' then
   local first = ARGV[2] == '' and (
     (status == 'enabled' and tonumber(ARGV[3]) == generation) or (status == 'degraded' and ARGV[4] == 'stopped'))
   if first or (on_probation and probing(ARGV[2])) then
+    if status == 'stopped' and ARGV[4] == 'degraded' then -- a probe that reaches nobody does not tell that it is mended
+      local text = string.match(state.text, '^(.-) The last probe: ') or state.text
+      ARGV[4], ARGV[5], ARGV[6], ARGV[7] = 'stopped', state.code, text .. ' The last probe: ' .. ARGV[6], state.remedy
+    end
     local again = status == ARGV[4]
     local tries = again and (tonumber(state.tries) or 0) + 1 or 1
     local delay = ARGV[9] * math.min(tonumber(ARGV[11]), ARGV[10] * 2 ^ math.min(tries, 30))

@@ -23,9 +23,8 @@ TAG_BYTES = 12
 # Digests of a value that may or may not have been stored, since its call was not answered: for an attribute that was never
 # delivered for certain, and for one that was
 UNKNOWN, UNKNOWN_SINCE = b"\0\0\0\0\0\0", b"\0\0\0\0\0\1"
-GIVEN_UP = (
-    b"\0\0\0\0\0\2"  # likewise, never delivered for certain, and its entry has failed since: nobody will try it again
-)
+# Likewise, when the entry has failed since: nobody will try it again
+GIVEN_UP, GIVEN_UP_SINCE = b"\0\0\0\0\0\2", b"\0\0\0\0\0\3"
 
 
 class Order(NamedTuple):
@@ -49,8 +48,8 @@ class Delivered(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """Whether the value is known; if not, the digest is `UNKNOWN`, `UNKNOWN_SINCE` or `GIVEN_UP`."""
-        return self.digest not in (UNKNOWN, UNKNOWN_SINCE, GIVEN_UP)
+        """Whether the value is known; if not, the digest is `UNKNOWN`, `GIVEN_UP` or one of these `SINCE`."""
+        return self.digest not in (UNKNOWN, UNKNOWN_SINCE, GIVEN_UP, GIVEN_UP_SINCE)
 
     @property
     def was_delivered(self) -> bool:
@@ -65,6 +64,10 @@ class Delivered(NamedTuple):
     def unanswered(self, order: Order) -> Delivered:
         """Return the attribute after an unanswered call with a value of this order."""
         return Delivered(UNKNOWN_SINCE if self.was_delivered else UNKNOWN, order)
+
+    def given_up(self) -> Delivered:
+        """Return the attribute once the entry of its unanswered call has failed."""
+        return Delivered(GIVEN_UP_SINCE if self.was_delivered else GIVEN_UP, self.order)
 
 
 def contact_tag(contact_key: str, pepper: bytes) -> bytes:

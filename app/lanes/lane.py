@@ -188,6 +188,11 @@ class Lane:
             found += [read_fields(*raw, backfill=backfill) for raw in raws]
         return found
 
+    def recovering(self) -> set[bytes]:
+        """Return the tags of contacts that a worker had which is gone, and that were not read again yet."""
+        found: Any = self._redis.hvals(self._keys.recovery)
+        return set(found)
+
     def delivered(self, tags: Sequence[bytes]) -> Step[Mapping[bytes, bytes | None]]:
         """Return the step that reads the delivered rows of these contacts; `tags` must not be empty."""
         return Step("", "HMGET", [self._delivered], tags, lambda rows: dict(zip(tags, rows, strict=True)))

@@ -27,12 +27,11 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one entry wants to set. `recovered`: a worker that is gone may have called with it, and nobody knows the answer."""
+    """What one entry wants to set."""
 
     values: Mapping[str, Value]  # by qualified name
     stamp: Stamp
     force: bool = False
-    recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +95,6 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
         for name, item in update.values.items()
         if (item.version_ms, item.value) == (winners[name][2].version_ms, winners[name][2].value)
     }
-    in_doubt = {
-        name
-        for update in updates
-        if update.recovered
-        for name, item in update.values.items()
-        if _may_have_replaced(delivered.get(tags[name]), Order(item.version_ms, *update.stamp), item, pepper)
-    }
     send: dict[str, Scalar] = {}
     full: dict[str, Scalar] = {}
     after = dict(delivered)
@@ -114,7 +106,7 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
         tag = tags[name]
         before = delivered.get(tag)
         digest = value_digest(item.value, pepper)
-        same = before is not None and before.digest == digest and name not in in_doubt
+        same = before is not None and before.digest == digest
         if before is not None and (order < before.order or (order == before.order and before.certain)):
             if not same:
                 continue
@@ -140,16 +132,6 @@ def merge(updates: Sequence[Update], delivered: Mapping[bytes, Delivered], *, pe
             superseded.append(position)
     return Merged(
         send, full, sorted(contributing), unchanged, superseded, after, delivered, frozenset(sent_tags), senders
-    )
-
-
-def _may_have_replaced(before: Delivered | None, order: Order, item: Value, pepper: bytes) -> bool:
-    """Return whether a call with this value would have replaced the delivered one."""
-    return (
-        before is not None
-        and before.certain
-        and order > before.order
-        and value_digest(item.value, pepper) != before.digest
     )
 
 

@@ -25,6 +25,7 @@ KINDS = (
     "partial",
     "fail",
     "bad_request",
+    "invalid_operation",
     "conflict",
     "redirect",
 )
@@ -132,6 +133,7 @@ _REFUSALS: dict[str, tuple[int, int | None, str]] = {
     "html_596": (596, None, "<html><body><h1>596 Service Not Found</h1></body></html>"),
     "html_502": (502, None, "<html><body><h1>502 Bad Gateway</h1></body></html>"),
     "bad_request": (400, 10001, "A member of the message has an invalid data type."),
+    "invalid_operation": (400, 30001, "The operation is not valid."),
     "conflict": (409, 30002, "The object is in an invalid state for this call."),
     "redirect": (302, None, "<html><body>Moved</body></html>"),
 }

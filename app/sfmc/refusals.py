@@ -71,6 +71,7 @@ def classify(
             "A new contact needs an email address, and the call carried none.",
             code="address_required",
             remedy="Send the profile again with its email address.",
+            is_sure=bool(codes & _ADDRESS_CODES),
             stored_in_part=stored_in_part,
             **said,
         )

@@ -27,9 +27,9 @@ from app.sfmc.refusals import classify, contact_unknown, is_of_the_api, snake
 
 # errorcodes that name a cause: type, missing field, format, form of the message, value, operation. Others rely on words.
 _CAUSES = (10001, 10002, 10003, 10004, 10005, 30001)
-# Of these the ones that judge what the calls for all contacts have alike: types, message, operation. A missing field, a format and
-# a value may be this contact's.
-_OF_FORM = (10001, 10004, 30001)
+# Of these the ones that judge what the calls for all contacts have alike: message and operation. The others, even a wrong data
+# type, may be for a value of this contact.
+_OF_FORM = (10004, 30001)
 _OF_ROUTE = (404, 405, 410, 415)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.delivery.working_set import Arrival, WorkingSet
 from app.destinations import operating
-from app.errors import EpochEnded
+from app.destinations.state import Status
+from app.errors import DestinationUnreachable, EpochEnded
 from app.event_loop import EVENT_LOOP
 from app.keys import LANES
 from app.lanes.append import Appender
@@ -122,6 +123,47 @@ def test_what_came_back_to_what_was_delivered_before_is_sent_again(bench: Bench)
     while bench.workers[0].drain("camp", LANE).wake:
         pass
     assert [read_job(bench.redis, each).pending for each in (job, "meanwhile")] == [0, 0]
+    assert held(bench, name) == "realized"
+
+
+@pytest.fixture
+def impatient(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
+    """One death is enough, and the window for retries is over at once."""
+    made = Bench(
+        f"redis://127.0.0.1:{redis_port}/0", sandbox_port, crashes_allowed=1, retry_window_seconds=0.0, retry_minimum=1
+    )
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("way", ["as the one that kills", "with the backlog of an outage"])
+def test_what_fails_without_being_read_again_may_have_been_stored_all_the_same(impatient: Bench, way: str) -> None:
+    bench = impatient
+    (name,) = names_of(bench, 1)
+    when = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    status = [
+        profile(name, email="a@mail.test", segments={"seg-1": (word, at)})
+        for word, at in zip(("realized", "exited", "realized"), when, strict=True)
+    ]
+    bench.producer.enqueue("camp", status[:1])
+    bench.workers[0].drain("camp", LANE)
+    job = bench.producer.enqueue("camp", status[1:2])
+    lane = bench.lane(LANE)
+    assert lane.open()
+    die_after_calls(bench, lane, calls=1)
+    states = bench.resources.states
+    if way == "with the backlog of an outage":
+        away = DestinationUnreachable("away", code="outage")
+        states.fail("camp", away, status=Status.DEGRADED, generation=states.get("camp").generation)
+        later = bench.resources.clock.now_ms() + 60_000
+        bench.redis.hset(bench.keys.state, mapping={"tries": 50, "since_ms": 1, "next_probe_ms": later})
+    bench.workers[0].drain("camp", LANE)
+    assert read_job(bench.redis, job).outcomes["failed"] == 1
+    states.pause("camp")
+    states.resume("camp")
+    bench.producer.enqueue("camp", status[2:])
+    while bench.workers[0].drain("camp", LANE).wake:
+        pass
     assert held(bench, name) == "realized"
 
 

@@ -18,6 +18,7 @@ import requests
         ("html_596", 596, None, None),
         ("html_502", 502, None, None),
         ("bad_request", 400, 10001, None),
+        ("invalid_operation", 400, 30001, None),
         ("conflict", 409, 30002, None),
         ("redirect", 302, None, None),
     ],

@@ -9,8 +9,8 @@ import pytest
 
 from app.delivery.in_a_row import InARow
 from app.delivery.lane_session import LaneSession
+from app.delivery.pending_contact import PendingContact
 from app.delivery.work import Result, Shared, Work
-from app.delivery.working_set import PendingContact
 from app.destinations.store import Connected
 from app.errors import DestinationBroken, TransientFailure
 from app.event_loop import EVENT_LOOP

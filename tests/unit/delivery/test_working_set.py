@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.delivery.working_set import Arrival, PendingContact, WorkingSet
+from app.delivery.pending_contact import PendingContact
+from app.delivery.working_set import Arrival, WorkingSet
 from app.errors import AddressRequired, ContactRefused, ContactUnknown, TransientFailure
 from app.lanes.delivered import contact_tag
 from app.lanes.entries import Entry, Origin
@@ -243,14 +244,39 @@ def test_an_address_that_has_failed_is_not_waited_for(is_refused: bool) -> None:
     assert hand.settle().run["excluded"] == 1
 
 
-def test_a_merged_call_that_a_worker_which_is_gone_may_have_made_sets_nothing_back_when_it_is_taken_apart() -> None:
-    hand = Hand()
-    hand.arrive(KEYS[0], "Old", occurred_at_ms=NOW - 10, recovered=True)
-    hand.arrive(KEYS[0], "New", email=False, occurred_at_ms=NOW, recovered=True)
-    merged = hand.call()
-    hand.end(merged)
-    hand.contacts.refuse(merged, REFUSED)
-    assert hand.call().merged.send.keys() == {EMAIL}
+@pytest.mark.parametrize(
+    ("recovered", "fresh", "sent"),
+    [
+        ((1,), (0,), 0),  # what was delivered is true again
+        ((1, 0), (), 0),
+        ((1,), (), 1),
+        ((0,), (), None),  # it could have changed nothing
+        ((0,), (0,), None),
+        ((), (0,), None),
+    ],
+)
+def test_what_a_worker_that_is_gone_may_have_sent_is_set_right(
+    recovered: tuple[int, ...], fresh: tuple[int, ...], sent: int | None
+) -> None:
+    hand = delivered(points=0)
+    for number, points in enumerate((*recovered, *fresh)):
+        hand.arrive(KEYS[0], "Ann", points=points, occurred_at_ms=NOW + 50 + number, recovered=number < len(recovered))
+    if sent is None:
+        assert not hand.contacts.waiting
+    else:
+        assert hand.call().merged.send == {POINTS: sent}
+
+
+def test_what_a_worker_that_is_gone_may_have_sent_is_noted_whatever_becomes_of_it() -> None:
+    """Its entry may get its outcome without a call, as when its segment has ended, or without being opened."""
+    hand = delivered(points=0)
+    tag = contact_tag(KEYS[0], PEPPER)
+    hand.contacts.distrust({tag: hand.delivered[tag]})
+    hand.settle()
+    hand.arrive(KEYS[0], "Old", points=0, occurred_at_ms=NOW - 1)
+    assert not hand.contacts.waiting, "nothing older"
+    hand.arrive(KEYS[0], "Ann", points=0, occurred_at_ms=NOW + 50)
+    assert hand.call().merged.send == {EMAIL: "a@mail.test", FIRST: "Ann", POINTS: 0}
 
 
 def test_who_brings_the_address_goes_first_where_a_call_is_taken_apart() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,34 +129,6 @@ def test_a_lost_answer_lets_nothing_older_follow_and_lets_the_same_be_tried_agai
     assert of(newer, row=uncertain).send == {"A.one": "y"}
     assert of(newest, row=uncertain).send == {"A.one": "z"}
     assert of(told({"A.two": V("x", 1)}), row=uncertain).send == {"A.two": "x"}
-
-
-@given(
-    st.lists(truthful, min_size=1, max_size=6, unique_by=lambda update: update.stamp),
-    st.lists(truthful, max_size=2),
-    st.data(),
-)
-def test_what_a_worker_that_is_gone_may_have_sent_is_set_right(
-    new: list[Update], before: list[Update], data: st.DataObject
-) -> None:
-    """Values come back (a status is realized, exited, realized): the last one is sent even if it is what was delivered before."""
-    toggling = [
-        replace(update, values={name: V(item.version_ms % 2, item.version_ms) for name, item in update.values.items()})
-        for update in (*before, *new)
-    ]
-    before, new = toggling[: len(before)], toggling[len(before) :]
-    delivered = of(*before)
-    held = dict(delivered.full)
-    called = data.draw(st.lists(st.sampled_from(new)))  # accepted, and gone with the worker
-    held |= of(*called, row=delivered.after).send
-    held |= of(*(replace(update, recovered=True) for update in new), row=delivered.after).send
-    assert held == of(*before, *new).full
-
-
-def test_what_is_recovered_and_would_change_nothing_is_not_sent() -> None:
-    row = row_of(one=V("x", 2))
-    repeats = [told({"A.one": V("x", 2)}, at=1), told({"A.one": V("x", 3)}, at=2), told({"A.one": V("y", 1)}, at=3)]
-    assert of(*(replace(update, recovered=True) for update in repeats), row=row).send == {}
 
 
 def test_a_lost_answer_leaves_it_known_that_the_attribute_was_delivered_once() -> None:

@@ -361,7 +361,7 @@ def test_what_is_refused_for_what_all_calls_have_alike():
     }
     of_form = {which for which, error in refused.items() if isinstance(error, ContactRefused) and error.is_of_form}
     routes = {(status, None) for status in (404, 405, 410, 415)}
-    assert of_form == routes | {(status, number) for status, number in refused if number in (10001, 10004, 30001)}
+    assert of_form == routes | {(status, number) for status, number in refused if number in (10004, 30001)}
 
 
 def test_additional_errors_are_told_and_recognised():
