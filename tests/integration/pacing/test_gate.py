@@ -266,9 +266,9 @@ def test_a_gate_that_closes_gives_its_permits_back_at_once(redis: Redis, lanes: 
 
 
 def test_a_gate_that_closes_does_not_wait_for_redis(redis_url: str, lanes: Callable[..., Lane]) -> None:
-    away = Redis.from_url(redis_url)
-    away.flushall()  # another test may have left the account waiting
-    process = process_of(away)
+    with Redis.from_url(redis_url) as client:
+        client.flushall()  # another test may have left the account waiting
+    process = process_of(Redis.from_url(redis_url))
     gate = process.of("acme", limits())
     lane = lanes(gate, wanted=1)
     wait_for(lambda: lane.calls)
