@@ -241,7 +241,7 @@ class WorkingSet:
         doubtful, self.doubtful = self.doubtful, {}
         for contact, error in doubtful.values():
             self.fence(contact)
-            self._retry_later(contact, error)
+            self.put_off(contact, error)
             self._plan(contact.rest(post=False))
 
     def leave_doubtful(self) -> None:
@@ -255,9 +255,12 @@ class WorkingSet:
         row = contact.merged.uncertain
         self._note(contact.tag, all_unknown(row) if contact.post else row)
 
-    def put_off(self, contact: PendingContact, error: ContactRefused) -> None:
-        """Try the contact's entries again later, though they were refused: so would others be, as things stand."""
-        self._retry_later(contact, error)
+    def put_off(self, contact: PendingContact, error: CallError) -> None:
+        """Try the entries of the contact's call again later; those that have used up their tries fail."""
+        given_up = self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
+        for pair in contact.group:
+            if pair[0] in given_up:
+                self._give_up_address(contact.tag, pair)
 
     def distrust(self, rows: Mapping[bytes, bytes | None]) -> None:
         """Note that a worker that is gone may have called for these contacts, nobody knows with what."""
@@ -265,12 +268,6 @@ class WorkingSet:
             self._renote(tag, all_unknown(self._rows[tag] if tag in self._rows else decode(row)))
 
     # -- planning ------------------------------------------------------------------------------------------------------
-
-    def _retry_later(self, contact: PendingContact, error: CallError) -> None:
-        given_up = self._ledger.retry_later([entry for entry, _ in contact.group], error, now_ms=self.now_ms)
-        for pair in contact.group:
-            if pair[0] in given_up:
-                self._give_up_address(contact.tag, pair)
 
     def _give_up_address(self, tag: bytes, pair: Pair) -> None:
         """Note that an entry has failed: profiles without an address no longer wait for the one that it may have brought."""

@@ -107,18 +107,8 @@ def test_a_takeover_sets_no_contact_back(bench: Bench, deaths: int) -> None:
 
 def test_what_came_back_to_what_was_delivered_before_is_sent_again(bench: Bench) -> None:
     """`realized` is delivered; the worker is gone when it has sent `exited`, and `realized` waits behind."""
-    (name,) = names_of(bench, 1)
-    when = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
-    status = [
-        profile(name, email="a@mail.test", segments={"seg-1": (word, at)})
-        for word, at in zip(("realized", "exited", "realized"), when, strict=True)
-    ]
-    bench.producer.enqueue("camp", status[:1])
-    bench.workers[0].drain("camp", LANE)
-    job = bench.producer.enqueue("camp", status[1:2])
-    lane = bench.lane(LANE)
-    assert lane.open()
-    die_after_calls(bench, lane, calls=1, meanwhile=status[2:])
+    name, again, job, lane = realized_then_exited(bench)
+    die_after_calls(bench, lane, calls=1, meanwhile=[again])
     assert held(bench, name) == "exited"
     while bench.workers[0].drain("camp", LANE).wake:
         pass
@@ -139,17 +129,7 @@ def impatient(redis_port: int, sandbox_port: int) -> Iterator[Bench]:
 @pytest.mark.parametrize("way", ["as the one that kills", "with the backlog of an outage"])
 def test_what_fails_without_being_read_again_may_have_been_stored_all_the_same(impatient: Bench, way: str) -> None:
     bench = impatient
-    (name,) = names_of(bench, 1)
-    when = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
-    status = [
-        profile(name, email="a@mail.test", segments={"seg-1": (word, at)})
-        for word, at in zip(("realized", "exited", "realized"), when, strict=True)
-    ]
-    bench.producer.enqueue("camp", status[:1])
-    bench.workers[0].drain("camp", LANE)
-    job = bench.producer.enqueue("camp", status[1:2])
-    lane = bench.lane(LANE)
-    assert lane.open()
+    name, again, job, lane = realized_then_exited(bench)
     die_after_calls(bench, lane, calls=1)
     states = bench.resources.states
     if way == "with the backlog of an outage":
@@ -161,10 +141,28 @@ def test_what_fails_without_being_read_again_may_have_been_stored_all_the_same(i
     assert read_job(bench.redis, job).outcomes["failed"] == 1
     states.pause("camp")
     states.resume("camp")
-    bench.producer.enqueue("camp", status[2:])
+    bench.producer.enqueue("camp", [again])
     while bench.workers[0].drain("camp", LANE).wake:
         pass
     assert held(bench, name) == "realized"
+
+
+def realized_then_exited(bench: Bench) -> tuple[str, dict[str, Any], str, HeldLane]:
+    """A contact that is delivered as realized, and waits as exited in an open lane: its key, its profile as realized again, the job of
+    exited, and the lane.
+    """
+    (name,) = names_of(bench, 1)
+    when = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    realized, exited, again = (
+        profile(name, email="a@mail.test", segments={"seg-1": (word, at)})
+        for word, at in zip(("realized", "exited", "realized"), when, strict=True)
+    )
+    bench.producer.enqueue("camp", [realized])
+    bench.workers[0].drain("camp", LANE)
+    job = bench.producer.enqueue("camp", [exited])
+    lane = bench.lane(LANE)
+    assert lane.open()
+    return name, again, job, lane
 
 
 def held(bench: Bench, name: str) -> str:
